@@ -1,0 +1,49 @@
+# Two commands matter: `make demo` and `make test`. Each prepares the .venv itself.
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+REQUIREMENTS := requirements/dev.txt
+
+.PHONY: setup demo test test-fast lint format lock bench-ingest bench-engine bench-notifier clean
+
+setup: .venv/.complete
+
+.venv/.complete: $(REQUIREMENTS) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Firstvalue needs Python 3.11 or newer; try: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup
+	$(BIN)/firstvalue demo
+
+test: lint
+	$(BIN)/python -m pytest tests
+
+test-fast: setup
+	$(BIN)/python -m pytest tests/unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_tidy.py
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-ingest bench-engine bench-notifier: setup
+	$(BIN)/python -m tests.bench.$(subst -,_,$(@:bench-%=%))
+
+# Needs uv; writes pinned, hashed requirement files without addresses.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    pyproject.toml -o requirements/runtime.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    pyproject.toml --group local --group demo --group test --group lint --group build -o requirements/dev.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

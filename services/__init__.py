@@ -1,0 +1,1 @@
+"""The three services, the operator command and the process plumbing that they share."""

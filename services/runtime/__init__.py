@@ -1,0 +1,1 @@
+"""Process plumbing without one word of the domain: settings, logs, metrics, health, PostgreSQL, Kafka, access keys."""

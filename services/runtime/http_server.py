@@ -1,0 +1,79 @@
+"""HTTP listeners inside a service's own event loop: uvicorn without its signal handling, which the process owns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """One listener; `serve()` is a worker that returns after `stop()` and the end of requests under way."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        port: int,
+        drain_seconds: float = 20,
+        connections_max: int | None = None,
+    ) -> None:
+        self._socket = _bind(host, port)
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                loop="none",
+                http="httptools",
+                ws="none",
+                server_header=False,
+                date_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=int(drain_seconds),
+                limit_concurrency=connections_max,
+                backlog=2048,
+            )
+        )
+        self._ended = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        """The bound TCP port, also when 0 was asked for."""
+        return int(self._socket.getsockname()[1])
+
+    async def serve(self) -> None:
+        """Accept requests until `stop`."""
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """Accept nothing new, finish what is under way, return when that is done."""
+        self._server.should_exit = True
+        await self._ended.wait()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SystemExit(f"Cannot listen on {host}:{port} ({error.strerror}); set another port.") from error
+    listener.set_inheritable(True)
+    return listener

@@ -1,0 +1,150 @@
+"""Kafka clients with this project's settings, and the creation and check of topics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+RECORD_BYTES_MAX = 1_048_576
+
+
+class TopicSpec(Protocol):
+    """What a topic is created from."""
+
+    def named(self, prefix: str) -> str:
+        """The name on the broker."""
+
+    def broker_config(self) -> dict[str, str]:
+        """Settings as the broker spells them."""
+
+
+class TopicProblem(Exception):
+    """A topic is missing or unfit; the message says what to do."""
+
+
+def new_producer(bootstrap_servers: str, *, client_id: str, request_timeout_seconds: float = 5) -> Any:
+    """An idempotent producer with acks from all in-sync replicas; not started.
+
+    The library's defaults (acks=1, 16 KiB batches, 40 s timeout) lose acknowledged records or block a partition of a
+    hung leader for everybody.
+    """
+    return AIOKafkaProducer(
+        bootstrap_servers=bootstrap_servers,
+        client_id=client_id,
+        acks="all",
+        enable_idempotence=True,
+        max_batch_size=RECORD_BYTES_MAX,
+        max_request_size=RECORD_BYTES_MAX + 65_536,
+        request_timeout_ms=int(request_timeout_seconds * 1000),
+        metadata_max_age_ms=30_000,
+    )
+
+
+def new_consumer(
+    bootstrap_servers: str,
+    *,
+    client_id: str,
+    group_id: str | None,
+    session_timeout_seconds: float = 10,
+    rebalance_timeout_seconds: float = 30,
+    poll_records_max: int | None = None,
+    fetch_wait_ms: int = 50,
+) -> Any:
+    """A consumer that never commits by itself and starts at the earliest record; not started, not subscribed.
+
+    Positions live in PostgreSQL; Kafka's own offsets are for lag tools only. Checksums are left to TCP and the broker
+    (12 % of the consumer's time).
+    """
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers,
+        client_id=client_id,
+        group_id=group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        partition_assignment_strategy=(StickyPartitionAssignor,),
+        fetch_max_wait_ms=fetch_wait_ms,
+        max_partition_fetch_bytes=4 * RECORD_BYTES_MAX,
+        session_timeout_ms=int(session_timeout_seconds * 1000),
+        heartbeat_interval_ms=int(session_timeout_seconds * 1000 / 4),
+        rebalance_timeout_ms=int(rebalance_timeout_seconds * 1000),
+        max_poll_records=poll_records_max,
+        request_timeout_ms=10_000 + int(rebalance_timeout_seconds * 1000),
+        metadata_max_age_ms=30_000,
+        check_crcs=False,
+    )
+
+
+async def create_topics(
+    bootstrap_servers: str, topics: Sequence[TopicSpec], *, prefix: str, partitions: int, replication: int
+) -> list[str]:
+    """Create what is missing; returns the names created. An existing topic is left as it is."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
+    await admin.start()
+    try:
+        existing = set(await admin.list_topics())
+        created = []
+        for topic in topics:
+            name = topic.named(prefix)
+            if name in existing:
+                continue
+            answer = await admin.create_topics(
+                [NewTopic(name, partitions, replication, topic_configs=topic.broker_config())]
+            )
+            for _, error_code, *detail in answer.topic_errors:
+                error = for_code(error_code)
+                if error_code and error is not TopicAlreadyExistsError:
+                    raise TopicProblem(f"Kafka refused to create {name}: {error.__name__} {detail}")
+            created.append(name)
+        return created
+    finally:
+        await admin.close()
+
+
+async def check_topics(
+    bootstrap_servers: str, topics: Sequence[TopicSpec], *, prefix: str, production: bool = False
+) -> dict[str, int]:
+    """Partition counts by name; raises TopicProblem if a topic is missing or counts differ.
+
+    With `production`, also unless every topic has three replicas, two of them in sync to accept a write, and no
+    unclean leader election: anything less can lose acknowledged records.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
+    await admin.start()
+    try:
+        names = [topic.named(prefix) for topic in topics]
+        described = await admin.describe_topics(names)
+        counts = {entry["topic"]: len(entry["partitions"]) for entry in described if not entry["error_code"]}
+        missing = [name for name in names if not counts.get(name)]
+        if missing:
+            raise TopicProblem(f"Create the missing topics with `firstvalue topics`: {', '.join(missing)}")
+        if len(set(counts.values())) > 1:
+            raise TopicProblem(f"All topics need the same number of partitions, found {counts}")
+        if production:
+            _check_replicas(described)
+            await _check_durability(admin, names)
+        return counts
+    finally:
+        await admin.close()
+
+
+def _check_replicas(described: list[dict[str, Any]]) -> None:
+    for entry in described:
+        if any(len(partition["replicas"]) < 3 for partition in entry["partitions"]):
+            raise TopicProblem(f"{entry['topic']} needs replication factor 3 in production")
+
+
+async def _check_durability(admin: Any, names: list[str]) -> None:
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    for answer in await admin.describe_configs(resources):
+        for resource in answer.resources:
+            name, entries = resource[3], {entry[0]: entry[1] for entry in resource[4]}
+            if int(entries.get("min.insync.replicas", "1")) < 2:
+                raise TopicProblem(f"{name} needs min.insync.replicas=2 in production")
+            if entries.get("unclean.leader.election.enable") == "true":
+                raise TopicProblem(f"{name} needs unclean.leader.election.enable=false in production")

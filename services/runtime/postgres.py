@@ -1,0 +1,78 @@
+"""The one door to PostgreSQL: connection pools with server-side time limits, and what an error asks of the caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+# Classes of SQLSTATE that pass by themselves: connection, rollback (deadlock, 40001), resources (disk full 53100),
+# operator intervention (restart), system error; and lock_not_available.
+_TRANSIENT_CLASSES = frozenset({"08", "40", "53", "57", "58"})
+_TRANSIENT_STATES = frozenset({"55P03", "25006", "25P03"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits that the server enforces on each connection, in milliseconds; 0 is none."""
+
+    lock_ms: int = 2_000
+    idle_in_transaction_ms: int = 5_000
+    statement_ms: int = 10_000
+
+
+def connect(database_url: str, *, service: str, limits: Limits | None = None, connections_max: int = 5) -> AsyncEngine:
+    """A lazy pool of at most `connections_max` connections; nothing is opened before the first use."""
+    limits = limits or Limits()
+    return create_async_engine(
+        driver_url(database_url),
+        pool_size=connections_max,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": 5,
+            "server_settings": {
+                "application_name": f"firstvalue-{service}",
+                "lock_timeout": str(limits.lock_ms),
+                "idle_in_transaction_session_timeout": str(limits.idle_in_transaction_ms),
+                "statement_timeout": str(limits.statement_ms),
+                "timezone": "UTC",
+            },
+        },
+    )
+
+
+def driver_url(database_url: str) -> sa.URL:
+    """`postgresql://…` as everybody writes it, with the driver that this project uses."""
+    return sa.make_url(database_url).set(drivername="postgresql+asyncpg")
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The five characters of the server's error, or None when the connection itself failed."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(origin, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again later may succeed. A failed COMMIT is transient too, but may have happened."""
+    if isinstance(error, (OSError, PoolTimeoutError, TimeoutError)):
+        return True
+    state = sqlstate(error)
+    if state is not None:
+        return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES
+    return isinstance(error, (OperationalError, InterfaceError, DBAPIError))
+
+
+async def answers(engine: AsyncEngine) -> bool:
+    """Whether a trivial query succeeds now."""
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+    except (DBAPIError, OSError, PoolTimeoutError):
+        return False
+    return True

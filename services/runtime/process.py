@@ -1,0 +1,92 @@
+"""One service process: its workers, its signals, its end. A worker that fails ends it; the orchestrator restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+import uvloop
+
+log = structlog.get_logger(__name__)
+
+
+class Stopping:
+    """Set once by SIGTERM or SIGINT; workers wait on it and finish."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def request(self) -> None:
+        """Ask everything to finish."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Return when the process was asked to finish."""
+        await self._event.wait()
+
+    async def sleep(self, seconds: float) -> bool:
+        """Wait for `seconds`, or less when asked to finish; returns whether it was."""
+        try:
+            await asyncio.wait_for(self._event.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+
+class WorkerFailed(Exception):
+    """A worker ended although nobody asked it to."""
+
+
+async def run_workers(
+    workers: dict[str, Callable[[], Coroutine[Any, Any, None]]],
+    *,
+    stopping: Stopping,
+    drain: Callable[[], Awaitable[None]],
+    drain_seconds: float,
+) -> None:
+    """Run `workers` until one fails or a stop is requested, then `drain` within `drain_seconds` and end the rest.
+
+    Raises WorkerFailed with the worker's own error as cause.
+    """
+    tasks = {asyncio.create_task(start(), name=name) for name, start in workers.items()}
+    asked = asyncio.create_task(stopping.wait(), name="stop-requested")
+    try:
+        done, _ = await asyncio.wait({*tasks, asked}, return_when=asyncio.FIRST_COMPLETED)
+        failed = next((task for task in done if task is not asked), None)
+        if failed is not None:
+            log.error("worker_ended", worker=failed.get_name(), exc_info=failed.exception())
+            stopping.request()
+        try:
+            await asyncio.wait_for(drain(), drain_seconds)
+        except TimeoutError:
+            log.warning("drain_cut_short", seconds=drain_seconds)
+        if failed is not None:
+            raise WorkerFailed(failed.get_name()) from failed.exception()
+    finally:
+        for task in (*tasks, asked):
+            task.cancel()
+        await asyncio.gather(*tasks, asked, return_exceptions=True)
+
+
+def run(main: Callable[[Stopping], Coroutine[Any, Any, None]]) -> int:
+    """Run `main` on uvloop with SIGTERM and SIGINT bound to its Stopping; the exit status for the shell."""
+
+    async def bound() -> None:
+        stopping = Stopping()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.request)
+        await main(stopping)
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(bound())
+    except WorkerFailed:
+        return 1
+    return 0
