@@ -1,0 +1,48 @@
+"""Writes `schemas/json/*.schema.json` from the types: `python -m schemas.export`; stale files fail the tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from schemas.plan_file import PlanFile
+from schemas.product_event import ProductEvent, Tick
+from schemas.signals import TYPES, Ping, Signal
+
+FOLDER = Path(__file__).parent / "json"
+EXAMPLES = Path(__file__).parent / "examples"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def exported() -> dict[str, str]:
+    """Every generated file by its name, as it must stand in the folder."""
+    schemas: dict[str, dict[str, Any]] = {
+        "product_event": msgspec.json.schema(ProductEvent),
+        "tick": msgspec.json.schema(Tick),
+        "signal": msgspec.json.schema(Signal),
+        "endpoint.ping": msgspec.json.schema(Ping),
+        "plan": PlanFile.model_json_schema(by_alias=True),
+    }
+    return {
+        f"{name}.schema.json": json.dumps({"$schema": _DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
+        for name, schema in schemas.items()
+    }
+
+
+def schema_of_example(folder: str) -> str:
+    """The name of the schema that examples in `examples/<folder>` follow."""
+    return "signal" if folder in TYPES and folder.startswith("account.") else folder
+
+
+def main() -> None:
+    """Write all files."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in exported().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The contracts in `schemas/` hold for their own examples, and what is generated from them is fresh."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from schemas import export, product_event, signals
+from schemas.timestamps import from_milliseconds, to_milliseconds, to_rfc3339
+
+EXAMPLES = sorted(export.EXAMPLES.glob("*/*.json"))
+DECODERS = {
+    "product_event": product_event.decode_product_event,
+    "tick": product_event.decode_tick,
+    "signal": signals.decode,
+    "endpoint.ping": msgspec.json.Decoder(signals.Ping).decode,
+}
+
+
+def example_name(path: Path) -> str:
+    """Like `account.stalled/example`."""
+    return f"{path.parent.name}/{path.stem}"
+
+
+def test_generated_schemas_are_fresh() -> None:
+    """`python -m schemas.export` would change nothing."""
+    assert {path.name: path.read_text(encoding="utf-8") for path in export.FOLDER.iterdir()} == export.exported()
+
+
+def test_every_type_has_an_example() -> None:
+    """Each signal type that is announced, and each kind of record, is shown by at least one example."""
+    assert {path.parent.name for path in EXAMPLES} == {*signals.TYPES, "product_event", "tick"}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=example_name)
+def test_example_follows_its_schema(path: Path) -> None:
+    """An example is valid by the exported JSON Schema and decodes by the type that services use."""
+    name = export.schema_of_example(path.parent.name)
+    Draft202012Validator(json.loads(export.exported()[f"{name}.schema.json"])).validate(json.loads(path.read_text()))
+    DECODERS[name](path.read_bytes())
+
+
+@pytest.mark.parametrize("kind", signals.ACCOUNT_TYPES)
+def test_signal_example_loses_nothing_in_a_round_trip(kind: str) -> None:
+    """Every field of an example is a field of the contract, so that none is shown which nobody sends."""
+    text = (export.EXAMPLES / kind / "example.json").read_bytes()
+    signal = signals.decode(text)
+    assert signal.type == kind
+    assert json.loads(signals.encode(signal)).keys() == json.loads(text).keys()
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(0, "1970-01-01T00:00:00Z"), (1_795_341_600_120, "2026-11-22T10:00:00.120Z"), (-1, "1969-12-31T23:59:59.999Z")],
+)
+def test_time_on_the_wire(milliseconds: int, text: str) -> None:
+    """Milliseconds survive the way to text and back."""
+    assert to_rfc3339(milliseconds) == text
+    assert to_milliseconds(from_milliseconds(milliseconds)) == milliseconds
