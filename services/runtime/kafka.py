@@ -9,9 +9,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
 
 RECORD_BYTES_MAX = 1_048_576
+
+# What the functions below raise when no broker answers, for callers that do not know the library.
+BrokerUnreachable = KafkaConnectionError
 
 
 class TopicSpec(Protocol):

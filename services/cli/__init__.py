@@ -1,0 +1,1 @@
+"""The `firstvalue` command: a client of the services like any other."""

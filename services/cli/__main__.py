@@ -1,0 +1,44 @@
+"""The `firstvalue` command: every verb, and what its failures mean to a shell."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from services.cli.commands import services
+from services.cli.output import REFUSED, UNREACHABLE, USAGE, Misused, Refused, Unreachable, complain
+
+
+def new_command() -> typer.Typer:
+    """The command with all its verbs."""
+    app = typer.Typer(
+        name="firstvalue",
+        help="See which customers have reached first value and which have stalled on the way.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.command()(services.serve)
+    app.command()(services.migrate)
+    app.command()(services.topics)
+    return app
+
+
+def main() -> None:
+    """Run the command line; exits 0 (done), 1 (refused), 2 (used wrongly) or 3 (nobody answers)."""
+    try:
+        new_command()()
+    except Misused as error:
+        complain(str(error))
+        sys.exit(USAGE)
+    except Refused as error:
+        complain(str(error))
+        sys.exit(REFUSED)
+    except Unreachable as error:
+        complain(str(error))
+        sys.exit(UNREACHABLE)
+
+
+if __name__ == "__main__":
+    main()
