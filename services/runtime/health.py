@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 
 Check = Callable[[], Awaitable[bool]]
 
-_CACHE_SECONDS = 1.0
 _CHECK_TIMEOUT_SECONDS = 3.0
 # A single slow answer of a dependency must not take a replica out of service.
 _FAILURES_BEFORE_NOT_READY = 2
@@ -21,10 +20,11 @@ _HEARTBEAT_SECONDS_MAX = 60.0
 
 
 class Health:
-    """What the probes answer; `checks` are asked at most once a second."""
+    """What the probes answer; `checks` are asked at most once in `cache_seconds`."""
 
-    def __init__(self, *, checks: dict[str, Check]) -> None:
+    def __init__(self, *, checks: dict[str, Check], cache_seconds: float = 1.0) -> None:
         self._checks = checks
+        self._cache_seconds = cache_seconds
         self._draining = False
         self._failures: dict[str, int] = dict.fromkeys(checks, _FAILURES_BEFORE_NOT_READY)
         self._checked_at = float("-inf")
@@ -47,7 +47,7 @@ class Health:
     async def ready(self) -> dict[str, bool]:
         """Each check by name; one counts as failed at its second failure in a row, or until its first success."""
         async with self._checking:
-            if time.monotonic() - self._checked_at >= _CACHE_SECONDS:
+            if time.monotonic() - self._checked_at >= self._cache_seconds:
                 await asyncio.gather(*(self._ask(name) for name in self._checks))
                 self._checked_at = time.monotonic()
         passed = {name: count < _FAILURES_BEFORE_NOT_READY for name, count in self._failures.items()}

@@ -1,0 +1,88 @@
+"""A process ends when it is asked to, when a worker fails, and never later than its drain time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from services.runtime.health import Health
+from services.runtime.process import Stopping, WorkerFailed, run_workers
+
+
+async def nothing() -> None:
+    """A drain with nothing to do."""
+
+
+async def test_a_stop_request_drains_before_workers_end() -> None:
+    """Workers may still work while the drain runs; afterwards they are cancelled."""
+    stopping, steps = Stopping(), []
+
+    async def worker() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            steps.append("worker ended")
+
+    async def drain() -> None:
+        steps.append("drained")
+
+    stopping.request()
+    await run_workers({"worker": worker}, stopping=stopping, drain=drain, drain_seconds=5)
+    assert steps == ["drained", "worker ended"]
+
+
+async def test_a_failed_worker_ends_the_process() -> None:
+    """One failure stops everything and is told with its cause."""
+    stopping = Stopping()
+
+    async def worker() -> None:
+        raise RuntimeError("lost")
+
+    with pytest.raises(WorkerFailed) as failed:
+        await run_workers({"worker": worker}, stopping=stopping, drain=nothing, drain_seconds=5)
+    assert isinstance(failed.value.__cause__, RuntimeError)
+    assert stopping
+
+
+async def test_a_worker_that_returns_unasked_is_a_failure() -> None:
+    """Nothing may silently stop being done."""
+    with pytest.raises(WorkerFailed):
+        await run_workers({"worker": nothing}, stopping=Stopping(), drain=nothing, drain_seconds=5)
+
+
+async def test_drain_is_bounded() -> None:
+    """A drain that hangs is cut at its time."""
+    stopping = Stopping()
+    stopping.request()
+    started = time.monotonic()
+
+    async def drain() -> None:
+        await asyncio.Event().wait()
+
+    await run_workers({}, stopping=stopping, drain=drain, drain_seconds=0.05)
+    assert time.monotonic() - started < 2
+
+
+async def test_stopping_cuts_a_wait_short() -> None:
+    """A worker that waits for its next turn hears of the stop at once."""
+    stopping = Stopping()
+    assert not await stopping.sleep(0.001)
+    stopping.request()
+    assert await stopping.sleep(60)
+
+
+async def test_readiness_needs_two_failures_and_ends_with_the_drain() -> None:
+    """One slow answer of a dependency takes nobody out of service; draining does at once."""
+    answers = [True, False, False, True]
+
+    async def check() -> bool:
+        return answers.pop(0)
+
+    health = Health(checks={"database": check}, cache_seconds=0)
+    assert (await health.ready())["database"]
+    assert (await health.ready())["database"]
+    assert not (await health.ready())["database"]
+    health.drain()
+    assert await health.ready() == {"database": True, "not_draining": False}
