@@ -22,8 +22,8 @@ import pytest
 from deploy.local.data_folder import DataFolder
 from deploy.local.places import jars_path, root
 from deploy.local.progress import Silence
+from deploy.local.running import shared_servers
 from deploy.local.servers import servers_alone
-from deploy.local.supervisor import shared_servers
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def servers() -> Iterator[RunningServers]:
     if database_url and bootstrap:
         yield RunningServers(database_url, bootstrap)
     elif shared := os.environ.get("FIRSTVALUE_TEST_SERVERS_DIR"):
-        connection = shared_servers(DataFolder(Path(shared)), jars=jars_path())
+        connection = shared_servers(DataFolder(Path(shared)))
         yield RunningServers(database_url or connection["database"], bootstrap or connection["kafka"])
     else:
         path = root() / ".firstvalue-test" / f"session-{os.getpid()}"

@@ -48,7 +48,7 @@ class DataFolder:
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Creates the folder and holds its lock, whose file descriptor it gives; AlreadyRunning when another stack does.
+        """Creates the folder and holds its lock, giving the file descriptor; AlreadyRunning when another stack does.
 
         Whoever inherits the descriptor keeps the lock held. Ports and secrets are chosen under it.
         """

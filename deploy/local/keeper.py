@@ -1,8 +1,8 @@
 """Stops a stack's processes when their supervisor is gone, however it died: run as a script, standard library alone.
 
 Standard input carries lines "+ PID SIGNAL" and "- PID". Its end means that the supervisor is gone: every process still
-registered gets its stop signal, and after ten seconds SIGKILL for its whole group. The keeper inherits the data folder's
-lock, which therefore stays held until nothing of the stack is left.
+registered gets its stop signal, and after five seconds SIGKILL for its whole group. The keeper inherits the lock of the
+data folder, which therefore stays held until nothing of the stack is left.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 5.0
 
 
 def _is_alive(pid: int) -> bool:
@@ -58,8 +58,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     processes = _registered(sys.stdin.buffer)
-    for pid, number in processes.items():
-        _signal(pid, number)
+    for pid, stop_signal in processes.items():
+        _signal(pid, stop_signal)
     deadline = time.monotonic() + GRACE_SECONDS
     while any(map(_is_alive, processes)) and time.monotonic() < deadline:
         time.sleep(0.05)

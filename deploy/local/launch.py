@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
 
         group_id = pwd.getpwuid(int(user_id)).pw_gid
         _become(int(user_id), group_id, keep_read_access=keep_read_access == "1")
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606 - that is the purpose
 
 
 if __name__ == "__main__":

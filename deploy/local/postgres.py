@@ -75,6 +75,8 @@ class PostgresServer:
             asyncio.run(self._ensure_database())
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError, TimeoutError):
             return False
+        except asyncpg.PostgresError as error:
+            raise StackError(f"PostgreSQL in {self.data.postgres} refuses its own stack: {error}") from error
         return True
 
     async def _ensure_database(self) -> None:

@@ -43,12 +43,19 @@ class Process:
     """One running program."""
 
     def __init__(
-        self, program: Program, popen: subprocess.Popen[bytes], log: Path, forget: Callable[[int], None]
+        self,
+        program: Program,
+        popen: subprocess.Popen[bytes],
+        *,
+        log: Path,
+        log_start: int,
+        forget: Callable[[int], None],
     ) -> None:
         self.program = program
         self.pid = popen.pid
         self.started_at = time.time()
         self.log = log
+        self._log_start = log_start
         self._popen = popen
         self._forget = forget
 
@@ -65,7 +72,7 @@ class Process:
             self._popen.send_signal(self.program.stop_signal)
 
     def wait(self) -> int:
-        """Waits for its end and returns its exit code; what has not ended within the program's `stop_timeout_seconds` is killed."""
+        """Waits for its end and returns its exit code; kills it after the program's `stop_timeout_seconds`."""
         if (code := self.exit_code()) is not None:
             return code
         try:
@@ -78,8 +85,16 @@ class Process:
 
     def log_tail(self) -> str:
         """The last lines it wrote."""
-        lines = self.log.read_text(errors="replace").splitlines()
+        with self.log.open("rb") as file:
+            file.seek(self._log_start)
+            lines = file.read().decode(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-_TAIL_LINES:])
+
+
+def failed(process: Process) -> StackError:
+    """The error that tells how a process ended and what it wrote last."""
+    name, code = process.program.name, process.exit_code()
+    return StackError(f"{name} failed with exit code {code}. The end of {process.log}:\n{process.log_tail()}")
 
 
 class Launcher:
@@ -92,7 +107,7 @@ class Launcher:
         self.data = data
         self.stopping = stopping
         read_end, self._keeper_pipe = os.pipe()
-        self._keeper = subprocess.Popen(
+        self._keeper = subprocess.Popen(  # noqa: S603 - our own script
             (*_SCRIPT, str(_HERE / "keeper.py")),
             stdin=read_end,
             stdout=subprocess.DEVNULL,
@@ -109,7 +124,8 @@ class Launcher:
         log = self.data.log(program.name)
         arguments = (self._keeper_pipe, int(program.stop_signal), user.user_id, int(user.keep_read_access))
         with log.open("ab") as output:
-            popen = subprocess.Popen(
+            log_start = output.tell()
+            popen = subprocess.Popen(  # noqa: S603 - the programs are ours to choose
                 (*_SCRIPT, str(_HERE / "launch.py"), *map(str, arguments), *program.command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -118,7 +134,7 @@ class Launcher:
                 cwd=program.folder,
                 pass_fds=(self._keeper_pipe,),
             )
-        return Process(program, popen, log, self._forget)
+        return Process(program, popen, log=log, log_start=log_start, forget=self._forget)
 
     def run(self, program: Program, *, timeout_seconds: float) -> None:
         """Runs a program to its end; raises StackError with the end of its log when it fails."""
@@ -130,9 +146,7 @@ class Launcher:
             process.wait()
             raise
         if process.exit_code() != 0:
-            raise StackError(
-                f"{program.name} failed with exit code {process.exit_code()}. The end of {process.log}:\n{process.log_tail()}"
-            )
+            raise failed(process)
 
     def wait_until(self, condition: Callable[[], bool], *, what: str, timeout_seconds: float) -> None:
         """Polls the condition; raises StackError when it does not hold in time, StopRequested when the stack stops."""

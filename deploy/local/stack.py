@@ -2,17 +2,17 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock
 from typing import Any, Protocol
 
 import psutil
 
 from deploy.local.data_folder import DataFolder
-from deploy.local.errors import StackError, StopRequested
-from deploy.local.processes import Launcher, Process, Program
+from deploy.local.errors import StopRequested
+from deploy.local.processes import Launcher, Process, Program, failed
 from deploy.local.progress import Progress
 from deploy.local.restarts import RestartDelay
 
@@ -27,7 +27,7 @@ class Part(Protocol):
     def name(self) -> str: ...
 
     def prepare(self, launcher: Launcher) -> None:
-        """What has to be done once before the program can start."""
+        """Does what has to be done once before the program can start."""
 
     def program(self) -> Program: ...
 
@@ -44,7 +44,7 @@ class _Running:
 
 
 class Stack:
-    """Runs `servers` (side by side), then `jobs` (one by one), then `services` (side by side).
+    """Runs `servers` (side by side), `jobs` (one by one), `services` (side by side), then calls `after_start`.
 
     As a context manager it starts on entry and stops on exit. `stopping` ends every wait of it; `lock` is the data
     folder's, held from before the ports were chosen until after the exit.
@@ -58,6 +58,7 @@ class Stack:
         servers: Sequence[Part],
         jobs: Sequence[Program] = (),
         services: Sequence[Part] = (),
+        after_start: Callable[[], None] | None = None,
         connection: dict[str, Any],
         progress: Progress,
         stopping: Event,
@@ -68,11 +69,14 @@ class Stack:
         self._servers = servers
         self._jobs = jobs
         self._services = services
+        self._after_start = after_start
         self._progress = progress
         self._stopping = stopping
         self._running: dict[str, _Running] = {}
         self._launcher: Launcher | None = None
         self._ready = False
+        # Parts start side by side, each in a thread that records.
+        self._recording = Lock()
 
     def __enter__(self) -> "Stack":
         try:
@@ -97,6 +101,8 @@ class Stack:
             self._launcher.run(job, timeout_seconds=_JOB_TIMEOUT_SECONDS)
             self._progress.say(f"{job.name} done in {time.monotonic() - began:.1f} s")
         self._start_all(self._services, self._launcher)
+        if self._after_start is not None:
+            self._after_start()
         self._progress.idle()
         self._ready = True
         self._record()
@@ -146,10 +152,7 @@ class Stack:
                 timeout_seconds=_READY_TIMEOUT_SECONDS,
             )
             if process.exit_code() is not None:
-                raise StackError(
-                    f"{part.name} ended with exit code {process.exit_code()} while starting. "
-                    f"The end of {process.log}:\n{process.log_tail()}"
-                )
+                raise failed(process)
             self._progress.say(f"{part.name} ready in {time.monotonic() - began:.1f} s")
         except BaseException:
             self._stopping.set()
@@ -166,6 +169,7 @@ class Stack:
             wait_seconds = running.delay.after(time.time() - running.process.started_at)
             running.restart_at = now + wait_seconds
             advice = f" It keeps failing: see {running.process.log}" if running.delay.hopeless else ""
+            self._record()
             self._progress.say(f"{name} died ({_ending(code)}); starting it again in {wait_seconds:.1f} s.{advice}")
         elif now >= running.restart_at:
             running.process = self._launcher.start(running.part.program())
@@ -174,12 +178,17 @@ class Stack:
             self._record()
 
     def _record(self) -> None:
+        with self._recording:
+            self._write_state()
+
+    def _write_state(self) -> None:
         processes = [
             {
                 "name": running.part.name,
                 "pid": running.process.pid,
                 "started_at": running.process.started_at,
                 "restarts": running.restarts,
+                "waiting": running.restart_at is not None,
                 "log": str(running.process.log),
             }
             for running in list(self._running.values())

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from deploy.local import commands as local_stack
 from services.cli.commands import services
 from services.cli.output import REFUSED, UNREACHABLE, USAGE, Misused, Refused, Unreachable, complain
 
@@ -19,6 +20,7 @@ def new_command() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    local_stack.register(app)
     app.command()(services.serve)
     app.command()(services.migrate)
     app.command()(services.topics)

@@ -1,0 +1,151 @@
+"""`firstvalue up`, `down` and `status`: the local stack as typer commands, ready to be registered in an application.
+
+What runs the stack is imported when a command needs it: the packages behind it are not installed where services are
+deployed, and every other verb of the command would wait for them.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.local.data_folder import DataFolder
+from deploy.local.errors import AlreadyRunning, StackError, StopRequested
+from deploy.local.places import data_path
+from deploy.local.progress import Progress
+
+_REFUSED, _UNREACHABLE, _INTERRUPTED = 1, 3, 130
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
+
+
+def up(
+    *,
+    no_plan: Annotated[bool, typer.Option("--no-plan", help="Do not publish the built-in plan.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when it runs; `firstvalue down` stops it.")] = False,
+    as_json: _AsJson = False,
+) -> None:
+    """Start PostgreSQL, Kafka and the three services here, on free ports of 127.0.0.1, until Ctrl-C."""
+    progress, data = Progress(), DataFolder(data_path(os.environ))
+    with _errors_told(progress):
+        from deploy.local.running import start_in_background, wait_until_running
+
+        if detach:
+            connection = start_in_background(data, "services" if no_plan else "services-and-plan", progress=progress)
+            _announce(connection, as_json=as_json)
+            return
+        try:
+            _run_in_foreground(data, with_plan=not no_plan, as_json=as_json, progress=progress)
+        except AlreadyRunning as error:
+            progress.say(f"{error}; `firstvalue status` shows it, `firstvalue down` stops it")
+            found = wait_until_running(data, is_hopeless=lambda: data.lock_holder() is None)
+            if found is None:
+                raise StackError(f"the stack in {data.path} is stopping; run `firstvalue up` again") from error
+            _announce(found, as_json=as_json)
+
+
+def down(
+    *,
+    wipe: Annotated[bool, typer.Option("--wipe", help="Delete its data as well.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
+) -> None:
+    """Stop the stack that runs in the data folder."""
+    progress, data = Progress(), DataFolder(data_path(os.environ))
+    if wipe and not yes:
+        typer.confirm(f"Delete everything that the stack stored in {data.path}?", abort=True, err=True)
+    with _errors_told(progress):
+        from deploy.local.running import stop_running
+
+        progress.doing("stopping …")
+        stopped = stop_running(data)
+        progress.idle()
+        progress.say("stopped" if stopped else f"no stack runs in {data.path}")
+        if wipe:
+            data.wipe()
+            progress.say(f"deleted what was stored in {data.path}")
+
+
+def status(*, as_json: _AsJson = False) -> None:
+    """Show what runs in the data folder; exits 0 when it is ready, 3 when not."""
+    data = DataFolder(data_path(os.environ))
+    holder, state = data.lock_holder(), data.read_state()
+    running = holder is not None and state.get("supervisor") == holder
+    ready = running and bool(state.get("ready"))
+    if as_json:
+        shown = {"running": running, "ready": ready, "data_folder": str(data.path)}
+        processes = {process["name"]: process for process in state.get("processes", ())} if running else {}
+        connection = state["connection"] if ready else None
+        sys.stdout.write(json.dumps(shown | {"processes": processes, "connection": connection}) + "\n")
+    elif not running:
+        Progress().say(f"no stack runs in {data.path}; `firstvalue up` starts one")
+    else:
+        _print_status(data, state, ready=ready)
+    if not ready:
+        raise typer.Exit(_UNREACHABLE)
+
+
+def register(application: typer.Typer) -> None:
+    """Adds the three commands to an application."""
+    for command in (up, down, status):
+        application.command()(command)
+
+
+def _run_in_foreground(data: DataFolder, *, with_plan: bool, as_json: bool, progress: Progress) -> None:
+    from deploy.local.supervisor import stop_on_signals
+    from deploy.local.whole import whole_stack
+
+    stopping = stop_on_signals()
+    with whole_stack(data, environment=os.environ, with_plan=with_plan, progress=progress, stopping=stopping) as stack:
+        _announce(stack.connection, as_json=as_json)
+        progress.say("Ctrl-C stops everything; the data stays")
+        stack.watch()
+        progress.doing("stopping …")
+    progress.idle()
+    progress.say("stopped")
+
+
+def _announce(connection: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(connection) + "\n")
+        sys.stdout.flush()
+    else:
+        _print_addresses(connection)
+
+
+def _print_addresses(connection: dict[str, Any]) -> None:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in connection.items():
+        table.add_row(name, value["url"] if isinstance(value, dict) else str(value))
+    Console(soft_wrap=True, highlight=False).print(table)
+
+
+def _print_status(data: DataFolder, state: dict[str, Any], *, ready: bool) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"{'ready' if ready else 'starting'} in {data.path} (supervisor process {state['supervisor']})")
+    table = Table("process", "state", "id", "restarts", "log", box=None, pad_edge=False)
+    for process in state["processes"]:
+        condition = "waiting to start again" if process["waiting"] else "runs"
+        table.add_row(process["name"], condition, str(process["pid"]), str(process["restarts"]), process["log"])
+    console.print(table)
+    if ready:
+        _print_addresses(state["connection"])
+
+
+@contextmanager
+def _errors_told(progress: Progress) -> Iterator[None]:
+    try:
+        yield
+    except StopRequested:
+        progress.say("stopped before it was ready")
+        raise typer.Exit(_INTERRUPTED) from None
+    except StackError as error:
+        progress.say(str(error))
+        raise typer.Exit(_REFUSED) from None
+    except ModuleNotFoundError as error:
+        progress.say(f"the local stack is not installed ({error.name} is missing): run `make setup`")
+        raise typer.Exit(_REFUSED) from None
