@@ -1,11 +1,39 @@
-"""The FastAPI app that each service builds its admin and read APIs on."""
+"""The FastAPI app that each service builds its admin and read APIs on, and how its routes document their problems."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from services.runtime.metrics import VERSION
-from services.runtime.problems import install_problem_handlers
+from services.runtime.postgres import is_transient
+from services.runtime.problems import Problem, answer_problem, answer_unexpected, install_problem_handlers
+
+log = structlog.get_logger(__name__)
+
+_RETRY_AFTER_SECONDS = "1"
+# What every route with a key and a database may answer.
+_ALWAYS = (
+    (401, "key_missing", "Send an API key as `Authorization: Bearer <key>`."),
+    (401, "key_unknown", "This API key is unknown, expired or revoked; create one with `firstvalue key create`."),
+    (403, "scope_missing", "This key lacks the scope of this operation; use or create one that has it."),
+    (422, "invalid_request", "Correct query.limit: Input should be less than or equal to 500."),
+    (503, "database_unavailable", "The database is away; try again after the seconds in Retry-After."),
+)
+
+
+class ProblemDocument(BaseModel):
+    """Every error: a stable code, what to do, and the id under which our log knows the request."""
+
+    code: str = Field(description="Stable, snake_case; programs compare this")
+    message: str = Field(description="One sentence that says what to do")
+    request_id: str = Field(description="Also in the header x-request-id")
 
 
 def new_api(*, title: str, description: str) -> FastAPI:
@@ -19,4 +47,34 @@ def new_api(*, title: str, description: str) -> FastAPI:
         openapi_tags=[],
     )
     install_problem_handlers(app)
+    for error in (DBAPIError, PoolTimeoutError, ConnectionError, TimeoutError):
+        app.add_exception_handler(error, _answer_database_error)
     return app
+
+
+def problem_responses(*problems: tuple[int, str, str]) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: (status, code, message) of its own problems, and those that every route has."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status, code, message in _in_order((*problems, *_ALWAYS)):
+        entry = responses.setdefault(status, {"model": ProblemDocument, "description": "", "content": _no_examples()})
+        entry["description"] = " or ".join(filter(None, (entry["description"], f"`{code}`")))
+        value = {"code": code, "message": message, "request_id": "5f1d0c6f0a4b4f6f9a58c7f2b1d9e3a7"}
+        entry["content"]["application/json"]["examples"][code] = {"value": value}
+    return responses
+
+
+def _in_order(problems: Iterable[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
+    return sorted(problems, key=lambda problem: problem[0])
+
+
+def _no_examples() -> dict[str, Any]:
+    return {"application/json": {"examples": {}}}
+
+
+async def _answer_database_error(request: Request, error: Exception) -> Response:
+    if not is_transient(error):
+        return await answer_unexpected(request, error)
+    log.warning("database_unavailable", route=request.url.path, error=type(error).__name__)
+    message = "The database is away; try again after the seconds in Retry-After."
+    headers = {"retry-after": _RETRY_AFTER_SECONDS}
+    return await answer_problem(request, Problem(503, "database_unavailable", message, headers=headers))

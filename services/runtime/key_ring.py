@@ -6,10 +6,12 @@ import hmac
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Annotated
 
 import sqlalchemy as sa
 import structlog
-from fastapi import Request
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -27,6 +29,9 @@ _KEYS_MAX = 10_000
 _READ = sa.text(
     "SELECT id, name, scopes, secret_hash, expires_at, revoked_at FROM ingest.api_key ORDER BY created_at LIMIT :most"
 )
+# For the OpenAPI document alone; the ring reads the header itself.
+_BEARER = HTTPBearer(auto_error=False, scheme_name="key", description="An API key, `fv_…`, or FIRSTVALUE_ADMIN_KEY.")
+_Documented = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 _UNKNOWN = "This API key is unknown, expired or revoked; create one with `firstvalue key create`."
 
 
@@ -122,10 +127,10 @@ class KeyRing:
             self._refreshed_at = time.monotonic() - REFRESH_SECONDS
 
 
-def require(ring: KeyRing, scope: Scope) -> Callable[[Request], Awaitable[Principal]]:
+def require(ring: KeyRing, scope: Scope) -> Callable[..., Awaitable[Principal]]:
     """A FastAPI dependency that lets only keys with `scope` pass."""
 
-    async def authenticated(request: Request) -> Principal:
+    async def authenticated(request: Request, _documented: _Documented) -> Principal:
         return await ring.authenticate(bearer(request.headers.get("authorization")), scope)
 
     return authenticated

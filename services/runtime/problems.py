@@ -53,12 +53,21 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
+async def answer_problem(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for Problem."""
+    assert isinstance(error, Problem)
+    return _answer(request, error.status, error.code, error.message, error.headers, error.details)
+
+
+async def answer_unexpected(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for what nobody expected: logged, and answered 500 `internal_error`."""
+    log.error("request_failed", route=request.url.path, error=type(error).__name__, exc_info=error)
+    message = "Something failed on our side; try again, and report the request_id if it persists."
+    return _answer(request, 500, "internal_error", message, {}, {})
+
+
 def install_problem_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem; unexpected ones are logged and answer 500 `internal_error`."""
-
-    async def answer_problem(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, Problem)
-        return _answer(request, error.status, error.code, error.message, error.headers, error.details)
 
     async def answer_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -74,11 +83,6 @@ def install_problem_handlers(app: FastAPI) -> None:
         code = _CODES.get(error.status_code, "http_error")
         message = f"{request.method} {request.url.path}: {error.detail}. See /docs for what this service answers."
         return _answer(request, error.status_code, code, message, dict(error.headers or {}), {})
-
-    async def answer_unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("request_failed", route=request.url.path, error=type(error).__name__, exc_info=error)
-        message = "Something failed on our side; try again, and report the request_id if it persists."
-        return _answer(request, 500, "internal_error", message, {}, {})
 
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(RequestValidationError, answer_invalid)
