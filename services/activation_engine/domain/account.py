@@ -1,0 +1,104 @@
+"""The state of one account: its facts, and where it stands under every plan that it runs under."""
+
+from typing import Self
+
+from msgspec import Struct
+
+from services.activation_engine.domain.facts import Facts
+from services.activation_engine.domain.plan_set import PlanSet
+
+NOT_STARTED, ON_TRACK, AT_RISK, STALLED, ACTIVATED, CLOSED = (
+    "not_started",
+    "on_track",
+    "at_risk",
+    "stalled",
+    "activated",
+    "closed",
+)
+# Statuses from which `recovered` is possible: the next tick looks again as soon as anything changes.
+TROUBLED = frozenset({AT_RISK, STALLED})
+LEFT_PLAN = "left_plan"
+
+
+class PlanState(Struct, array_like=True):
+    """One account under one plan, as of the newest record and tick."""
+
+    version: int
+    status: str = NOT_STARTED
+    status_since_ms: int = 0
+    # The rule that put it into at_risk or stalled, with its milestone and deadline; kept until the status changes.
+    reason: str | None = None
+    cause: str | None = None
+    deadline_ms: int | None = None
+    segment: str = ""
+    start_ms: int | None = None
+    # Append time of the newest record that changed start or segment: deadlines up to it are history.
+    judged_from_ms: int = 0
+    # The start that was found to lie in the past; not None means that `activation_started` is decided.
+    begun_ms: int | None = None
+    # Milestones whose signal is decided; None once the dated mark behind one was taken back.
+    reached: dict[str, int | None] = {}
+    valued: bool = False
+    activated_at_ms: int | None = None
+
+    def now_reached(self) -> dict[str, int]:
+        """The milestones that are reached by what is known now."""
+        return {milestone: at for milestone, at in self.reached.items() if at is not None}
+
+    def begun(self, now_ms: int) -> bool:
+        """Whether the start is known and not in the future."""
+        return self.start_ms is not None and (self.start_ms <= now_ms or self.start_ms == self.begun_ms)
+
+
+class AccountState:
+    """Changed in place by `apply_event` and `apply_tick`: after a failed batch, forget every state it touched."""
+
+    __slots__ = (
+        "account_id",
+        "adopted",
+        "dirty",
+        "enrolled_at_ms",
+        "facts",
+        "life",
+        "next_check_ms",
+        "plans",
+        "sequence",
+    )
+
+    def __init__(self, account_id: str, enrolled_at_ms: int, facts: Facts) -> None:
+        self.account_id = account_id
+        self.enrolled_at_ms = enrolled_at_ms
+        self.facts = facts
+        self.plans: dict[str, PlanState] = {}
+        self.next_check_ms: int | None = None
+        self.sequence = 0
+        self.life = 1
+        # Must be written: set by the fold, cleared by whoever wrote it.
+        self.dirty = False
+        # The plan set that it was last brought up to; not stored.
+        self.adopted: PlanSet | None = None
+
+    @classmethod
+    def new(cls, account_id: str, enrolled_at_ms: int) -> Self:
+        """An account first heard of in the record appended at `enrolled_at_ms`; dirty, so that this is remembered."""
+        state = cls(account_id, enrolled_at_ms, Facts())
+        state.dirty = True
+        return state
+
+    @property
+    def name(self) -> str:
+        """What people call it: the trait `name`, otherwise its id."""
+        name = self.facts.trait("name")
+        return name if isinstance(name, str) and name else self.account_id
+
+    @property
+    def owner(self) -> str | None:
+        """The trait `owner`."""
+        owner = self.facts.trait("owner")
+        return owner if isinstance(owner, str) and owner else None
+
+    def check_by(self, at_ms: int) -> None:
+        """Lower `next_check_ms`; a later time leaves it alone, for it is only a lower bound."""
+        if self.next_check_ms is None or at_ms < self.next_check_ms:
+            self.next_check_ms = at_ms
+            self.dirty = True

@@ -1,0 +1,254 @@
+"""From a transition to the signal that tells people about it: evidence, summary, what comes next."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from services.activation_engine.domain import signals
+from services.activation_engine.domain.account import ON_TRACK, AccountState, PlanState
+from services.activation_engine.domain.facts import Facts
+from services.activation_engine.domain.instants import DAY_MS, date_text, days_text, in_days
+from services.activation_engine.domain.plan import SEGMENT_TRAIT, Milestone, Plan, progress_of
+from services.activation_engine.domain.plan_set import LivePlan
+from services.activation_engine.domain.signals import CandidateSignal, Evidence
+from services.activation_engine.domain.status import QUIET, Deadline, Standing, Verdict, likely
+from services.activation_engine.domain.timers import between
+from services.activation_engine.domain.wording import (
+    condition_text,
+    quiet_days,
+    quiet_text,
+    reason_text,
+    remedy,
+    rule_text,
+    way_to,
+)
+
+
+class Subject(Struct, frozen=True):
+    """Whom a signal is about, and what contributed: `message_id` of the record, or None at a tick. `origin` overrides
+    the usual rules when a plan version's going live is what announces."""
+
+    state: AccountState
+    live: LivePlan
+    plan_state: PlanState
+    standing: Standing
+    message_id: str | None = None
+    origin: str | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan's content."""
+        return self.live.plan
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The contributing message ids."""
+        return () if self.message_id is None else (self.message_id,)
+
+
+def _signal(subject: Subject, kind: str, at_ms: int, *, about: str, episode: str, **fields: Any) -> CandidateSignal:
+    state, plan, standing = subject.state, subject.plan, subject.standing
+    status = subject.plan_state.status
+    trait = state.facts.trait(SEGMENT_TRAIT)
+    first_value = standing.reached.get(plan.first_value)
+    return CandidateSignal(
+        id=signals.signal_id(state.account_id, plan.id, about, kind, episode),
+        type=kind,
+        timestamp_ms=at_ms,
+        account_id=state.account_id,
+        account_name=state.name,
+        segment=standing.segment.id if plan.segmented else (trait if isinstance(trait, str) else None),
+        owner=state.owner,
+        traits=state.facts.trait_values(),
+        plan_id=plan.id,
+        plan_version=subject.live.version,
+        status_from=fields.pop("status_from", status),
+        status_to=fields.pop("status_to", status),
+        days_since_start=signals.days_between(standing.start_ms, at_ms, plan.day_ms),
+        ttfv_days=signals.days_between(standing.start_ms, first_value, plan.day_ms),
+        **fields,
+    )
+
+
+def _once(subject: Subject, kind: str, at_ms: int, *, about: str = "", **fields: Any) -> CandidateSignal:
+    """A signal that comes once per life of the account."""
+    origin = subject.origin or signals.milestone_origin(subject.state, subject.live, at_ms)
+    return _signal(subject, kind, at_ms, about=about, episode=str(subject.state.life), origin=origin, **fields)
+
+
+def activation_started(subject: Subject, status_from: str) -> CandidateSignal:
+    """The start is known and has come."""
+    plan, start = subject.plan, subject.standing.start_ms
+    assert start is not None
+    return _once(
+        subject,
+        signals.ACTIVATION_STARTED,
+        start,
+        status_from=status_from,
+        summary=f"{subject.state.name} started: {plan.title} ({_when(subject, start)}).",
+        evidence=Evidence(rule=f"start: {', '.join(plan.start)}", events=subject.events),
+        next=next_step(subject),
+    )
+
+
+def milestone_reached(subject: Subject, milestone: Milestone, at_ms: int) -> CandidateSignal:
+    """One milestone."""
+    return _once(
+        subject,
+        signals.MILESTONE_REACHED,
+        at_ms,
+        about=milestone.id,
+        milestone_id=milestone.id,
+        milestone_title=milestone.title,
+        summary=f"{subject.state.name} reached {milestone.title} ({_when(subject, at_ms)}).",
+        due_at_ms=subject.standing.due_at(milestone.id),
+        evidence=_milestone_evidence(subject, milestone),
+        next=next_step(subject),
+    )
+
+
+def first_value_reached(subject: Subject, at_ms: int) -> CandidateSignal:
+    """The activation moment."""
+    milestone = subject.plan.milestone(subject.plan.first_value)
+    start = subject.standing.start_ms
+    took = "" if start is None else f", {days_text(at_ms - start, subject.plan.day_ms)} after the start"
+    return _once(
+        subject,
+        signals.FIRST_VALUE_REACHED,
+        at_ms,
+        about=milestone.id,
+        milestone_id=milestone.id,
+        milestone_title=milestone.title,
+        summary=f"{subject.state.name} reached first value: {milestone.title}{took}.",
+        due_at_ms=subject.standing.due_at(milestone.id),
+        evidence=_milestone_evidence(subject, milestone),
+        next=next_step(subject),
+    )
+
+
+def activated(subject: Subject, status_from: str, at_ms: int) -> CandidateSignal:
+    """Every required milestone is reached."""
+    count = len(subject.plan.required)
+    return _once(
+        subject,
+        signals.ACTIVATED,
+        at_ms,
+        status_from=status_from,
+        summary=f"{subject.state.name} is activated: all {count} required milestones are reached.",
+        evidence=Evidence("every required milestone", count, count, subject.events),
+        next="Nothing is left to do in this plan.",
+    )
+
+
+def trouble(subject: Subject, kind: str, verdict: Verdict, clock_ms: int) -> CandidateSignal:
+    """`at_risk` or `stalled`, by the first rule that held at this tick."""
+    rule, standing, plan = verdict.cause, subject.standing, subject.plan
+    assert rule is not None
+    milestone = plan.milestone(rule.milestone) if rule.milestone else None
+    stalled = kind == signals.STALLED
+    return _signal(
+        subject,
+        kind,
+        rule.at_ms,
+        about=rule.milestone or rule.reason,
+        episode=f"{subject.state.life}:{rule.at_ms}",
+        milestone_id=milestone.id if milestone else None,
+        milestone_title=milestone.title if milestone else None,
+        status_to=verdict.status,
+        reason=rule.reason,
+        likely=likely(standing, rule.reason) if stalled else None,
+        due_at_ms=standing.due_at(rule.milestone) if rule.milestone else None,
+        summary=_trouble_text(subject, "stalled" if stalled else "is at risk", rule, clock_ms),
+        evidence=_trouble_evidence(subject, verdict, rule, clock_ms),
+        next=remedy(standing, rule),
+        origin=signals.clock_origin(subject.state, subject.plan_state, subject.live, rule.at_ms),
+    )
+
+
+def recovered(subject: Subject, clock_ms: int) -> CandidateSignal:
+    """Back on track; the episode is that of the trouble it ends."""
+    before, standing = subject.plan_state, subject.standing
+    deadline = before.deadline_ms or 0
+    named = before.cause if before.cause in standing.plan.display_order else None
+    milestone = subject.plan.milestone(named) if named else None
+    was = "stalled" if before.status == "stalled" else "at risk"
+    return _signal(
+        subject,
+        signals.RECOVERED,
+        clock_ms,
+        about=before.cause or before.reason or "",
+        episode=f"{subject.state.life}:{deadline}",
+        milestone_id=milestone.id if milestone else None,
+        milestone_title=milestone.title if milestone else None,
+        status_to=ON_TRACK,
+        reason=before.reason,
+        summary=f"{subject.state.name} was {was} and is back on track.",
+        evidence=Evidence(rule="no rule of at_risk or stalled holds"),
+        next=next_step(subject),
+        origin=signals.clock_origin(subject.state, before, subject.live, deadline),
+        late=_disproved(subject, deadline),
+    )
+
+
+def _disproved(subject: Subject, deadline_ms: int) -> bool:
+    """Whether what ended the trouble had happened before its deadline and only arrived late."""
+    before, standing = subject.plan_state, subject.standing
+    if before.reason == QUIET:
+        last = standing.last_activity_ms
+        return last is not None and last <= deadline_ms
+    reached = standing.reached.get(before.cause or subject.plan.first_value)
+    return reached is not None and reached <= deadline_ms
+
+
+def _trouble_text(subject: Subject, verb: str, rule: Deadline, clock_ms: int) -> str:
+    standing = subject.standing
+    text = f"{subject.state.name} {verb}: {reason_text(standing, rule, clock_ms)}"
+    never = standing.last_activity_ms is None
+    if rule.reason != QUIET and (never or quiet_days(standing, clock_ms) > 0):
+        text += f" and {quiet_text(standing, clock_ms)}"
+    return text + "."
+
+
+def _trouble_evidence(subject: Subject, verdict: Verdict, rule: Deadline, clock_ms: int) -> Evidence:
+    standing, plan = subject.standing, subject.plan
+    also = tuple(
+        rule_text(standing, one) for one in verdict.held if (one.reason, one.milestone) != (rule.reason, rule.milestone)
+    )
+    text = rule_text(standing, rule)
+    if rule.reason == QUIET:
+        last = standing.last_activity_ms or clock_ms
+        quiet = in_days(between(last, clock_ms, standing.holes), plan.day_ms)
+        return Evidence(text, quiet, in_days(plan.quiet_ms or 0, plan.day_ms), also=also)
+    milestone = plan.milestone(rule.milestone or plan.first_value)
+    progress = progress_of(milestone, subject.state.facts, subject.plan_state.now_reached())
+    return Evidence(text, progress.measured, progress.threshold, also=also)
+
+
+def _milestone_evidence(subject: Subject, milestone: Milestone) -> Evidence:
+    facts: Facts = subject.state.facts
+    if milestone.when is None or facts.trait(milestone.mark_trait) is not None:
+        return Evidence(f"{milestone.id} dated by {milestone.mark_trait}", 1, 1, subject.events)
+    progress = progress_of(milestone, facts, subject.plan_state.now_reached())
+    return Evidence(
+        f"{milestone.id} when {condition_text(milestone.when)}", progress.measured, progress.threshold, subject.events
+    )
+
+
+def next_step(subject: Subject) -> str:
+    """The required milestone that is due next, and what reaches it."""
+    standing, plan = subject.standing, subject.plan
+    dated = [one for _, one in standing.segment.obligations]
+    undated = [one for one in plan.required if one not in dated]
+    missing = next((one for one in dated + undated if not standing.is_reached(one)), None)
+    if missing is None:
+        return "Nothing is left to do in this plan."
+    due = standing.due_at(missing)
+    by = "" if due is None else f" Due {date_text(due, start_ms=standing.start_ms, day_ms=plan.day_ms)}."
+    return way_to(plan, plan.milestone(missing), standing) + by
+
+
+def _when(subject: Subject, at_ms: int) -> str:
+    plan, start = subject.plan, subject.standing.start_ms
+    if plan.day_ms != DAY_MS and start is None:
+        return "before a start is known"
+    return date_text(at_ms, start_ms=start, day_ms=plan.day_ms)

@@ -1,0 +1,150 @@
+"""A compiled plan: milestones in an order in which each comes after what it needs, and every length in milliseconds,
+already scaled by the plan's `day` and stretched by the segment's pace."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from services.activation_engine.domain.conditions import Condition, Leaf, Progress
+from services.activation_engine.domain.facts import MARK_PREFIX, Facts
+from services.activation_engine.domain.instants import parse_instant
+from services.activation_engine.domain.predicates import Predicate, all_hold
+
+# In `start`: the account's earliest activity instead of a trait.
+FIRST_EVENT = "first_event"
+SEGMENT_TRAIT = "segment"
+# A milestone nominally due by the end of this week belongs to the set-up.
+_SETUP_WEEKS = 2
+
+
+class Due(Struct, frozen=True):
+    """`week N` (stretched by pace) or a fixed length after the start; `text` as written in the plan."""
+
+    nominal_ms: int
+    stretched: bool
+    text: str
+
+    def offset_ms(self, pace: float) -> int:
+        """Milliseconds after the start for a segment of this pace."""
+        return round(self.nominal_ms * pace) if self.stretched else self.nominal_ms
+
+
+class Milestone(Struct, frozen=True):
+    """One dated checkable result. Without `when` it is reached by hand only."""
+
+    id: str
+    title: str
+    required: bool = True
+    needs: tuple[str, ...] = ()
+    when: Condition | None = None
+    due: Due | None = None
+
+    @property
+    def mark_trait(self) -> str:
+        """The trait that dates it by hand or on import."""
+        return MARK_PREFIX + self.id
+
+
+class Segment(Struct, frozen=True):
+    """What one kind of account is given: pace, window, and per milestone the offset of its due time."""
+
+    id: str
+    pace: float = 1.0
+    window_ms: int | None = None
+    at_risk_after_ms: int | None = None
+    due_offsets_ms: dict[str, int] = {}
+    # (offset, milestone) of the required milestones with a due time, earliest first.
+    obligations: tuple[tuple[int, str], ...] = ()
+
+
+class Plan(Struct, frozen=True):
+    """One immutable plan version's content. `milestones` is in dependency order, `display_order` as written."""
+
+    id: str
+    title: str
+    hash: str
+    day_ms: int
+    start: tuple[str, ...]
+    grace_ms: int
+    milestones: tuple[Milestone, ...]
+    display_order: tuple[str, ...]
+    first_value: str
+    segments: dict[str, Segment]
+    default_segment: str
+    segmented: bool
+    required: tuple[str, ...]
+    overdue_ms: int | None = None
+    quiet_ms: int | None = None
+    applies_to: tuple[Predicate, ...] = ()
+
+    def milestone(self, milestone_id: str) -> Milestone:
+        """By id; KeyError when the plan has none of that name."""
+        for milestone in self.milestones:
+            if milestone.id == milestone_id:
+                return milestone
+        raise KeyError(milestone_id)
+
+    def displayed(self) -> Iterator[Milestone]:
+        """Milestones in the order of the plan file."""
+        return map(self.milestone, self.display_order)
+
+    def leaves(self) -> Iterator[Leaf]:
+        """Every leaf condition of the plan."""
+        for milestone in self.milestones:
+            if milestone.when is not None:
+                yield from milestone.when.leaves()
+
+    def covers(self, facts: Facts) -> bool:
+        """Whether the account runs under this plan at all."""
+        return not self.applies_to or all_hold(self.applies_to, facts.trait_values())
+
+    def segment_of(self, facts: Facts) -> Segment:
+        """The segment that the trait names exactly, otherwise the plan's `else`."""
+        if not self.segmented:
+            return self.segments[self.default_segment]
+        named = facts.trait(SEGMENT_TRAIT)
+        known = self.segments.get(named) if isinstance(named, str) else None
+        return known or self.segments[self.default_segment]
+
+    def start_of(self, facts: Facts) -> int | None:
+        """The first of the plan's `start` sources that is known, in milliseconds."""
+        for source in self.start:
+            at = facts.first_activity_ms if source == FIRST_EVENT else parse_instant(facts.trait(source))
+            if at is not None:
+                return at
+        return None
+
+    def setup(self) -> Iterator[Milestone]:
+        """The milestones nominally due in the first two weeks."""
+        limit_ms = _SETUP_WEEKS * 7 * self.day_ms
+        return (one for one in self.milestones if one.due is not None and one.due.nominal_ms <= limit_ms)
+
+
+def reached_milestones(plan: Plan, facts: Facts) -> dict[str, int]:
+    """When each reached milestone was reached: its own condition or its prerequisites, whichever came last; a date set
+    by hand stands alone, whatever the prerequisites say, and the earlier of the two counts."""
+    reached: dict[str, int] = {}
+    states, traits = facts.trackers, facts.traits
+    for milestone in plan.milestones:
+        at = milestone.when.reached_at(states, reached) if milestone.when is not None else None
+        if at is not None:
+            for needed in milestone.needs:
+                prerequisite = reached.get(needed)
+                if prerequisite is None:
+                    at = None
+                    break
+                at = max(at, prerequisite)
+        if traits:
+            marked = parse_instant(facts.trait(milestone.mark_trait))
+            if marked is not None:
+                at = marked if at is None else min(at, marked)
+        if at is not None:
+            reached[milestone.id] = at
+    return reached
+
+
+def progress_of(milestone: Milestone, facts: Facts, reached: dict[str, int]) -> Progress:
+    """How far a milestone has come by its own condition; a milestone dated by hand, or already reached, is met."""
+    if milestone.when is None:
+        return Progress(1 if milestone.id in reached else 0, 1)
+    return milestone.when.progress(facts.trackers, reached)

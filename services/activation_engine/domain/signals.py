@@ -1,0 +1,134 @@
+"""Candidate signals: what a transition announces, under an id that replay and re-evaluation mint again."""
+
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID, uuid5
+
+from msgspec import Struct
+
+from services.activation_engine.domain.account import AccountState, PlanState
+from services.activation_engine.domain.instants import in_days, rfc3339, rfc3339_or_none
+from services.activation_engine.domain.plan_set import LivePlan
+
+ACTIVATION_STARTED = "account.activation_started"
+MILESTONE_REACHED = "account.milestone_reached"
+FIRST_VALUE_REACHED = "account.first_value_reached"
+ACTIVATED = "account.activated"
+AT_RISK = "account.at_risk"
+STALLED = "account.stalled"
+RECOVERED = "account.recovered"
+
+# Changing it would announce everything a second time.
+_NAMESPACE = UUID("6f0c7a3e-5d0b-5c2e-9a61-2f1d6a4f8b90")
+# A start or milestone this many plan days before the account's first record is history.
+_CATCH_UP_DAYS = 7
+
+
+class Evidence(Struct):
+    """The rule in words, what was measured against which threshold, message ids, and the other rules that held."""
+
+    rule: str
+    measured: float | int | None = None
+    threshold: float | int | None = None
+    events: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+
+class CandidateSignal(Struct, kw_only=True):
+    """A signal before its number. Times are milliseconds, `*_days` plan days; `sequence` is 0 until `number`."""
+
+    id: str
+    type: str
+    timestamp_ms: int
+    summary: str
+    account_id: str
+    account_name: str
+    segment: str | None
+    owner: str | None
+    traits: dict[str, Any]
+    plan_id: str
+    plan_version: int
+    milestone_id: str | None = None
+    milestone_title: str | None = None
+    status_from: str
+    status_to: str
+    reason: str | None = None
+    likely: str | None = None
+    to: tuple[str, ...] = ("owner",)
+    due_at_ms: int | None = None
+    days_since_start: float | None = None
+    ttfv_days: float | None = None
+    evidence: Evidence
+    next: str | None = None
+    origin: str = "live"
+    late: bool = False
+    sequence: int = 0
+
+
+def signal_id(account_id: str, plan_id: str, subject: str, kind: str, episode: str) -> str:
+    """UUIDv5 over what happened to whom: never over plan versions, offsets or the clock."""
+    return str(uuid5(_NAMESPACE, "\x1f".join((account_id, plan_id, subject, kind, episode))))
+
+
+def milestone_origin(state: AccountState, live: LivePlan, at_ms: int) -> str:
+    """`catch_up` for what happened long before the account was first heard of."""
+    return "catch_up" if at_ms < state.enrolled_at_ms - _CATCH_UP_DAYS * live.plan.day_ms else "live"
+
+
+def clock_origin(state: AccountState, plan_state: PlanState, live: LivePlan, deadline_ms: int) -> str:
+    """`catch_up` for a deadline that was already over when the account, its start or segment, or the plan came up."""
+    known_from = max(state.enrolled_at_ms, plan_state.judged_from_ms, live.live_from_ms)
+    return "catch_up" if deadline_ms <= known_from else "live"
+
+
+def days_between(start_ms: int | None, at_ms: int | None, day_ms: int) -> float | None:
+    """Plan days from the start, not below 0; None when either is unknown."""
+    return None if start_ms is None or at_ms is None else in_days(max(0, at_ms - start_ms), day_ms)
+
+
+def number(state: AccountState, signal: CandidateSignal) -> None:
+    """Give a signal that will be committed the account's next sequence number."""
+    state.sequence += 1
+    signal.sequence = state.sequence
+
+
+def to_payload(signal: CandidateSignal, *, traits: Collection[str] = (), account_link: str = "") -> dict[str, Any]:
+    """The JSON object that subscribers receive. `traits` names those allowed out; `{account}` in `account_link`
+    becomes the account's id."""
+    link = account_link.replace("{account}", quote(signal.account_id, safe=""))
+    milestone = {"id": signal.milestone_id, "title": signal.milestone_title} if signal.milestone_id else None
+    return {
+        "type": signal.type,
+        "id": signal.id,
+        "timestamp": rfc3339(signal.timestamp_ms),
+        "summary": signal.summary,
+        "account": {
+            "id": signal.account_id,
+            "name": signal.account_name,
+            "segment": signal.segment,
+            "owner": signal.owner,
+            "traits": {name: value for name, value in signal.traits.items() if name in traits},
+        },
+        "plan": {"id": signal.plan_id, "version": signal.plan_version},
+        "milestone": milestone,
+        "status": {"from": signal.status_from, "to": signal.status_to},
+        "reason": signal.reason,
+        "likely": signal.likely,
+        "to": list(signal.to),
+        "due_at": rfc3339_or_none(signal.due_at_ms),
+        "days_since_start": signal.days_since_start,
+        "ttfv_days": signal.ttfv_days,
+        "evidence": {
+            "rule": signal.evidence.rule,
+            "measured": signal.evidence.measured,
+            "threshold": signal.evidence.threshold,
+            "events": list(signal.evidence.events),
+            "also": list(signal.evidence.also),
+        },
+        "next": signal.next,
+        "links": {"account": link} if link else {},
+        "origin": signal.origin,
+        "late": signal.late,
+        "sequence": signal.sequence,
+    }

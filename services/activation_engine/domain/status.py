@@ -1,0 +1,145 @@
+"""The ordered rules that give an account's status under one plan, and the deadlines behind them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from services.activation_engine.domain.account import (
+    ACTIVATED,
+    AT_RISK,
+    NOT_STARTED,
+    ON_TRACK,
+    STALLED,
+    PlanState,
+)
+from services.activation_engine.domain.plan import Plan, Segment
+from services.activation_engine.domain.timers import Hole, after
+
+MILESTONE_OVERDUE, QUIET, WINDOW_OVER, FIRST_VALUE_LATE = (
+    "milestone_overdue",
+    "quiet",
+    "window_over",
+    "first_value_late",
+)
+Phase: TypeAlias = Literal["onboarding", "activation", "post_first_value"]
+
+
+class Standing(Struct, frozen=True):
+    """All that the rules look at, apart from the clock."""
+
+    plan: Plan
+    segment: Segment
+    start_ms: int | None
+    begun: bool
+    reached: Mapping[str, int | None]
+    last_activity_ms: int | None
+    holes: Sequence[Hole]
+
+    def is_reached(self, milestone: str) -> bool:
+        """By what is known now."""
+        return self.reached.get(milestone) is not None
+
+    def due_at(self, milestone: str) -> int | None:
+        """When it is due, holes taken out; None when undated or before a start is known."""
+        offset = self.segment.due_offsets_ms.get(milestone)
+        if offset is None or self.start_ms is None:
+            return None
+        return after(self.start_ms, offset, self.holes)
+
+
+class Deadline(Struct, frozen=True):
+    """A rule that holds from `at_ms` on unless something happens; `milestone` only for `milestone_overdue`."""
+
+    status: str
+    reason: str
+    at_ms: int
+    milestone: str | None = None
+
+
+class Verdict(Struct, frozen=True):
+    """The status, the rule that gave it, every rule that held, and the next instant that may change it."""
+
+    status: str
+    cause: Deadline | None = None
+    held: tuple[Deadline, ...] = ()
+    next_due_ms: int | None = None
+
+
+def standing_of(
+    plan: Plan, state: PlanState, last_activity_ms: int | None, holes: Sequence[Hole], now_ms: int
+) -> Standing:
+    """The standing that a plan state describes at `now_ms`."""
+    segment = plan.segments.get(state.segment) or plan.segments[plan.default_segment]
+    return Standing(plan, segment, state.start_ms, state.begun(now_ms), state.reached, last_activity_ms, holes)
+
+
+def is_activated(standing: Standing) -> bool:
+    """Whether every required milestone is reached."""
+    reached = standing.reached
+    return all(reached.get(one) is not None for one in standing.plan.required)
+
+
+def deadlines(standing: Standing) -> list[Deadline]:
+    """Every deadline of an account that has started and is not activated, in the order of the rules."""
+    plan, segment, start, holes = standing.plan, standing.segment, standing.start_ms, standing.holes
+    assert start is not None
+    found: list[Deadline] = []
+    overdue = next(((offset, one) for offset, one in segment.obligations if not standing.is_reached(one)), None)
+    valueless = not standing.is_reached(plan.first_value)
+    if overdue is not None and plan.overdue_ms is not None:
+        at = after(start, overdue[0] + plan.overdue_ms, holes)
+        found.append(Deadline(STALLED, MILESTONE_OVERDUE, at, overdue[1]))
+    if plan.quiet_ms is not None and standing.last_activity_ms is not None:
+        found.append(Deadline(STALLED, QUIET, after(standing.last_activity_ms, plan.quiet_ms, holes)))
+    if valueless and segment.window_ms is not None:
+        found.append(Deadline(STALLED, WINDOW_OVER, after(start, segment.window_ms, holes)))
+    if overdue is not None:
+        at = after(start, overdue[0] + plan.grace_ms, holes)
+        found.append(Deadline(AT_RISK, MILESTONE_OVERDUE, at, overdue[1]))
+    if valueless and segment.at_risk_after_ms is not None:
+        found.append(Deadline(AT_RISK, FIRST_VALUE_LATE, after(start, segment.at_risk_after_ms, holes)))
+    return found
+
+
+def judge(standing: Standing, clock_ms: int) -> Verdict:
+    """The first rule that holds at a tick of this clock: activated, not started, stalled, at risk, on track."""
+    if is_activated(standing):
+        return Verdict(ACTIVATED, next_due_ms=None if standing.begun else standing.start_ms)
+    if not standing.begun:
+        return Verdict(NOT_STARTED, next_due_ms=standing.start_ms)
+    known = deadlines(standing)
+    held = tuple(one for one in known if one.at_ms <= clock_ms)
+    for status in (STALLED, AT_RISK):
+        cause = next((one for one in held if one.status == status), None)
+        if cause is not None:
+            worse = [one.at_ms for one in known if one.status == STALLED and one.at_ms > clock_ms]
+            return Verdict(status, cause, held, min(worse, default=None) if status == AT_RISK else None)
+    return Verdict(ON_TRACK, next_due_ms=min((one.at_ms for one in known), default=None))
+
+
+def next_check(standing: Standing) -> int | None:
+    """A lower bound of the next instant at which a tick may decide something for an account not in trouble."""
+    if not standing.begun:
+        return standing.start_ms
+    if is_activated(standing):
+        return None
+    return min((one.at_ms for one in deadlines(standing)), default=None)
+
+
+def phase(standing: Standing, now_ms: int) -> Phase:
+    """Where in its life the account is: onboarding lasts until each set-up milestone is reached or its time is past."""
+    if standing.is_reached(standing.plan.first_value):
+        return "post_first_value"
+    for milestone in standing.plan.setup():
+        due = standing.due_at(milestone.id)
+        if not standing.is_reached(milestone.id) and (due is None or due > now_ms):
+            return "onboarding"
+    return "activation"
+
+
+def likely(standing: Standing, reason: str) -> str:
+    """The probable kind of trouble behind a stall: `execution` when required set-up is missing or people went quiet.
+    What cannot be told from the facts is `unknown`."""
+    unmet = any(one.required and not standing.is_reached(one.id) for one in standing.plan.setup())
+    return "execution" if unmet or reason == QUIET else "unknown"

@@ -1,0 +1,84 @@
+"""The partition's clock, which only ticks move, the holes in it, and plan time, which stands still in holes."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+Hole: TypeAlias = tuple[int, int]
+
+# A tick's append time counts no further than this past the time its sender wrote into it: one wrong broker clock
+# cannot throw time forward.
+SENDER_LEAD_MS_MAX = 5 * 60_000
+# A longer step between ticks means that nothing was being accepted.
+STEP_MS_MAX = 5 * 60_000
+# Without any product event for longer than this, the instrumentation broke; nobody went quiet.
+SILENCE_MS_MAX = 72 * 3_600_000
+# After a hole deadlines wait as long as it lasted, at most this, so that what clients buffered comes first.
+HOLD_MS_MAX = 24 * 3_600_000
+HOLES_MAX = 64
+
+
+class PartitionClock(Struct, frozen=True):
+    """Stored with the partition's lease. `clock_ms` is None before the first tick; holes are sorted and apart."""
+
+    clock_ms: int | None = None
+    last_event_at_ms: int | None = None
+    holes: tuple[Hole, ...] = ()
+    hold_until_ms: int = 0
+
+    @property
+    def holding(self) -> bool:
+        """Whether ticks decide nothing for now: no tick yet, or shortly after a hole."""
+        return self.clock_ms is None or self.clock_ms < self.hold_until_ms
+
+
+def advance(clock: PartitionClock, *, append_ms: int, sent_at_ms: int, last_event_at_ms: int | None) -> PartitionClock:
+    """The clock after a tick: never backwards, holes found on the way added, the hold extended past their end."""
+    now = min(append_ms, sent_at_ms + SENDER_LEAD_MS_MAX)
+    before = clock.clock_ms
+    if before is None:
+        newest = now if last_event_at_ms is None else last_event_at_ms
+        return replace(clock, clock_ms=now, last_event_at_ms=newest)
+    now = max(now, before)
+    seen = before if clock.last_event_at_ms is None else clock.last_event_at_ms
+    newest = seen if last_event_at_ms is None else max(seen, last_event_at_ms)
+    moved = replace(clock, clock_ms=now, last_event_at_ms=newest)
+    hole_from = _hole_start(before, now, seen)
+    return moved if hole_from is None else _with_hole(moved, hole_from, now)
+
+
+def _hole_start(before: int, now: int, seen: int) -> int | None:
+    """Where in (before, now] observation stopped, judged by the newest event known until now."""
+    if now - before > STEP_MS_MAX:
+        return before
+    silent_from = seen + SILENCE_MS_MAX
+    return max(silent_from, before) if now > silent_from else None
+
+
+def _with_hole(clock: PartitionClock, start: int, end: int) -> PartitionClock:
+    holes = clock.holes
+    if holes and start <= holes[-1][1]:
+        start, holes = holes[-1][0], holes[:-1]
+    hold = end + min(end - start, HOLD_MS_MAX)
+    return replace(clock, holes=(*holes, (start, end))[-HOLES_MAX:], hold_until_ms=max(clock.hold_until_ms, hold))
+
+
+def after(start_ms: int, length_ms: int, holes: Sequence[Hole]) -> int:
+    """The instant at which `length_ms` of plan time have passed since `start_ms`."""
+    end = start_ms + length_ms
+    for hole_start, hole_end in holes:
+        if hole_start >= end:
+            break
+        if hole_end > start_ms:
+            end += hole_end - max(hole_start, start_ms)
+    return end
+
+
+def between(start_ms: int, end_ms: int, holes: Sequence[Hole]) -> int:
+    """Plan time from `start_ms` to `end_ms`: what lies in holes does not count. Negative when end is before start."""
+    passed = end_ms - start_ms
+    for hole_start, hole_end in holes:
+        passed -= max(0, min(hole_end, end_ms) - max(hole_start, start_ms))
+    return passed
