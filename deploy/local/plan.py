@@ -8,19 +8,18 @@ from deploy.local.errors import StackError
 from deploy.local.loopback_http import request
 
 _PLAN = "b2b-saas"
-_FILE = Path("services/activation_engine/plan_templates") / f"{_PLAN}.yaml"
+_TEMPLATE = Path(__file__).resolve().parents[2] / "services/activation_engine/plan_templates" / f"{_PLAN}.yaml"
 # The engine answers a publication when every partition has adopted it, after 10 s at most.
 _TIMEOUT_SECONDS = 30.0
 
 
-def publish_built_in_plan(engine_url: str, *, admin_key: str) -> bool:
+def publish_built_in_plan(engine_url: str, *, admin_key: str, template: Path = _TEMPLATE) -> bool:
     """Publishes the plan `b2b-saas` unless the engine has plans; True when it did so.
 
     Raises StackError with the engine's own words when it refuses.
     """
     if json.loads(_call("GET", f"{engine_url}/v1/plans", admin_key=admin_key))["data"]:
         return False
-    template = Path(__file__).resolve().parents[2] / _FILE
     _call("PUT", f"{engine_url}/v1/plans/{_PLAN}", admin_key=admin_key, body=template.read_bytes())
     return True
 

@@ -18,6 +18,7 @@ from deploy.local.restarts import RestartDelay
 
 _READY_TIMEOUT_SECONDS = 90.0
 _JOB_TIMEOUT_SECONDS = 300.0
+_LEFTOVER_TIMEOUT_SECONDS = 5.0
 
 
 class Part(Protocol):
@@ -211,10 +212,11 @@ def _end_leftovers(state: dict[str, Any]) -> None:
         except psutil.NoSuchProcess:
             continue
         # The number may have been given to a stranger since.
-        if abs(process.create_time() - recorded["started_at"]) < 2:
+        is_ours = abs(process.create_time() - recorded["started_at"]) < 2
+        if is_ours and process.status() != psutil.STATUS_ZOMBIE:
             process.terminate()
             leftovers.append(process)
-    _, alive = psutil.wait_procs(leftovers, timeout=10)
+    _, alive = psutil.wait_procs(leftovers, timeout=_LEFTOVER_TIMEOUT_SECONDS)
     for process in alive:
         process.kill()
-    psutil.wait_procs(alive, timeout=10)
+    psutil.wait_procs(alive, timeout=_LEFTOVER_TIMEOUT_SECONDS)
