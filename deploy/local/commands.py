@@ -7,13 +7,11 @@ deployed, and every other verb of the command would wait for them.
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from deploy.local.data_folder import DataFolder
 from deploy.local.errors import AlreadyRunning, StackError, StopRequested
@@ -33,14 +31,14 @@ def up(
     """Start PostgreSQL, Kafka and the three services here, on free ports of 127.0.0.1, until Ctrl-C."""
     progress, data = Progress(), DataFolder(data_path(os.environ))
     with _errors_told(progress):
-        from deploy.local.running import start_in_background, wait_until_running
+        from deploy.local.running import Mode, start_in_background, wait_until_running
 
-        if detach:
-            connection = start_in_background(data, "services" if no_plan else "services-and-plan", progress=progress)
-            _announce(connection, as_json=as_json)
-            return
         try:
-            _run_in_foreground(data, with_plan=not no_plan, as_json=as_json, progress=progress)
+            if detach:
+                mode: Mode = "services" if no_plan else "services-and-plan"
+                _announce(start_in_background(data, mode, progress=progress), as_json=as_json)
+            else:
+                _run_in_foreground(data, with_plan=not no_plan, as_json=as_json, progress=progress)
         except AlreadyRunning as error:
             progress.say(f"{error}; `firstvalue status` shows it, `firstvalue down` stops it")
             found = wait_until_running(data, is_hopeless=lambda: data.lock_holder() is None)
@@ -118,22 +116,27 @@ def _announce(connection: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _print_addresses(connection: dict[str, Any]) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in connection.items():
-        table.add_row(name, value["url"] if isinstance(value, dict) else str(value))
-    Console(soft_wrap=True, highlight=False).print(table)
+    _print_columns(
+        [(name, value["url"] if isinstance(value, dict) else str(value)) for name, value in connection.items()]
+    )
 
 
 def _print_status(data: DataFolder, state: dict[str, Any], *, ready: bool) -> None:
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"{'ready' if ready else 'starting'} in {data.path} (supervisor process {state['supervisor']})")
-    table = Table("process", "state", "id", "restarts", "log", box=None, pad_edge=False)
+    typer.echo(f"{'ready' if ready else 'starting'} in {data.path}, supervised by process {state['supervisor']}")
+    rows = [("process", "id", "restarts", "log")]
     for process in state["processes"]:
-        condition = "waiting to start again" if process["waiting"] else "runs"
-        table.add_row(process["name"], condition, str(process["pid"]), str(process["restarts"]), process["log"])
-    console.print(table)
+        process_id = "waiting to start again" if process["waiting"] else str(process["pid"])
+        rows.append((process["name"], process_id, str(process["restarts"]), process["log"]))
+    _print_columns(rows)
     if ready:
         _print_addresses(state["connection"])
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Never cut nor wrapped, as people copy from it and scripts read it."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 @contextmanager

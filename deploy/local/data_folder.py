@@ -66,9 +66,9 @@ class DataFolder:
             os.close(descriptor)
 
     def lock_holder(self) -> int | None:
-        """The process id of the supervisor that took the held lock, or None when the folder is not in use.
+        """The process id of the supervisor that holds the lock; None when the folder is not in use.
 
-        The holder may have died just now: the lock then stays held until its processes are gone.
+        0 when the supervisor is gone, or about to be, and its processes are still being ended.
         """
         path = self.path / "lock"
         if not path.exists():

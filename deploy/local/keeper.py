@@ -2,7 +2,8 @@
 
 Standard input carries lines "+ PID SIGNAL" and "- PID". Its end means that the supervisor is gone: every process still
 registered gets its stop signal, and after five seconds SIGKILL for its whole group. The keeper inherits the lock of the
-data folder, which therefore stays held until nothing of the stack is left.
+data folder, whose descriptor is its one argument: the lock stays held until nothing of the stack is left, and the file
+is emptied at once, as the supervisor it names is no more.
 """
 
 import os
@@ -53,11 +54,12 @@ def _registered(lines: Iterable[bytes]) -> dict[int, int]:
     return processes
 
 
-def main() -> None:
+def main(lock: int) -> None:
     """Waits for the supervisor's end, then for the end of its processes."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     processes = _registered(sys.stdin.buffer)
+    os.ftruncate(lock, 0)
     for pid, stop_signal in processes.items():
         _signal(pid, stop_signal)
     deadline = time.monotonic() + GRACE_SECONDS
@@ -70,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

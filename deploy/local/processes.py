@@ -108,7 +108,7 @@ class Launcher:
         self.stopping = stopping
         read_end, self._keeper_pipe = os.pipe()
         self._keeper = subprocess.Popen(  # noqa: S603 - our own script
-            (*_SCRIPT, str(_HERE / "keeper.py")),
+            (*_SCRIPT, str(_HERE / "keeper.py"), str(lock)),
             stdin=read_end,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

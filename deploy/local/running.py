@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from deploy.local.data_folder import DataFolder
-from deploy.local.errors import StackError
+from deploy.local.errors import AlreadyRunning, StackError
 from deploy.local.progress import Progress
 
 Mode = Literal["servers", "services", "services-and-plan"]
@@ -21,9 +21,11 @@ _STOP_TIMEOUT_SECONDS = 120.0
 def start_in_background(data: DataFolder, mode: Mode, *, progress: Progress) -> dict[str, Any]:
     """Starts a supervisor that outlives this process, shows its lines, and returns the connection when it is ready.
 
-    A stack that runs already is as good. Raises StackError when the stack does not start.
+    Raises AlreadyRunning when the folder is in use, StackError when the stack does not start.
     """
     data.create()
+    if data.lock_holder() is not None:
+        raise AlreadyRunning(f"a stack runs already in {data.path}")
     supervisor = subprocess.Popen(  # noqa: S603 - our own module
         (sys.executable, "-m", "deploy.local.supervisor", str(data.path), mode),
         stdin=subprocess.DEVNULL,
@@ -63,9 +65,9 @@ def stop_running(data: DataFolder) -> bool:
     holder = data.lock_holder()
     if holder is None:
         return False
-    # The lock outlives a killed holder until the keeper has ended its processes.
-    with suppress(ProcessLookupError):
-        os.kill(holder, signal.SIGTERM)
+    if holder != 0:
+        with suppress(ProcessLookupError):
+            os.kill(holder, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
     while data.lock_holder() is not None:
         if time.monotonic() > deadline:
@@ -76,5 +78,9 @@ def stop_running(data: DataFolder) -> bool:
 
 def shared_servers(data: DataFolder) -> dict[str, Any]:
     """The connection of PostgreSQL and Kafka that keep running in this folder; the first caller starts them."""
-    running = wait_until_running(data, is_hopeless=lambda: data.lock_holder() is None)
-    return running or start_in_background(data, "servers", progress=Progress())
+    while True:
+        running = wait_until_running(data, is_hopeless=lambda: data.lock_holder() is None)
+        if running is not None:
+            return running
+        with suppress(AlreadyRunning):
+            return start_in_background(data, "servers", progress=Progress())
