@@ -7,7 +7,7 @@ import sys
 import typer
 
 from deploy.local import commands as local_stack
-from services.cli.commands import services
+from services.cli.commands import accounts, deliveries, endpoints, keys, plans, services, signals
 from services.cli.output import REFUSED, UNREACHABLE, USAGE, Misused, Refused, Unreachable, complain
 
 
@@ -24,6 +24,15 @@ def new_command() -> typer.Typer:
     app.command()(services.serve)
     app.command()(services.migrate)
     app.command()(services.topics)
+    for noun, verbs in (
+        ("account", accounts.app),
+        ("plan", plans.app),
+        ("signal", signals.app),
+        ("endpoint", endpoints.app),
+        ("delivery", deliveries.app),
+        ("key", keys.app),
+    ):
+        app.add_typer(verbs, name=noun)
     return app
 
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
+
+ROWS_DEFAULT = 100
+Rows = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Rows at most.")]
+# Nobody reads a table in a pipe by its columns, but nothing may be cut off there.
+_PIPE_CHARACTERS = 1_000
 
 
 class Refused(Exception):
@@ -43,3 +52,36 @@ def print_json(value: object) -> None:
     """`value` on standard output, indented on a terminal and on one line for a program."""
     indent = 2 if sys.stdout.isatty() else None
     print(json.dumps(value, ensure_ascii=False, indent=indent), flush=True)
+
+
+def print_json_line(value: object) -> None:
+    """`value` on one line, for streams."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def print_table(titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Rows under titles; colour only on a terminal."""
+    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(_shown(value)) for value in row))
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=_PIPE_CHARACTERS, highlight=False)
+    console.print(table)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be undone, unless `yes`; without a terminal to answer on, raises Misused."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Misused(f"{question} Say so with --yes.")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(map(_shown, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 from services.runtime.problems import Problem
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 500
+_INTEGER_MAX = 2**63 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def encode_cursor(position: list[Any]) -> str:
@@ -22,9 +25,18 @@ def decode_cursor(cursor: str, *kinds: type) -> list[Any]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         position = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except ValueError:
+    except (ValueError, RecursionError):
         position = None
     valid = isinstance(position, list) and len(position) == len(kinds)
-    if not valid or not all(isinstance(part, kind) for part, kind in zip(position, kinds, strict=True)):
+    if not valid or not all(_is_a(kind, part) for part, kind in zip(position, kinds, strict=True)):
         raise Problem(400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
     return list(position)
+
+
+def _is_a(kind: type, part: Any) -> bool:
+    # What PostgreSQL could not take as a parameter was not made by us.
+    if isinstance(part, str):
+        return kind is str and "\x00" not in part and not _SURROGATE.search(part)
+    if isinstance(part, int):
+        return kind is type(part) and -_INTEGER_MAX <= part <= _INTEGER_MAX
+    return isinstance(part, kind)

@@ -1,0 +1,83 @@
+"""One service over HTTP, as any other client sees it; its refusals and absence become the command's own errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from services.cli.addresses import Target
+from services.cli.output import Refused, Unreachable
+
+# Longer than the longest wait of a service, which is the adoption of a plan (10 s).
+_TIMEOUT_SECONDS = 30.0
+_PAGE_ROWS = 200
+
+
+class Client:
+    """Asks one service. Raises Refused with the service's own message, or Unreachable."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._http = httpx.Client(
+            base_url=target.url,
+            headers={"authorization": f"Bearer {target.key}"},
+            timeout=_TIMEOUT_SECONDS,
+            # A proxy from the environment has no business between an operator and 127.0.0.1 or the cluster.
+            trust_env=False,
+        )
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        body: object = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """The decoded answer; None when it is empty. `body` is sent as JSON, `content` as it is."""
+        given = {name: value for name, value in (parameters or {}).items() if value is not None}
+        try:
+            answer = self._http.request(
+                method, path, params=given, json=body, content=content, headers=dict(headers or {})
+            )
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            reason = str(error) or type(error).__name__
+            raise Unreachable(f"The {self._target.service} does not answer at {self._target.url}: {reason}") from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise _refusal(answer)
+
+    def rows(self, path: str, *, limit: int, parameters: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """The first `limit` rows of a list, page by page."""
+        cursor = None
+        while limit > 0:
+            page = {**(parameters or {}), "limit": min(limit, _PAGE_ROWS), "cursor": cursor}
+            answer = self.ask("GET", path, parameters=page)
+            yield from answer["data"]
+            limit -= len(answer["data"])
+            cursor = answer["next"]
+            if cursor is None:
+                return
+
+
+def segment(text: str) -> str:
+    """`text` as one segment of a path, whatever its characters."""
+    return quote(text, safe="")
+
+
+def _refusal(answer: httpx.Response) -> Exception:
+    try:
+        problem = answer.json()
+        message = f"{problem['message']} ({problem['code']}, request {problem['request_id']})"
+    except (ValueError, KeyError, TypeError):
+        return Unreachable(
+            f"{answer.url} answered {answer.status_code} without an explanation: is it a service of ours?"
+        )
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return Unreachable(message)
+    return Refused(message, problem=problem)

@@ -1,0 +1,89 @@
+"""`firstvalue account`: which accounts there are, where each stands, and why."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.addresses import EngineUrl, Key, find
+from services.cli.client import Client, segment
+from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_json, print_table, say
+
+app = typer.Typer(help="List, show and explain accounts.", no_args_is_help=True)
+
+AccountId = Annotated[str, typer.Argument(help="The account's id, as the product sends it.")]
+
+
+@app.command("list")
+def list_accounts(
+    *,
+    plan: Annotated[str | None, typer.Option(help="Under this plan only.")] = None,
+    status: Annotated[str | None, typer.Option(help="For example stalled.")] = None,
+    segment_name: Annotated[str | None, typer.Option("--segment", help="For example smb.")] = None,
+    owner: Annotated[str | None, typer.Option(help="The trait `owner`.")] = None,
+    limit: Rows = ROWS_DEFAULT,
+    engine_url: EngineUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """List accounts with their status under each plan."""
+    wanted = {"plan": plan, "status": status, "segment": segment_name, "owner": owner}
+    client = Client(find("engine", url=engine_url, key=key))
+    rows = list(client.rows("/v1/accounts", parameters=wanted, limit=limit))
+    if as_json:
+        print_json(rows)
+        return
+    titles = ("account", "name", "plan", "status", "reason", "started", "first value", "completed", "last activity")
+    print_table(titles, (line for row in rows for line in _lines(row)))
+
+
+@app.command()
+def show(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Show one account: traits, people, milestones under each plan."""
+    client = Client(find("engine", url=engine_url, key=key))
+    account = client.ask("GET", f"/v1/accounts/{segment(account_id)}")
+    if as_json:
+        print_json(account)
+        return
+    say(f"{account['id']}, last active {account['last_activity_at'] or 'never'}")
+    print_table(("trait", "value"), account["traits"].items())
+    if account["people"]:
+        print_table(
+            ("person", "role", "last seen"), ((p["id"], p["role"], p["last_seen_at"]) for p in account["people"])
+        )
+    for plan in account["plans"]:
+        reason = f" ({plan['reason']})" if plan["reason"] else ""
+        say(f"{plan['plan']} version {plan['version']}: {plan['status']}{reason}, started {plan['started_at'] or '-'}")
+        print_table(
+            ("milestone", "required", "due", "reached"),
+            ((m["title"], m["required"], m["due_at"], m["reached_at"]) for m in plan["milestones"]),
+        )
+
+
+@app.command()
+def explain(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Say why an account has its status, and what would change it."""
+    client = Client(find("engine", url=engine_url, key=key))
+    explanation = client.ask("GET", f"/v1/accounts/{segment(account_id)}/explain")
+    if as_json:
+        print_json(explanation)
+    else:
+        say(explanation["text"])
+
+
+def _lines(row: dict[str, Any]) -> list[tuple[Any, ...]]:
+    account = (row["id"], row["traits"].get("name"))
+    return [
+        (
+            *account,
+            plan["plan"],
+            plan["status"],
+            plan["reason"],
+            plan["started_at"],
+            plan["first_value_at"],
+            f"{plan['completion_rate']:.0%}",
+            row["last_activity_at"],
+        )
+        for plan in row["plans"]
+    ] or [(*account, None, None, None, None, None, None, row["last_activity_at"])]

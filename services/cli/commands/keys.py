@@ -1,0 +1,63 @@
+"""`firstvalue key`: API keys and what they may do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from services.cli.addresses import IngestUrl, Key, find
+from services.cli.client import Client, segment
+from services.cli.output import ROWS_DEFAULT, AsJson, Rows, confirm, print_json, print_table, say
+from services.runtime.access import Scope
+
+app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Who or what uses it; shown in lists.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; repeat for more.")],
+    *,
+    expires: Annotated[datetime | None, typer.Option(help="Last moment of validity, UTC. Default: never.")] = None,
+    ingest_url: IngestUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a key. It is shown once: keep it."""
+    body: dict[str, object] = {"name": name, "scopes": [str(one) for one in scope]}
+    if expires is not None:
+        body["expires_at"] = expires.replace(tzinfo=UTC).isoformat()
+    created = Client(find("ingest", url=ingest_url, key=key)).ask("POST", "/v1/keys", body=body)
+    if as_json:
+        print_json(created)
+    else:
+        say(created["key"])
+
+
+@app.command("list")
+def list_keys(
+    *, limit: Rows = ROWS_DEFAULT, ingest_url: IngestUrl = None, key: Key = None, as_json: AsJson = False
+) -> None:
+    """List keys by their public ids."""
+    rows = list(Client(find("ingest", url=ingest_url, key=key)).rows("/v1/keys", limit=limit))
+    if as_json:
+        print_json(rows)
+        return
+    fields = ("id", "name", "scopes", "created_at", "expires_at", "revoked_at")
+    print_table(fields, ([row.get(field) for field in fields] for row in rows))
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The public id, as listed.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    ingest_url: IngestUrl = None,
+    key: Key = None,
+) -> None:
+    """Revoke a key for good."""
+    confirm(f"Revoke key {key_id}? Whoever uses it is refused from now on.", yes=yes)
+    Client(find("ingest", url=ingest_url, key=key)).ask("DELETE", f"/v1/keys/{segment(key_id)}")
+    say(f"revoked {key_id}")

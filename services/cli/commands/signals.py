@@ -1,0 +1,53 @@
+"""`firstvalue signal`: what the engine announces, as it happens."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.addresses import EngineUrl, Key, find
+from services.cli.client import Client
+from services.cli.output import AsJson, print_json_line, say
+
+app = typer.Typer(help="Follow signals.", no_args_is_help=True)
+
+_PAUSE_SECONDS = 0.5
+_PAGE_ROWS = 200
+
+
+@app.callback()  # makes `tail` a verb below the noun although it is the only one
+def signal() -> None:
+    """Follow signals."""
+
+
+@app.command()
+def tail(
+    *,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest signal.")] = False,
+    after: Annotated[str | None, typer.Option(help="Begin after this cursor of the API.")] = None,
+    follow: Annotated[bool, typer.Option(help="Wait for more until Ctrl-C.")] = True,
+    engine_url: EngineUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print signals as they come, one line each."""
+    client = Client(find("engine", url=engine_url, key=key))
+    place = after if after is not None else (None if from_start or not follow else "latest")
+    with suppress(KeyboardInterrupt):
+        while True:
+            answer = client.ask("GET", "/v1/signals", parameters={"after": place, "limit": _PAGE_ROWS})
+            place = answer["next"]
+            for signal in answer["data"]:
+                print_json_line(signal) if as_json else say(_line(signal))
+            if not answer["data"]:
+                if not follow:
+                    return
+                time.sleep(_PAUSE_SECONDS)
+
+
+def _line(signal: dict[str, Any]) -> str:
+    origin = "" if signal["origin"] == "live" else f" [{signal['origin']}]"
+    return f"{signal['timestamp']}  {signal['type']}  {signal['account']['id']}  {signal['summary']}{origin}"
