@@ -1,0 +1,127 @@
+"""A checked plan file as the plan that the domain runs: durations scaled by `day`, milestones in dependency order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from graphlib import TopologicalSorter
+from typing import Any
+
+from schemas.plan_file import AllCondition, AnyCondition, AtLeastCondition, MilestonePart, PlanFile, SegmentPart
+from schemas.plan_terms import DAY_MS, due_weeks, duration_ms
+from services.activation_engine.domain.plan import Due, Milestone, Plan, Segment
+from services.activation_engine.plans.conditions import compile_condition, compile_tests, is_event
+
+_WEEK_MS = 7 * DAY_MS
+_ONLY_SEGMENT = "all"
+
+
+def compile_plan(file: PlanFile, content_hash: str) -> Plan:
+    """The domain's plan. The file must have passed the checks."""
+    day_ms = duration_ms(file.day)
+    milestones = tuple(_milestones(file, day_ms))
+    segments, otherwise = compile_segments(file, milestones, day_ms)
+    return Plan(
+        id=file.plan,
+        title=file.title or title_of(file.plan),
+        hash=content_hash,
+        day_ms=day_ms,
+        start=tuple(file.start),
+        grace_ms=scaled(file.grace, day_ms),
+        milestones=milestones,
+        display_order=tuple(file.milestones),
+        first_value=file.first_value,
+        segments=segments,
+        default_segment=otherwise,
+        segmented=file.segments is not None,
+        required=tuple(one.id for one in milestones if one.required),
+        overdue_ms=scaled(file.stalled.overdue, day_ms) if file.stalled.overdue else None,
+        quiet_ms=max(1, scaled(file.stalled.quiet, day_ms)) if file.stalled.quiet else None,
+        applies_to=compile_tests(file.applies_to or {}, split=False),
+    )
+
+
+def scaled(duration: str, day_ms: int) -> int:
+    """Milliseconds of a duration of the plan, in plans whose day has another length."""
+    return round(duration_ms(duration) * day_ms / DAY_MS)
+
+
+def title_of(name: str) -> str:
+    """`first_output` as `First output`."""
+    words = name.replace("_", " ").replace("-", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def compile_due(text: str | None, day_ms: int) -> Due | None:
+    """`week 4` or a duration, in milliseconds before the pace."""
+    if text is None:
+        return None
+    weeks = due_weeks(text)
+    if weeks is None:
+        return Due(scaled(text, day_ms), False, text)
+    return Due(round(weeks * _WEEK_MS * day_ms / DAY_MS), True, text)
+
+
+def dependencies(part: MilestonePart) -> list[str]:
+    """The milestones that must be decided before this one: its `needs` and those in its condition."""
+    return [*part.needs, *_named(part.when)]
+
+
+def _named(condition: Any) -> list[str]:
+    match condition:
+        case str():
+            return [] if is_event(condition) else [condition]
+        case AnyCondition(any=parts) | AllCondition(all=parts):
+            return [name for part in parts for name in _named(part)]
+        case AtLeastCondition(at_least=threshold):
+            return [name for part in threshold.of for name in _named(part)]
+    return []
+
+
+def _milestones(file: PlanFile, day_ms: int) -> list[Milestone]:
+    titles = {one: part.title or title_of(one) for one, part in file.milestones.items()}
+    order = TopologicalSorter({one: dependencies(part) for one, part in file.milestones.items()}).static_order()
+    return [_milestone(one, file, titles, day_ms) for one in order]
+
+
+def _milestone(milestone_id: str, file: PlanFile, titles: Mapping[str, str], day_ms: int) -> Milestone:
+    part = file.milestones[milestone_id]
+    return Milestone(
+        id=milestone_id,
+        title=titles[milestone_id],
+        required=part.required,
+        needs=tuple(part.needs),
+        when=None if part.when is None else compile_condition(part.when, file, titles),
+        due=compile_due(part.due, day_ms),
+    )
+
+
+def compile_segments(file: PlanFile, milestones: tuple[Milestone, ...], day_ms: int) -> tuple[dict[str, Segment], str]:
+    """Every segment by name, and the name of the one for accounts that name none."""
+    if file.segments is None:
+        return {_ONLY_SEGMENT: _segment(_ONLY_SEGMENT, SegmentPart(), file, milestones, day_ms)}, _ONLY_SEGMENT
+    parts = {name: part for name, part in file.segments.items() if isinstance(part, SegmentPart)}
+    built = {name: _segment(name, part, file, milestones, day_ms) for name, part in parts.items()}
+    return built, str(file.segments["else"])
+
+
+def at_risk_after(file: PlanFile, segment: str) -> str | None:
+    """The plan's `at_risk_after` for one segment, as written."""
+    after = file.at_risk_after
+    return after.get(segment, after.get("else")) if isinstance(after, dict) else after
+
+
+def _segment(name: str, part: SegmentPart, file: PlanFile, milestones: tuple[Milestone, ...], day_ms: int) -> Segment:
+    offsets = {one.id: one.due.offset_ms(part.pace) for one in milestones if one.due is not None}
+    required = [one.id for one in milestones if one.required and one.due is not None]
+    late = at_risk_after(file, name)
+    order = list(file.milestones)
+    return Segment(
+        id=name,
+        pace=part.pace,
+        window_ms=scaled(part.window, day_ms) if part.window else None,
+        at_risk_after_ms=scaled(late, day_ms) if late else None,
+        due_offsets_ms=offsets,
+        obligations=tuple(
+            (offsets[one], one) for one in sorted(required, key=lambda one: (offsets[one], order.index(one)))
+        ),
+    )
