@@ -237,9 +237,8 @@ def _milestone_evidence(subject: Subject, milestone: Milestone) -> Evidence:
 def next_step(subject: Subject) -> str:
     """The required milestone that is due next, and what reaches it."""
     standing, plan = subject.standing, subject.plan
-    dated = [one for _, one in standing.segment.obligations]
-    undated = [one for one in plan.required if one not in dated]
-    missing = next((one for one in dated + undated if not standing.is_reached(one)), None)
+    order = (*(one for _, one in standing.segment.obligations), *plan.required)
+    missing = next((one for one in order if not standing.is_reached(one)), None)
     if missing is None:
         return "Nothing is left to do in this plan."
     due = standing.due_at(missing)

@@ -4,6 +4,7 @@ already scaled by the plan's `day` and stretched by the segment's pace."""
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from services.activation_engine.domain.conditions import Condition, Leaf, Progress
 from services.activation_engine.domain.facts import MARK_PREFIX, Facts
@@ -38,11 +39,11 @@ class Milestone(Struct, frozen=True):
     needs: tuple[str, ...] = ()
     when: Condition | None = None
     due: Due | None = None
+    # The trait that dates it by hand or on import: `reached.` and its id.
+    mark_trait: str = ""
 
-    @property
-    def mark_trait(self) -> str:
-        """The trait that dates it by hand or on import."""
-        return MARK_PREFIX + self.id
+    def __post_init__(self) -> None:
+        force_setattr(self, "mark_trait", MARK_PREFIX + self.id)
 
 
 class Segment(Struct, frozen=True):
@@ -76,13 +77,14 @@ class Plan(Struct, frozen=True):
     overdue_ms: int | None = None
     quiet_ms: int | None = None
     applies_to: tuple[Predicate, ...] = ()
+    by_id: dict[str, Milestone] = {}
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "by_id", {milestone.id: milestone for milestone in self.milestones})
 
     def milestone(self, milestone_id: str) -> Milestone:
         """By id; KeyError when the plan has none of that name."""
-        for milestone in self.milestones:
-            if milestone.id == milestone_id:
-                return milestone
-        raise KeyError(milestone_id)
+        return self.by_id[milestone_id]
 
     def displayed(self) -> Iterator[Milestone]:
         """Milestones in the order of the plan file."""
@@ -127,14 +129,14 @@ def reached_milestones(plan: Plan, facts: Facts) -> dict[str, int]:
     states, traits = facts.trackers, facts.traits
     for milestone in plan.milestones:
         at = milestone.when.reached_at(states, reached) if milestone.when is not None else None
-        if at is not None:
+        if at is not None and milestone.needs:
             for needed in milestone.needs:
                 prerequisite = reached.get(needed)
                 if prerequisite is None:
                     at = None
                     break
                 at = max(at, prerequisite)
-        if traits:
+        if milestone.mark_trait in traits:
             marked = parse_instant(facts.trait(milestone.mark_trait))
             if marked is not None:
                 at = marked if at is None else min(at, marked)

@@ -77,7 +77,10 @@ def standing_of(
 def is_activated(standing: Standing) -> bool:
     """Whether every required milestone is reached."""
     reached = standing.reached
-    return all(reached.get(one) is not None for one in standing.plan.required)
+    for one in standing.plan.required:  # noqa: SIM110 - a generator doubles the cost of this, the hottest rule
+        if reached.get(one) is None:
+            return False
+    return True
 
 
 def deadlines(standing: Standing) -> list[Deadline]:

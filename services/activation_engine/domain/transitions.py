@@ -98,9 +98,8 @@ def _settle(
     _place(state, live, known, event)
     reached = reached_milestones(plan, facts)
     fresh = {one: at for one, at in reached.items() if one not in known.reached}
-    if known.reached or fresh:
-        known.reached = {one: reached.get(one) for one in known.reached}
-        known.reached.update(fresh)
+    if reached != known.reached:
+        known.reached = {**dict.fromkeys(known.reached), **reached}
     standing = standing_of(plan, known, facts.last_activity_ms, clock.holes, now_ms)
     subject = Subject(
         state, live, known, standing, event.message_id if event else None, None if event else "plan_change"
