@@ -18,7 +18,8 @@ _PAUSE_SECONDS = 0.5
 _PAGE_ROWS = 200
 
 
-@app.callback()  # makes `tail` a verb below the noun although it is the only one
+# Makes `tail` a verb below the noun although it is the only one.
+@app.callback()
 def signal() -> None:
     """Follow signals."""
 
@@ -40,8 +41,11 @@ def tail(
         while True:
             answer = client.ask("GET", "/v1/signals", parameters={"after": place, "limit": _PAGE_ROWS})
             place = answer["next"]
-            for signal in answer["data"]:
-                print_json_line(signal) if as_json else say(_line(signal))
+            for sent in answer["data"]:
+                if as_json:
+                    print_json_line(sent)
+                else:
+                    say(_line(sent))
             if not answer["data"]:
                 if not follow:
                     return

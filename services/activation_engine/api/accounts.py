@@ -1,0 +1,164 @@
+"""Routes below /v1/accounts: the list, one account, why it has its status, and its signals."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from services.activation_engine.api import examples
+from services.activation_engine.api.account_paths import AccountId
+from services.activation_engine.api.answers import FILTER_PATTERN, LIMIT, Cursor, Limit, answer, shown, signals_as_sent
+from services.activation_engine.api.documents import (
+    AccountDocument,
+    AccountList,
+    AccountStatus,
+    Explanation,
+    SignalList,
+)
+from services.activation_engine.api.positions import decode_places
+from services.activation_engine.domain.explain import describe, explain
+from services.activation_engine.reading.accounts import AccountFilter, AccountReads, SeenAccount
+from services.activation_engine.reading.ledger import LedgerReads
+from services.activation_engine.reading.shared_read import SharedRead
+from services.runtime.access import Principal
+from services.runtime.api import problem_responses
+from services.runtime.cursors import decode_cursor, encode_cursor
+from services.runtime.problems import Problem
+
+_POSITION_WAIT_SECONDS = 5.0
+_POSITION_CHARACTERS_MAX = 65_536
+
+_UNKNOWN = (
+    404,
+    "account_unknown",
+    "No event or command of this account has arrived: check the id, or send one with its account id to ingest first.",
+)
+_NOT_YET = (
+    504,
+    "not_yet_applied",
+    "The engine did not come to this position within 5 s; ask again with this `after`.",
+)
+_POSITION = (400, "position_invalid", "Send `position` of an answer of POST /v1/commands as `after`, unchanged.")
+_CURSOR = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
+
+Text = Annotated[str | None, Query(pattern=FILTER_PATTERN, max_length=512)]
+After = Annotated[
+    str | None,
+    Query(
+        max_length=_POSITION_CHARACTERS_MAX,
+        description="`position` of an answer of POST /v1/commands: wait up to 5 s until that is applied",
+    ),
+]
+Authenticated = Callable[..., Awaitable[Principal]]
+
+
+def account_routes(
+    *,
+    accounts: AccountReads,
+    ledger: LedgerReads,
+    applied: SharedRead[dict[int, int]],
+    may_read: Authenticated,
+) -> APIRouter:
+    """The routes; `applied` tells the first unapplied offset of each partition."""
+    # The two longer paths come before the one that matches everything.
+    routes = APIRouter(prefix="/v1/accounts", tags=["accounts"], dependencies=[Depends(may_read)])
+    _add_list(routes, accounts)
+    _add_explanation(routes, accounts)
+    _add_timeline(routes, accounts, ledger)
+    _add_account(routes, accounts, applied)
+    return routes
+
+
+def _add_list(routes: APIRouter, accounts: AccountReads) -> None:
+    @routes.get(
+        "",
+        summary="List accounts",
+        response_class=Response,
+        responses={**shown(AccountList, examples.ACCOUNTS), **problem_responses(_CURSOR)},
+    )
+    async def list_accounts(
+        plan: Text = None,
+        status: AccountStatus | None = None,
+        segment: Text = None,
+        owner: Text = None,
+        cursor: Cursor = None,
+        limit: Limit = LIMIT,
+    ) -> Response:
+        """Accounts by id. `plan`, `status` and `segment` must hold together for one plan of the account; `owner` is
+        the account's trait. Scope `accounts:read`."""
+        after = decode_cursor(cursor, str)[0] if cursor is not None else ""
+        wanted = AccountFilter(plan=plan, status=status, segment=segment, owner=owner)
+        found = await accounts.page(wanted, after=after, limit=limit + 1)
+        following = encode_cursor([found[limit - 1].state.account_id]) if len(found) > limit else None
+        return answer({"data": [_row(seen) for seen in found[:limit]], "next": following})
+
+
+def _add_explanation(routes: APIRouter, accounts: AccountReads) -> None:
+    @routes.get(
+        "/{account_id:path}/explain",
+        summary="Explain an account's status",
+        response_class=Response,
+        responses={**shown(Explanation, examples.EXPLANATION), **problem_responses(_UNKNOWN)},
+    )
+    async def explain_account(account_id: AccountId) -> Response:
+        """Why the account has its status under each plan, each condition as measured, the next deadline, and what
+        would change it. Scope `accounts:read`."""
+        seen = await _known(accounts, account_id)
+        return answer(explain(seen.state, seen.view.plans, seen.view.clock))
+
+
+def _add_timeline(routes: APIRouter, accounts: AccountReads, ledger: LedgerReads) -> None:
+    @routes.get(
+        "/{account_id:path}/timeline",
+        summary="List an account's signals",
+        response_class=Response,
+        responses={**shown(SignalList, examples.SIGNALS), **problem_responses(_UNKNOWN, _CURSOR)},
+    )
+    async def list_signals_of_account(account_id: AccountId, cursor: Cursor = None, limit: Limit = LIMIT) -> Response:
+        """The account's signals as they were sent, oldest first. Scope `accounts:read`."""
+        after = decode_cursor(cursor, int)[0] if cursor is not None else 0
+        await _known(accounts, account_id)
+        found = await ledger.timeline(account_id, after=after, limit=limit + 1)
+        following = encode_cursor([found[limit - 1][0]]) if len(found) > limit else None
+        return answer({"data": signals_as_sent(payload for _, payload in found[:limit]), "next": following})
+
+
+def _add_account(routes: APIRouter, accounts: AccountReads, applied: SharedRead[dict[int, int]]) -> None:
+    @routes.get(
+        "/{account_id:path}",
+        summary="Show an account",
+        response_class=Response,
+        responses={**shown(AccountDocument, examples.ACCOUNT), **problem_responses(_UNKNOWN, _NOT_YET, _POSITION)},
+    )
+    async def show_account(account_id: AccountId, after: After = None) -> Response:
+        """The account with its traits, people, and milestones under each plan, as of its partition's clock.
+        Scope `accounts:read`."""
+        if after is not None:
+            await _wait_for(applied, after)
+        seen = await _known(accounts, account_id)
+        return answer(describe(seen.state, seen.view.plans, seen.view.clock))
+
+
+async def _known(accounts: AccountReads, account_id: str) -> SeenAccount:
+    seen = await accounts.one(account_id) if "\x00" not in account_id else None
+    if seen is None:
+        raise Problem(*_UNKNOWN)
+    return seen
+
+
+async def _wait_for(applied: SharedRead[dict[int, int]], position: str) -> None:
+    wanted = decode_places(position, code=_POSITION[1], message=_POSITION[2])
+
+    def reached(next_offsets: dict[int, int]) -> bool:
+        return all(next_offsets.get(part, 0) >= offset for part, offset in wanted.items())
+
+    if not await applied.wait_until(reached, timeout_seconds=_POSITION_WAIT_SECONDS):
+        raise Problem(*_NOT_YET)
+
+
+def _row(seen: SeenAccount) -> dict[str, Any]:
+    whole = describe(seen.state, seen.view.plans, seen.view.clock)
+    plans = [{key: value for key, value in plan.items() if key != "milestones"} for plan in whole["plans"]]
+    return {**{key: value for key, value in whole.items() if key != "people"}, "plans": plans}

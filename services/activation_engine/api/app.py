@@ -1,0 +1,49 @@
+"""The engine's HTTP API from its collaborators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.activation_engine.api.account_paths import EncodedAccountPaths
+from services.activation_engine.api.accounts import account_routes
+from services.activation_engine.api.partitions import partition_routes
+from services.activation_engine.api.plans import plan_routes
+from services.activation_engine.api.signals import signal_routes
+from services.activation_engine.plans.publisher import PlanPublisher
+from services.activation_engine.plans.registry import PlanMemory
+from services.activation_engine.reading.accounts import AccountReads
+from services.activation_engine.reading.ledger import LedgerReads
+from services.activation_engine.reading.partitions import PartitionViews, all_progress, next_offsets
+from services.activation_engine.reading.shared_read import SharedRead
+from services.runtime.access import Scope
+from services.runtime.api import new_api
+from services.runtime.key_ring import KeyRing, require
+
+_TITLE = "Firstvalue activation engine"
+_DESCRIPTION = """Which accounts have reached first value, which have stalled on the way, and why; and the plans that
+say what that means. Lists answer `{"data": […], "next": "<cursor>" | null}`. Every error has `code`, `message` and
+`request_id`."""
+# How old an answer to "is it applied yet?" may be.
+_LOOK_SECONDS = 0.02
+
+
+def new_engine_api(*, reads: AsyncEngine, keys: KeyRing, partitions: Callable[[], int]) -> FastAPI:
+    """The app. `reads` is a pool apart from the one that applies events; `partitions` tells how many partitions the
+    events topic has, 0 while that is not known."""
+    api = new_api(title=_TITLE, description=_DESCRIPTION)
+    may_read = require(keys, Scope.ACCOUNTS_READ)
+    ledger = LedgerReads(reads)
+    accounts = AccountReads(reads, views=PartitionViews(PlanMemory()))
+    applied = SharedRead(lambda: next_offsets(reads), interval_seconds=_LOOK_SECONDS)
+    plans = PlanPublisher(reads, partitions=partitions)
+    api.include_router(account_routes(accounts=accounts, ledger=ledger, applied=applied, may_read=may_read))
+    api.include_router(signal_routes(ledger=ledger, may_read=may_read))
+    api.include_router(plan_routes(plans=plans, may_read=may_read, may_write=require(keys, Scope.PLANS_WRITE)))
+    api.include_router(
+        partition_routes(read_progress=lambda: all_progress(reads), may_administer=require(keys, Scope.ADMIN))
+    )
+    api.add_middleware(EncodedAccountPaths)
+    return api

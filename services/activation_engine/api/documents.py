@@ -1,0 +1,240 @@
+"""What the engine's API answers, as OpenAPI shows it: the fields that stay, and an example of each answer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+AccountStatus = Literal["not_started", "on_track", "at_risk", "stalled", "activated", "paused", "closed"]
+_CURSOR = "Send it as `cursor` for what follows; null at the end"
+_TIME = "RFC 3339, UTC"
+
+
+class TimeToFirstValue(BaseModel):
+    """Plan days from the start to first value: `gross`, and `net` of pauses and of gaps in the data."""
+
+    gross: float | None
+    net: float | None
+    before_start: bool = Field(description="First value came before the start; both are 0 then")
+
+
+class MilestoneDocument(BaseModel):
+    """One milestone of a plan for one account."""
+
+    id: str
+    title: str
+    required: bool
+    due_at: str | None = Field(description=_TIME)
+    reached_at: str | None = Field(description=_TIME)
+
+
+class AccountPlanRow(BaseModel):
+    """An account under one plan."""
+
+    plan: str
+    version: int
+    phase: str | None
+    status: AccountStatus
+    reason: str | None = Field(description="The first rule that held when the status was entered")
+    segment: str | None = Field(description="Of the plan; null when the plan has none")
+    started_at: str | None = Field(description=_TIME)
+    first_value_at: str | None = Field(description=_TIME)
+    activated_at: str | None = Field(description=_TIME)
+    ttfv_days: TimeToFirstValue | None
+    completion_rate: float = Field(description="Share of required milestones reached, 0 to 1")
+    adoption: float | None = Field(description="Share of core features in use, 0 to 1")
+    risks: list[dict[str, Any]]
+    opportunities: list[dict[str, Any]]
+
+
+class AccountPlanDocument(AccountPlanRow):
+    """The same with milestones."""
+
+    milestones: list[MilestoneDocument]
+
+
+class PersonDocument(BaseModel):
+    """One person seen in the account."""
+
+    id: str
+    role: str | None
+    last_seen_at: str = Field(description=_TIME)
+
+
+class AccountRow(BaseModel):
+    """One account of the list."""
+
+    id: str
+    traits: dict[str, Any]
+    last_activity_at: str | None = Field(description=_TIME)
+    plans: list[AccountPlanRow] = Field(description="Empty when no plan applies")
+
+
+class AccountDocument(BaseModel):
+    """One account."""
+
+    id: str
+    traits: dict[str, Any]
+    last_activity_at: str | None = Field(description=_TIME)
+    people: list[PersonDocument]
+    plans: list[AccountPlanDocument] = Field(description="Empty when no plan applies")
+
+
+class AccountList(BaseModel):
+    """A page of accounts, by id."""
+
+    data: list[AccountRow]
+    next: str | None = Field(description=_CURSOR)
+
+
+class MeasuredPart(BaseModel):
+    """One part of a combined condition."""
+
+    text: str
+    met: bool
+    measured: float | int | str | None
+    threshold: float | int | str | None
+    at: str | None = Field(description=_TIME)
+
+
+class ConditionDocument(BaseModel):
+    """A milestone's condition with what was measured for it; `at` is when the milestone was reached."""
+
+    milestone: str
+    title: str
+    required: bool
+    met: bool
+    measured: float | int | str | None
+    threshold: float | int | str | None
+    at: str | None = Field(description=_TIME)
+    due_at: str | None = Field(description=_TIME)
+    waiting_for: list[str] = Field(description="Milestones that it needs and that are not reached")
+    text: str
+    parts: list[MeasuredPart]
+
+
+class RuleDocument(BaseModel):
+    """A rule that holds now, and since when."""
+
+    status: str
+    reason: str
+    milestone: str | None
+    text: str
+    at: str | None = Field(description=_TIME)
+
+
+class PlanExplanation(BaseModel):
+    """Why the account has its status under one plan, and what would change it."""
+
+    plan: str
+    version: int
+    status: AccountStatus
+    reason: str | None
+    since: str | None = Field(description=_TIME)
+    next_due_at: str | None = Field(description=_TIME)
+    next: str
+    text: str
+    rules: list[RuleDocument]
+    conditions: list[ConditionDocument]
+
+
+class Explanation(BaseModel):
+    """The status of an account explained: `text` for people, `plans` for programs."""
+
+    text: str
+    clock_at: str | None = Field(description="The time it is judged at: the partition's newest tick; " + _TIME)
+    last_activity_at: str | None = Field(description=_TIME)
+    plans: list[PlanExplanation]
+
+
+class SignalList(BaseModel):
+    """Signals exactly as they were sent; their shape is `schemas/json/signal.schema.json`."""
+
+    data: list[dict[str, Any]]
+    next: str | None = Field(description=_CURSOR)
+
+
+class SignalStream(BaseModel):
+    """The next signals of the ledger; within an account in the order of `sequence`."""
+
+    data: list[dict[str, Any]]
+    next: str = Field(
+        description="Send it as `after` for what follows; given also when nothing is left, to wait for more"
+    )
+
+
+class PublishedPlan(BaseModel):
+    """What publishing did."""
+
+    plan: str
+    version: int
+    hash: str = Field(description="Of the validated content; comments and the order of keys do not matter")
+    changed: bool = Field(description="False: this was the newest version already")
+    live: bool = Field(description="True: every partition judges events accepted from now on by this version")
+
+
+class CheckedPlanDocument(BaseModel):
+    """A plan that could be published."""
+
+    plan: str
+    title: str
+    hash: str
+    valid: Literal[True] = True
+
+
+class PlanVersionDocument(BaseModel):
+    """One published version of a plan."""
+
+    plan: str
+    title: str
+    version: int
+    hash: str
+    policy: Literal["silent", "emit"]
+    published_at: str = Field(description=_TIME)
+    live: bool = Field(description="Whether every partition has adopted this or a newer version")
+
+
+class PlanContentDocument(PlanVersionDocument):
+    """One published version, whole."""
+
+    content: dict[str, Any] = Field(description="The validated plan, defaults filled in")
+    source: str = Field(description="The YAML as it was published")
+
+
+class PlanDocument(PlanContentDocument):
+    """The newest version of a plan, whole, and the versions before it."""
+
+    versions: list[PlanVersionDocument] = Field(description="Newest first, the newest 100")
+
+
+class PlanList(BaseModel):
+    """A page of plans, by id, each by its newest version."""
+
+    data: list[PlanVersionDocument]
+    next: str | None = Field(description=_CURSOR)
+
+
+class PartitionDocument(BaseModel):
+    """How far the engine is on one partition of the events topic."""
+
+    partition: int
+    state: Literal["running", "unclaimed", "stopped"]
+    owner: str | None
+    next_offset: int = Field(description="The first record that is not applied yet")
+    last_append_at: str | None = Field(description="Append time of the newest applied record; " + _TIME)
+    behind_seconds: float | None = Field(
+        description="Age of that record; ticks arrive every 10 s, so much more means a backlog, or that ingest is away"
+    )
+    clock: str | None = Field(description="Time by the newest tick; " + _TIME)
+    holding: bool = Field(description="True: after a gap in the data no deadline fires for now")
+    signals: int = Field(description="Signals numbered so far")
+    unpublished_signals: int = Field(description="Signals not yet acknowledged by Kafka")
+    problem: str | None = Field(description="Why it is stopped, and what to do")
+
+
+class PartitionList(BaseModel):
+    """All partitions."""
+
+    data: list[PartitionDocument]
+    next: None = None

@@ -1,0 +1,70 @@
+"""Plans as the API sees them: publishing, waiting until every partition has adopted a version, reading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.activation_engine.plans import registry
+from services.activation_engine.plans.loader import CheckedPlan
+from services.activation_engine.plans.registry import PlanDocument, PlanVersion, Policy, Published
+from services.activation_engine.reading.partitions import adopted_versions
+from services.activation_engine.reading.shared_read import SharedRead
+
+_ADOPTION_WAIT_SECONDS = 10.0
+_LOOK_SECONDS = 0.05
+VERSIONS_SHOWN_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What each partition has adopted; `partitions` is how many there are, 0 while that is not known."""
+
+    by_plan: Mapping[str, Mapping[int, int]]
+    partitions: int
+
+    def everywhere(self, plan: str, version: int) -> bool:
+        """Whether every partition judges by this version of `plan` or a newer one."""
+        adopted = self.by_plan.get(plan, {})
+        return self.partitions > 0 and all(adopted.get(part, 0) >= version for part in range(self.partitions))
+
+
+class PlanPublisher:
+    """Publishes and reads plans."""
+
+    def __init__(self, engine: AsyncEngine, *, partitions: Callable[[], int]) -> None:
+        self._engine = engine
+        self._partitions = partitions
+        self._adopted = SharedRead(lambda: adopted_versions(engine), interval_seconds=_LOOK_SECONDS)
+
+    async def publish(self, checked: CheckedPlan, *, source: str, policy: Policy) -> Published:
+        """Store the version; raises registry.TooManyPlans."""
+        return await registry.publish(self._engine, checked, source=source, policy=policy)
+
+    async def wait_until_live(self, plan: str, version: int) -> bool:
+        """Whether every partition adopted the version within 10 s."""
+        return await self._adopted.wait_until(
+            lambda by_plan: Adoption(by_plan, self._partitions()).everywhere(plan, version),
+            timeout_seconds=_ADOPTION_WAIT_SECONDS,
+        )
+
+    async def adoption(self) -> Adoption:
+        """What is adopted now."""
+        return Adoption(await self._adopted.latest(), self._partitions())
+
+    async def newest(self, *, after: str, limit: int) -> list[PlanVersion]:
+        """At most `limit` plans with ids above `after`, each by its newest version."""
+        async with self._engine.connect() as connection:
+            return await registry.newest_versions(connection, after=after, limit=limit)
+
+    async def versions(self, plan: str) -> list[PlanVersion]:
+        """The newest versions of `plan`, newest first; empty when there is no such plan."""
+        async with self._engine.connect() as connection:
+            return await registry.versions_of(connection, plan, limit=VERSIONS_SHOWN_MAX)
+
+    async def version(self, plan: str, version: int) -> PlanDocument | None:
+        """One version whole, or None."""
+        async with self._engine.connect() as connection:
+            return await registry.read_version(connection, plan, version)

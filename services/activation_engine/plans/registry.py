@@ -1,0 +1,153 @@
+"""Plan versions in PostgreSQL: publishing a new one, and reading those that exist. A version never changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.activation_engine.domain.plan import Plan
+from services.activation_engine.plans.loader import CheckedPlan, plan_from_content
+
+PLANS_MAX = 200
+
+Policy = Literal["silent", "emit"]
+
+# Any constant: one publication at a time, so that numbers are unique and the limit on plans holds.
+_PUBLISHING_LOCK = 0x66765F706C616E
+
+_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
+_NEWEST_OF_PLAN = sa.text(
+    "SELECT version, hash, retired_at FROM activation.plan_version WHERE plan = :plan ORDER BY version DESC LIMIT 1"
+)
+_COUNT_OTHERS = sa.text(
+    "SELECT count(DISTINCT plan) FROM activation.plan_version WHERE plan <> :plan AND retired_at IS NULL"
+)
+_INSERT = sa.text(
+    "INSERT INTO activation.plan_version (plan, version, hash, title, policy, content, source)"
+    " VALUES (:plan, :version, :hash, :title, :policy, CAST(:content AS jsonb), :source)"
+)
+
+_COLUMNS = "plan, version, hash, title, policy, published_at"
+_NEWEST = sa.text(
+    f"SELECT DISTINCT ON (plan) {_COLUMNS} FROM activation.plan_version"  # noqa: S608 - a constant of ours
+    " WHERE plan > :after AND retired_at IS NULL ORDER BY plan, version DESC LIMIT :limit"
+)
+_VERSIONS = sa.text(
+    f"SELECT {_COLUMNS} FROM activation.plan_version WHERE plan = :plan ORDER BY version DESC LIMIT :limit"  # noqa: S608
+)
+_VERSION = sa.text(
+    f"SELECT {_COLUMNS}, content, source FROM activation.plan_version WHERE plan = :plan AND version = :version"  # noqa: S608
+)
+_CONTENTS = sa.text(
+    "SELECT plan, version, content FROM activation.plan_version"
+    " JOIN unnest(CAST(:plans AS text[]), CAST(:versions AS integer[])) AS wanted(plan, version)"
+    " USING (plan, version)"
+)
+
+
+class TooManyPlans(Exception):
+    """PLANS_MAX plans are live already; one has to be retired first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a publication did; `changed` is False when the content was the newest version's already."""
+
+    plan: str
+    version: int
+    hash: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanVersion:
+    """One published version, without its content."""
+
+    plan: str
+    version: int
+    hash: str
+    title: str
+    policy: Policy
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDocument:
+    """One published version with its checked content and the YAML text that it was published as."""
+
+    head: PlanVersion
+    content: dict[str, Any]
+    source: str
+
+
+async def publish(engine: AsyncEngine, checked: CheckedPlan, *, source: str, policy: Policy) -> Published:
+    """Store `checked` as the next version of its plan, unless it is the newest already. Raises TooManyPlans."""
+    plan = checked.plan.id
+    async with engine.begin() as connection:
+        await connection.execute(_LOCK, {"key": _PUBLISHING_LOCK})
+        newest = (await connection.execute(_NEWEST_OF_PLAN, {"plan": plan})).one_or_none()
+        live = newest is not None and newest.retired_at is None
+        if newest is not None and live and newest.hash == checked.hash:
+            return Published(plan, newest.version, newest.hash, changed=False)
+        if not live and await connection.scalar(_COUNT_OTHERS, {"plan": plan}) >= PLANS_MAX:
+            raise TooManyPlans
+        version = newest.version + 1 if newest is not None else 1
+        values = {"plan": plan, "version": version, "hash": checked.hash, "title": checked.title, "policy": policy}
+        await connection.execute(_INSERT, {**values, "content": json.dumps(checked.content), "source": source})
+    return Published(plan, version, checked.hash, changed=True)
+
+
+async def newest_versions(connection: AsyncConnection, *, after: str = "", limit: int = PLANS_MAX) -> list[PlanVersion]:
+    """The newest version of each live plan with an id above `after`, by plan id: what partitions have to adopt."""
+    rows = await connection.execute(_NEWEST, {"after": after, "limit": limit})
+    return [PlanVersion(*row) for row in rows]
+
+
+async def versions_of(connection: AsyncConnection, plan: str, *, limit: int) -> list[PlanVersion]:
+    """The newest `limit` versions of `plan`, newest first; empty when there is no such plan."""
+    rows = await connection.execute(_VERSIONS, {"plan": plan, "limit": limit})
+    return [PlanVersion(*row) for row in rows]
+
+
+async def read_version(connection: AsyncConnection, plan: str, version: int) -> PlanDocument | None:
+    """One version whole, or None."""
+    row = (await connection.execute(_VERSION, {"plan": plan, "version": version})).one_or_none()
+    if row is None:
+        return None
+    *head, content, source = row
+    return PlanDocument(PlanVersion(*head), _decoded(content), source)
+
+
+class PlanMemory:
+    """Compiled plan versions by (plan, version); read from the database once, since they never change."""
+
+    _KEPT_MAX = 4 * PLANS_MAX
+
+    def __init__(self) -> None:
+        self._plans: dict[tuple[str, int], Plan] = {}
+
+    async def get(
+        self, connection: AsyncConnection, wanted: Collection[tuple[str, int]]
+    ) -> Mapping[tuple[str, int], Plan]:
+        """The plans for all `wanted`; KeyError when one does not exist."""
+        missing = [key for key in wanted if key not in self._plans]
+        if missing:
+            if len(self._plans) > self._KEPT_MAX:
+                self._plans = {key: self._plans[key] for key in wanted if key in self._plans}
+            rows = await connection.execute(
+                _CONTENTS, {"plans": [plan for plan, _ in missing], "versions": [version for _, version in missing]}
+            )
+            for row in rows:
+                self._plans[row.plan, row.version] = plan_from_content(_decoded(row.content)).plan
+        return {key: self._plans[key] for key in wanted}
+
+
+def _decoded(content: Any) -> dict[str, Any]:
+    # Without a column type the driver hands jsonb over as text.
+    return json.loads(content) if isinstance(content, str) else content  # type: ignore[no-any-return]

@@ -1,0 +1,79 @@
+"""Accounts as their partition sees them: the stored state beside the plans and the clock that judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.activation_engine.domain.account import AccountState
+from services.activation_engine.domain.encoding import decode
+from services.activation_engine.reading.partitions import PartitionView, PartitionViews
+
+_ONE = sa.text("SELECT account_id, part, facts FROM activation.account WHERE account_id = :account_id")
+_PAGE = """
+SELECT account_id, part, facts FROM activation.account AS a
+WHERE account_id > :after {conditions}
+ORDER BY account_id LIMIT :limit
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFilter:
+    """Which accounts to list: those with a plan for which all that is given of `plan`, `status` and `segment` holds."""
+
+    plan: str | None = None
+    status: str | None = None
+    segment: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAccount:
+    """One account and what judges it."""
+
+    state: AccountState
+    view: PartitionView
+
+
+class AccountReads:
+    """Reads accounts; each call sees one snapshot of the database."""
+
+    def __init__(self, engine: AsyncEngine, *, views: PartitionViews) -> None:
+        # State, adopted versions and clock must be of the same moment: a state may name a version adopted just now.
+        self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._views = views
+
+    async def one(self, account_id: str) -> SeenAccount | None:
+        """The account, or None when nothing was ever received for it."""
+        found = await self._seen(_ONE, {"account_id": account_id})
+        return found[0] if found else None
+
+    async def page(self, wanted: AccountFilter, *, after: str, limit: int) -> list[SeenAccount]:
+        """At most `limit` accounts with ids above `after`, by id."""
+        query, values = _page_query(wanted)
+        return await self._seen(query, {**values, "after": after, "limit": limit})
+
+    async def _seen(self, query: sa.TextClause, values: dict[str, Any]) -> list[SeenAccount]:
+        async with self._engine.connect() as connection:
+            rows: Sequence[Any] = (await connection.execute(query, values)).all()
+            views = await self._views.read(connection, {row.part for row in rows}) if rows else {}
+        return [SeenAccount(decode(row.account_id, row.facts), views[row.part]) for row in rows]
+
+
+def _page_query(wanted: AccountFilter) -> tuple[sa.TextClause, dict[str, str]]:
+    of_plan = {name: value for name in ("plan", "status", "segment") if (value := getattr(wanted, name)) is not None}
+    conditions = ""
+    if of_plan:
+        same = " AND ".join(f"p.{name} = :{name}" for name in of_plan)
+        conditions += (
+            f" AND EXISTS (SELECT FROM activation.account_plan p WHERE p.account_id = a.account_id AND {same})"
+        )
+    values = dict(of_plan)
+    if wanted.owner is not None:
+        conditions += " AND owner = :owner"
+        values["owner"] = wanted.owner
+    return sa.text(_PAGE.format(conditions=conditions)), values
