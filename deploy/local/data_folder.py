@@ -15,9 +15,7 @@ from typing import Any
 
 from deploy.local.errors import AlreadyRunning
 
-_OWNED = (
-    "postgres", "kafka", "logs", "lock", "ports.json", "secrets.json", "state.json",
-)  # fmt: skip
+_OWNED = ("postgres", "postgres.partial", "kafka", "logs", "lock", "ports.json", "secrets.json", "state.json")
 # Below every system's range for outgoing connections, so that a port kept for the next start stays free.
 _PORT_MIN, _PORT_MAX = 20_000, 32_000
 _LOG_BYTES_MAX = 50 * 1024 * 1024

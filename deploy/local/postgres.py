@@ -99,15 +99,19 @@ class PostgresServer:
         )
 
     def _user(self) -> SystemUser | None:
-        """PostgreSQL refuses to run as root: the user `postgres` if there is one, else `nobody`, takes its place."""
+        """As root, which PostgreSQL refuses: whoever owns the cluster, else `postgres`, else `nobody`."""
         if os.geteuid() != 0:
             return None
-        try:
-            entry = pwd.getpwnam("postgres")
-        except KeyError:
-            entry = pwd.getpwnam("nobody")
         reachable = _others_may_enter(self.data.path) and _others_may_enter(_binaries())
-        return SystemUser(user_id=entry.pw_uid, keep_read_access=not reachable)
+        return SystemUser(user_id=self._owner(), keep_read_access=not reachable)
+
+    def _owner(self) -> int:
+        if self.data.postgres.exists():
+            return self.data.postgres.stat().st_uid
+        try:
+            return pwd.getpwnam("postgres").pw_uid
+        except KeyError:
+            return pwd.getpwnam("nobody").pw_uid
 
     def _give_to_user(self, *paths: Path) -> None:
         user = self._user()
