@@ -30,7 +30,7 @@ def up(
 ) -> None:
     """Start PostgreSQL, Kafka and the three services here, on free ports of 127.0.0.1, until Ctrl-C."""
     progress, data = Progress(), DataFolder(data_path(os.environ))
-    with _errors_told(progress):
+    with errors_told(progress):
         from deploy.local.running import Mode, start_in_background, wait_until_running
 
         try:
@@ -56,7 +56,7 @@ def down(
     progress, data = Progress(), DataFolder(data_path(os.environ))
     if wipe and not yes:
         typer.confirm(f"Delete everything that the stack stored in {data.path}?", abort=True, err=True)
-    with _errors_told(progress):
+    with errors_told(progress):
         from deploy.local.running import stop_running
 
         progress.doing("stopping …")
@@ -140,7 +140,8 @@ def _print_columns(rows: Sequence[Sequence[str]]) -> None:
 
 
 @contextmanager
-def _errors_told(progress: Progress) -> Iterator[None]:
+def errors_told(progress: Progress) -> Iterator[None]:
+    """Says what went wrong with the stack and turns it into the command's exit status."""
     try:
         yield
     except StopRequested:

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from deploy.demo import commands as demo
 from deploy.local import commands as local_stack
 from services.cli.commands import accounts, deliveries, endpoints, keys, plans, services, signals
 from services.cli.output import REFUSED, UNREACHABLE, USAGE, Misused, Refused, Unreachable, complain
@@ -21,6 +22,7 @@ def new_command() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     local_stack.register(app)
+    demo.register(app)
     app.command()(services.serve)
     app.command()(services.migrate)
     app.command()(services.topics)

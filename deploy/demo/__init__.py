@@ -1,0 +1,1 @@
+"""The demo: simulated customers, local receivers and a proof, on the real stack."""
