@@ -66,8 +66,8 @@ class Client:
 
 
 def segment(text: str) -> str:
-    """`text` as one segment of a path, whatever its characters."""
-    return quote(text, safe="")
+    """`text` as one segment of a path, whatever its characters; bare `..` would be taken for the folder above."""
+    return quote(text, safe="").replace(".", "%2E")
 
 
 def _refusal(answer: httpx.Response) -> Exception:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -53,13 +53,13 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
-async def answer_problem(request: Request, error: Exception) -> JSONResponse:
+async def answer_problem(request: Request, error: Exception) -> Response:
     """Exception handler for Problem."""
     assert isinstance(error, Problem)
     return _answer(request, error.status, error.code, error.message, error.headers, error.details)
 
 
-async def answer_unexpected(request: Request, error: Exception) -> JSONResponse:
+async def answer_unexpected(request: Request, error: Exception) -> Response:
     """Exception handler for what nobody expected: logged, and answered 500 `internal_error`."""
     log.error("request_failed", route=request.url.path, error=type(error).__name__, exc_info=error)
     message = "Something failed on our side; try again, and report the request_id if it persists."
@@ -69,7 +69,7 @@ async def answer_unexpected(request: Request, error: Exception) -> JSONResponse:
 def install_problem_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem; unexpected ones are logged and answer 500 `internal_error`."""
 
-    async def answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    async def answer_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         found = [
             {"path": ".".join(str(part) for part in entry["loc"]), "message": entry["msg"]} for entry in error.errors()
@@ -78,7 +78,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         message = f"Correct {first['path']}: {first['message']}."
         return _answer(request, 422, "invalid_request", message, {}, {"errors": found})
 
-    async def answer_http(request: Request, error: Exception) -> JSONResponse:
+    async def answer_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, StarletteHTTPException)
         code = _CODES.get(error.status_code, "http_error")
         message = f"{request.method} {request.url.path}: {error.detail}. See /docs for what this service answers."
@@ -98,9 +98,11 @@ def _answer(
     message: str,
     headers: dict[str, str],
     details: dict[str, object],
-) -> JSONResponse:
+) -> Response:
     request_id = request.scope.get("request_id") or new_request_id()
-    return JSONResponse(problem_body(code, message, request_id, **details), status, headers=headers)
+    # ASCII, because a message may quote what cannot be encoded otherwise, such as half a character.
+    content = problem_bytes(code, message, request_id, **details)
+    return Response(content, status, headers=headers, media_type="application/json")
 
 
 class RequestIds:

@@ -17,7 +17,7 @@ from services.activation_engine.api.documents import (
     Explanation,
     SignalList,
 )
-from services.activation_engine.api.positions import decode_places
+from services.activation_engine.api.positions import position_or_problem
 from services.activation_engine.domain.explain import describe, explain
 from services.activation_engine.reading.accounts import AccountFilter, AccountReads, SeenAccount
 from services.activation_engine.reading.ledger import LedgerReads
@@ -149,7 +149,7 @@ async def _known(accounts: AccountReads, account_id: str) -> SeenAccount:
 
 
 async def _wait_for(applied: SharedRead[dict[int, int]], position: str) -> None:
-    wanted = decode_places(position, code=_POSITION[1], message=_POSITION[2])
+    wanted = position_or_problem(position, code=_POSITION[1], message=_POSITION[2])
 
     def reached(next_offsets: dict[int, int]) -> bool:
         return all(next_offsets.get(part, 0) >= offset for part, offset in wanted.items())

@@ -6,11 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from schemas.positions import encode_position
 from services.activation_engine.api import examples
 from services.activation_engine.api.accounts import Authenticated
 from services.activation_engine.api.answers import LIMIT, Limit, answer, shown, signals_as_sent
 from services.activation_engine.api.documents import SignalStream
-from services.activation_engine.api.positions import decode_places, encode_places
+from services.activation_engine.api.positions import position_or_problem
 from services.activation_engine.reading.ledger import LedgerReads
 from services.runtime.api import problem_responses
 
@@ -46,11 +47,11 @@ def signal_routes(*, ledger: LedgerReads, may_read: Authenticated) -> APIRouter:
         Scope `accounts:read`."""
         place = after if after is not None else cursor
         if place == _LATEST:
-            return answer({"data": [], "next": encode_places(await ledger.ends())})
-        places = decode_places(place, code=_CURSOR[1], message=_CURSOR[2]) if place is not None else {}
+            return answer({"data": [], "next": encode_position(await ledger.ends())})
+        places = position_or_problem(place, code=_CURSOR[1], message=_CURSOR[2]) if place is not None else {}
         rows = await ledger.stream(places, limit=limit)
         for row in rows:
             places[row.part] = row.seq
-        return answer({"data": signals_as_sent(row.payload for row in rows), "next": encode_places(places)})
+        return answer({"data": signals_as_sent(row.payload for row in rows), "next": encode_position(places)})
 
     return routes

@@ -1,0 +1,189 @@
+"""GET /v1/accounts and below: what is stored comes out as documented, whatever ids look like."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from services.activation_engine.api.documents import AccountDocument, AccountList, Explanation, SignalList
+from services.runtime.access import Scope
+from tests.integration.engine_api.conftest import Api
+from tests.integration.engine_api.partition_rows import DAY_MS, PLAN_TEXT, START_MS, traits, usage
+
+
+async def test_an_account_shows_its_traits_and_milestones(api: Api) -> None:
+    """What the domain knows of an account is answered in the documented shape."""
+    await api.rows.publish()
+    events = [traits("acme", segment="smb", owner="dana"), usage("acme", "data.ingested", day=2)]
+    await api.rows.apply("acme", *events, tick_ms=START_MS + 3 * DAY_MS)
+    answer = await api.http.get("/v1/accounts/acme")
+    assert answer.status_code == 200
+    AccountDocument.model_validate(answer.json())
+    account = answer.json()
+    assert (account["id"], account["traits"]) == ("acme", {"segment": "smb", "owner": "dana"})
+    plan = account["plans"][0]
+    assert (plan["plan"], plan["status"], plan["completion_rate"]) == ("b2b-saas", "on_track", 0.5)
+    reached = {milestone["id"]: milestone["reached_at"] for milestone in plan["milestones"]}
+    assert reached == {"first_data": "2026-01-03T00:00:00Z", "first_output": None}
+
+
+async def test_without_a_plan_the_list_of_plans_is_empty(api: Api) -> None:
+    """An account that no plan applies to is known all the same."""
+    await api.rows.apply("acme", usage("acme", "data.ingested", day=0))
+    assert (await api.http.get("/v1/accounts/acme")).json()["plans"] == []
+    assert (await api.http.get("/v1/accounts/acme/explain")).status_code == 200
+
+
+async def test_each_partition_judges_by_what_it_has_adopted(api: Api) -> None:
+    """While a new version is live on one partition only, accounts of another are shown under the old one."""
+    await api.rows.publish()
+    await api.rows.apply("old", usage("old", "data.ingested", day=0), part=0)
+    await api.rows.publish(PLAN_TEXT.replace("{due: week 2, needs", "{due: week 3, needs"), version=2, parts=[1])
+    await api.rows.apply("new", usage("new", "data.ingested", day=0), part=1)
+    due = {}
+    for name in ("old", "new"):
+        plan = (await api.http.get(f"/v1/accounts/{name}")).json()["plans"][0]
+        due[name] = (plan["version"], plan["milestones"][1]["due_at"])
+    assert due == {"old": (1, "2026-01-15T00:00:00Z"), "new": (2, "2026-01-22T00:00:00Z")}
+
+
+async def test_an_explanation_measures_each_condition(api: Api) -> None:
+    """Status, measured values and the next deadline are explained for programs and people."""
+    await api.rows.publish()
+    events = [traits("acme", segment="smb"), usage("acme", "data.ingested", day=0)]
+    await api.rows.apply("acme", *events, tick_ms=START_MS + 20 * DAY_MS)
+    answer = await api.http.get("/v1/accounts/acme/explain")
+    Explanation.model_validate(answer.json())
+    plan = answer.json()["plans"][0]
+    assert plan["status"] == "stalled"
+    assert "acme is stalled" in answer.json()["text"]
+    measured = {one["milestone"]: (one["met"], one["measured"], one["threshold"]) for one in plan["conditions"]}
+    assert measured == {"first_data": (True, 1, 1), "first_output": (False, 0, 1)}
+
+
+async def test_a_timeline_holds_signals_as_sent_oldest_first(api: Api) -> None:
+    """Pages of the timeline are the ledger's payloads, byte for byte, in the order of sequence."""
+    await api.rows.publish()
+    events = [usage("acme", "data.ingested", day=1), usage("acme", "report.generated", day=2)]
+    await api.rows.apply("acme", *events)
+    await api.rows.apply("other", usage("other", "data.ingested", day=1))
+    whole = (await api.http.get("/v1/accounts/acme/timeline")).json()
+    SignalList.model_validate(whole)
+    assert whole["next"] is None
+    assert [signal["sequence"] for signal in whole["data"]] == list(range(1, len(whole["data"]) + 1))
+    assert "account.first_value_reached" in [signal["type"] for signal in whole["data"]]
+    paged, cursor = [], None
+    while True:
+        parameters = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await api.http.get("/v1/accounts/acme/timeline", params=parameters)).json()
+        assert len(page["data"]) <= 2
+        paged += page["data"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert paged == whole["data"]
+
+
+ODD_IDS = ["a/b", "a/explain", "explain", "timeline", "a b", "50%2F", "Ünïcode/客户/🚀", "..", "?x=1", "a\nb", "/", " "]
+
+
+@pytest.mark.parametrize("account_id", [*ODD_IDS, "x" * 2000])
+async def test_ids_may_hold_any_characters(api: Api, account_id: str) -> None:
+    """A percent-encoded id names exactly that account, also where it looks like a longer path."""
+    await api.rows.publish()
+    await api.rows.apply(account_id, usage(account_id, "data.ingested", day=1))
+    await api.rows.apply("a", usage("a", "data.ingested", day=1))
+    # Clients resolve bare dots themselves.
+    path = f"/v1/accounts/{quote(account_id, safe='').replace('.', '%2E')}"
+    assert (await api.http.get(path)).json()["id"] == account_id
+    timeline = (await api.http.get(f"{path}/timeline")).json()
+    assert {signal["account"]["id"] for signal in timeline["data"]} == {account_id}
+    assert (await api.http.get(f"{path}/explain")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["nobody", "nobody/explain", "nobody/timeline", "%00", "%ff%fe", "a%00b/timeline", ""])
+async def test_an_unknown_account_is_a_problem_that_says_what_to_do(api: Api, path: str) -> None:
+    """Nothing received: 404 `account_unknown` on every route of an account."""
+    answer = await api.http.get(f"/v1/accounts/{path}")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "account_unknown"
+    assert "ingest" in answer.json()["message"]
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_lists_filter_by_plan_status_segment_and_owner(api: Api) -> None:
+    """Each filter narrows the list; rows have neither people nor milestones."""
+    await api.rows.publish()
+    for name, segment, owner in (("a", "smb", "dana"), ("b", "big", "dana"), ("c", "smb", "eli")):
+        await api.rows.apply(name, traits(name, segment=segment, owner=owner), usage(name, "data.ingested", day=0))
+    late = [traits("d", segment="smb", owner="eli"), usage("d", "data.ingested", day=0)]
+    await api.rows.apply("d", *late, part=1, tick_ms=START_MS + 30 * DAY_MS)
+
+    async def listed(**parameters: str) -> list[str]:
+        answer = (await api.http.get("/v1/accounts", params=parameters)).json()
+        AccountList.model_validate(answer)
+        return [row["id"] for row in answer["data"]]
+
+    assert await listed() == ["a", "b", "c", "d"]
+    assert await listed(owner="dana") == ["a", "b"]
+    assert await listed(segment="smb", owner="eli") == ["c", "d"]
+    assert await listed(status="stalled") == ["d"]
+    assert await listed(plan="b2b-saas", segment="big") == ["b"]
+    assert await listed(plan="other") == []
+    row = (await api.http.get("/v1/accounts")).json()["data"][0]
+    assert "people" not in row
+    assert "milestones" not in row["plans"][0]
+
+
+async def test_pages_of_accounts_join_to_the_whole_list(api: Api) -> None:
+    """Following `next` meets every account once, over partitions and odd ids."""
+    names = sorted(["a", "b", "ä", "z/1", "客户", "🚀", "Z"])
+    for index, name in enumerate(names):
+        await api.rows.apply(name, usage(name, "x", day=0), part=index % 3)
+    found, cursor = [], None
+    while True:
+        parameters = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await api.http.get("/v1/accounts", params=parameters)).json()
+        found += [row["id"] for row in page["data"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert found == names
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "code"),
+    [
+        ({"cursor": "nonsense!"}, 400, "cursor_invalid"),
+        ({"cursor": "WzFd"}, 400, "cursor_invalid"),
+        ({"cursor": "WyJcdTAwMDAiXQ"}, 400, "cursor_invalid"),
+        ({"cursor": "WyJcdWQ4MDAiXQ"}, 400, "cursor_invalid"),
+        ({"cursor": "W1tb" * 1000}, 400, "cursor_invalid"),
+        ({"limit": "0"}, 422, "invalid_request"),
+        ({"limit": "501"}, 422, "invalid_request"),
+        ({"limit": "many"}, 422, "invalid_request"),
+        ({"status": "sleepy"}, 422, "invalid_request"),
+        ({"owner": "\x00"}, 422, "invalid_request"),
+    ],
+)
+async def test_wrong_parameters_are_named(api: Api, parameters: dict[str, str], status: int, code: str) -> None:
+    """A cursor that is not ours, a limit out of range, an unknown status: a problem, never a failure."""
+    answer = await api.http.get("/v1/accounts", params=parameters)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.json()["message"]
+
+
+@pytest.mark.parametrize("path", ["", "/a", "/a/explain", "/a/timeline"])
+async def test_accounts_need_their_scope(api: Api, path: str) -> None:
+    """No key 401, a wrong key 401, a key for something else 403, the right one passes."""
+    await api.rows.apply("a", usage("a", "x", day=0))
+    for headers, status, code in (
+        ({"authorization": ""}, 401, "key_missing"),
+        ({"authorization": "Bearer wrong"}, 401, "key_unknown"),
+        ({"authorization": f"Bearer {await api.key_with(Scope.EVENTS_WRITE)}"}, 403, "scope_missing"),
+    ):
+        answer = await api.http.get(f"/v1/accounts{path}", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    reader = {"authorization": f"Bearer {await api.key_with(Scope.ACCOUNTS_READ)}"}
+    assert (await api.http.get(f"/v1/accounts{path}", headers=reader)).status_code == 200

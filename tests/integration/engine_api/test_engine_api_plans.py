@@ -1,0 +1,194 @@
+"""/v1/plans: publishing is numbered, bounded, checked with line numbers, and answers once it is live."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from services.activation_engine.api.documents import PlanContentDocument, PlanDocument, PlanList, PublishedPlan
+from services.activation_engine.plans import publisher
+from services.activation_engine.plans.registry import PLANS_MAX
+from services.runtime.access import Scope
+from tests.integration.engine_api.conftest import Api
+from tests.integration.engine_api.partition_rows import PARTITIONS, PLAN_TEXT
+
+
+def plan_named(plan: str, *, title: str = "A title") -> str:
+    """A valid plan file."""
+    return PLAN_TEXT.replace("plan: b2b-saas", f"plan: {plan}").replace("To the first output", title)
+
+
+async def put(api: Api, text: str | bytes, *, plan: str = "b2b-saas", **parameters: str) -> httpx.Response:
+    """Publish `text`."""
+    headers = {"content-type": "application/yaml"}
+    return await api.http.put(f"/v1/plans/{plan}", content=text, headers=headers, params=parameters)
+
+
+async def test_publishing_answers_when_every_partition_has_adopted(api: Api) -> None:
+    """The first version is 1 and live; the same content in other words is the same version."""
+    async with api.rows.adopting():
+        first = await put(api, PLAN_TEXT)
+        again = await put(api, "# a comment\n" + PLAN_TEXT.replace("week 1,", "week 1  ,"))
+        other = await put(api, PLAN_TEXT.replace("week 1", "week 2"), policy="emit")
+    PublishedPlan.model_validate(first.json())
+    assert first.json() | {"hash": ""} == {"plan": "b2b-saas", "version": 1, "hash": "", "changed": True, "live": True}
+    assert again.json() == first.json() | {"changed": False}
+    assert (other.json()["version"], other.json()["changed"], other.json()["live"]) == (2, True, True)
+    shown = (await api.http.get("/v1/plans/b2b-saas/versions/2")).json()
+    assert shown["policy"] == "emit"
+
+
+async def test_going_back_is_a_new_version(api: Api) -> None:
+    """Content of an older version published again gets a number of its own and the old hash."""
+    async with api.rows.adopting():
+        first = (await put(api, PLAN_TEXT)).json()
+        await put(api, PLAN_TEXT.replace("week 1", "week 2"))
+        back = (await put(api, PLAN_TEXT)).json()
+    assert (back["version"], back["hash"]) == (3, first["hash"])
+
+
+async def test_a_partition_that_does_not_adopt_is_not_waited_for_without_end(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the bound the answer says `live` false; the version stays, and asking again waits again."""
+    monkeypatch.setattr(publisher, "_ADOPTION_WAIT_SECONDS", 0.3)
+    async with api.rows.adopting(range(PARTITIONS - 1)):
+        answer = await put(api, PLAN_TEXT)
+        assert (answer.status_code, answer.json()["version"], answer.json()["live"]) == (200, 1, False)
+        assert (await api.http.get("/v1/plans/b2b-saas")).json()["live"] is False
+    async with api.rows.adopting():
+        again = await put(api, PLAN_TEXT)
+    assert (again.json()["version"], again.json()["changed"], again.json()["live"]) == (1, False, True)
+
+
+async def test_publishing_at_once_gives_every_version_its_own_number(api: Api) -> None:
+    """Eight different files published side by side become versions 1 to 8, in some order, nothing lost."""
+    async with api.rows.adopting():
+        answers = await asyncio.gather(*(put(api, PLAN_TEXT.replace("14d", f"{15 + n}d")) for n in range(8)))
+    assert sorted(answer.json()["version"] for answer in answers) == list(range(1, 9))
+    versions = (await api.http.get("/v1/plans/b2b-saas")).json()["versions"]
+    assert [version["version"] for version in versions] == list(range(8, 0, -1))
+
+
+async def test_the_same_file_published_at_once_is_one_version(api: Api) -> None:
+    """Of several equal publications exactly one changes anything."""
+    async with api.rows.adopting():
+        answers = await asyncio.gather(*(put(api, PLAN_TEXT) for _ in range(5)))
+    assert [answer.json()["version"] for answer in answers] == [1] * 5
+    assert sum(answer.json()["changed"] for answer in answers) == 1
+
+
+async def test_errors_have_line_column_and_path(api: Api) -> None:
+    """Every error of a file is told with its place and what to write; nothing is published."""
+    text = PLAN_TEXT.replace("needs: [first_data]", "needs: [first_dat]").replace("first_value:", "first_valu:")
+    answer = await put(api, text)
+    assert (answer.status_code, answer.json()["code"]) == (422, "plan_invalid")
+    errors = answer.json()["errors"]
+    assert {"line", "column", "path", "code", "message", "hint"} <= set(errors[0])
+    lines = text.splitlines()
+    assert any("first_valu" in lines[error["line"] - 1] for error in errors)
+    assert f":{errors[0]['line']}:{errors[0]['column']}:" in answer.json()["message"]
+    assert (await api.http.get("/v1/plans")).json()["data"] == []
+    checked = await api.http.post("/v1/plans/b2b-saas/check", content=text)
+    assert checked.json()["errors"] == errors
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"plan: [",
+        b"just text",
+        b"[]",
+        b"null",
+        b"a: &a [*a]",
+        b"plan: !!python/object/apply:os.system [true]",
+        b"\x00",
+        b"{" * 5000,
+        PLAN_TEXT.replace("To the first output", '"a\\0b"').encode(),
+        PLAN_TEXT.replace("To the first output", '"\\ud800"').encode(),
+        b"x: &x [1,1,1,1,1,1,1,1]\n" + b"\n".join(b"y%d: &y%d [*x,*x,*x,*x]" % (n, n) for n in range(20)),
+        (PLAN_TEXT + PLAN_TEXT).encode(),
+        (PLAN_TEXT + "---\n" + PLAN_TEXT).encode(),
+    ],
+)
+async def test_bodies_that_are_no_plan_are_refused(api: Api, body: bytes) -> None:
+    """Broken YAML, other documents and hostile ones are `plan_invalid` with at least one placed error."""
+    answer = await put(api, body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "plan_invalid"), answer.text
+    assert all(error["line"] >= 1 and error["message"] for error in answer.json()["errors"])
+    assert (await api.http.get("/v1/plans")).json()["data"] == []
+
+
+async def test_a_plan_file_has_a_size_limit(api: Api) -> None:
+    """One byte above 128 KiB is refused by size, before anything is parsed."""
+    answer = await put(api, PLAN_TEXT + "#" * (131_073 - len(PLAN_TEXT)))
+    assert (answer.status_code, answer.json()["code"]) == (413, "plan_too_large")
+    async with api.rows.adopting():
+        assert (await put(api, PLAN_TEXT + "#" * (131_072 - len(PLAN_TEXT)))).status_code == 200
+
+
+async def test_the_path_and_the_file_name_the_same_plan(api: Api) -> None:
+    """A file published under another id is refused with both ids in the message."""
+    answer = await put(api, PLAN_TEXT, plan="other")
+    assert (answer.status_code, answer.json()["code"]) == (422, "plan_invalid")
+    assert answer.json()["errors"][0]["code"] == "plan_id_mismatch"
+    assert "b2b-saas" in answer.json()["message"]
+    assert "other" in answer.json()["message"]
+
+
+async def test_there_is_a_limit_on_live_plans(api: Api) -> None:
+    """The 201st plan is refused; a new version of one that is live is not."""
+    await api.rows.publish(plan_named("plan-000"))
+    await api.rows.copy_plan("plan-000", [f"plan-{number:03}" for number in range(1, PLANS_MAX)])
+    async with api.rows.adopting():
+        answer = await put(api, plan_named("one-more"), plan="one-more")
+        assert (answer.status_code, answer.json()["code"]) == (409, "too_many_plans")
+        newer = await put(api, plan_named("plan-000", title="Newer"), plan="plan-000")
+    assert newer.json()["version"] == 2
+    listed, cursor = [], None
+    while True:
+        page = (await api.http.get("/v1/plans", params={"limit": 90} | ({"cursor": cursor} if cursor else {}))).json()
+        PlanList.model_validate(page)
+        listed += [row["plan"] for row in page["data"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert listed == [f"plan-{number:03}" for number in range(PLANS_MAX)]
+
+
+async def test_a_published_plan_reads_back(api: Api) -> None:
+    """The newest version, any version, its content and the file as it was sent."""
+    async with api.rows.adopting():
+        await put(api, "# ours\n" + PLAN_TEXT)
+        await put(api, PLAN_TEXT.replace("week 1", "week 2"))
+    plan = (await api.http.get("/v1/plans/b2b-saas")).json()
+    PlanDocument.model_validate(plan)
+    assert (plan["version"], [version["version"] for version in plan["versions"]]) == (2, [2, 1])
+    first = (await api.http.get("/v1/plans/b2b-saas/versions/1")).json()
+    PlanContentDocument.model_validate(first)
+    assert first["source"] == "# ours\n" + PLAN_TEXT
+    assert first["content"]["plan"] == "b2b-saas"
+    assert first["live"] is True
+
+
+@pytest.mark.parametrize("path", ["nothing", "nothing/versions/1", "b2b-saas/versions/9"])
+async def test_an_unknown_plan_or_version_is_a_problem(api: Api, path: str) -> None:
+    """404 `plan_unknown`, which says where the known ones are listed."""
+    await api.rows.publish()
+    answer = await api.http.get(f"/v1/plans/{path}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "plan_unknown")
+
+
+async def test_publishing_needs_its_scope(api: Api) -> None:
+    """A key that reads plans may neither check nor publish them, and the other way round."""
+    reader = {"authorization": f"Bearer {await api.key_with(Scope.ACCOUNTS_READ)}"}
+    writer = {"authorization": f"Bearer {await api.key_with(Scope.PLANS_WRITE)}"}
+    assert (await api.http.put("/v1/plans/b2b-saas", content=PLAN_TEXT, headers=reader)).status_code == 403
+    assert (await api.http.post("/v1/plans/b2b-saas/check", content=PLAN_TEXT, headers=reader)).status_code == 403
+    assert (await api.http.get("/v1/plans", headers=writer)).status_code == 403
+    assert (await api.http.post("/v1/plans/b2b-saas/check", content=PLAN_TEXT, headers=writer)).json()["valid"] is True
+    assert (await api.http.get("/v1/plans", headers=reader)).json()["data"] == []
