@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from services.runtime.http_protocol import BoundedProtocol, ConnectionLimits
 
 
 class _Server(uvicorn.Server):
@@ -27,9 +30,10 @@ class HttpServer:
         host: str,
         port: int,
         drain_seconds: float = 20,
-        connections_max: int | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         self._socket = _bind(host, port)
+        self._limits = limits or ConnectionLimits()
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -37,13 +41,13 @@ class HttpServer:
                 access_log=False,
                 lifespan="off",
                 loop="none",
-                http="httptools",
+                # A partial, because uvicorn makes the protocol itself and knows nothing of our limits.
+                http=functools.partial(BoundedProtocol, limits=self._limits),  # type: ignore[arg-type]
                 ws="none",
                 server_header=False,
                 date_header=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=int(drain_seconds),
-                limit_concurrency=connections_max,
                 backlog=2048,
             )
         )
@@ -56,15 +60,25 @@ class HttpServer:
 
     async def serve(self) -> None:
         """Accept requests until `stop`."""
+        sweep = asyncio.create_task(self._sweep(), name="slow-clients")
         try:
             await self._server.serve(sockets=[self._socket])
         finally:
+            sweep.cancel()
             self._ended.set()
 
     async def stop(self) -> None:
         """Accept nothing new, finish what is under way, return when that is done."""
         self._server.should_exit = True
         await self._ended.wait()
+
+    async def _sweep(self) -> None:
+        """One look at all connections now and then is cheaper than a timer for each request."""
+        while True:
+            await asyncio.sleep(self._limits.sweep_seconds)
+            for protocol in list(self._server.server_state.connections):
+                if isinstance(protocol, BoundedProtocol):
+                    protocol.end_if_slow()
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,0 +1,1 @@
+"""Ingest: the collector. An event that was answered 200 is in Kafka."""

@@ -1,0 +1,76 @@
+"""Answers of the hot routes as bytes; every error has `code`, `message` and `request_id`."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from starlette.types import Send
+
+from services.ingest.events import Rejection
+
+_CORS = (b"access-control-allow-origin", b"*")
+_JSON = (b"content-type", b"application/json")
+_PREFLIGHT = [
+    _CORS,
+    (b"access-control-allow-methods", b"POST, OPTIONS"),
+    (b"access-control-allow-headers", b"authorization, content-type, content-encoding, x-write-key, idempotency-key"),
+    (b"access-control-max-age", b"86400"),
+    (b"allow", b"POST, OPTIONS"),
+]
+# Clients that were refused together should not come back together.
+_RETRY_SECONDS = (1, 5)
+
+_encode = msgspec.json.encode
+
+
+def request_ids() -> Iterator[str]:
+    """Ids that no other process and no earlier run gives: a random stem and a counter."""
+    stem = secrets.token_hex(8)
+    return (f"{stem}{number:012x}" for number in itertools.count())
+
+
+def taken(accepted: int, errors: Sequence[Rejection], position: str | None = None) -> bytes:
+    """The body of a 200."""
+    if not errors and position is None:
+        return b'{"success":true,"accepted":%d,"rejected":0,"errors":[]}' % accepted
+    answer: dict[str, Any] = {"success": True, "accepted": accepted, "rejected": len(errors), "errors": errors}
+    if position is not None:
+        answer["position"] = position
+    return _encode(answer)
+
+
+def refused(code: str, message: str, request_id: str, **details: Any) -> bytes:
+    """The body of an error."""
+    return _encode({"code": code, "message": message, "request_id": request_id, **details})
+
+
+def retry_after() -> tuple[bytes, bytes]:
+    """The header of a 503."""
+    return b"retry-after", b"%d" % random.randint(*_RETRY_SECONDS)
+
+
+async def send_answer(
+    send: Send, status: int, body: bytes, request_id: str, extra: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    """Send one JSON answer."""
+    headers = [
+        _JSON,
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id.encode()),
+        _CORS,
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_preflight(send: Send, request_id: str) -> None:
+    """Let a browser's page send what it asked to send."""
+    headers = [*_PREFLIGHT, (b"x-request-id", request_id.encode())]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,227 @@
+"""The composition root: everything that ingest consists of, made and wired here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from schemas.topics import DEAD_EVENTS, PRODUCT_EVENTS, TOPICS
+from services.ingest.api import new_ingest_api
+from services.ingest.collector import Collector
+from services.ingest.inflight import InFlight
+from services.ingest.intake import Intake, Limits, Topics
+from services.ingest.key_store import SCHEMA, KeyStore
+from services.ingest.metrics import IngestMetrics
+from services.ingest.partitions import partitioner
+from services.ingest.people import StaffRule
+from services.ingest.producers import ProducerKeeper
+from services.ingest.publisher import Publisher
+from services.ingest.records import RecordBuilder
+from services.ingest.settings import IngestSettings
+from services.ingest.ticker import Ticker
+from services.runtime.crash_points import arm
+from services.runtime.health import Health, PrivateApp
+from services.runtime.http_protocol import ConnectionLimits
+from services.runtime.http_server import HttpServer
+from services.runtime.kafka import BrokerUnreachable, check_topics, new_producer
+from services.runtime.key_ring import KeyRing
+from services.runtime.migrations import check_current
+from services.runtime.postgres import answers, connect
+from services.runtime.process import Stopping, run_workers
+from services.runtime.settings import SharedSettings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+log = structlog.get_logger(__name__)
+
+_DATABASE_CONNECTIONS_MAX = 4
+_RETRY_SECONDS = 1.0
+_HEARTBEAT_SECONDS = 5.0
+
+
+class Ingest:
+    """One running ingest: its parts, in the order in which they start and drain."""
+
+    def __init__(self, shared: SharedSettings, settings: IngestSettings, *, stopping: Stopping) -> None:
+        self._shared = shared
+        self._settings = settings
+        self._stopping = stopping
+        self._engine = connect(shared.database_url, service="ingest", connections_max=_DATABASE_CONNECTIONS_MAX)
+        self._ring = KeyRing(
+            self._engine, admin_key=_secret(shared.admin_key), pepper=shared.key_pepper.get_secret_value()
+        )
+        self._metrics = IngestMetrics()
+        self._metrics.shared.watch_pool(self._engine)
+        self._started = False
+        self._publisher: Publisher | None = None
+        self._health = Health(
+            checks={"started": self._is_started, "producer": self._has_producer, "database": self._database_answers}
+        )
+        private = PrivateApp(self._health, self._metrics.registry)
+        self._private = HttpServer(private, host=shared.host, port=settings.metrics_port)
+
+    async def run(self) -> None:
+        """Answer probes at once, events when database and broker were seen, until asked to stop."""
+        serving = asyncio.create_task(self._private.serve(), name="private-http")
+        try:
+            partitions = await self._wait_for_servers()
+            if partitions is not None:
+                await self._work(partitions)
+        finally:
+            await self._private.stop()
+            await serving
+            await self._engine.dispose()
+
+    async def _work(self, partitions: int) -> None:
+        settings, shared, ring = self._settings, self._shared, self._ring
+        inflight = InFlight(bytes_max=settings.inflight_bytes_max)
+        topics = Topics(
+            events=PRODUCT_EVENTS.named(shared.topic_prefix),
+            dead=DEAD_EVENTS.named(shared.topic_prefix),
+            partitions=partitions,
+        )
+        publisher = self._publisher = self._new_publisher(topics, inflight)
+        ticker = Ticker(
+            publisher=publisher, topic=topics.events, partitions=partitions, tick_seconds=settings.tick_seconds
+        )
+        collector = Collector(
+            api=new_ingest_api(ring=ring, keys=KeyStore(self._engine), pepper=shared.key_pepper.get_secret_value()),
+            intake=self._new_intake(publisher, ticker, topics),
+            publisher=publisher,
+            inflight=inflight,
+            metrics=self._metrics,
+            requests_max=settings.requests_max,
+        )
+        self._metrics.watch(inflight_bytes=lambda: inflight.held_bytes, key_cache_age_seconds=lambda: ring.age_seconds)
+        server = self._new_server(collector)
+        ticking = Stopping()
+        self._started = True
+        log.info("ingest_listening", port=server.port, partitions=partitions)
+
+        async def drain() -> None:
+            self._health.drain()
+            collector.drain()
+            ticking.request()
+            await server.stop()
+            await publisher.flush(settings.ack_seconds)
+            await publisher.keeper.stop()
+
+        workers: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "http": server.serve,
+            "keys": lambda: ring.keep_fresh(ticking),
+            "publisher": publisher.run,
+            "ticker": lambda: ticker.run(ticking),
+            "heartbeat": self._beat,
+        }
+        await run_workers(workers, stopping=self._stopping, drain=drain, drain_seconds=shared.drain_seconds)
+
+    def _new_publisher(self, topics: Topics, inflight: InFlight) -> Publisher:
+        bootstrap, ack_seconds = self._shared.kafka_bootstrap_servers, self._settings.ack_seconds
+        keeper = ProducerKeeper(
+            make=lambda: new_producer(bootstrap, client_id="firstvalue-ingest", request_timeout_seconds=ack_seconds),
+            topics=(topics.events, topics.dead),
+        )
+        return Publisher(
+            keeper=keeper,
+            partitions={topics.events: topics.partitions, topics.dead: topics.partitions},
+            inflight=inflight,
+            metrics=self._metrics,
+            ack_seconds=ack_seconds,
+            produce_bytes=self._settings.produce_bytes,
+        )
+
+    def _new_intake(self, publisher: Publisher, ticker: Ticker, topics: Topics) -> Intake:
+        settings = self._settings
+        return Intake(
+            ring=self._ring,
+            publisher=publisher,
+            builder=RecordBuilder(
+                place=partitioner(topics.partitions),
+                staff=StaffRule(settings.staff_globs),
+                historical_age=timedelta(seconds=settings.historical_seconds),
+            ),
+            ticker=ticker,
+            metrics=self._metrics,
+            limits=Limits(
+                body_bytes_max=settings.body_bytes_max,
+                event_bytes_max=settings.event_bytes_max,
+                events_max=settings.events_max,
+                ack_seconds=settings.ack_seconds,
+            ),
+            topics=topics,
+        )
+
+    def _new_server(self, collector: Collector) -> HttpServer:
+        settings = self._settings
+        return HttpServer(
+            collector,
+            host=self._shared.host,
+            port=settings.port,
+            drain_seconds=self._shared.drain_seconds,
+            limits=ConnectionLimits(
+                header_seconds=settings.header_seconds,
+                body_seconds=settings.body_seconds,
+                connections_max=settings.connections_max,
+            ),
+        )
+
+    async def _wait_for_servers(self) -> int | None:
+        """The partitions once database and broker answer; None if asked to stop before.
+
+        Raises StaleSchema and TopicProblem, which waiting does not cure.
+        """
+        reported = False
+        while True:
+            try:
+                await check_current(self._engine, schema=SCHEMA, folder=MIGRATIONS)
+                await self._ring.refresh()
+                return await self._partitions()
+            except (SQLAlchemyError, OSError, TimeoutError, BrokerUnreachable) as error:
+                if not reported:
+                    log.warning("waiting_for_servers", error=type(error).__name__)
+                reported = True
+            if await self._stopping.sleep(_RETRY_SECONDS):
+                return None
+
+    async def _partitions(self) -> int:
+        shared = self._shared
+        counts = await check_topics(
+            shared.kafka_bootstrap_servers, TOPICS, prefix=shared.topic_prefix, production=shared.production
+        )
+        return counts[PRODUCT_EVENTS.named(shared.topic_prefix)]
+
+    async def _beat(self) -> None:
+        while True:
+            self._health.beat("event_loop")
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+
+    async def _is_started(self) -> bool:
+        return self._started
+
+    async def _has_producer(self) -> bool:
+        return self._publisher is not None and self._publisher.available
+
+    async def _database_answers(self) -> bool:
+        return await answers(self._engine)
+
+
+async def serve(shared: SharedSettings, settings: IngestSettings, *, stopping: Stopping) -> None:
+    """Run ingest until asked to stop; raises StaleSchema and TopicProblem at the start, WorkerFailed later."""
+    arm(shared.crash_at)
+    # Its own retries fill the log while a broker is away; what matters is logged where it is handled.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    await Ingest(shared, settings, stopping=stopping).run()
+
+
+def _secret(value: Any) -> str | None:
+    return None if value is None else value.get_secret_value()

@@ -1,0 +1,158 @@
+"""The hot path's front: a thin ASGI app that answers the event and command routes itself and passes on the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.ingest.answers import refused, request_ids, retry_after, send_answer, send_preflight, taken
+from services.ingest.bodies import ClientGone
+from services.ingest.delivery import BrokerUnavailable
+from services.ingest.events import BodyInvalid
+from services.ingest.inflight import Hold, InFlight, Overloaded
+from services.ingest.intake import Intake, Outcome
+from services.ingest.metrics import IngestMetrics
+from services.ingest.publisher import Publisher
+from services.ingest.routes import HOT_ROUTES, ROUTE_BY_PATH, Route
+from services.runtime.problems import Problem
+
+log = structlog.get_logger(__name__)
+
+_CLIENT_GONE = 499
+_OTHER_ROUTE = "other"
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
+class Collector:
+    """ASGI app in front of `api`."""
+
+    def __init__(
+        self,
+        *,
+        api: ASGIApp,
+        intake: Intake,
+        publisher: Publisher,
+        inflight: InFlight,
+        metrics: IngestMetrics,
+        requests_max: int,
+    ) -> None:
+        self._api = api
+        self._intake = intake
+        self._publisher = publisher
+        self._inflight = inflight
+        self._metrics = metrics
+        self._requests_max = requests_max
+        self._requests = 0
+        self._draining = False
+        self._request_ids = request_ids()
+        for route in HOT_ROUTES:
+            metrics.know_route(route.path, "POST")
+
+    def drain(self) -> None:
+        """Take no more requests; those under way are finished."""
+        self._draining = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = ROUTE_BY_PATH.get(scope["path"]) if scope["type"] == "http" else None
+        if route is None:
+            await self._pass_on(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = next(self._request_ids)
+        method = scope["method"]
+        status = _CLIENT_GONE
+        try:
+            if method == "OPTIONS":
+                status = 204
+                await send_preflight(send, request_id)
+            else:
+                answer = await self._answer(route, method, scope, receive, request_id)
+                status = answer.status
+                await send_answer(send, status, answer.body, request_id, answer.headers)
+        except ClientGone:
+            pass
+        finally:
+            self._metrics.count_request(route.path, method, status)
+            self._metrics.request_duration.observe(time.perf_counter() - started)
+
+    async def _answer(self, route: Route, method: str, scope: Scope, receive: Receive, request_id: str) -> _Answer:
+        if method != "POST":
+            message = f"Use POST for {route.path}."
+            return _Answer(405, refused("method_not_allowed", message, request_id), [(b"allow", b"POST, OPTIONS")])
+        if self._draining:
+            return _unavailable("draining", "This replica is shutting down; send the same again.", request_id)
+        if not self._publisher.available:
+            return _broker_unavailable(request_id)
+        if self._requests >= self._requests_max:
+            return _overloaded(request_id)
+        self._requests += 1
+        hold = Hold(self._inflight)
+        try:
+            return _told(await self._intake.take(route, dict(scope["headers"]), receive, hold), request_id)
+        except Problem as problem:
+            headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+            return _Answer(problem.status, refused(problem.code, problem.message, request_id), headers)
+        except BodyInvalid as error:
+            return _Answer(error.status, refused(error.code, error.message, request_id))
+        except Overloaded:
+            return _overloaded(request_id)
+        except BrokerUnavailable:
+            return _broker_unavailable(request_id)
+        except ClientGone:
+            raise
+        except Exception as error:
+            log.exception("request_failed", route=route.path, request_id=request_id, error=type(error).__name__)
+            message = "Something failed on our side; send the same again, and report the request_id if it persists."
+            return _Answer(500, refused("internal_error", message, request_id))
+        finally:
+            hold.release()
+            self._requests -= 1
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._api(scope, receive, watched)
+        finally:
+            if scope["type"] == "http":
+                # The template of the path, never the path itself: labels stay few.
+                template = getattr(scope.get("route"), "path", _OTHER_ROUTE)
+                self._metrics.count_request(template, scope["method"], status)
+
+
+def _told(outcome: Outcome, request_id: str) -> _Answer:
+    errors = outcome.errors
+    if outcome.accepted:
+        return _Answer(200, taken(outcome.accepted, errors, outcome.position))
+    if len(errors) == 1:
+        code, message = errors[0].code, errors[0].message
+    else:
+        code, message = "events_rejected", "Correct the events; each was rejected for the reason in `errors`."
+    return _Answer(400, refused(code, message, request_id, errors=errors))
+
+
+def _unavailable(code: str, message: str, request_id: str) -> _Answer:
+    return _Answer(503, refused(code, message, request_id), [retry_after()])
+
+
+def _broker_unavailable(request_id: str) -> _Answer:
+    return _unavailable("broker_unavailable", "The log does not confirm; send the same again later.", request_id)
+
+
+def _overloaded(request_id: str) -> _Answer:
+    return _unavailable("overloaded", "Too much is being received at once; send the same again later.", request_id)

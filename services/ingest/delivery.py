@@ -1,0 +1,69 @@
+"""One request's records on their way: done when Kafka has confirmed all of them, or any of them failed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.runtime.crash_points import crash_point
+
+
+class BrokerUnavailable(Exception):
+    """Kafka does not confirm; nothing was lost that was promised, and the client should come back."""
+
+
+class Delivery:
+    """What a request waits on while its records are with the writers of several partitions.
+
+    Giving up the wait does not take records back: those that were sent may still arrive.
+    """
+
+    __slots__ = ("_future", "_pending", "given_up", "next_offsets")
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[BrokerUnavailable | None] = asyncio.get_running_loop().create_future()
+        self._pending = 0
+        self.given_up = False
+        # Per partition, the offset after the last record; -1 where the broker did not say.
+        self.next_offsets: dict[int, int] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        return self._future.done()
+
+    def expect(self, parts: int) -> None:
+        """Wait for `parts` more calls of `acked`."""
+        self._pending += parts
+
+    def acked(self, partition: int, next_offset: int) -> None:
+        """A part was confirmed."""
+        self.next_offsets[partition] = max(next_offset, self.next_offsets.get(partition, -1))
+        self._pending -= 1
+        if self._pending:
+            crash_point("ingest.half_acked")
+        elif not self._future.done():
+            self._future.set_result(None)
+
+    def failed(self, error: BrokerUnavailable) -> None:
+        """A part will not be confirmed; the whole counts as not confirmed."""
+        self.given_up = True
+        if not self._future.done():
+            self._future.set_result(error)
+
+    async def wait(self, timeout_seconds: float) -> None:
+        """Return when everything was confirmed; raises BrokerUnavailable when not, or not in time."""
+        if not self._future.done():
+            timer = asyncio.get_running_loop().call_later(timeout_seconds, self._expire)
+            try:
+                await self._future
+            except asyncio.CancelledError:
+                self.given_up = True
+                raise
+            finally:
+                timer.cancel()
+        error = self._future.result()
+        if error is not None:
+            raise error
+
+    def _expire(self) -> None:
+        self.failed(BrokerUnavailable("not confirmed in time"))

@@ -1,0 +1,88 @@
+"""Commands about accounts: one object, an array, or newline-delimited JSON, to events or per-command rejections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from services.ingest.dialects.splitting import elements
+from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
+from services.runtime import strict_json
+from services.runtime.strict_json import InvalidJson
+
+
+class _Command(msgspec.Struct):
+    command: str
+    account_id: str | int | None = None
+    message_id: str | None = None
+    timestamp: str | int | float | None = None
+
+
+class _Set(msgspec.Struct):
+    traits: dict[str, str | int | float | bool | list[Any] | dict[str, Any] | None]
+
+
+# Each command by name, with the fields it needs besides those that all have.
+_FIELDS: dict[str, type[msgspec.Struct]] = {"set": _Set}
+
+_decode_command = msgspec.json.Decoder(_Command).decode
+
+
+def split_commands(body: bytes, *, commands_max: int) -> list[bytes]:
+    """The unparsed commands of a body; raises BodyInvalid."""
+    body = body.strip()
+    if body.startswith(b"["):
+        found: list[bytes] = []
+        for element in elements(body):
+            found.append(element)
+            if len(found) > commands_max:
+                break
+    else:
+        found = _lines(body, commands_max)
+    if not found:
+        raise BodyInvalid("batch_empty", "Send at least one command.")
+    if len(found) > commands_max:
+        raise BodyInvalid("too_many_events", f"Send at most {commands_max} commands at a time.", status=413)
+    return found
+
+
+def read_command(raw: bytes, *, bytes_max: int) -> IncomingEvent:
+    """One command as an event of type `command`, whose name is the command's; raises Rejected."""
+    if len(raw) > bytes_max:
+        raise Rejected("event_too_large", f"Keep one command within {bytes_max} bytes.")
+    try:
+        value = strict_json.decode(raw)
+        common = _decode_command(raw)
+    except InvalidJson as error:
+        raise Rejected(error.code, error.message) from error
+    except msgspec.ValidationError as error:
+        raise Rejected("command_invalid", f"Correct the command: {error}.") from error
+    message_id = common.message_id or None
+    try:
+        if message_id is not None:
+            checked_id(message_id, "message_id")
+        fields = _FIELDS.get(common.command)
+        if fields is None:
+            raise Rejected("command_unknown", f"Use one of these commands: {', '.join(sorted(_FIELDS))}.")
+        msgspec.convert(value, fields)
+    except msgspec.ValidationError as error:
+        raise Rejected("command_invalid", f"Correct the command: {error}.", message_id=message_id) from error
+    except Rejected as rejected:
+        rejected.message_id = message_id and message_id[:80]
+        raise
+    return IncomingEvent(
+        "command", raw, common.account_id, None, common.command, message_id, common.timestamp, sent_at=None
+    )
+
+
+def _lines(body: bytes, commands_max: int) -> list[bytes]:
+    """One object over several lines, or an object on each line."""
+    if b"\n" in body:
+        try:
+            strict_json.decode(body)
+        except InvalidJson as error:
+            if error.code == "json_invalid":
+                lines = body.split(b"\n", commands_max * 2)
+                return [stripped for line in lines if (stripped := line.strip())]
+    return [body] if body else []

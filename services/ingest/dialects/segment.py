@@ -1,0 +1,256 @@
+"""The Segment tracking API, which RudderStack shares: bytes of a body to events or per-event rejections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from schemas.product_event import RecordType
+from services.ingest.accounts import is_placeholder
+from services.ingest.dialects.splitting import elements, members, not_json
+from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
+from services.runtime import strict_json
+from services.runtime.strict_json import InvalidJson
+
+# Above this many commas the slices of a hostile body could fill the memory; they are then made one at a time.
+_COMMAS_MAX: Final = 100_000
+_WRITE_KEY = re.compile(rb'("writeKey"\s*:\s*)"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+_Id = str | int | None
+_Time = str | int | float | None
+
+
+class _Context(msgspec.Struct, gc=False):
+    groupId: _Id = None  # noqa: N815 - the dialect's own names
+    traits: dict[str, Any] | None = None
+
+
+class _Properties(msgspec.Struct, gc=False):
+    account_id: _Id = None
+
+
+class _Item(msgspec.Struct, gc=False):
+    type: str | None = None
+    event: str | None = None
+    messageId: _Id = None  # noqa: N815
+    userId: _Id = None  # noqa: N815
+    anonymousId: _Id = None  # noqa: N815
+    previousId: _Id = None  # noqa: N815
+    groupId: _Id = None  # noqa: N815
+    timestamp: _Time = None
+    originalTimestamp: _Time = None  # noqa: N815
+    sentAt: _Time = None  # noqa: N815
+    context: _Context | None = None
+    properties: _Properties | None = None
+    traits: dict[str, Any] | None = None
+
+
+class _Batch(msgspec.Struct):
+    batch: list[msgspec.Raw]
+    writeKey: str | None = None  # noqa: N815
+    sentAt: _Time = None  # noqa: N815
+    context: msgspec.Raw = msgspec.Raw()
+    integrations: msgspec.Raw = msgspec.Raw()
+
+
+class _Sender(msgspec.Struct):
+    writeKey: str | None = None  # noqa: N815
+
+
+class Batch(msgspec.Struct):
+    """A body taken apart: unparsed events, and what the batch says about all of them."""
+
+    items: list[bytes | msgspec.Raw]
+    write_key: str | None
+    sent_at: str | float | None
+    shared: dict[str, dict[str, Any]]
+    suspicious: bool
+
+
+_decode_item = msgspec.json.Decoder(_Item).decode
+_decode_batch = msgspec.json.Decoder(_Batch).decode
+_decode_sender = msgspec.json.Decoder(_Sender).decode
+_encode = msgspec.json.encode
+
+
+def split_batch(body: bytes, *, events_max: int) -> Batch:
+    """The parts of a `/v1/batch` body; raises BodyInvalid. A malformed event is left for `read_event` to reject."""
+    try:
+        if body.count(b",") > _COMMAS_MAX or body.count(b'"batch"') != 1:
+            raise msgspec.DecodeError
+        parts = _decode_batch(body)
+        items: list[bytes | msgspec.Raw] = list(parts.batch)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        parts, items = _split_by_brackets(body, events_max)
+    if not items:
+        raise BodyInvalid("batch_empty", "Put at least one event into `batch`.")
+    if len(items) > events_max:
+        raise BodyInvalid("too_many_events", f"Send at most {events_max} events in one batch.", status=413)
+    return Batch(items, parts.writeKey, parts.sentAt, _shared(parts), strict_json.is_suspicious(body))
+
+
+def split_single(body: bytes) -> Batch:
+    """The same for a body that is one event, such as that of `/v1/track`."""
+    write_key = None
+    if b'"writeKey"' in body:
+        try:
+            write_key = _decode_sender(body).writeKey
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            write_key = None
+    return Batch([body], write_key, None, {}, strict_json.is_suspicious(body))
+
+
+def read_event(batch: Batch, item: bytes | msgspec.Raw, *, type_of_route: str | None, bytes_max: int) -> IncomingEvent:
+    """One event of a batch; raises Rejected. `type_of_route` wins over the type that the event names."""
+    raw = bytes(item)
+    if len(raw) > bytes_max:
+        raise Rejected("event_too_large", f"Keep one event within {bytes_max} bytes.")
+    try:
+        value = strict_json.decode(raw, suspicious=None if batch.suspicious else False)
+    except InvalidJson as error:
+        raise Rejected(error.code, error.message) from error
+    if batch.shared and type(value) is dict:
+        raw = _merged(batch.shared, value)
+    if b'"writeKey"' in raw:
+        raw = _WRITE_KEY.sub(rb'\1""', raw)
+    try:
+        fields = _decode_item(raw)
+    except msgspec.ValidationError as error:
+        raise Rejected("event_invalid", f"Correct the event: {error}.", message_id=_message_id_in(value)) from error
+    return _event(fields, raw, type_of_route or fields.type, batch.sent_at)
+
+
+def without_write_key(raw: bytes) -> bytes:
+    """`raw` with the value of every `writeKey` blanked, for places where keys must not be kept."""
+    return _WRITE_KEY.sub(rb'\1""', raw)
+
+
+def _event(fields: _Item, raw: bytes, type_: str | None, batch_sent_at: str | float | None) -> IncomingEvent:
+    message_id = None if fields.messageId is None else str(fields.messageId) or None
+    try:
+        if message_id is not None:
+            checked_id(message_id, "messageId")
+        record_type, name = _type_and_name(type_, fields)
+        user_id = _user_id(fields)
+    except Rejected as rejected:
+        rejected.message_id = message_id and message_id[:80]
+        raise
+    original = fields.originalTimestamp if fields.originalTimestamp is not None else fields.timestamp
+    context = fields.context
+    own_traits = fields.traits if record_type == "identify" else None
+    return IncomingEvent(
+        record_type,
+        raw,
+        _account_id(fields, record_type),
+        user_id,
+        name,
+        message_id,
+        original,
+        fields.sentAt if fields.sentAt is not None else batch_sent_at,
+        *_person(own_traits, context.traits if context is not None else None),
+    )
+
+
+def _type_and_name(type_: str | None, fields: _Item) -> tuple[RecordType, str | None]:
+    match type_:
+        case "track":
+            if not fields.event:
+                raise Rejected("event_name_missing", "Put the name of what happened into `event`.")
+            return "track", checked_id(fields.event, "event")
+        case "page":
+            return "page", "page.viewed"
+        case "screen":
+            return "screen", "screen.viewed"
+        case "identify":
+            return "identify", None
+        case "group":
+            if fields.groupId is None:
+                raise Rejected("group_id_missing", "Put the account's id into `groupId`.")
+            return "group", None
+        case "alias":
+            if fields.previousId is None or fields.userId is None:
+                raise Rejected("alias_ids_missing", "Put both ids into `previousId` and `userId`.")
+            return "alias", None
+        case _:
+            raise Rejected("type_unknown", "Set `type` to track, identify, group, page, screen or alias.")
+
+
+def _user_id(fields: _Item) -> str | None:
+    """The person, if known; someone without an account of their own is nobody in particular."""
+    if fields.userId is None:
+        if fields.anonymousId is None:
+            raise Rejected("user_missing", "Put `userId` or `anonymousId` into the event.")
+        return None
+    user_id = str(fields.userId)
+    return None if is_placeholder(user_id) else checked_id(user_id, "userId")
+
+
+def _account_id(fields: _Item, type_: RecordType) -> str | int | None:
+    if type_ == "group":
+        return fields.groupId
+    if fields.context is not None and fields.context.groupId is not None:
+        return fields.context.groupId
+    return None if fields.properties is None else fields.properties.account_id
+
+
+def _person(own: dict[str, Any] | None, shared: dict[str, Any] | None) -> Iterator[Any]:
+    """Role and e-mail: the traits of an identify call, else those in the context."""
+    for trait in ("role", "email"):
+        value = own.get(trait) if own else None
+        yield shared.get(trait) if value is None and shared else value
+
+
+def _shared(parts: _Batch) -> dict[str, dict[str, Any]]:
+    shared = {}
+    for name, raw in (("context", bytes(parts.context)), ("integrations", bytes(parts.integrations))):
+        try:
+            value = strict_json.decode(raw) if raw else None
+        except InvalidJson as error:
+            raise BodyInvalid("batch_invalid", f"Correct `{name}` of the batch. {error.message}") from error
+        if value:
+            if type(value) is not dict:
+                raise BodyInvalid("batch_invalid", f"Make `{name}` of the batch an object.")
+            shared[name] = value
+    return shared
+
+
+def _merged(shared: dict[str, dict[str, Any]], event: dict[str, Any]) -> bytes:
+    """The event with what its batch says about all, each field of its own winning."""
+    for name, values in shared.items():
+        own = event.get(name)
+        if own is None or type(own) is dict:
+            event[name] = {**values, **(own or {})}
+    return _encode(event)
+
+
+def _message_id_in(value: Any) -> str | None:
+    found = value.get("messageId") if type(value) is dict else None
+    return found[:80] if type(found) is str else None
+
+
+def _split_by_brackets(body: bytes, events_max: int) -> tuple[_Batch, list[bytes | msgspec.Raw]]:
+    """The slow way, for a body that a parser refuses as a whole because of one event."""
+    found: dict[bytes, bytes] = {}
+    for key, value in members(body.strip()):
+        if key in found:
+            raise BodyInvalid("batch_invalid", "Send each field of the batch once.")
+        found[key] = value
+    if not found.get(b"batch", b"").startswith(b"["):
+        raise BodyInvalid("batch_invalid", "Send an object whose `batch` is an array of events.")
+    items: list[bytes | msgspec.Raw] = []
+    for element in elements(found.pop(b"batch")):
+        items.append(element)
+        if len(items) > events_max:
+            break
+    try:
+        rest = b",".join(b'"%b":%b' % (key, found[key]) for key in found)
+        return _decode_batch(b'{"batch":[],%b}' % rest if rest else b'{"batch":[]}'), items
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise not_json("text must be UTF-8 and nesting shallow") from error
+    except msgspec.ValidationError as error:
+        raise BodyInvalid("batch_invalid", f"Correct the batch: {error}.") from error
+    except msgspec.DecodeError as error:
+        raise not_json(str(error)) from error

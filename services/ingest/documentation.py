@@ -1,0 +1,111 @@
+"""OpenAPI of the hot routes, which FastAPI does not answer and so cannot know: with an example of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from services.ingest.routes import HOT_ROUTES, Route, Shape
+from services.runtime.api import problem_responses
+
+_PERSON = {"userId": "u-17", "timestamp": "2026-11-20T09:59:58.500Z", "messageId": "msg-91aa"}
+_IN_ACCOUNT = {"context": {"groupId": "acme"}}
+_SINGLE_EXAMPLES: dict[str, dict[str, Any]] = {
+    "track": {**_PERSON, "event": "Report Generated", "properties": {"rows": 120}, **_IN_ACCOUNT},
+    "identify": {**_PERSON, "traits": {"email": "kim@acme.example", "role": "champion"}, **_IN_ACCOUNT},
+    "group": {**_PERSON, "groupId": "acme", "traits": {"name": "Acme", "segment": "smb"}},
+    "page": {**_PERSON, "name": "Dashboard", **_IN_ACCOUNT},
+    "screen": {**_PERSON, "name": "Dashboard", **_IN_ACCOUNT},
+    "alias": {**_PERSON, "previousId": "anonymous-3f", **_IN_ACCOUNT},
+}
+_BATCH_EXAMPLE = {
+    "sentAt": "2026-11-20T10:00:00Z",
+    "batch": [{"type": type_, **_SINGLE_EXAMPLES[type_]} for type_ in ("group", "track")],
+}
+_COMMAND_EXAMPLE = {
+    "command": "set",
+    "account_id": "acme",
+    "traits": {"segment": "smb", "contract_start": "2026-11-01"},
+}
+_REJECTION = {
+    "index": 1,
+    "message_id": "msg-91ab",
+    "code": "account_missing",
+    "message": "Say whose event it is: context.groupId, properties.account_id, or the groupId of a group call.",
+}
+_TAKEN = {"success": True, "accepted": 1, "rejected": 1, "errors": [_REJECTION]}
+_PROBLEMS = (
+    (400, "body_not_json", "Send one valid JSON document: its end is missing."),
+    (400, "events_rejected", "Correct the events; each was rejected for the reason in `errors`."),
+    (401, "keys_differ", "Send one API key, not different ones in several places."),
+    (408, "request_too_slow", "Send the whole request sooner."),
+    (413, "body_too_large", "Keep the body within 5242880 bytes, also when inflated."),
+    (415, "encoding_unsupported", "Compress with gzip or deflate, or not at all."),
+    (503, "broker_unavailable", "The log does not confirm; send the same again later."),
+    (503, "overloaded", "Too much is being received at once; send the same again later."),
+    (503, "draining", "This replica is shutting down; send the same again."),
+)
+_OBJECT = {"type": "object"}
+_DESCRIPTION = {
+    Shape.BATCH: "Up to 1,000 events in the Segment shape, gzip or deflate welcome. Each event stands alone: 200 means "
+    "that Kafka has every accepted one, and `errors` says why the others were rejected.",
+    Shape.SINGLE: "One event in the Segment shape; 200 means that Kafka has it.",
+    Shape.COMMANDS: "Change accounts: one command, an array, or one per line. `position` can be given to the engine as "
+    "`?after=` to wait until the commands are applied.",
+}
+
+
+def describe_hot_routes(api: FastAPI) -> None:
+    """Have `api`'s OpenAPI document list the routes that are answered in front of it."""
+    of_the_rest = api.openapi
+
+    def whole() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            document = of_the_rest()
+            for route in HOT_ROUTES:
+                document["paths"][route.path] = {"post": _operation(route)}
+            api.openapi_schema = document
+        return api.openapi_schema
+
+    # FastAPI's documented way to extend the document.
+    api.openapi = whole  # type: ignore[method-assign]
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    answer = {**_TAKEN, "position": "eyIzIjo0Mn0"} if route.shape is Shape.COMMANDS else _TAKEN
+    return {
+        "tags": ["commands" if route.shape is Shape.COMMANDS else "events"],
+        "summary": route.path.rpartition("/")[2].capitalize(),
+        "description": _DESCRIPTION[route.shape],
+        "operationId": f"post_{route.path.rpartition('/')[2]}",
+        "security": [{"key": []}],
+        "requestBody": {"required": True, "content": _content(_body_example(route))},
+        "responses": {"200": {"description": "Taken", "content": _content(answer)}, **_problems()},
+    }
+
+
+def _problems() -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, response in problem_responses(*_PROBLEMS).items():
+        if status == 422:
+            continue
+        examples = response["content"]["application/json"]["examples"]
+        examples.pop("database_unavailable", None)
+        schema = {"$ref": "#/components/schemas/ProblemDocument"}
+        codes = " or ".join(f"`{code}`" for code in examples)
+        responses[str(status)] = {
+            "description": codes,
+            "content": {"application/json": {"schema": schema, "examples": examples}},
+        }
+    return responses
+
+
+def _body_example(route: Route) -> dict[str, Any]:
+    if route.shape is Shape.BATCH:
+        return _BATCH_EXAMPLE
+    return _COMMAND_EXAMPLE if route.type is None else _SINGLE_EXAMPLES[route.type]
+
+
+def _content(example: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": _OBJECT, "example": example}}

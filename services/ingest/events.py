@@ -1,0 +1,67 @@
+"""What every dialect turns its bytes into: an event that names its account, user and time, or a rejection."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from schemas.product_event import RecordType
+
+ID_BYTES_MAX: Final = 255
+
+
+class Rejected(Exception):
+    """One event cannot be taken; the others of its batch can. `code` is stable, `message` says what to change."""
+
+    def __init__(self, code: str, message: str, *, message_id: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.message_id = message_id
+
+
+class BodyInvalid(Exception):
+    """Nothing in the whole body can be taken."""
+
+    def __init__(self, code: str, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class IncomingEvent(msgspec.Struct, gc=False):
+    """One event as its client means it.
+
+    `body` is the client's JSON object, checked; `timestamp` and `sent_at` are RFC 3339 text or epoch numbers as sent;
+    `account_id` is what the event itself says, not yet checked.
+    """
+
+    type: RecordType
+    body: bytes
+    account_id: str | int | None
+    user_id: str | None
+    event: str | None
+    message_id: str | None
+    timestamp: str | float | None
+    sent_at: str | float | None
+    role: Any = None
+    email: Any = None
+
+
+class Rejection(msgspec.Struct):
+    """An entry of the answer's `errors`."""
+
+    index: int
+    message_id: str | None
+    code: str
+    message: str
+
+
+def checked_id(value: str, field: str) -> str:
+    """`value` if it is short enough to be an id; raises Rejected `id_too_long`."""
+    # Four bytes are the longest character, so most ids need not be encoded to be measured.
+    if len(value) > ID_BYTES_MAX // 4 and len(value.encode()) > ID_BYTES_MAX:
+        raise Rejected("id_too_long", f"Shorten {field} to at most {ID_BYTES_MAX} bytes of UTF-8.")
+    return value

@@ -1,0 +1,220 @@
+"""From a request's body to a confirmed answer: authenticate, take apart, build records, publish, wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import cycle
+from typing import NamedTuple
+
+from starlette.types import Receive
+
+from schemas.positions import encode_position
+from services.ingest.bodies import plain_body, read_body, too_large
+from services.ingest.credentials import authenticate, key_in_headers, same_key
+from services.ingest.delivery import BrokerUnavailable, Delivery
+from services.ingest.dialects import commands, segment
+from services.ingest.events import IncomingEvent, Rejected, Rejection
+from services.ingest.inflight import Hold
+from services.ingest.metrics import IngestMetrics
+from services.ingest.publisher import RECORD_OVERHEAD_BYTES, Cargo, Entry, Publisher, entry_bytes
+from services.ingest.records import PRODUCT_ACTIVITY, Origin, RecordBuilder, dead_letter_headers
+from services.ingest.routes import Route, Shape
+from services.ingest.ticker import Ticker
+from services.runtime.access import Principal
+from services.runtime.crash_points import crash_point
+from services.runtime.key_ring import KeyRing
+
+# The broker takes records of 1 MiB; what is longer is not an event that anybody could repair from its whole text.
+_DEAD_LETTER_BYTES_MAX = 131_072
+_TRACEPARENT_CHARACTERS = 55
+
+_Reader = Callable[[bytes], IncomingEvent]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The limits of one request."""
+
+    body_bytes_max: int
+    event_bytes_max: int
+    events_max: int
+    ack_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """Names on the broker, and the number of partitions that both have."""
+
+    events: str
+    dead: str
+    partitions: int
+
+
+class Outcome(NamedTuple):
+    """What is told to the client: `position` for commands only."""
+
+    accepted: int
+    errors: list[Rejection]
+    position: str | None
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """A request's events as records by partition, and those that were rejected."""
+
+    entries: dict[int, list[Entry]] = field(default_factory=dict)
+    sizes_bytes: dict[int, int] = field(default_factory=dict)
+    errors: list[Rejection] = field(default_factory=list)
+    dead: list[Entry] = field(default_factory=list)
+    accepted: int = 0
+    has_activity: bool = False
+
+
+class Intake:
+    """Takes requests of the hot routes; raises what the collector answers as an error."""
+
+    def __init__(
+        self,
+        *,
+        ring: KeyRing,
+        publisher: Publisher,
+        builder: RecordBuilder,
+        ticker: Ticker,
+        metrics: IngestMetrics,
+        limits: Limits,
+        topics: Topics,
+    ) -> None:
+        self._ring = ring
+        self._publisher = publisher
+        self._builder = builder
+        self._ticker = ticker
+        self._metrics = metrics
+        self._limits = limits
+        self._topics = topics
+        self._dead_partitions = cycle(range(topics.partitions))
+
+    async def take(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, hold: Hold) -> Outcome:
+        """Everything that one request asks for; returns when Kafka has confirmed it.
+
+        Raises Problem, BodyInvalid, ClientGone, Overloaded and BrokerUnavailable.
+        """
+        received_at = datetime.now(UTC)
+        key = key_in_headers(headers)
+        principal = None
+        if key is not None or route.shape is Shape.COMMANDS:
+            principal = await authenticate(self._ring, key, route.scope)
+        body = await self._body(headers, receive, hold)
+        if route.shape is Shape.COMMANDS:
+            items: list[bytes] = commands.split_commands(body, commands_max=self._limits.events_max)
+            read: _Reader = self._read_command
+        else:
+            batch = self._split(route, body)
+            items = batch.items
+            if batch.write_key is not None:
+                key = same_key(key, batch.write_key)
+            type_of_route, bytes_max = route.type, self._limits.event_bytes_max
+
+            def read(item: bytes) -> IncomingEvent:
+                return segment.read_event(batch, item, type_of_route=type_of_route, bytes_max=bytes_max)
+
+        if principal is None:
+            principal = await authenticate(self._ring, key, route.scope)
+        origin = _origin(principal, received_at, headers)
+        found = self._sort(items, read, origin, route)
+        position = await self._publish(found, received_at, wants_position=route.shape is Shape.COMMANDS)
+        return Outcome(found.accepted, found.errors, position)
+
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive, hold: Hold) -> bytes:
+        bytes_max = self._limits.body_bytes_max
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > bytes_max:
+            raise too_large(bytes_max)
+        sent = await read_body(receive, bytes_max=bytes_max, hold=hold)
+        self._metrics.request_size.observe(len(sent))
+        encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+        body = plain_body(sent, encoding, bytes_max=bytes_max)
+        if len(body) > len(sent):
+            hold.grow(len(body) - len(sent))
+        return body
+
+    def _split(self, route: Route, body: bytes) -> segment.Batch:
+        if route.shape is Shape.BATCH:
+            return segment.split_batch(body, events_max=self._limits.events_max)
+        return segment.split_single(body)
+
+    def _read_command(self, item: bytes) -> IncomingEvent:
+        return commands.read_command(item, bytes_max=self._limits.event_bytes_max)
+
+    def _sort(self, items: list[bytes], read: _Reader, origin: Origin, route: Route) -> _Sorted:
+        found = _Sorted()
+        entries, sizes_bytes, build = found.entries, found.sizes_bytes, self._builder.build
+        for index, item in enumerate(items):
+            try:
+                event = read(item)
+                partition, key, value = build(event, origin)
+            except Rejected as rejected:
+                found.errors.append(Rejection(index, rejected.message_id, rejected.code, rejected.message))
+                found.dead.append(_dead_letter(bytes(item), rejected, origin, route))
+                continue
+            if partition in entries:
+                entries[partition].append(Entry(key, value))
+                sizes_bytes[partition] += RECORD_OVERHEAD_BYTES + len(key) + len(value)
+            else:
+                entries[partition] = [Entry(key, value)]
+                sizes_bytes[partition] = RECORD_OVERHEAD_BYTES + len(key) + len(value)
+            found.accepted += 1
+            found.has_activity = found.has_activity or event.type in PRODUCT_ACTIVITY
+        return found
+
+    async def _publish(self, found: _Sorted, received_at: datetime, *, wants_position: bool) -> str | None:
+        """Returns when all is confirmed: what was accepted and, as dead letters, what was not."""
+        topics = self._topics
+        cargo = [
+            Cargo(topics.events, partition, entries, found.sizes_bytes[partition])
+            for partition, entries in found.entries.items()
+        ]
+        try:
+            with self._metrics.publish_duration.time():
+                crash_point("ingest.before_produce")
+                events, *dead = [self._put(load) for load in (cargo, [*self._dead_cargo(found.dead)]) if load]
+                for delivery in (events, *dead):
+                    await delivery.wait(self._limits.ack_seconds)
+                crash_point("ingest.acked_unanswered")
+        except BrokerUnavailable:
+            self._metrics.unacknowledged.inc(found.accepted)
+            raise
+        self._metrics.accepted.inc(found.accepted)
+        for error in found.errors:
+            self._metrics.events.labels("rejected", error.code).inc()
+        if found.has_activity:
+            self._ticker.saw_event(received_at)
+        return _position(events) if wants_position and cargo else None
+
+    def _put(self, cargo: list[Cargo]) -> Delivery:
+        delivery = Delivery()
+        self._publisher.put(cargo, delivery)
+        return delivery
+
+    def _dead_cargo(self, dead: list[Entry]) -> Iterator[Cargo]:
+        for entry in dead:
+            yield Cargo(self._topics.dead, next(self._dead_partitions), [entry], entry_bytes(entry))
+
+
+def _origin(principal: Principal, received_at: datetime, headers: Mapping[bytes, bytes]) -> Origin:
+    traceparent = headers.get(b"traceparent")
+    if traceparent is None or len(traceparent) != _TRACEPARENT_CHARACTERS or not traceparent.isascii():
+        return Origin(principal.key_id, received_at, None)
+    return Origin(principal.key_id, received_at, traceparent.decode())
+
+
+def _dead_letter(raw: bytes, rejected: Rejected, origin: Origin, route: Route) -> Entry:
+    headers = dead_letter_headers(rejected, origin=origin, route=route.path)
+    return Entry(None, segment.without_write_key(raw[:_DEAD_LETTER_BYTES_MAX]), headers)
+
+
+def _position(delivery: Delivery) -> str:
+    if min(delivery.next_offsets.values()) < 0:
+        raise BrokerUnavailable("the broker confirmed a repeat and did not say where it is")
+    return encode_position(delivery.next_offsets)

@@ -1,0 +1,221 @@
+"""Records to Kafka: one writer per partition, whose batch leaves as soon as the one before it was confirmed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from services.ingest.delivery import BrokerUnavailable, Delivery
+from services.ingest.inflight import InFlight
+from services.ingest.metrics import IngestMetrics
+from services.ingest.producers import ProducerKeeper
+from services.runtime.crash_points import crash_point
+
+# A part of a request is never split over two batches, so it must leave room in one.
+_PART_BYTES_MAX = 131_072
+RECORD_OVERHEAD_BYTES = 64
+
+Headers = list[tuple[str, bytes]]
+
+
+class Entry(NamedTuple):
+    """A record without its place: key, value and headers as Kafka stores them; a null key is a tick."""
+
+    key: bytes | None
+    value: bytes
+    headers: Headers | None = None
+
+
+class Cargo(NamedTuple):
+    """Records of one request for one partition; `size_bytes` is the sum of their `entry_bytes`."""
+
+    topic: str
+    partition: int
+    entries: Sequence[Entry]
+    size_bytes: int
+
+
+def entry_bytes(entry: Entry) -> int:
+    """What a record takes in a produce batch and, about, in memory."""
+    headers_bytes = sum(len(name) + len(value) for name, value in entry.headers) if entry.headers else 0
+    return RECORD_OVERHEAD_BYTES + len(entry.key or b"") + len(entry.value) + headers_bytes
+
+
+class _Part(NamedTuple):
+    delivery: Delivery
+    entries: Sequence[Entry]
+    size_bytes: int
+
+
+class PartitionWriter:
+    """The queue of one partition and the task that empties it."""
+
+    def __init__(self, *, topic: str, partition: int, publisher: Publisher) -> None:
+        self._topic = topic
+        self._partition = partition
+        self._publisher = publisher
+        self._queue: deque[_Part] = deque()
+        self._wake = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def put(self, part: _Part) -> None:
+        """Queue records; their delivery hears of them."""
+        self._queue.append(part)
+        self.idle.clear()
+        self._wake.set()
+
+    def fail(self, error: BrokerUnavailable) -> None:
+        """Fail everything queued."""
+        while self._queue:
+            self._settle(self._queue.popleft(), error)
+
+    async def run(self) -> None:
+        """Worker: batch after batch, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                await self._write()
+            self.idle.set()
+
+    async def _write(self) -> None:
+        publisher = self._publisher
+        producer = publisher.keeper.current
+        if producer is None:
+            self.fail(BrokerUnavailable("no broker answers"))
+            return
+        builder = producer.create_batch()
+        parts = self._fill(builder)
+        if not parts:
+            return
+        builder.close()
+        error: BrokerUnavailable | None = None
+        base_offset = -1
+        try:
+            async with asyncio.timeout(publisher.ack_seconds):
+                confirmation = await producer.send_batch(builder, self._topic, partition=self._partition)
+                crash_point("ingest.sent_unacked")
+                base_offset = (await confirmation).offset
+        except (KafkaError, TimeoutError, AssertionError) as failure:
+            error = BrokerUnavailable(type(failure).__name__)
+            publisher.batch_failed(producer, failure)
+        end = base_offset
+        for part in parts:
+            end = end + len(part.entries) if base_offset >= 0 else -1
+            self._settle(part, error, end)
+
+    def _fill(self, builder: Any) -> list[_Part]:
+        parts: list[_Part] = []
+        size_bytes = 0
+        append = builder.append
+        now_ms = time.time_ns() // 1_000_000
+        while self._queue and size_bytes < self._publisher.produce_bytes:
+            part = self._queue.popleft()
+            if part.delivery.given_up:
+                self._settle(part, BrokerUnavailable("given up"))
+                continue
+            for key, value, headers in part.entries:
+                appended = append(timestamp=now_ms, key=key, value=value, headers=headers or ())
+                assert appended is not None, "a batch has room for every part that is put into it"
+            size_bytes += part.size_bytes
+            parts.append(part)
+        return parts
+
+    def _settle(self, part: _Part, error: BrokerUnavailable | None, next_offset: int = -1) -> None:
+        self._publisher.inflight.release(part.size_bytes)
+        if error is None:
+            part.delivery.acked(self._partition, next_offset)
+        else:
+            part.delivery.failed(error)
+
+
+class Publisher:
+    """The writers of some topics over one producer at a time."""
+
+    def __init__(
+        self,
+        *,
+        keeper: ProducerKeeper,
+        partitions: Mapping[str, int],
+        inflight: InFlight,
+        metrics: IngestMetrics,
+        ack_seconds: float,
+        produce_bytes: int,
+    ) -> None:
+        self.keeper = keeper
+        self.inflight = inflight
+        self.ack_seconds = ack_seconds
+        self.produce_bytes = produce_bytes
+        self._metrics = metrics
+        self._writers = {
+            topic: [PartitionWriter(topic=topic, partition=number, publisher=self) for number in range(count)]
+            for topic, count in partitions.items()
+        }
+
+    @property
+    def available(self) -> bool:
+        """Whether a broker confirmed last; False answers 503 before a body is read."""
+        return self.keeper.current is not None
+
+    def put(self, cargo: Sequence[Cargo], delivery: Delivery) -> None:
+        """Hand over the records of one request; what becomes of them is told to `delivery`.
+
+        Raises Overloaded, and takes nothing, when too much is in memory.
+        """
+        self.inflight.reserve(sum(load.size_bytes for load in cargo))
+        parts = [(load, part) for load in cargo for part in _split(delivery, load)]
+        delivery.expect(len(parts))
+        for load, part in parts:
+            self._writers[load.topic][load.partition].put(part)
+
+    async def run(self) -> None:
+        """Worker: keep a producer and all writers, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.keeper.run(), name="producer")
+            for writer in self._all_writers():
+                group.create_task(writer.run())
+
+    async def flush(self, timeout_seconds: float) -> None:
+        """Wait until nothing is queued or unconfirmed, at most `timeout_seconds`."""
+        waits = [asyncio.ensure_future(writer.idle.wait()) for writer in self._all_writers()]
+        _, unfinished = await asyncio.wait(waits, timeout=timeout_seconds)
+        for wait in unfinished:
+            wait.cancel()
+
+    def batch_failed(self, producer: Any, error: BaseException) -> None:
+        """Count the failure and, if `producer` was the current one, replace it and fail all that waits."""
+        if isinstance(error, TimeoutError):
+            label = "timeout"
+        else:
+            label = "too_large" if isinstance(error, MessageSizeTooLargeError) else "broker"
+        self._metrics.publish_failures.labels(label).inc()
+        if self.keeper.give_up(producer, type(error).__name__):
+            for writer in self._all_writers():
+                writer.fail(BrokerUnavailable("the producer was replaced"))
+
+    def _all_writers(self) -> Iterable[PartitionWriter]:
+        return (writer for writers in self._writers.values() for writer in writers)
+
+
+def _split(delivery: Delivery, load: Cargo) -> Iterable[_Part]:
+    """Parts of about _PART_BYTES_MAX, whose sizes add up to that of `load`."""
+    if load.size_bytes <= _PART_BYTES_MAX:
+        yield _Part(delivery, load.entries, load.size_bytes)
+        return
+    chosen: list[Entry] = []
+    chosen_bytes, rest_bytes = 0, load.size_bytes
+    for entry in load.entries:
+        size_bytes = entry_bytes(entry)
+        if chosen and chosen_bytes + size_bytes > _PART_BYTES_MAX:
+            yield _Part(delivery, chosen, chosen_bytes)
+            rest_bytes -= chosen_bytes
+            chosen, chosen_bytes = [], 0
+        chosen.append(entry)
+        chosen_bytes += size_bytes
+    yield _Part(delivery, chosen, rest_bytes)

@@ -1,0 +1,33 @@
+"""Settings of ingest: every limit with its unit, read from the environment by `app` alone."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class IngestSettings(BaseSettings):
+    """`FIRSTVALUE_INGEST_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="FIRSTVALUE_INGEST_", extra="ignore")
+
+    port: int = Field(8081, ge=0, le=65535, description="TCP port of the public API; 0 takes a free one")
+    metrics_port: int = Field(9081, ge=0, le=65535, description="TCP port of /livez, /readyz and /metrics")
+    tick_seconds: float = Field(10.0, gt=0, le=60, description="Time between two ticks, the clock of the engine")
+    staff: str = Field("", description="Comma-separated globs on user id and e-mail whose events count for nothing")
+    body_bytes_max: int = Field(5_242_880, ge=1024, description="Greatest body, as sent and again when inflated")
+    event_bytes_max: int = Field(65_536, ge=1024, le=262_144, description="Greatest event or command")
+    events_max: int = Field(1_000, ge=1, le=10_000, description="Events or commands in one request")
+    header_seconds: float = Field(10.0, gt=0, description="Time a client has for the headers of a request")
+    body_seconds: float = Field(30.0, gt=0, description="Time a client has for the body after the headers")
+    connections_max: int = Field(5_000, ge=1, description="Open connections; more are answered 503 and closed")
+    requests_max: int = Field(1_000, ge=1, description="Requests worked on at the same time; more are answered 503")
+    inflight_bytes_max: int = Field(67_108_864, ge=5_242_880, description="Bodies and records held in memory")
+    ack_seconds: float = Field(5.0, gt=0, le=60, description="Time Kafka has to confirm before a request answers 503")
+    produce_bytes: int = Field(524_288, ge=65_536, le=655_360, description="A produce batch is closed beyond this size")
+    historical_seconds: float = Field(604_800.0, gt=0, description="Events older than this are flagged historical")
+
+    @property
+    def staff_globs(self) -> tuple[str, ...]:
+        """The globs one by one."""
+        return tuple(glob.strip() for glob in self.staff.split(",") if glob.strip())

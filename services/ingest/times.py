@@ -1,0 +1,61 @@
+"""When did it happen? The client's time, trusted unless its clock is provably wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from services.ingest.events import Rejected
+
+# A clock further ahead than this is wrong; one that is behind cannot be told from a delayed retry.
+CLOCK_AHEAD_MAX = timedelta(minutes=5)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# An epoch number from here on is milliseconds: as seconds it would be the year 5138.
+_MILLISECONDS_FROM = 1e11
+
+
+def moment(value: str | float, field: str) -> datetime:
+    """The UTC instant of RFC 3339 text (UTC if it names no offset) or of an epoch number; raises Rejected."""
+    try:
+        if type(value) is not str:
+            return _from_epoch(float(value))
+        parsed = datetime.fromisoformat(value)
+        if parsed.tzinfo is UTC:
+            return parsed
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise Rejected("timestamp_invalid", f"Send {field} like 2026-11-20T10:00:00Z.") from error
+
+
+def occurrence(
+    original_at: datetime | None,
+    sent_at: datetime | None,
+    received_at: datetime,
+    historical_age: timedelta,
+) -> tuple[datetime, tuple[str, ...]]:
+    """(occurred_at, flags) of an event.
+
+    Only a `sent_at` that is ahead of us proves a wrong clock, and then the age that the client saw is kept. What is
+    still in the future counts as received now. The result is the same for the same event sent again later, except
+    where a clock is wrong.
+    """
+    if original_at is None:
+        return received_at, ("no_timestamp",)
+    occurred_at = original_at
+    flags: tuple[str, ...] = ()
+    if sent_at is not None and sent_at - received_at > CLOCK_AHEAD_MAX:
+        flags = ("skewed",)
+        try:
+            occurred_at = received_at - (sent_at - original_at)
+        except OverflowError:
+            occurred_at = received_at
+    if occurred_at - received_at > CLOCK_AHEAD_MAX:
+        return received_at, (*flags, "clamped")
+    if received_at - occurred_at > historical_age:
+        flags = (*flags, "historical")
+    return occurred_at, flags
+
+
+def _from_epoch(number: float) -> datetime:
+    seconds = number / 1000 if abs(number) >= _MILLISECONDS_FROM else number
+    return _EPOCH + timedelta(seconds=seconds)

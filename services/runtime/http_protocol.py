@@ -1,0 +1,98 @@
+"""uvicorn's HTTP/1.1 protocol with the bounds it lacks: slow and endless requests end; refusals are problems."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from services.runtime.problems import new_request_id, problem_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """What one listener allows its clients; times run from a request's first byte and from the end of its headers."""
+
+    header_seconds: float = 10.0
+    body_seconds: float = 30.0
+    header_bytes_max: int = 65_536
+    connections_max: int = 5_000
+
+    @property
+    def sweep_seconds(self) -> float:
+        """How often connections are looked at; they end that much late at most."""
+        return min(1.0, self.header_seconds / 4, self.body_seconds / 4)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *arguments: Any, limits: ConnectionLimits, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._limits = limits
+        # Loop time by which the client must have sent what it is sending; None while it is our turn.
+        self._deadline: float | None = None
+        self._reading_headers = True
+        self._header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a request, unless there are too many connections."""
+        super().connection_made(transport)
+        self._deadline = self.loop.time() + self._limits.header_seconds
+        if len(self.connections) > self._limits.connections_max:
+            self._refuse(503, "too_many_connections", "Too many connections are open; try again later.")
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; headers that do not end are refused."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._reading_headers:
+            self._header_bytes += len(data)
+            if self._header_bytes > self._limits.header_bytes_max and not self.transport.is_closing():
+                message = f"Keep the headers within {self._limits.header_bytes_max} bytes."
+                self._refuse(431, "headers_too_large", message)
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        self._deadline = self.loop.time() + self._limits.header_seconds
+        self._reading_headers = True
+        self._header_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The body follows."""
+        self._deadline = self.loop.time() + self._limits.body_seconds
+        self._reading_headers = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._deadline = None
+        super().on_message_complete()
+
+    def end_if_slow(self) -> None:
+        """Close the connection if its client is past its deadline, with an answer if none was begun."""
+        if self._deadline is None or self.loop.time() < self._deadline or self.transport.is_closing():
+            return
+        answering = not self._reading_headers and self.cycle is not None and self.cycle.response_started
+        if answering or (self._reading_headers and self._header_bytes == 0):
+            self.transport.close()
+        else:
+            self._refuse(408, "request_too_slow", "Send the whole request sooner.")
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls for bytes that are no HTTP."""
+        self._refuse(400, "http_invalid", msg)
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        request_id = new_request_id()
+        body = problem_bytes(code, message, request_id)
+        head = (
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\nx-request-id: {request_id}\r\n"
+            f"retry-after: 1\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(STATUS_LINE[status] + head.encode() + body)
+        self.transport.close()
