@@ -46,7 +46,8 @@ def _check_milestones(file: PlanFile, source: Source) -> Iterator[PlanError]:
         yield source.error(("first_value",), "unknown_milestone", message, hint)
     if not any(part.required for part in file.milestones.values()):
         message = "no milestone is required, so every account would be activated at once"
-        yield source.error(("milestones",), "rule_never_fires", message, "leave `required: false` out of one")
+        hint = "leave `required: false` out of one"
+        yield source.error(("milestones",), "rule_never_fires", message, hint, at_key=True)
     for name, part in file.milestones.items():
         for index, needed in enumerate(part.needs):
             path: Path = ("milestones", name, "needs", index)

@@ -1,0 +1,180 @@
+"""Signals as subscribers receive them, and what the read API tells."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.signals import Signal
+from services.activation_engine.domain.explain import describe, explain, plan_rows
+from services.activation_engine.domain.signals import CandidateSignal, signal_id, to_payload
+from tests.builders import SMALL_PLAN, day, event, plan, plan_set, traits
+from tests.unit.engine.test_transitions import Story
+
+
+def troubled() -> Story:
+    """Acme: small, owned by Dana, set up in time, then nothing, stalled on its output."""
+    story = Story(plan_set(version=3))
+    story.happens(
+        traits(segment="smb", name="Acme Inc", owner="dana@vendor.example", crm_id="0015"),
+        event("Data Imported", day(0)),
+        event("Page Viewed", day(10.5)),
+    )
+    story.until(14.5)
+    return story
+
+
+def stalled(story: Story) -> CandidateSignal:
+    """The newest signal, which must be a stall."""
+    assert story.signals[-1].type == "account.stalled"
+    return story.signals[-1]
+
+
+def test_payload_is_the_contract() -> None:
+    """Every field of a stall, with its evidence, in the published shape."""
+    payload = to_payload(stalled(troubled()), traits=("crm_id",), account_link="https://crm.example/{account}")
+    assert payload.pop("id")
+    assert payload == {
+        "type": "account.stalled",
+        "timestamp": "2026-11-16T00:00:00Z",
+        "summary": "Acme Inc stalled: Output is 7 days overdue (due 9 Nov) and nobody was active for 3 days.",
+        "account": {
+            "id": "acme",
+            "name": "Acme Inc",
+            "segment": "smb",
+            "owner": "dana@vendor.example",
+            "traits": {"crm_id": "0015"},
+        },
+        "plan": {"id": "small", "version": 3},
+        "milestone": {"id": "output", "title": "Output"},
+        "status": {"from": "at_risk", "to": "stalled"},
+        "reason": "milestone_overdue",
+        "likely": "execution",
+        "to": ["owner"],
+        "due_at": "2026-11-09T00:00:00Z",
+        "days_since_start": 14.0,
+        "ttfv_days": None,
+        "evidence": {
+            "rule": "output due week 2 (smb, pace 0.5)",
+            "measured": 0,
+            "threshold": 1,
+            "events": [],
+            "also": [],
+        },
+        "next": "Output is reached by report.made.",
+        "links": {"account": "https://crm.example/acme"},
+        "origin": "live",
+        "late": False,
+        "sequence": 4,
+    }
+
+
+def test_every_signal_fits_the_schema() -> None:
+    """Nothing that the domain makes is refused by those who read it."""
+    story = troubled()
+    story.happens(event("Report Made", day(15)), event("Report Made", day(15)), event("Report Made", day(15)))
+    for signal in story.signals:
+        body = msgspec.json.encode(to_payload(signal, traits=("crm_id",)))
+        read = msgspec.json.decode(body, type=Signal)
+        assert (read.id, read.sequence) == (signal.id, signal.sequence)
+    assert [one.sequence for one in story.signals] == list(range(1, len(story.signals) + 1))
+    assert len({one.id for one in story.signals}) == len(story.signals)
+
+
+def test_ids_never_change() -> None:
+    """An id is for ever: a changed recipe would announce everything again."""
+    assert signal_id("acme", "small", "output", "account.stalled", "1:0") == "5b886c8c-61fe-5208-aff7-e3e0955c4754"
+
+
+def test_milestone_names_the_record_behind_it() -> None:
+    """Evidence of what a record decides holds the id of that record."""
+    story = Story()
+    story.happens(event("Data Imported", day(1), message="the-one"))
+    assert story.signals[-1].evidence.events == ("the-one",)
+
+
+def test_explain_tells_what_would_change_it() -> None:
+    """Text for people, values for programs: each milestone with its measure, threshold and time."""
+    story = troubled()
+    told = explain(story.accounts["acme"], story.plans, story.clock)
+    one = told["plans"][0]
+    assert (one["plan"], one["status"], one["reason"]) == ("small", "stalled", "milestone_overdue")
+    assert one["next"] == "Output is reached by report.made."
+    assert "Acme Inc is stalled under small (version 3) since 16 Nov: Output is 7 days overdue" in told["text"]
+    conditions = {row["milestone"]: row for row in one["conditions"]}
+    assert list(conditions) == ["data", "output", "habit"]
+    assert (conditions["data"]["met"], conditions["data"]["at"]) == (True, "2026-11-02T00:00:00Z")
+    habit = conditions["habit"]
+    assert (habit["met"], habit["measured"], habit["threshold"], habit["at"]) == (False, 0, 3, None)
+    assert one["next_due_at"] is None
+
+
+def test_explain_gives_the_next_deadline() -> None:
+    """For an account on track, the instant at which it would not be any more."""
+    story = Story()
+    story.happens(event("Page Viewed", day(0)))
+    one = explain(story.accounts["acme"], story.plans, story.clock)["plans"][0]
+    assert (one["status"], one["next_due_at"]) == ("on_track", "2026-11-12T00:00:00Z")
+
+
+def test_explain_of_combined_conditions() -> None:
+    """`any` shows the part that came furthest, `all` how many parts hold; what a milestone waits for is named."""
+    text = SMALL_PLAN.replace(
+        "first_value: output",
+        "  some: {when: {any: [{event: x.y, count: 4}, report.made]}, required: false}\n"
+        "  every: {needs: [output], when: {all: [data, x.y]}, required: false}\n"
+        "first_value: output",
+    )
+    story = Story(plan_set([plan(text)]))
+    story.happens(event("x.y", day(0)), event("x.y", day(1)), event("Data Imported", day(1)))
+    rows = explain(story.accounts["acme"], story.plans, story.clock)["plans"][0]["conditions"]
+    conditions = {row["milestone"]: row for row in rows}
+    assert (conditions["some"]["measured"], conditions["some"]["threshold"]) == (2, 4)
+    assert [part["measured"] for part in conditions["some"]["parts"]] == [2, 0]
+    assert (conditions["every"]["measured"], conditions["every"]["threshold"]) == (2, 2)
+    assert (conditions["every"]["met"], conditions["every"]["waiting_for"]) == (False, ["output"])
+
+
+def test_describe_has_every_field() -> None:
+    """The account as `GET /v1/accounts/{id}` answers it."""
+    story = troubled()
+    story.happens(event("Report Made", day(15)))
+    told = describe(story.accounts["acme"], story.plans, story.clock)
+    assert told["traits"]["crm_id"] == "0015"
+    assert told["last_activity_at"] == "2026-11-16T12:00:00Z"
+    one = told["plans"][0]
+    assert one["milestones"][1] == {
+        "id": "output",
+        "title": "Output",
+        "required": True,
+        "due_at": "2026-11-09T00:00:00Z",
+        "reached_at": "2026-11-17T00:00:00Z",
+    }
+    expected = {
+        "plan": "small",
+        "version": 3,
+        "phase": "post_first_value",
+        "status": "activated",
+        "started_at": "2026-11-02T00:00:00Z",
+        "first_value_at": "2026-11-17T00:00:00Z",
+        "activated_at": "2026-11-17T00:00:00Z",
+        "completion_rate": 1.0,
+        "adoption": None,
+        "risks": [],
+        "opportunities": [],
+    }
+    assert {key: one[key] for key in expected} == expected
+    assert (one["ttfv_days"]["gross"], one["ttfv_days"]["net"]) == (15.0, 15.0)
+    row = plan_rows(story.accounts["acme"], story.plans)[0]
+    assert (row.status, row.first_value_at_ms, row.reached) == (
+        "activated",
+        day(15),
+        {"data": day(0), "output": day(15)},
+    )
+
+
+def test_no_plan_applies() -> None:
+    """Then there is nothing to tell but traits."""
+    story = Story(plan_set([]))
+    story.happens(traits(name="Acme"))
+    assert describe(story.accounts["acme"], story.plans, story.clock)["plans"] == []
+    assert explain(story.accounts["acme"], story.plans, story.clock)["plans"] == []
