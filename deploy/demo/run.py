@@ -41,7 +41,7 @@ async def play(connection: Mapping[str, Any], data: DataFolder, console: Console
         desk = Receiver("success-desk", ("account.*",), failures=3)
         billing = Receiver("billing", ("account.first_value_reached", "account.stalled"))
         for receiver in (desk, billing):
-            url = await exits.enter_async_context(_listening(receiver))
+            url = await exits.enter_async_context(listening(receiver))
             receiver.secret = await services.subscribe(url, receiver.types)
         ingest_url, write_key = connection["ingest"]["url"], await services.new_write_key()
         product = Product(ingest_url=ingest_url, write_key=write_key, services=services)
@@ -55,7 +55,7 @@ async def play(connection: Mapping[str, Any], data: DataFolder, console: Console
 
 
 @asynccontextmanager
-async def _listening(receiver: Receiver) -> AsyncIterator[str]:
+async def listening(receiver: Receiver) -> AsyncIterator[str]:
     """Serves a receiver on a free port of this machine; gives its URL."""
     server = HttpServer(receiver, host="127.0.0.1", port=0, drain_seconds=1)
     serving = asyncio.create_task(server.serve())
@@ -91,7 +91,7 @@ async def _observe(
     """Folds the topic until everything it owes was delivered, or the time is over; then once more, as ticks go on."""
     subscriptions = {receiver.name: receiver.types for receiver in receivers}
     deadline = time.monotonic() + _SETTLE_TIMEOUT_SECONDS
-    async with TopicReader(kafka, PRODUCT_EVENTS.named("")) as reader:
+    async with TopicReader(kafka, PRODUCT_EVENTS) as reader:
         while True:
             fold.read(await reader.read_to_end())
             owed = dict(fold.owed)
