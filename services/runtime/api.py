@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -38,7 +39,7 @@ class ProblemDocument(BaseModel):
 
 def new_api(*, title: str, description: str) -> FastAPI:
     """An app whose errors are problems, with `/openapi.json` and `/docs`; both slashes and none are the same path."""
-    app = FastAPI(
+    app = _Api(
         title=title,
         description=description,
         version=VERSION,
@@ -50,6 +51,28 @@ def new_api(*, title: str, description: str) -> FastAPI:
     for error in (DBAPIError, PoolTimeoutError, ConnectionError, TimeoutError):
         app.add_exception_handler(error, _answer_database_error)
     return app
+
+
+class _Api(FastAPI):
+    """Keeps the nulls of examples, which the framework drops from its document together with its own."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            document = super().openapi()
+            for context in iter_route_contexts(self.routes):
+                if isinstance(context.original_route, APIRoute):
+                    _restore_examples(document["paths"].get(context.path_format, {}), context.original_route)
+        return super().openapi()
+
+
+def _restore_examples(operations: dict[str, Any], route: APIRoute) -> None:
+    for method in (route.methods or set()) & {name.upper() for name in operations}:
+        documented = operations[method.lower()]["responses"]
+        for status, response in route.responses.items():
+            for media, content in response.get("content", {}).items():
+                documented[str(status)]["content"][media].update(
+                    {kind: content[kind] for kind in ("example", "examples") if kind in content}
+                )
 
 
 def problem_responses(*problems: tuple[int, str, str]) -> dict[int | str, dict[str, Any]]:

@@ -17,17 +17,15 @@ from services.activation_engine.api.documents import (
     Explanation,
     SignalList,
 )
-from services.activation_engine.api.positions import position_or_problem
+from services.activation_engine.api.positions import NOT_YET_APPLIED, POSITION_INVALID, AppliedPositions
 from services.activation_engine.domain.explain import describe, explain
 from services.activation_engine.reading.accounts import AccountFilter, AccountReads, SeenAccount
 from services.activation_engine.reading.ledger import LedgerReads
-from services.activation_engine.reading.shared_read import SharedRead
 from services.runtime.access import Principal
 from services.runtime.api import problem_responses
 from services.runtime.cursors import decode_cursor, encode_cursor
 from services.runtime.problems import Problem
 
-_POSITION_WAIT_SECONDS = 5.0
 _POSITION_CHARACTERS_MAX = 65_536
 
 _UNKNOWN = (
@@ -35,12 +33,6 @@ _UNKNOWN = (
     "account_unknown",
     "No event or command of this account has arrived: check the id, or send one with its account id to ingest first.",
 )
-_NOT_YET = (
-    504,
-    "not_yet_applied",
-    "The engine did not come to this position within 5 s; ask again with this `after`.",
-)
-_POSITION = (400, "position_invalid", "Send `position` of an answer of POST /v1/commands as `after`, unchanged.")
 _CURSOR = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 
 Text = Annotated[str | None, Query(pattern=FILTER_PATTERN, max_length=512)]
@@ -58,10 +50,10 @@ def account_routes(
     *,
     accounts: AccountReads,
     ledger: LedgerReads,
-    applied: SharedRead[dict[int, int]],
+    applied: AppliedPositions,
     may_read: Authenticated,
 ) -> APIRouter:
-    """The routes; `applied` tells the first unapplied offset of each partition."""
+    """The routes."""
     # The two longer paths come before the one that matches everything.
     routes = APIRouter(prefix="/v1/accounts", tags=["accounts"], dependencies=[Depends(may_read)])
     _add_list(routes, accounts)
@@ -125,18 +117,21 @@ def _add_timeline(routes: APIRouter, accounts: AccountReads, ledger: LedgerReads
         return answer({"data": signals_as_sent(payload for _, payload in found[:limit]), "next": following})
 
 
-def _add_account(routes: APIRouter, accounts: AccountReads, applied: SharedRead[dict[int, int]]) -> None:
+def _add_account(routes: APIRouter, accounts: AccountReads, applied: AppliedPositions) -> None:
     @routes.get(
         "/{account_id:path}",
         summary="Show an account",
         response_class=Response,
-        responses={**shown(AccountDocument, examples.ACCOUNT), **problem_responses(_UNKNOWN, _NOT_YET, _POSITION)},
+        responses={
+            **shown(AccountDocument, examples.ACCOUNT),
+            **problem_responses(_UNKNOWN, NOT_YET_APPLIED, POSITION_INVALID),
+        },
     )
     async def show_account(account_id: AccountId, after: After = None) -> Response:
         """The account with its traits, people, and milestones under each plan, as of its partition's clock.
         Scope `accounts:read`."""
         if after is not None:
-            await _wait_for(applied, after)
+            await applied.wait_for(after)
         seen = await _known(accounts, account_id)
         return answer(describe(seen.state, seen.view.plans, seen.view.clock))
 
@@ -146,16 +141,6 @@ async def _known(accounts: AccountReads, account_id: str) -> SeenAccount:
     if seen is None:
         raise Problem(*_UNKNOWN)
     return seen
-
-
-async def _wait_for(applied: SharedRead[dict[int, int]], position: str) -> None:
-    wanted = position_or_problem(position, code=_POSITION[1], message=_POSITION[2])
-
-    def reached(next_offsets: dict[int, int]) -> bool:
-        return all(next_offsets.get(part, 0) >= offset for part, offset in wanted.items())
-
-    if not await applied.wait_until(reached, timeout_seconds=_POSITION_WAIT_SECONDS):
-        raise Problem(*_NOT_YET)
 
 
 def _row(seen: SeenAccount) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from services.activation_engine.api.account_paths import EncodedAccountPaths
 from services.activation_engine.api.accounts import account_routes
 from services.activation_engine.api.partitions import partition_routes
 from services.activation_engine.api.plans import plan_routes
+from services.activation_engine.api.positions import AppliedPositions
 from services.activation_engine.api.signals import signal_routes
 from services.activation_engine.plans.publisher import PlanPublisher
 from services.activation_engine.plans.registry import PlanMemory
@@ -30,15 +31,24 @@ say what that means. Lists answer `{"data": […], "next": "<cursor>" | null}`. 
 _LOOK_SECONDS = 0.02
 
 
-def new_engine_api(*, reads: AsyncEngine, keys: KeyRing, partitions: Callable[[], int]) -> FastAPI:
+def new_engine_api(
+    *,
+    reads: AsyncEngine,
+    keys: KeyRing,
+    partitions: Callable[[], int],
+    adoption_wait_seconds: float = 10.0,
+    position_wait_seconds: float = 5.0,
+) -> FastAPI:
     """The app. `reads` is a pool apart from the one that applies events; `partitions` tells how many partitions the
-    events topic has, 0 while that is not known."""
+    events topic has, 0 while that is not known; the waits are as long as outsiders are told."""
     api = new_api(title=_TITLE, description=_DESCRIPTION)
     may_read = require(keys, Scope.ACCOUNTS_READ)
     ledger = LedgerReads(reads)
     accounts = AccountReads(reads, views=PartitionViews(PlanMemory()))
-    applied = SharedRead(lambda: next_offsets(reads), interval_seconds=_LOOK_SECONDS)
-    plans = PlanPublisher(reads, partitions=partitions)
+    applied = AppliedPositions(
+        SharedRead(lambda: next_offsets(reads), interval_seconds=_LOOK_SECONDS), wait_seconds=position_wait_seconds
+    )
+    plans = PlanPublisher(reads, partitions=partitions, adoption_wait_seconds=adoption_wait_seconds)
     api.include_router(account_routes(accounts=accounts, ledger=ledger, applied=applied, may_read=may_read))
     api.include_router(signal_routes(ledger=ledger, may_read=may_read))
     api.include_router(plan_routes(plans=plans, may_read=may_read, may_write=require(keys, Scope.PLANS_WRITE)))

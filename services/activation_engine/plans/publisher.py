@@ -13,7 +13,6 @@ from services.activation_engine.plans.registry import PlanDocument, PlanVersion,
 from services.activation_engine.reading.partitions import adopted_versions
 from services.activation_engine.reading.shared_read import SharedRead
 
-_ADOPTION_WAIT_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 VERSIONS_SHOWN_MAX = 100
 
@@ -34,8 +33,9 @@ class Adoption:
 class PlanPublisher:
     """Publishes and reads plans."""
 
-    def __init__(self, engine: AsyncEngine, *, partitions: Callable[[], int]) -> None:
+    def __init__(self, engine: AsyncEngine, *, partitions: Callable[[], int], adoption_wait_seconds: float) -> None:
         self._engine = engine
+        self._adoption_wait_seconds = adoption_wait_seconds
         self._partitions = partitions
         self._adopted = SharedRead(lambda: adopted_versions(engine), interval_seconds=_LOOK_SECONDS)
 
@@ -44,10 +44,10 @@ class PlanPublisher:
         return await registry.publish(self._engine, checked, source=source, policy=policy)
 
     async def wait_until_live(self, plan: str, version: int) -> bool:
-        """Whether every partition adopted the version within 10 s."""
+        """Whether every partition adopted the version within the time that is waited for it."""
         return await self._adopted.wait_until(
             lambda by_plan: Adoption(by_plan, self._partitions()).everywhere(plan, version),
-            timeout_seconds=_ADOPTION_WAIT_SECONDS,
+            timeout_seconds=self._adoption_wait_seconds,
         )
 
     async def adoption(self) -> Adoption:

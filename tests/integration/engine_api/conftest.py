@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import services.activation_engine
+import services.ingest
 from services.activation_engine.api import new_engine_api
 from services.runtime.access import Scope, generate_key, hash_key
 from services.runtime.key_ring import KeyRing
@@ -22,14 +23,6 @@ from services.runtime.postgres import connect
 from tests.integration.engine_api.partition_rows import PARTITIONS, PartitionRows
 
 ADMIN_KEY = "an admin key"
-MIGRATIONS = Path(services.activation_engine.__file__).parent / "migrations"
-
-# The columns of the key table that a key ring reads; the table itself is another service's.
-_KEY_TABLE = """
-CREATE SCHEMA ingest;
-CREATE TABLE ingest.api_key (id text PRIMARY KEY, name text, scopes text[], secret_hash bytea,
-    created_at timestamptz DEFAULT now(), expires_at timestamptz, revoked_at timestamptz);
-"""
 
 
 @dataclass(frozen=True)
@@ -43,22 +36,15 @@ class Api:
 
 @pytest.fixture(scope="module")
 def migrated(database_url: str) -> str:
-    """This module's database with the engine's tables and an empty key table."""
+    """This module's database with the engine's tables and the key table, which is ingest's."""
 
-    async def create_key_table() -> None:
-        engine = connect(database_url, service="test")
-        async with engine.begin() as connection:
-            for statement in _KEY_TABLE.strip().split(";\n"):
-                await connection.execute(sa.text(statement))
-        await engine.dispose()
+    def migrate() -> None:
+        for schema, service in (("ingest", services.ingest), ("activation", services.activation_engine)):
+            upgrade(database_url, schema=schema, folder=Path(str(service.__file__)).parent / "migrations")
 
-    def prepare() -> None:
-        upgrade(database_url, schema="activation", folder=MIGRATIONS)
-        asyncio.run(create_key_table())
-
-    # In a thread, because both run an event loop of their own.
+    # In a thread, because it runs an event loop of its own.
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(prepare).result()
+        pool.submit(migrate).result()
     return database_url
 
 
@@ -76,6 +62,20 @@ async def database(migrated: str) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 async def api(database: AsyncEngine) -> AsyncIterator[Api]:
     """The app over the database, with every partition claimed and nothing else."""
+    async with serving(database) as served:
+        yield served
+
+
+@pytest.fixture
+async def impatient_api(database: AsyncEngine) -> AsyncIterator[Api]:
+    """The same, waiting a third of a second only."""
+    async with serving(database, adoption_wait_seconds=0.3, position_wait_seconds=0.3) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serving(database: AsyncEngine, **waits: float) -> AsyncIterator[Api]:
+    """The app with these waits."""
     keys = KeyRing(database, admin_key=ADMIN_KEY, pepper="")
 
     async def key_with(scope: Scope) -> str:
@@ -92,7 +92,7 @@ async def api(database: AsyncEngine) -> AsyncIterator[Api]:
 
     rows = PartitionRows(database)
     await rows.claim_all()
-    app = new_engine_api(reads=database, keys=keys, partitions=lambda: PARTITIONS)
+    app = new_engine_api(reads=database, keys=keys, partitions=lambda: PARTITIONS, **waits)
     transport = httpx.ASGITransport(app=app)
     headers = {"authorization": f"Bearer {ADMIN_KEY}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://engine", headers=headers) as client:

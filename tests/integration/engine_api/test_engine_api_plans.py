@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from services.activation_engine.api.documents import PlanContentDocument, PlanDocument, PlanList, PublishedPlan
-from services.activation_engine.plans import publisher
 from services.activation_engine.plans.registry import PLANS_MAX
 from services.runtime.access import Scope
 from tests.integration.engine_api.conftest import Api
@@ -49,11 +48,9 @@ async def test_going_back_is_a_new_version(api: Api) -> None:
     assert (back["version"], back["hash"]) == (3, first["hash"])
 
 
-async def test_a_partition_that_does_not_adopt_is_not_waited_for_without_end(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_partition_that_does_not_adopt_is_not_waited_for_without_end(impatient_api: Api) -> None:
     """After the bound the answer says `live` false; the version stays, and asking again waits again."""
-    monkeypatch.setattr(publisher, "_ADOPTION_WAIT_SECONDS", 0.3)
+    api = impatient_api
     async with api.rows.adopting(range(PARTITIONS - 1)):
         answer = await put(api, PLAN_TEXT)
         assert (answer.status_code, answer.json()["version"], answer.json()["live"]) == (200, 1, False)
