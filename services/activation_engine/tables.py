@@ -58,7 +58,6 @@ account_plan = sa.Table(
     sa.Column("started_at", _Moment),
     sa.Column("first_value_at", _Moment),
     sa.Column("activated_at", _Moment),
-    sa.Column("next_due_at", _Moment),
     sa.Column("reached", JSONB, nullable=False),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -9,12 +10,15 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 RECORD_BYTES_MAX = 1_048_576
+_VISIBLE_SECONDS = 10.0
 
 # What the functions below raise when no broker answers, for callers that do not know the library.
 BrokerUnreachable = KafkaConnectionError
+# Any failure that a broker or the way to it can cause.
+BrokerTrouble = KafkaError
 
 
 class TopicSpec(Protocol):
@@ -104,9 +108,20 @@ async def create_topics(
                 if error_code and error is not TopicAlreadyExistsError:
                     raise TopicProblem(f"Kafka refused to create {name}: {error.__name__} {detail}")
             created.append(name)
+        await _wait_visible(admin, created)
         return created
     finally:
         await admin.close()
+
+
+async def _wait_visible(admin: Any, names: list[str]) -> None:
+    # A broker acknowledges a new topic a moment before it tells clients about it.
+    async with asyncio.timeout(_VISIBLE_SECONDS):
+        while names:
+            described = await admin.describe_topics(names)
+            if all(entry["partitions"] and not entry["error_code"] for entry in described):
+                return
+            await asyncio.sleep(0.05)
 
 
 async def check_topics(

@@ -58,7 +58,8 @@ async def run_workers(
     asked = asyncio.create_task(stopping.wait(), name="stop-requested")
     try:
         done, _ = await asyncio.wait({*tasks, asked}, return_when=asyncio.FIRST_COMPLETED)
-        failed = next((task for task in done if task is not asked), None)
+        # One that returns because a stop was requested has not failed.
+        failed = next((task for task in done - {asked} if not stopping or task.exception() is not None), None)
         if failed is not None:
             log.error("worker_ended", worker=failed.get_name(), exc_info=failed.exception())
             stopping.request()

@@ -62,7 +62,6 @@ _STATEMENTS = (
         started_at      timestamptz,
         first_value_at  timestamptz,
         activated_at    timestamptz,
-        next_due_at     timestamptz,
         reached         jsonb NOT NULL DEFAULT '{}',
         PRIMARY KEY (account_id, plan)
     ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05)

@@ -1,0 +1,214 @@
+"""Fold one batch of a partition's records into its accounts: pure given what was loaded, so it runs without any I/O.
+
+The order of the log is the order of everything: events before a tick are folded before its timers fire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from services.activation_engine.decoder import Input, Reason, Record, TickInput
+from services.activation_engine.domain.account import AccountState
+from services.activation_engine.domain.event import Event, InvalidBody
+from services.activation_engine.domain.signals import CandidateSignal
+from services.activation_engine.domain.timers import PartitionClock, advance
+from services.activation_engine.domain.transitions import apply_event, apply_tick
+from services.activation_engine.partition import Held, Partition
+from services.activation_engine.store import DeadLetter, NameSeen
+
+# An event that took longer than this from its client to ingest counts as late.
+LATE_MS = 5 * 60_000
+NAMES_MAX = 10_000
+# Records or accounts between two chances for the event loop: about five milliseconds of work.
+_STEP = 250
+
+
+@dataclass(slots=True)
+class DueAccounts:
+    """What was loaded for the batch's ticks. `more_from_ms` is the check time of the first account that was left out,
+    None when all were loaded; `sweep` the next accounts of a sweep, ending with `swept_to`, None at the end of all."""
+
+    accounts: list[Held] = field(default_factory=list)
+    more_from_ms: int | None = None
+    sweep: list[Held] = field(default_factory=list)
+    swept_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A signal to be written, with the account that it numbers and the append time of the record behind it."""
+
+    state: AccountState
+    signal: CandidateSignal
+    appended_ms: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch made of one partition. `taken` records were consumed; fewer than given when timers wait for a next
+    batch."""
+
+    partition: Partition
+    clock: PartitionClock
+    next_offset: int
+    last_append_ms: int | None
+    sweep_after: str | None
+    taken: int = 0
+    dirty: dict[str, Held] = field(default_factory=dict)
+    signals: list[Announced] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    names: dict[str, list[int]] = field(default_factory=dict)
+    applied: int = 0
+    unchanged: int = 0
+    late: int = 0
+    latest_check_ms: int | None = None
+
+    def names_seen(self) -> list[NameSeen]:
+        """The catalogue's rows."""
+        return [NameSeen(self.partition.part, name, *seen) for name, seen in self.names.items()]
+
+
+def begin(partition: Partition) -> Outcome:
+    """The outcome of nothing yet."""
+    lease = partition.lease
+    return Outcome(partition, lease.clock, lease.next_offset, lease.last_append_ms, lease.sweep_after)
+
+
+def clock_after(clock: PartitionClock, records: Sequence[Record], inputs: Sequence[Input]) -> PartitionClock:
+    """Where the ticks among these records will move the clock."""
+    for record, given in zip(records, inputs, strict=True):
+        if isinstance(given, TickInput):
+            clock = _advanced(clock, record, given)
+    return clock
+
+
+def fold(outcome: Outcome, records: Sequence[Record], inputs: Sequence[Input], due: DueAccounts) -> Iterator[None]:
+    """Take the records in, in order; yields now and then so that the caller may let others run."""
+    for index, (record, given) in enumerate(zip(records, inputs, strict=True)):
+        if isinstance(given, Event):
+            _take_event(outcome, record, given)
+        elif isinstance(given, TickInput):
+            consumed = yield from _take_tick(outcome, record, given, due)
+            if not consumed:
+                return
+        else:
+            _refuse(outcome, record, given.reason, given.detail)
+        outcome.taken = index + 1
+        outcome.next_offset = record.offset + 1
+        outcome.last_append_ms = record.timestamp
+        if index % _STEP == 0:
+            yield
+
+
+def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
+    partition = outcome.partition
+    account_id = event.account_id
+    held = partition.accounts.get(account_id)
+    if held is None:
+        if account_id in partition.foreign:
+            _refuse(outcome, record, Reason.WRONG_PARTITION, "the account belongs to another partition")
+            return
+        held = Held(AccountState.new(account_id, record.timestamp), [])
+        partition.accounts.put(held)
+        outcome.dirty[account_id] = held
+    state = held.state
+    state.dirty = False
+    try:
+        announced = apply_event(state, event, partition.plans, outcome.clock)
+    except (InvalidBody, RecursionError) as error:
+        _refuse(outcome, record, Reason.BODY_INVALID, str(error)[:500])
+        return
+    if state.dirty:
+        outcome.dirty[account_id] = held
+        outcome.applied += 1
+    else:
+        outcome.unchanged += 1
+    if event.received_at_ms - event.occurred_at_ms > LATE_MS:
+        outcome.late += 1
+    for signal in announced:
+        outcome.signals.append(Announced(state, signal, record.timestamp))
+    if event.name and event.type != "command":
+        _note_name(outcome, event.name, record.timestamp)
+
+
+def _note_name(outcome: Outcome, name: str, appended_ms: int) -> None:
+    seen = outcome.names.get(name)
+    if seen is not None:
+        seen[0] += 1
+        seen[2] = appended_ms
+        return
+    known = outcome.partition.names
+    if name in known or len(known) < NAMES_MAX:
+        known.add(name)
+        outcome.names[name] = [1, appended_ms, appended_ms]
+
+
+def _refuse(outcome: Outcome, record: Record, reason: Reason, detail: str) -> None:
+    # The detail may quote the record, and the database takes no U+0000.
+    letter = DeadLetter(
+        outcome.partition.part,
+        record.offset,
+        reason,
+        detail.replace("\0", "\\0"),
+        record.key,
+        record.value,
+        record.timestamp,
+    )
+    outcome.dead_letters.append(letter)
+
+
+def _take_tick(outcome: Outcome, record: Record, tick: TickInput, due: DueAccounts) -> Generator[None, None, bool]:
+    """Move the clock and fire what is due by it. False, with the clock as it was, when the tick has to come again
+    because more accounts were due than were loaded."""
+    clock = _advanced(outcome.clock, record, tick)
+    overflows = not clock.holding and due.more_from_ms is not None and due.more_from_ms <= (clock.clock_ms or 0)
+    if overflows and outcome.taken:
+        return False
+    if not clock.holding:
+        yield from _fire(outcome, clock, record.timestamp, due.accounts)
+        if not overflows and due.sweep:
+            yield from _sweep(outcome, clock, record.timestamp, due)
+    if not overflows:
+        outcome.clock = clock
+    return not overflows
+
+
+def _fire(outcome: Outcome, clock: PartitionClock, appended_ms: int, loaded: Iterable[Held]) -> Iterator[None]:
+    now = clock.clock_ms or 0
+    # Besides what was loaded: accounts whose next check was lowered by this very batch.
+    met = {held.state.account_id: held for held in loaded} | outcome.dirty
+    checks = [(held.state.next_check_ms, account_id, held) for account_id, held in met.items()]
+    fired = sorted(
+        (check, account_id, held) for check, account_id, held in checks if check is not None and check <= now
+    )
+    if fired:
+        outcome.latest_check_ms = max(fired[-1][0], outcome.latest_check_ms or 0)
+    for index, (_, _, held) in enumerate(fired):
+        _tick_account(outcome, held, clock, appended_ms)
+        if index % _STEP == _STEP - 1:
+            yield
+
+
+def _sweep(outcome: Outcome, clock: PartitionClock, appended_ms: int, due: DueAccounts) -> Iterator[None]:
+    """Look again at the next accounts, because a plan version went live."""
+    for index, held in enumerate(due.sweep):
+        _tick_account(outcome, held, clock, appended_ms)
+        if index % _STEP == _STEP - 1:
+            yield
+    outcome.sweep_after = due.swept_to
+    due.sweep = []
+
+
+def _tick_account(outcome: Outcome, held: Held, clock: PartitionClock, appended_ms: int) -> None:
+    state = held.state
+    for signal in apply_tick(state, outcome.partition.plans, clock):
+        outcome.signals.append(Announced(state, signal, appended_ms))
+    if state.dirty:
+        outcome.dirty[state.account_id] = held
+
+
+def _advanced(clock: PartitionClock, record: Record, tick: TickInput) -> PartitionClock:
+    return advance(
+        clock, append_ms=record.timestamp, sent_at_ms=tick.sent_at_ms, last_event_at_ms=tick.last_event_at_ms
+    )

@@ -1,0 +1,260 @@
+"""The engine's one loop: claim what was assigned, poll, hand batches to the transactions, and never lose its place.
+
+The assignment of partitions is active before the callback runs, so records from a wrong place may arrive: offsets are
+compared always, and trusted never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from services.activation_engine.intake_buffer import IntakeBuffer
+from services.activation_engine.leases import Leases
+from services.activation_engine.log_probe import LogProbe, LogUnreachable
+from services.activation_engine.metrics import EngineMetrics
+from services.activation_engine.relay import Relay
+from services.activation_engine.transactions import Transactions
+from services.runtime.crash_points import crash_point
+from services.runtime.process import Stopping
+
+log = structlog.get_logger(__name__)
+
+# A poll that waits for an assignment under way does not return by itself.
+_POLL_SECONDS_MAX = 1.0
+_ERROR_PAUSE_SECONDS = 0.5
+_CLOSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How much at once, and how long to wait for it."""
+
+    batch_events_max: int
+    poll_wait_ms: int
+    unpublished_signals_max: int
+    rebalance_timeout_seconds: float
+
+
+class Consumer:
+    """`new_consumer` makes group consumers that are neither started nor subscribed; a hung one is replaced."""
+
+    def __init__(
+        self,
+        *,
+        new_consumer: Callable[[], Any],
+        topic: str,
+        leases: Leases,
+        probe: LogProbe,
+        transactions: Transactions,
+        relay: Relay,
+        metrics: EngineMetrics,
+        pace: Pace,
+    ) -> None:
+        self._new_consumer = new_consumer
+        self._topic = topic
+        self._leases = leases
+        self._probe = probe
+        self._transactions = transactions
+        self._relay = relay
+        self._metrics = metrics
+        self._pace = pace
+        self._consumer: Any = None
+        self._buffers: dict[int, IntakeBuffer] = {}
+        self._rotation = 0
+        self._holding = False
+        self._rebuild = False
+        self.ended = asyncio.Event()
+
+    async def run(self, stopping: Stopping, *, beat: Callable[[], None]) -> None:
+        """Worker: consume until stopped; the batch under way is finished."""
+        try:
+            while not stopping:
+                beat()
+                try:
+                    await self._turn()
+                except KafkaError as error:
+                    log.warning("poll_failed", error=type(error).__name__, reason=str(error)[:200])
+                    await stopping.sleep(_ERROR_PAUSE_SECONDS)
+        finally:
+            self.ended.set()
+
+    async def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            with suppress(KafkaError, TimeoutError, OSError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await consumer.stop()
+
+    def rebuild(self) -> None:
+        """Replace the Kafka consumer at the next turn."""
+        self._rebuild = True
+
+    @property
+    def paused(self) -> bool:
+        """Whether intake waits for the relay."""
+        return self._holding
+
+    async def commit_offsets(self, stopping: Stopping, *, every_seconds: float) -> None:
+        """Worker, B7: tell Kafka's lag tools how far we are. Nothing of ours reads it, so failures do not matter."""
+        while not await stopping.sleep(every_seconds):
+            offsets = {self._at(part): held.lease.next_offset for part, held in self._leases.held.items()}
+            if offsets and self._consumer is not None:
+                with suppress(KafkaError, TimeoutError):
+                    async with asyncio.timeout(every_seconds):
+                        await self._consumer.commit(offsets)
+                crash_point("engine.b7_offsets_committed")
+
+    async def _turn(self) -> None:
+        """One round of the loop."""
+        if self._rebuild or self._consumer is None:
+            await self._connect()
+        await self._claim()
+        self._drop_evicted()
+        self._give_way_to_relay()
+        await self._poll()
+        if not self._holding:
+            await self._apply()
+
+    async def _connect(self) -> None:
+        await self.close()
+        self._rebuild = False
+        await self._leases.revoke(within_seconds=self._pace.rebalance_timeout_seconds / 2)
+        self._buffers.clear()
+        self._consumer = self._new_consumer()
+        self._consumer.subscribe(
+            [self._topic], listener=_Listener(self._consumer, self._leases, self._pace, self._metrics)
+        )
+        await self._consumer.start()
+
+    async def _claim(self) -> None:
+        claimable = self._leases.claimable()
+        if not claimable:
+            return
+        for partition in await self._leases.claim(claimable):
+            place = self._at(partition.part)
+            if place in self._consumer.assignment():
+                self._buffers[partition.part] = IntakeBuffer(partition.lease.next_offset)
+                self._consumer.seek(place, partition.lease.next_offset)
+                if not self._holding:
+                    self._consumer.resume(place)
+
+    def _drop_evicted(self) -> None:
+        """Forget what was fetched for partitions that are not held any more, and fetch no more of them."""
+        gone = [part for part in self._buffers if part not in self._leases.held]
+        for part in gone:
+            del self._buffers[part]
+        self._pause(gone)
+
+    def _give_way_to_relay(self) -> None:
+        """Take nothing in while too many signals wait for Kafka; polling goes on, or the group would expel us."""
+        unpublished, bound = self._relay.unpublished(), self._pace.unpublished_signals_max
+        if not self._holding and unpublished > bound:
+            log.warning("intake_paused", unpublished=unpublished)
+            self._holding = True
+            self._pause(self._buffers)
+        elif self._holding and unpublished <= bound // 2:
+            log.info("intake_resumed", unpublished=unpublished)
+            self._holding = False
+            # A paused partition loses what was fetched ahead and fetches it again from its position.
+            assigned = self._consumer.assignment()
+            self._consumer.resume(*(place for place in map(self._at, self._buffers) if place in assigned))
+
+    def _pause(self, parts: Collection[int]) -> None:
+        assigned = self._consumer.assignment()
+        self._consumer.pause(*(place for place in map(self._at, parts) if place in assigned))
+
+    async def _poll(self) -> None:
+        """B1: everything that was fetched, so that the next fetch can go out."""
+        if sum(map(len, self._buffers.values())) >= self._pace.batch_events_max and not self._holding:
+            return
+        wait_ms = 0 if any(self._buffers.values()) and not self._holding else self._pace.poll_wait_ms
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_SECONDS_MAX):
+                polled = await self._consumer.getmany(timeout_ms=wait_ms)
+                crash_point("engine.b1_polled")
+                for place, records in polled.items():
+                    await self._take(place.partition, records)
+
+    async def _take(self, part: int, records: list[Any]) -> None:
+        buffer = self._buffers.get(part)
+        if buffer is not None and part in self._leases.held and not buffer.offer(records):
+            await self._find_place(part, buffer, records[0].offset)
+
+    async def _find_place(self, part: int, buffer: IntakeBuffer, found: int) -> None:
+        """Records came from elsewhere than expected. Unless the log has changed under us, ask again for the place."""
+        partition = self._leases.held[part]
+        log.warning("unexpected_offset", part=part, expected=buffer.expected, found=found)
+        try:
+            checked = (await self._probe.check([partition.lease]))[part]
+        except LogUnreachable:
+            checked = None
+        if self._leases.held.get(part) is not partition:
+            return
+        if checked is not None and checked.stop_reason is not None:
+            await self._leases.stop(part, checked.stop_reason)
+            self._drop_evicted()
+            return
+        buffer.sought = buffer.expected
+        self._consumer.seek(self._at(part), buffer.expected)
+
+    async def _apply(self) -> None:
+        """Hand over one batch, shared fairly among the partitions that have records."""
+        waiting = [part for part, buffer in self._buffers.items() if len(buffer) and part in self._leases.held]
+        taken: dict[int, list[Any]] = {}
+        if waiting:
+            self._rotation = (self._rotation + 1) % len(waiting)
+            room = self._pace.batch_events_max
+            for left, part in enumerate(waiting[self._rotation :] + waiting[: self._rotation]):
+                taken[part] = self._buffers[part].peek(max(1, room // (len(waiting) - left)))
+                room -= len(taken[part])
+        redelivered = {part: self._buffers[part].redelivered for part in taken}
+        for part in taken:
+            self._buffers[part].redelivered = 0
+        if taken or self._transactions.adopting():
+            consumed = await self._transactions.apply(taken, redelivered)
+            for part, count in consumed.items():
+                if part in self._buffers:
+                    self._buffers[part].consume(count)
+        self._show_lag()
+
+    def _show_lag(self) -> None:
+        self._metrics.show_lag(
+            {
+                part: (partition.lease, self._consumer.highwater(self._at(part)))
+                for part, partition in self._leases.held.items()
+                if self._at(part) in self._consumer.assignment()
+            }
+        )
+
+    def _at(self, part: int) -> TopicPartition:
+        return TopicPartition(self._topic, part)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
+    """What the coordinator tells. It swallows exceptions and sends no heartbeats meanwhile: no I/O here."""
+
+    def __init__(self, consumer: Any, leases: Leases, pace: Pace, metrics: EngineMetrics) -> None:
+        self._consumer = consumer
+        self._leases = leases
+        self._pace = pace
+        self._metrics = metrics
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        await self._leases.revoke(within_seconds=self._pace.rebalance_timeout_seconds / 2)
+        crash_point("engine.revoked")
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        # The partitions are fetched already, from a place that is not ours.
+        self._consumer.pause(*assigned)
+        self._leases.assign(place.partition for place in assigned)
+        self._metrics.rebalances.inc()
+        crash_point("engine.a1_assigned")

@@ -1,0 +1,77 @@
+"""Which plan versions are published, which of them a partition has not adopted, and the set that judges its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import structlog
+
+from services.activation_engine.domain.plan import Plan
+from services.activation_engine.domain.plan_set import LivePlan, PlanSet
+from services.activation_engine.plans.loader import plan_from_content
+from services.activation_engine.store import Adoption, PublishedPlan, StoreUnavailable
+from services.runtime.process import Stopping
+
+log = structlog.get_logger(__name__)
+
+
+class PlanSource(Protocol):
+    """Where versions are read from."""
+
+    async def published_plans(self) -> list[PublishedPlan]:
+        """The newest version of every plan that is not retired."""
+
+    async def plan_content(self, plan: str, version: int) -> Mapping[str, Any]:
+        """The validated content of one version."""
+
+
+class PlanCatalog:
+    """Compiled versions, kept for good: they are immutable and few."""
+
+    def __init__(self, source: PlanSource) -> None:
+        self._source = source
+        self._compiled: dict[tuple[str, int], Plan] = {}
+        self.published: dict[str, PublishedPlan] = {}
+
+    async def watch(self, stopping: Stopping, *, poll_seconds: float) -> None:
+        """Worker: look for newly published versions until stopped; a database that is away is waited for."""
+        while not await stopping.sleep(poll_seconds):
+            try:
+                await self.refresh()
+            except StoreUnavailable as error:
+                log.debug("plans_not_read", error=str(error))
+
+    async def refresh(self) -> None:
+        """Learn what is published, compiled before any partition adopts it. Raises StoreUnavailable."""
+        newest = await self._source.published_plans()
+        for one in newest:
+            await self._plan(one.plan, one.version)
+        self.published = {one.plan: one for one in newest}
+
+    def pending(self, adopted: Mapping[str, Adoption]) -> list[PublishedPlan]:
+        """The published versions that are newer than what a partition adopted."""
+        return [
+            one for one in self.published.values() if one.plan not in adopted or adopted[one.plan].version < one.version
+        ]
+
+    async def plan_set(self, adopted: Iterable[Adoption]) -> PlanSet:
+        """The set of these versions. Raises StoreUnavailable."""
+        return PlanSet.of(
+            [
+                LivePlan(
+                    await self._plan(one.plan, one.version),
+                    one.version,
+                    one.live_from_ms,
+                    "emit" if one.policy == "emit" else "silent",
+                )
+                for one in adopted
+            ]
+        )
+
+    async def _plan(self, plan: str, version: int) -> Plan:
+        known = self._compiled.get((plan, version))
+        if known is None:
+            content = await self._source.plan_content(plan, version)
+            known = self._compiled[plan, version] = plan_from_content(dict(content)).plan
+        return known

@@ -1,0 +1,170 @@
+"""The relay, the only publisher of signals: from the ledger to Kafka, in order, one batch per partition at a time.
+
+It repeats what it cannot know to have arrived; subscribers recognise a signal by its id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from schemas.signals import SEQUENCE_HEADER
+from services.activation_engine.metrics import EngineMetrics
+from services.activation_engine.store import LedgerRow, Store, StoreUnavailable
+from services.runtime.crash_points import crash_point
+
+log = structlog.get_logger(__name__)
+
+# Below the broker's limit on a batch, with room for keys and headers.
+_BATCH_BYTES_MAX = 512 * 1024
+_ACK_SECONDS = 10.0
+_RETRY_SECONDS = 0.5
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """One claimed partition: what is in the ledger, and up to where Kafka has acknowledged."""
+
+    part: int
+    acked_seq: int
+    out_seq: int
+    busy: bool = False
+
+
+class Relay:
+    """`new_producer` makes producers that are not started; after a failed batch a producer is replaced, because what
+    it still holds may land later than what follows."""
+
+    def __init__(
+        self, *, store: Store, new_producer: Callable[[], Any], topic: str, metrics: EngineMetrics, rows_max: int
+    ) -> None:
+        self._store = store
+        self._new_producer = new_producer
+        self._topic = topic
+        self._metrics = metrics
+        self._rows_max = rows_max
+        self._lanes: dict[int, _Lane] = {}
+        self._producer: Any = None
+        self._wake = asyncio.Event()
+        self._acked = asyncio.Event()
+
+    def start(self, part: int, *, acked_seq: int, out_seq: int) -> None:
+        """Publish this partition's ledger above `acked_seq`."""
+        self._lanes[part] = _Lane(part, acked_seq, out_seq)
+        self._wake.set()
+
+    def stop(self, part: int) -> None:
+        """The partition is not ours any more; a batch under way may still land, which is harmless."""
+        self._lanes.pop(part, None)
+
+    def committed(self, part: int, out_seq: int) -> None:
+        """The ledger has grown to `out_seq`."""
+        lane = self._lanes.get(part)
+        if lane is not None:
+            lane.out_seq = out_seq
+            self._wake.set()
+
+    def acked_seq(self, part: int) -> int:
+        """Up to where the partition's signals are known to be on Kafka."""
+        lane = self._lanes.get(part)
+        return 0 if lane is None else lane.acked_seq
+
+    def unpublished(self) -> int:
+        """Signals that are not known to be on Kafka."""
+        return sum(lane.out_seq - lane.acked_seq for lane in self._lanes.values())
+
+    @property
+    def connected(self) -> bool:
+        """Whether a producer runs."""
+        return self._producer is not None
+
+    async def flush(self) -> None:
+        """Return when everything is acknowledged; bound the wait from outside."""
+        while self.unpublished():
+            self._acked.clear()
+            await self._acked.wait()
+
+    async def run(self) -> None:
+        """Worker: publish until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    await self._connect()
+                    for lane in list(self._lanes.values()):
+                        if not lane.busy and lane.acked_seq < lane.out_seq:
+                            lane.busy = True
+                            tasks.create_task(self._publish(lane))
+                    await self._wake.wait()
+                    self._wake.clear()
+        finally:
+            await _close(self._producer)
+
+    async def _publish(self, lane: _Lane) -> None:
+        """Publish what the lane's ledger has; at a failure give way for a moment and start at the first unacked row."""
+        producer = self._producer
+        try:
+            while self._lanes.get(lane.part) is lane and lane.acked_seq < lane.out_seq:
+                rows = await self._store.read_ledger(
+                    lane.part, after=lane.acked_seq, rows_max=self._rows_max, bytes_max=_BATCH_BYTES_MAX
+                )
+                crash_point("engine.relay_read")
+                lane.acked_seq = await self._send(producer, lane.part, rows)
+                self._acked.set()
+                crash_point("engine.relay_acked")
+        except (KafkaError, TimeoutError, OSError, StoreUnavailable) as error:
+            self._metrics.publish_failures.inc()
+            log.warning("publish_failed", part=lane.part, after_seq=lane.acked_seq, error=type(error).__name__)
+            if not isinstance(error, StoreUnavailable) and self._producer is producer:
+                self._producer = None
+                await _close(producer)
+            await asyncio.sleep(_RETRY_SECONDS * (1 + random.random()))
+        finally:
+            lane.busy = False
+            self._wake.set()
+
+    async def _send(self, producer: Any, part: int, rows: Sequence[LedgerRow]) -> int:
+        """Send as many rows as one batch holds; the number of the last, once it is acknowledged."""
+        batch = producer.create_batch()
+        sent = 0
+        for row in rows:
+            headers = [(SEQUENCE_HEADER, str(row.seq).encode())]
+            # An erased signal keeps its number, so that subscribers see no gap.
+            value = b"" if row.payload is None else row.payload
+            if batch.append(key=row.account_id.encode(), value=value, timestamp=None, headers=headers) is None:
+                break
+            sent = row.seq
+        assert sent, f"the ledger of partition {part} has a gap, or a signal exceeds a batch"
+        batch.close()
+        async with asyncio.timeout(_ACK_SECONDS):
+            acknowledged = await producer.send_batch(batch, self._topic, partition=part)
+            crash_point("engine.relay_sent")
+            await acknowledged
+        return sent
+
+    async def _connect(self) -> None:
+        """Have a running producer, however long the broker is away."""
+        while self._producer is None:
+            producer = self._new_producer()
+            try:
+                await producer.start()
+            except (KafkaError, OSError) as error:
+                log.warning("broker_not_reached", error=type(error).__name__)
+                await _close(producer)
+                await asyncio.sleep(_RETRY_SECONDS * (1 + random.random()))
+                continue
+            self._producer = producer
+
+
+async def _close(producer: Any) -> None:
+    """Stop a producer without waiting for what it cannot deliver."""
+    if producer is not None:
+        with suppress(KafkaError, TimeoutError, OSError):
+            async with asyncio.timeout(1):
+                await producer.stop()

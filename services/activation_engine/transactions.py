@@ -1,0 +1,279 @@
+"""One batch from records to commit: decode, load, fold, number, one guarded transaction, then the new state is adopted.
+
+Any error forgets every partition of the batch: what was mutated in memory is dropped, and the lease row tells after
+the next claim what really happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from services.activation_engine.batch import DueAccounts, Outcome, begin, clock_after, fold
+from services.activation_engine.commit_plan import (
+    ROWS_PER_STEP,
+    Outward,
+    add_accounts,
+    distinct,
+    ledger_rows,
+    next_lease,
+)
+from services.activation_engine.decoder import Input, Record, decode_record
+from services.activation_engine.domain.event import Event
+from services.activation_engine.leases import Leases
+from services.activation_engine.metrics import EngineMetrics
+from services.activation_engine.partition import Partition
+from services.activation_engine.plan_adoption import PlanCatalog
+from services.activation_engine.relay import Relay
+from services.activation_engine.store import (
+    AccountElsewhere,
+    Adoption,
+    Commit,
+    Due,
+    DueQuery,
+    Lease,
+    LeaseLost,
+    Store,
+    StoreUnavailable,
+)
+from services.runtime.crash_points import crash_point
+
+log = structlog.get_logger(__name__)
+
+_DECODE_STEP = 1_000
+
+
+class _Revoked(Exception):
+    """The partitions were taken away while the batch was made."""
+
+
+@dataclass(slots=True)
+class _Share:
+    """One partition's part of a batch."""
+
+    partition: Partition
+    records: Sequence[Record]
+    inputs: list[Input]
+    outcome: Outcome
+    redelivered: int = 0
+    due: DueAccounts = field(default_factory=DueAccounts)
+    adoptions: list[Adoption] = field(default_factory=list)
+
+
+class Transactions:
+    """Applies batches; one at a time."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        leases: Leases,
+        catalog: PlanCatalog,
+        relay: Relay,
+        metrics: EngineMetrics,
+        outward: Outward,
+        due_accounts_max: int,
+    ) -> None:
+        self._store = store
+        self._leases = leases
+        self._catalog = catalog
+        self._relay = relay
+        self._metrics = metrics
+        self._outward = outward
+        self._due_accounts_max = due_accounts_max
+
+    async def apply(self, taken: Mapping[int, Sequence[Record]], redelivered: Mapping[int, int]) -> dict[int, int]:
+        """Apply records that follow each partition's lease without a gap; how many were consumed of each. Nothing, and
+        the partitions forgotten, when the transaction failed or its answer was not seen."""
+        started = time.monotonic()
+        generation = self._leases.generation
+        parts = set(taken) | self.adopting()
+        try:
+            shares = await self._decode(taken, redelivered, parts)
+            await self._load(shares)
+            await self._fold(shares)
+            stamps = await self._commit(shares, generation)
+        except _Revoked:
+            return {}
+        except (StoreUnavailable, LeaseLost, AccountElsewhere) as error:
+            if isinstance(error, LeaseLost):
+                self._metrics.lease_conflicts.inc()
+            log.warning("batch_failed", parts=sorted(parts), error=type(error).__name__, reason=str(error))
+            if generation == self._leases.generation:
+                self._leases.evict(parts)
+            return {}
+        self._adopt(shares, stamps)
+        crash_point("engine.b6_adopted")
+        self._measure(shares, time.monotonic() - started)
+        return {share.partition.part: share.outcome.taken for share in shares}
+
+    async def save_progress(self) -> None:
+        """Write how far the relay came, so that the next owner repeats nothing."""
+        behind = [
+            part
+            for part, partition in self._leases.held.items()
+            if partition.lease.published_seq < self._relay.acked_seq(part)
+        ]
+        if behind:
+            await self.apply(dict.fromkeys(behind, ()), {})
+
+    def adopting(self) -> set[int]:
+        """Partitions for which a newly published plan version waits."""
+        held = self._leases.held
+        return {part for part, partition in held.items() if self._catalog.pending(partition.adopted)}
+
+    async def _decode(
+        self, taken: Mapping[int, Sequence[Record]], redelivered: Mapping[int, int], parts: set[int]
+    ) -> list[_Share]:
+        """B2, and the plan versions that go live with this batch."""
+        shares = []
+        with self._metrics.phase("decode") as phase:
+            for part in sorted(parts):
+                partition = self._leases.held[part]
+                records = taken.get(part, ())
+                inputs: list[Input] = []
+                for start in range(0, len(records), _DECODE_STEP):
+                    inputs += map(decode_record, records[start : start + _DECODE_STEP])
+                    await phase.rest()
+                share = _Share(partition, records, inputs, begin(partition), redelivered.get(part, 0))
+                self._go_live(share)
+                shares.append(share)
+        crash_point("engine.b2_decoded")
+        for share in shares:
+            if share.adoptions:
+                share.partition.plans = await self._catalog.plan_set(share.partition.adopted.values())
+        return shares
+
+    def _go_live(self, share: _Share) -> None:
+        """Judge by newly published versions from this batch on, and let a sweep look at every account again."""
+        partition, lease = share.partition, share.partition.lease
+        now = max(lease.clock.clock_ms or 0, lease.last_append_ms or 0)
+        for one in self._catalog.pending(partition.adopted):
+            adoption = Adoption(lease.part, one.plan, one.version, lease.next_offset, now, one.policy)
+            share.adoptions.append(adoption)
+            partition.adopted[one.plan] = adoption
+            share.outcome.sweep_after = ""
+
+    async def _load(self, shares: Sequence[_Share]) -> None:
+        """B3: the accounts of the events and those due at the ticks, with one query each."""
+        with self._metrics.phase("load") as phase:
+            await self._load_accounts(shares)
+            await phase.rest()
+            await self._load_due(shares)
+        crash_point("engine.b3_loaded")
+
+    async def _load_accounts(self, shares: Sequence[_Share]) -> None:
+        missing: dict[str, Partition] = {}
+        for share in shares:
+            named = {given.account_id for given in share.inputs if type(given) is Event}
+            missing.update(dict.fromkeys(share.partition.accounts.missing(named), share.partition))
+            share.partition.foreign = set()
+        if not missing:
+            return
+        rows = await self._store.load_accounts(missing)
+        for start in range(0, len(rows), ROWS_PER_STEP):
+            for row in rows[start : start + ROWS_PER_STEP]:
+                partition = missing[row.account_id]
+                if row.part == partition.part:
+                    partition.admit(row)
+                else:
+                    partition.foreign.add(row.account_id)
+            await asyncio.sleep(0)
+
+    async def _load_due(self, shares: Sequence[_Share]) -> None:
+        ticking: list[_Share] = []
+        queries: list[DueQuery] = []
+        for share in shares:
+            before = share.partition.lease.clock
+            clock = clock_after(before, share.records, share.inputs)
+            if clock is not before and clock.clock_ms is not None and not clock.holding:
+                ticking.append(share)
+                sweep_after = share.outcome.sweep_after
+                queries.append(DueQuery(share.partition.part, clock.clock_ms, self._due_accounts_max, sweep_after))
+        if queries:
+            for share, due in zip(ticking, await self._store.load_due(queries), strict=True):
+                share.due = _admitted(share.partition, due)
+
+    async def _fold(self, shares: Sequence[_Share]) -> None:
+        """B4: the records into the accounts, in the order of each partition's log."""
+        with self._metrics.phase("fold") as phase:
+            for share in shares:
+                for _ in fold(share.outcome, share.records, share.inputs, share.due):
+                    await phase.rest()
+        crash_point("engine.b4_folded")
+
+    async def _commit(self, shares: Sequence[_Share], generation: int) -> dict[int, Lease]:
+        """The rest of B4 and B5; the leases as they are now."""
+        announced = [one for share in shares for one in share.outcome.signals]
+        known = await self._store.known_signals([one.signal.id for one in announced]) if announced else set()
+        commit = Commit()
+        written: dict[int, Lease] = {}
+        with self._metrics.phase("encode") as phase:
+            for share in shares:
+                written[share.partition.part] = self._add(commit, share, known)
+                dirty = list(share.outcome.dirty.values())
+                for start in range(0, len(dirty), ROWS_PER_STEP):
+                    add_accounts(commit, share.outcome, dirty[start : start + ROWS_PER_STEP])
+                    await phase.rest()
+        with self._metrics.phase("commit"):
+            async with self._leases.transaction:
+                if generation != self._leases.generation:
+                    raise _Revoked
+                await self._store.commit(commit)
+            if generation != self._leases.generation:
+                raise _Revoked
+        for row in commit.ledger:
+            self._metrics.signals.labels(row.type).inc()
+        return written
+
+    def _add(self, commit: Commit, share: _Share, known: set[str]) -> Lease:
+        outcome, part = share.outcome, share.partition.part
+        fresh, dropped = distinct(outcome.signals, known)
+        self._metrics.signals_known.inc(dropped)
+        known.update(one.signal.id for one in fresh)
+        rows = ledger_rows(outcome, fresh, self._outward)
+        lease = next_lease(
+            outcome,
+            stamp=self._leases.new_stamp(),
+            signals=len(rows),
+            published_seq=self._relay.acked_seq(part),
+            redelivered=share.redelivered,
+        )
+        commit.leases.append((share.partition.lease.stamp, lease))
+        commit.ledger += rows
+        commit.names += outcome.names_seen()
+        commit.dead_letters += outcome.dead_letters
+        commit.adoptions += share.adoptions
+        return lease
+
+    def _adopt(self, shares: Sequence[_Share], written: Mapping[int, Lease]) -> None:
+        """B6: what was committed is what is held."""
+        for share in shares:
+            partition = share.partition
+            partition.lease = written[partition.part]
+            partition.accounts.turn()
+            self._relay.committed(partition.part, partition.lease.out_seq)
+            if share.adoptions:
+                adopted = [f"{one.plan}/{one.version}" for one in share.adoptions]
+                log.info(
+                    "plans_adopted", part=partition.part, plans=adopted, from_offset=share.adoptions[0].from_offset
+                )
+        self._leases.progressed(written)
+
+    def _measure(self, shares: Sequence[_Share], seconds: float) -> None:
+        self._metrics.batch_done(
+            [(share.outcome, share.redelivered) for share in shares],
+            records=sum(share.outcome.taken for share in shares),
+            seconds=seconds,
+        )
+
+
+def _admitted(partition: Partition, due: Due) -> DueAccounts:
+    accounts = [partition.admit(row) for row in due.accounts]
+    sweep = [partition.admit(row) for row in due.sweep]
+    swept_to = None if due.sweep_done else sweep[-1].state.account_id
+    return DueAccounts(accounts, due.more_from_ms, sweep, swept_to)

@@ -1,0 +1,68 @@
+"""Watches that waiting records are applied: a hung consumer is rebuilt, and if that does not help the process ends.
+
+Consumers have been seen to hang for good after a broker's restart, with heartbeats going on and nothing arriving.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from services.activation_engine.consumer import Consumer
+from services.activation_engine.leases import Leases
+from services.activation_engine.log_probe import LogProbe, LogUnreachable
+from services.runtime.process import Stopping
+
+log = structlog.get_logger(__name__)
+
+
+class ConsumerHung(Exception):
+    """Records wait, nothing arrives, and a new consumer did not help."""
+
+
+class Watchdog:
+    """Asks the broker itself, over a connection of its own, whether records wait."""
+
+    def __init__(self, *, consumer: Consumer, leases: Leases, probe: LogProbe, stall_seconds: float) -> None:
+        self._consumer = consumer
+        self._leases = leases
+        self._probe = probe
+        self._stall_seconds = stall_seconds
+        # By partition: the offset at which it stands, and since when records wait behind it.
+        self._standing: dict[int, tuple[int, float]] = {}
+        self._rebuilt_at: float | None = None
+
+    async def run(self, stopping: Stopping) -> None:
+        """Worker: raises ConsumerHung when a rebuilt consumer stands still as well."""
+        while not await stopping.sleep(self._stall_seconds / 10):
+            try:
+                await self.look()
+            except LogUnreachable:
+                self._standing.clear()
+
+    async def look(self) -> None:
+        """Look once. Raises LogUnreachable, ConsumerHung."""
+        held = dict(self._leases.held)
+        ends = await self._probe.end_offsets(list(held)) if held and not self._consumer.paused else {}
+        now = time.monotonic()
+        standing = {}
+        for part, end in ends.items():
+            offset = held[part].lease.next_offset
+            if offset < end:
+                known = self._standing.get(part)
+                standing[part] = known if known is not None and known[0] == offset else (offset, now)
+        self._standing = standing
+        if not ends:
+            return
+        longest = max((now - since for _, since in standing.values()), default=0.0)
+        if longest < self._stall_seconds:
+            if not standing:
+                self._rebuilt_at = None
+            return
+        if self._rebuilt_at is not None:
+            raise ConsumerHung(f"nothing applied for {longest:.0f} s on partitions {sorted(standing)}")
+        log.error("consumer_stalled", parts=sorted(standing), seconds=round(longest))
+        self._rebuilt_at = now
+        self._standing = {}
+        self._consumer.rebuild()
