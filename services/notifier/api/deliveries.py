@@ -1,0 +1,139 @@
+"""`/v1/deliveries`: what became of each signal at each endpoint, and a retry by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from services.notifier.api.documents import (
+    AttemptDocument,
+    DeliveryDocument,
+    DeliveryList,
+    DeliveryWithLog,
+    QueuedDelivery,
+)
+from services.notifier.domain.outcome import Status
+from services.notifier.store.deliveries import Delivery, DeliveryFilter, DeliveryStore, LoggedAttempt
+from services.runtime.api import problem_responses
+from services.runtime.cursors import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
+from services.runtime.problems import Problem
+
+_NOT_FOUND = (404, "delivery_not_found", "There is no such delivery; list the deliveries to find its id.")
+_CURSOR_INVALID = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
+_IN_FLIGHT = (409, "delivery_in_flight", "An attempt is under way; ask again when it has ended.")
+_NOT_SENDABLE = (409, "endpoint_disabled", "The endpoint is disabled or deleted; enable it first.")
+_ID = re.compile(r"dlv_([0-9]{1,18})")
+_WORD = {"max_length": 255, "pattern": r"^[^\x00]*$"}
+
+
+def delivery_routes(
+    *,
+    store: DeliveryStore,
+    wake: Callable[[], None],
+    may_read: Callable[..., Any],
+    may_write: Callable[..., Any],
+) -> APIRouter:
+    """List, show, retry."""
+    router = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
+
+    @router.get("", dependencies=[Depends(may_read)], responses=problem_responses(_CURSOR_INVALID))
+    async def list_deliveries(
+        wanted: Annotated[DeliveryFilter, Depends(_filter)],
+        cursor: Annotated[str | None, Query(max_length=1024)] = None,
+        limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    ) -> DeliveryList:
+        """Deliveries, newest first."""
+        before = decode_cursor(cursor, int)[0] if cursor else None
+        rows = await store.page(wanted, before=before, limit=limit + 1)
+        page = rows[:limit]
+        following = encode_cursor([page[-1].id]) if len(rows) > limit else None
+        return DeliveryList(data=[DeliveryDocument(**_fields(row)) for row in page], next=following)
+
+    @router.get("/{delivery_id}", dependencies=[Depends(may_read)], responses=problem_responses(_NOT_FOUND))
+    async def get_delivery(delivery_id: str) -> DeliveryWithLog:
+        """One delivery with each attempt."""
+        found = await store.get(_number(delivery_id))
+        if found is None:
+            raise Problem(*_NOT_FOUND)
+        delivery, attempts = found
+        return DeliveryWithLog(**_fields(delivery), log=[_logged(attempt) for attempt in attempts])
+
+    @router.post(
+        "/{delivery_id}/retry",
+        status_code=202,
+        dependencies=[Depends(may_write)],
+        responses=problem_responses(_NOT_FOUND, _IN_FLIGHT, _NOT_SENDABLE),
+    )
+    async def retry_delivery(delivery_id: str) -> QueuedDelivery:
+        """Send it now, in place of its next automatic attempt: the same id and bytes, a fresh timestamp."""
+        number = _number(delivery_id)
+        state = await store.retry_state(number)
+        if state is None:
+            raise Problem(*_NOT_FOUND)
+        if state.endpoint_deleted or not state.endpoint_enabled:
+            raise Problem(*_NOT_SENDABLE)
+        found = await store.get(number) if await store.retry(number) else None
+        if found is None:
+            raise Problem(*_IN_FLIGHT)
+        wake()
+        return QueuedDelivery(delivery_id=delivery_id, signal_id=found[0].message_id)
+
+    return router
+
+
+def delivery_id_text(number: int) -> str:
+    """The id as people see it."""
+    return f"dlv_{number}"
+
+
+async def _filter(
+    status: Annotated[Status | None, Query()] = None,
+    endpoint_id: Annotated[str | None, Query(**_WORD)] = None,
+    endpoint: Annotated[str | None, Query(**_WORD, description="The same as endpoint_id")] = None,
+    type: Annotated[str | None, Query(**_WORD)] = None,  # noqa: A002 - the name on the wire
+    signal_id: Annotated[str | None, Query(**_WORD)] = None,
+) -> DeliveryFilter:
+    return DeliveryFilter(
+        status=status.value if status else None, endpoint_id=endpoint_id or endpoint, type=type, signal_id=signal_id
+    )
+
+
+def _number(delivery_id: str) -> int:
+    match = _ID.fullmatch(delivery_id)
+    if match is None:
+        raise Problem(*_NOT_FOUND)
+    return int(match[1])
+
+
+def _fields(delivery: Delivery) -> dict[str, Any]:
+    # What is on the wire is due again when its lease ends.
+    next_at = delivery.lease_until if delivery.status == Status.LEASED else delivery.next_at
+    return {
+        "id": delivery_id_text(delivery.id),
+        "signal_id": delivery.message_id,
+        "type": delivery.type,
+        "endpoint_id": delivery.endpoint_id,
+        "status": delivery.status,
+        "hold_reason": delivery.hold_reason,
+        "attempts": delivery.attempts,
+        "next_at": next_at if delivery.status in (Status.PENDING, Status.LEASED) else None,
+        "created_at": delivery.created_at,
+    }
+
+
+def _logged(attempt: LoggedAttempt) -> AttemptDocument:
+    response = None if attempt.response is None else bytes(attempt.response).decode("utf-8", "replace")
+    return AttemptDocument(
+        at=attempt.at,
+        number=attempt.number,
+        trigger=attempt.trigger,
+        result=attempt.result,
+        status_code=attempt.status_code,
+        duration_ms=attempt.duration_ms,
+        response=response,
+        error=attempt.error,
+        late=attempt.late,
+    )

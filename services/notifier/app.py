@@ -1,0 +1,234 @@
+"""Builds the notifier from its parts and runs it: the only module that knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from schemas.topics import SIGNALS
+from services.notifier.api import NotifierApiParts, new_notifier_api
+from services.notifier.api.vetting import EndpointVetting
+from services.notifier.backlog import Backlog
+from services.notifier.claimer import Claimer, ClaimerParts, Deliverer, Wake
+from services.notifier.dispatcher import Dispatcher
+from services.notifier.intake import Intake, IntakeParts
+from services.notifier.intake_batch import BatchWriter
+from services.notifier.metrics import NotifierMetrics
+from services.notifier.outcomes import OutcomeWriter
+from services.notifier.recipients import Recipients
+from services.notifier.secret_box import SecretBox, parse_key
+from services.notifier.sender.client import Sender, SenderLimits, new_tls_context
+from services.notifier.sender.resolver import Resolver
+from services.notifier.settings import NotifierSettings
+from services.notifier.store.deliveries import DeliveryStore
+from services.notifier.store.endpoints import EndpointStore
+from services.notifier.store.intake import IntakeStore
+from services.notifier.store.queue import QueueStore
+from services.notifier.store.upkeep import UpkeepStore
+from services.notifier.upkeep import Upkeep
+from services.runtime.crash_points import arm
+from services.runtime.health import Health, PrivateApp
+from services.runtime.http_server import HttpServer
+from services.runtime.kafka import BrokerUnreachable, TopicProblem, check_topics, new_consumer
+from services.runtime.key_ring import KeyRing
+from services.runtime.migrations import StaleSchema, check_current
+from services.runtime.postgres import answers, connect, is_transient
+from services.runtime.process import Stopping, WorkerFailed, run_workers
+from services.runtime.settings import SharedSettings
+
+log = structlog.get_logger(__name__)
+
+SCHEMA = "notifier"
+MIGRATIONS = Path(__file__).parent / "migrations"
+_CONNECTIONS_MAX = 8
+_START_RETRY_SECONDS = 1.0
+# What is left of the drain time when requests on the wire had theirs: recording, leaving the group, closing.
+_CLOSING_SECONDS = 3.0
+
+
+async def serve(shared: SharedSettings, settings: NotifierSettings, *, stopping: Stopping) -> None:
+    """Run until asked to stop; raises WorkerFailed when a worker fails or the schema or a topic is not as needed."""
+    arm(shared.crash_at)
+    await _Notifier(shared, settings, stopping).run()
+
+
+class _Notifier:
+    """Everything of one process. Probes are answered from the start, the rest runs once its servers are there."""
+
+    def __init__(self, shared: SharedSettings, settings: NotifierSettings, stopping: Stopping) -> None:
+        self._shared = shared
+        self._settings = settings
+        self._stopping = stopping
+        self._started = False
+        self._engine: AsyncEngine = connect(shared.database_url, service="notifier", connections_max=_CONNECTIONS_MAX)
+        self._registry = CollectorRegistry()
+        self._metrics = NotifierMetrics(self._registry)
+        self._metrics.shared.watch_pool(self._engine)
+        self._health = Health(checks={"started": self._has_started, "database": lambda: answers(self._engine)})
+        self._wake = Wake()
+        self._build_storage()
+        self._build_delivery()
+        self._build_intake()
+        private = PrivateApp(self._health, self._registry)
+        self._private = HttpServer(private, host=shared.host, port=settings.metrics_port)
+        self._public = HttpServer(self._new_api(), host=shared.host, port=settings.port)
+
+    async def run(self) -> None:
+        """Serve until stopped or failed."""
+        probes = asyncio.create_task(self._private.serve())
+        try:
+            await self._wait_for_servers()
+            if not self._stopping:
+                self._started = True
+                log.info("started", port=self._public.port, metrics_port=self._private.port)
+                seconds = self._shared.drain_seconds
+                await run_workers(self._workers(), stopping=self._stopping, drain=self._drain, drain_seconds=seconds)
+        finally:
+            await self._sender.close()
+            await self._engine.dispose()
+            await self._private.stop()
+            await probes
+
+    def _build_storage(self) -> None:
+        key = parse_key(self._settings.secret_key.get_secret_value())
+        self._endpoints = EndpointStore(self._engine, SecretBox(key))
+        self._deliveries = DeliveryStore(self._engine)
+        self._queue = QueueStore(self._engine, lease_seconds=self._settings.lease_seconds)
+        admin_key = self._shared.admin_key.get_secret_value() if self._shared.admin_key else None
+        self._keys = KeyRing(self._engine, admin_key=admin_key, pepper=self._shared.key_pepper.get_secret_value())
+
+    def _build_delivery(self) -> None:
+        settings = self._settings
+        self._resolver = Resolver(timeout_seconds=settings.dns_timeout_seconds)
+        self._sender = Sender(
+            rules=settings.address_rules(),
+            resolver=self._resolver,
+            tls=new_tls_context(settings.ca_file),
+            limits=SenderLimits(
+                connect_seconds=settings.connect_timeout_seconds,
+                connection_age_seconds_max=settings.connection_age_max_seconds,
+            ),
+            metrics=self._metrics,
+        )
+        self._outcomes = OutcomeWriter(
+            queue=self._queue, schedule=settings.schedule(), metrics=self._metrics, health=self._health
+        )
+        deliver = Deliverer(
+            sender=self._sender,
+            outcomes=self._outcomes,
+            queue=self._queue,
+            lease_seconds=settings.lease_seconds,
+            wake=self._wake,
+        )
+        self._dispatcher = Dispatcher(deliver, in_flight_max=settings.in_flight_max, want_more=self._wake)
+        parts = ClaimerParts(
+            queue=self._queue,
+            recipients=Recipients(self._endpoints, ports=settings.allowed_ports()),
+            dispatcher=self._dispatcher,
+            outcomes=self._outcomes,
+            wake=self._wake,
+            health=self._health,
+        )
+        self._claimer = Claimer(parts, poll_seconds=settings.poll_seconds)
+
+    def _build_intake(self) -> None:
+        topic = SIGNALS.named(self._shared.topic_prefix)
+        store = IntakeStore(self._engine, topic=topic)
+        backlog = Backlog(waiting_max=self._settings.backlog_max)
+        self._intake = Intake(
+            IntakeParts(
+                new_consumer=self._new_consumer,
+                topic=topic,
+                store=store,
+                writer=BatchWriter(store=store, backlog=backlog, metrics=self._metrics, on_committed=self._wake),
+                metrics=self._metrics,
+                health=self._health,
+                stopping=self._stopping,
+            )
+        )
+        self._upkeep = Upkeep(
+            queue=self._queue,
+            store=UpkeepStore(self._engine),
+            backlog=backlog,
+            dispatcher=self._dispatcher,
+            metrics=self._metrics,
+            wake=self._wake,
+            stopping=self._stopping,
+        )
+
+    def _new_consumer(self) -> Any:
+        return new_consumer(
+            self._shared.kafka_bootstrap_servers,
+            client_id="firstvalue-notifier",
+            group_id=f"{self._shared.topic_prefix}firstvalue-notifier",
+            session_timeout_seconds=self._settings.session_timeout_seconds,
+        )
+
+    def _new_api(self) -> FastAPI:
+        vetting = EndpointVetting(
+            rules=self._settings.address_rules(), ports=self._settings.allowed_ports(), resolver=self._resolver
+        )
+        return new_notifier_api(
+            NotifierApiParts(
+                keys=self._keys,
+                endpoints=self._endpoints,
+                deliveries=self._deliveries,
+                vetting=vetting,
+                wake=self._wake,
+            )
+        )
+
+    def _workers(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        settings = self._settings
+        return {
+            "http": self._public.serve,
+            "keys": lambda: self._keys.keep_fresh(self._stopping),
+            "intake": self._intake.run,
+            "claimer": self._claimer.run,
+            "outcomes": self._outcomes.run,
+            "leases": lambda: self._upkeep.lease_worker(lease_seconds=settings.lease_seconds),
+            "counts": self._upkeep.count_worker,
+            "retention": lambda: self._upkeep.retention_worker(
+                attempts_days=settings.attempts_kept_days, messages_days=settings.messages_kept_days
+            ),
+        }
+
+    async def _has_started(self) -> bool:
+        return self._started
+
+    async def _wait_for_servers(self) -> None:
+        """Return when schema and topics are there; a server that does not answer is waited for."""
+        while not self._stopping:
+            try:
+                await check_current(self._engine, schema=SCHEMA, folder=MIGRATIONS)
+                await check_topics(self._shared.kafka_bootstrap_servers, [SIGNALS], prefix=self._shared.topic_prefix)
+                return
+            except (StaleSchema, TopicProblem) as problem:
+                log.error("start_refused", message=str(problem))
+                raise WorkerFailed(str(problem)) from problem
+            except (SQLAlchemyError, OSError, BrokerUnreachable) as error:
+                if isinstance(error, SQLAlchemyError) and not is_transient(error):
+                    raise
+                log.warning("waiting_for_servers", error=type(error).__name__)
+            await self._stopping.sleep(_START_RETRY_SECONDS)
+
+    async def _drain(self) -> None:
+        """Claim nothing more, let requests on the wire end, record them, leave the group, close the door."""
+        self._health.drain()
+        await self._claimer.stop()
+        try:
+            seconds = max(self._shared.drain_seconds - _CLOSING_SECONDS, self._shared.drain_seconds / 2)
+            await asyncio.wait_for(self._dispatcher.finish(), seconds)
+        except TimeoutError:
+            await self._claimer.give_back(self._dispatcher.abandon())
+        await self._outcomes.flush()
+        await self._intake.stopped.wait()
+        await self._public.stop()

@@ -1,0 +1,147 @@
+"""Keeps the dispatcher fed: claims what is due when told that there is something, and every so often by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.notifier.dispatcher import Dispatcher
+from services.notifier.domain.outcome import Answer
+from services.notifier.outcomes import OutcomeWriter
+from services.notifier.recipients import Recipients, Unsendable
+from services.notifier.sender.client import Attempt, Sender
+from services.notifier.sender.request import Recipient
+from services.notifier.store.queue import Claimed, QueueStore
+from services.runtime.health import Health
+from services.runtime.postgres import is_transient
+
+log = structlog.get_logger(__name__)
+
+# Claimed deliveries that may wait in memory over all endpoints; past it nothing is claimed.
+QUEUED_MAX = 4_096
+_BACKOFF_SECONDS = 0.5
+
+
+class Wake:
+    """Tells the claimer that something may be due."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def __call__(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when called since the last wait, or after `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+        self._event.clear()
+
+
+class Deliverer:
+    """One claimed delivery from the lane to its recorded outcome."""
+
+    def __init__(
+        self, *, sender: Sender, outcomes: OutcomeWriter, queue: QueueStore, lease_seconds: float, wake: Wake
+    ) -> None:
+        self._sender = sender
+        self._outcomes = outcomes
+        self._queue = queue
+        self._lease_seconds = lease_seconds
+        self._wake = wake
+
+    async def __call__(self, delivery: Claimed, recipient: Recipient | Unsendable) -> None:
+        """Attempt it and hand in what happened; a delivery that waited too long in its lane goes back instead."""
+        if isinstance(recipient, Unsendable):
+            answer = Answer(result=recipient.result)
+            now = time.monotonic()
+            attempt = Attempt(
+                delivery=delivery, answer=answer, started_at=now, duration_seconds=0.0, error=recipient.error
+            )
+        elif self._stale(delivery, recipient):
+            await self._give_back(delivery)
+            return
+        else:
+            attempt = await self._sender.attempt(delivery, recipient)
+        await self._outcomes.put(attempt)
+
+    def _stale(self, delivery: Claimed, recipient: Recipient) -> bool:
+        """Whether the lease might end before the attempt does; a quarter of it may always be waited."""
+        waited = time.monotonic() - delivery.claimed_at
+        return waited > max(self._lease_seconds - recipient.timeout_seconds - 1, self._lease_seconds / 4)
+
+    async def _give_back(self, delivery: Claimed) -> None:
+        # When this fails the lease ends by itself.
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await self._queue.release([delivery])
+            self._wake()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimerParts:
+    """What the claimer works with."""
+
+    queue: QueueStore
+    recipients: Recipients
+    dispatcher: Dispatcher
+    outcomes: OutcomeWriter
+    wake: Wake
+    health: Health
+
+
+class Claimer:
+    """The worker; `stop()` ends claiming and leaves what is on the wire to finish."""
+
+    def __init__(self, parts: ClaimerParts, *, poll_seconds: float) -> None:
+        self._parts = parts
+        self._poll_seconds = poll_seconds
+        self._stopped = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def run(self) -> None:
+        """Claim until stopped; a database that is away is waited for."""
+        failing = False
+        while not self._stopped:
+            await self._parts.wake.wait(_BACKOFF_SECONDS if failing else self._poll_seconds)
+            self._parts.health.beat("claimer")
+            if self._stopped:
+                return
+            self._idle.clear()
+            try:
+                await self._claim()
+                failing = False
+            except (SQLAlchemyError, OSError) as error:
+                if not is_transient(error):
+                    raise
+                if not failing:
+                    log.warning("claim_failed", error=type(error).__name__)
+                failing = True
+            finally:
+                self._idle.set()
+
+    async def stop(self) -> None:
+        """Claim nothing more and give back what was claimed but not started."""
+        self._stopped = True
+        self._parts.wake()
+        await self._idle.wait()
+        await self.give_back(self._parts.dispatcher.take_back())
+
+    async def give_back(self, claims: list[Claimed]) -> None:
+        """Release leases; when this fails they end by themselves."""
+        if claims:
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                await self._parts.queue.release(claims)
+
+    async def _claim(self) -> None:
+        queued = self._parts.dispatcher.queued()
+        if sum(queued.values()) >= QUEUED_MAX or self._parts.outcomes.congested:
+            return
+        claims = await self._parts.queue.claim(queued)
+        if claims:
+            self._parts.dispatcher.offer(claims, await self._parts.recipients.of(claims))

@@ -1,0 +1,1 @@
+"""The notifier's decisions: signatures, retry schedule, outcome rules, address rules, filters. Pure functions."""

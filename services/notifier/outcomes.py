@@ -1,0 +1,157 @@
+"""Records outcomes in batches: attempt, next time and gate in one commit, before anything else is believed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.notifier.domain.gate import gate_changes
+from services.notifier.domain.outcome import Result, Status, decide
+from services.notifier.domain.schedule import Schedule
+from services.notifier.metrics import NotifierMetrics
+from services.notifier.sender.client import Attempt
+from services.notifier.store.queue import Outcome, QueueStore
+from services.runtime.health import Health
+from services.runtime.postgres import is_transient
+
+log = structlog.get_logger(__name__)
+
+BATCH_MAX = 200
+BATCH_SECONDS = 0.02
+# Outcomes that may wait while the database is away; half of it ends claiming.
+WAITING_MAX = 2_000
+_BACKOFF_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
+
+
+class OutcomeWriter:
+    """The worker; `put` waits when too much is unrecorded."""
+
+    def __init__(
+        self,
+        *,
+        queue: QueueStore,
+        schedule: Schedule,
+        metrics: NotifierMetrics,
+        health: Health,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._queue = queue
+        self._schedule = schedule
+        self._metrics = metrics
+        self._health = health
+        self._chance = chance
+        self._waiting: asyncio.Queue[Attempt] = asyncio.Queue(WAITING_MAX)
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much is unrecorded that nothing more should be attempted."""
+        return self._waiting.qsize() > WAITING_MAX // 2
+
+    async def put(self, attempt: Attempt) -> None:
+        """Hand in an attempt for recording."""
+        await self._waiting.put(attempt)
+
+    async def flush(self) -> None:
+        """Return when everything handed in is recorded."""
+        await self._waiting.join()
+
+    async def run(self) -> None:
+        """Record until cancelled."""
+        while True:
+            self._health.beat("outcomes")
+            batch = await self._next_batch()
+            if batch:
+                await self._record([self._decided(attempt) for attempt in batch])
+                for _ in batch:
+                    self._waiting.task_done()
+
+    async def _next_batch(self) -> list[Attempt]:
+        """Up to BATCH_MAX attempts, gathered for at most BATCH_SECONDS after the first."""
+        try:
+            batch = [await asyncio.wait_for(self._waiting.get(), 1.0)]
+        except TimeoutError:
+            return []
+        until = time.monotonic() + BATCH_SECONDS
+        while len(batch) < BATCH_MAX:
+            if self._waiting.empty():
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                await asyncio.sleep(min(left, BATCH_SECONDS / 4))
+                continue
+            batch.append(self._waiting.get_nowait())
+        return batch
+
+    def _decided(self, attempt: Attempt) -> Outcome:
+        delivery = attempt.delivery
+        now = time.monotonic()
+        decision = decide(
+            attempt.answer,
+            failures=delivery.failures,
+            age_seconds=delivery.age_seconds + now - delivery.claimed_at,
+            schedule=self._schedule,
+            chance=self._chance(),
+        )
+        return Outcome(
+            delivery=delivery,
+            result=attempt.answer.result,
+            decision=decision,
+            status_code=attempt.status_code,
+            duration_ms=round(attempt.duration_seconds * 1000),
+            since_start_seconds=now - attempt.started_at,
+            response=attempt.response,
+            error=attempt.error,
+        )
+
+    async def _record(self, outcomes: Sequence[Outcome]) -> None:
+        changes = gate_changes((each.delivery.endpoint_id, each.result, each.decision) for each in outcomes)
+        failures = 0
+        while True:
+            try:
+                late = await self._queue.record(outcomes, changes)
+                break
+            except (SQLAlchemyError, OSError) as error:
+                # A COMMIT whose answer was lost may have happened: then the repeat finds no lease and is only logged.
+                if not is_transient(error):
+                    raise
+                log.warning("record_failed", error=type(error).__name__, outcomes=len(outcomes))
+            self._health.beat("outcomes")
+            await asyncio.sleep(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)])
+            failures += 1
+        for outcome in outcomes:
+            self._report(outcome, late=outcome.delivery.id in late)
+
+    def _report(self, outcome: Outcome, *, late: bool) -> None:
+        delivery, decision = outcome.delivery, outcome.decision
+        self._metrics.attempts.labels(outcome.result.value, delivery.trigger).inc()
+        if late:
+            self._metrics.late_outcomes.inc()
+        else:
+            self._metrics.deliveries.labels(decision.status.value).inc()
+        if decision.status is Status.SUCCEEDED:
+            latency = delivery.age_seconds + time.monotonic() - delivery.claimed_at
+            self._metrics.delivery_latency_seconds.observe(latency)
+        if decision.exhaustion is not None and not late:
+            self._metrics.exhausted.labels(decision.exhaustion.value).inc()
+        write = log.debug if outcome.result is Result.HTTP_2XX else log.info
+        write(
+            "attempt",
+            delivery=delivery.id,
+            signal=delivery.message_id,
+            type=delivery.type,
+            endpoint=delivery.endpoint_id,
+            number=delivery.attempts + 1,
+            trigger=delivery.trigger,
+            result=outcome.result.value,
+            status_code=outcome.status_code,
+            duration_ms=outcome.duration_ms,
+            error=outcome.error,
+            became=decision.status.value,
+            again_in_seconds=round(decision.delay_seconds, 1),
+            late=late,
+        )

@@ -1,0 +1,55 @@
+"""Reads one record of the signals topic: a message to deliver, or the reason why it never can be."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from schemas.signals import SEQUENCE_HEADER, decode
+from services.notifier.store.intake import Message, Poison
+
+BODY_BYTES_MAX = 262_144
+# What may stand in a `webhook-id` header.
+_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def read_record(record: Any) -> Message | Poison:
+    """The message in a Kafka record; its value stays as it is, because it is what will be signed and sent."""
+    value = record.value or b""
+    if len(value) > BODY_BYTES_MAX:
+        return _poison(record, "body_too_large")
+    try:
+        signal = decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _poison(record, "undecodable")
+    if not _ID.fullmatch(signal.id) or not _TYPE.fullmatch(signal.type):
+        return _poison(record, "id_invalid")
+    if "\0" in signal.account.id:
+        return _poison(record, "text_invalid")
+    trace = (_header(record, "traceparent") or b"").decode("ascii", "replace")
+    return Message(
+        id=signal.id,
+        type=signal.type,
+        account_id=signal.account.id,
+        origin=signal.origin,
+        traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
+        body=value,
+    )
+
+
+def sequence_of(record: Any) -> int | None:
+    """The ledger's number in the record's header; None without one."""
+    text = _header(record, SEQUENCE_HEADER) or b""
+    return int(text) if text.isdigit() and len(text) <= 18 else None
+
+
+def _header(record: Any, name: str) -> bytes | None:
+    return next((value for key, value in record.headers if key == name), None)
+
+
+def _poison(record: Any, reason: str) -> Poison:
+    return Poison(record.partition, record.offset, reason, record.value or b"")

@@ -1,0 +1,62 @@
+"""Endpoints as the sender needs them, kept in memory by revision: a change of an endpoint takes effect at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.notifier.domain.endpoint_url import UrlRefused, parse_url
+from services.notifier.domain.outcome import Result
+from services.notifier.domain.signature import SigningKey
+from services.notifier.sender.request import Recipient
+from services.notifier.store.endpoints import Endpoint, EndpointStore
+from services.notifier.store.queue import Claimed
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """An endpoint to which nothing can be sent now, and the result that its attempts get."""
+
+    id: str
+    revision: int
+    result: Result
+    error: str
+    concurrency_max: int = 1
+
+
+class Recipients:
+    """Looks up endpoints of claimed deliveries, asking the database only for revisions not seen."""
+
+    def __init__(self, store: EndpointStore, *, ports: frozenset[int]) -> None:
+        self._store = store
+        self._ports = ports
+        self._known: dict[str, Recipient | Unsendable] = {}
+
+    async def of(self, claims: Iterable[Claimed]) -> dict[str, Recipient | Unsendable]:
+        """The recipient of each claim by endpoint id, at least as new as the claim."""
+        wanted = {claim.endpoint_id: claim.revision for claim in claims}
+        stale = [id_ for id_, revision in wanted.items() if not self._current(id_, revision)]
+        if stale:
+            for endpoint, keys in await self._store.sendable(stale):
+                self._known[endpoint.id] = self._prepare(endpoint, keys)
+        return {id_: self._known[id_] for id_ in wanted}
+
+    def _current(self, endpoint_id: str, revision: int) -> bool:
+        known = self._known.get(endpoint_id)
+        return known is not None and known.revision >= revision
+
+    def _prepare(self, endpoint: Endpoint, keys: tuple[SigningKey, ...]) -> Recipient | Unsendable:
+        if not keys:
+            return Unsendable(endpoint.id, endpoint.revision, Result.INTERNAL, "The endpoint's secret is unreadable.")
+        try:
+            target = parse_url(endpoint.url, ports=self._ports)
+        except UrlRefused as refusal:
+            return Unsendable(endpoint.id, endpoint.revision, Result.BLOCKED_ADDRESS, refusal.message)
+        return Recipient(
+            id=endpoint.id,
+            revision=endpoint.revision,
+            target=target,
+            keys=keys,
+            timeout_seconds=endpoint.timeout_seconds,
+            concurrency_max=endpoint.concurrency_max,
+        )

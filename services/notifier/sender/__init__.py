@@ -1,0 +1,1 @@
+"""The only part that opens connections to subscribers: resolve, vet, connect, send, read a little, classify."""

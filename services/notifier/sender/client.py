@@ -1,0 +1,191 @@
+"""One attempt: at most one deadline long, whatever the other side does, with bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from dataclasses import dataclass
+
+import aiohttp
+import structlog
+import yarl
+
+from services.notifier.domain.addresses import AddressRules
+from services.notifier.domain.outcome import Answer, Result, parse_retry_after, result_of
+from services.notifier.metrics import NotifierMetrics
+from services.notifier.sender.connector import AddressBlocked, MarkedRequest, VettingConnector, Wire, vet, wire_in_use
+from services.notifier.sender.failures import describe, result_of_failure
+from services.notifier.sender.request import Recipient, request_headers
+from services.notifier.sender.resolver import Resolver
+from services.notifier.store.queue import Claimed
+
+log = structlog.get_logger(__name__)
+
+RESPONSE_BYTES_READ_MAX = 16_384
+RESPONSE_BYTES_STORED_MAX = 4_096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt as it went; `started_at` is monotonic, `response` the first bytes of the body."""
+
+    delivery: Claimed
+    answer: Answer
+    started_at: float
+    duration_seconds: float
+    status_code: int | None = None
+    response: bytes | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderLimits:
+    """Time limits of connections, in seconds; that of a whole attempt is the endpoint's own."""
+
+    connect_seconds: float
+    connection_age_seconds_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    status_code: int
+    retry_after: str | None
+    body: bytes
+
+
+def new_tls_context(ca_file: str = "") -> ssl.SSLContext:
+    """TLS 1.2 or newer, verified against the system's authorities and those in `ca_file`. Reads files."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file:
+        context.load_verify_locations(cafile=ca_file)
+    return context
+
+
+class Sender:
+    """Makes attempts; build it inside the running loop and close it."""
+
+    def __init__(
+        self,
+        *,
+        rules: AddressRules,
+        resolver: Resolver,
+        tls: ssl.SSLContext,
+        limits: SenderLimits,
+        metrics: NotifierMetrics,
+    ) -> None:
+        self._rules = rules
+        self._resolver = resolver
+        self._metrics = metrics
+        self._session = aiohttp.ClientSession(
+            connector=VettingConnector(
+                rules=rules, resolver=resolver, tls=tls, age_seconds_max=limits.connection_age_seconds_max
+            ),
+            request_class=MarkedRequest,
+            # The whole attempt has one deadline, kept outside the client, which covers the body as well.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_seconds),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            skip_auto_headers=("Accept",),
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+        await self._resolver.close()
+
+    async def attempt(self, delivery: Claimed, recipient: Recipient) -> Attempt:
+        """Send once and report how it went; only cancellation is raised."""
+        wire = Wire(needs_opening=recipient.target.needs_opening)
+        wire_in_use.set(wire)
+        started_at = time.monotonic()
+        try:
+            async with asyncio.timeout(recipient.timeout_seconds):
+                await self._vet_all(recipient)
+                reply = await self._exchange(delivery, recipient, wire)
+        except Exception as error:  # noqa: BLE001 - every failure is a result, our own included
+            return self._failed(delivery, error, wire, started_at)
+        finally:
+            self._count_connection(wire)
+        duration_seconds = time.monotonic() - started_at
+        self._observe_phases(wire, started_at, duration_seconds)
+        return Attempt(
+            delivery=delivery,
+            answer=Answer(
+                result=result_of(reply.status_code),
+                status_code=reply.status_code,
+                retry_after_seconds=parse_retry_after(reply.retry_after, now_seconds=time.time()),
+            ),
+            started_at=started_at,
+            duration_seconds=duration_seconds,
+            status_code=reply.status_code,
+            response=None if wire.private else reply.body[:RESPONSE_BYTES_STORED_MAX],
+        )
+
+    async def _vet_all(self, recipient: Recipient) -> None:
+        """Refuse when any address of the host is forbidden, also if another one would be used."""
+        target = recipient.target
+        addresses = [target.literal] if target.literal else await self._resolver.addresses(target.host)
+        for address in addresses:
+            vet(address, self._rules, needs_opening=target.needs_opening)
+
+    async def _exchange(self, delivery: Claimed, recipient: Recipient, wire: Wire) -> _Reply:
+        try:
+            return await self._post(delivery, recipient)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # The peer closed an idle connection as we used it: it has answered nothing, so nothing was charged.
+            if not wire.reused:
+                raise
+            wire.fresh = True
+            return await self._post(delivery, recipient)
+
+    async def _post(self, delivery: Claimed, recipient: Recipient) -> _Reply:
+        headers = request_headers(delivery, recipient, now_seconds=time.time())
+        url = yarl.URL(recipient.target.url, encoded=True)
+        response = await self._session.post(url, data=delivery.body, headers=headers, allow_redirects=False)
+        try:
+            body = await _read_bounded(response.content)
+            return _Reply(response.status, response.headers.get("retry-after"), body)
+        finally:
+            # A connection with more to read is closed, not drained.
+            if response.content.at_eof():
+                response.release()
+            else:
+                response.close()
+
+    def _failed(self, delivery: Claimed, error: Exception, wire: Wire, started_at: float) -> Attempt:
+        result = result_of_failure(error, connected=wire.connected_at is not None)
+        blocked = error if isinstance(error, AddressBlocked) else getattr(error, "os_error", None)
+        if isinstance(blocked, AddressBlocked):
+            self._metrics.blocked_addresses.labels(blocked.tier.value).inc()
+        if result is Result.INTERNAL:
+            log.error("attempt_failed_internally", delivery=delivery.id, error=type(error).__name__, exc_info=error)
+        duration_seconds = time.monotonic() - started_at
+        self._observe_phases(wire, started_at, duration_seconds)
+        return Attempt(
+            delivery=delivery,
+            answer=Answer(result=result),
+            started_at=started_at,
+            duration_seconds=duration_seconds,
+            error=describe(error, result),
+        )
+
+    def _count_connection(self, wire: Wire) -> None:
+        if wire.connected_at is not None:
+            self._metrics.connections.labels("true" if wire.reused else "false").inc()
+
+    def _observe_phases(self, wire: Wire, started_at: float, duration_seconds: float) -> None:
+        connect_seconds = (wire.connected_at or started_at + duration_seconds) - started_at
+        self._metrics.attempt_duration_seconds.labels("connect").observe(connect_seconds)
+        self._metrics.attempt_duration_seconds.labels("total").observe(duration_seconds)
+
+
+async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
+    parts: list[bytes] = []
+    room = RESPONSE_BYTES_READ_MAX
+    while room > 0 and (part := await content.read(room)):
+        parts.append(part)
+        room -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,51 @@
+"""Turns what the HTTP client raises into a result of the closed set and a sentence for the log."""
+
+from __future__ import annotations
+
+import ssl
+
+import aiohttp
+
+from services.notifier.domain.outcome import Result
+from services.notifier.sender.connector import AddressBlocked
+from services.notifier.sender.resolver import NameUnresolved
+
+ERROR_CHARACTERS_MAX = 300
+
+# The first match counts: special before general.
+_RESULTS: tuple[tuple[type[BaseException], Result], ...] = (
+    (AddressBlocked, Result.BLOCKED_ADDRESS),
+    (NameUnresolved, Result.DNS),
+    (aiohttp.ClientConnectorDNSError, Result.DNS),
+    (aiohttp.ClientConnectorCertificateError, Result.TLS),
+    (aiohttp.ClientConnectorSSLError, Result.TLS),
+    (ssl.SSLError, Result.TLS),
+    (aiohttp.ConnectionTimeoutError, Result.CONNECT),
+    (aiohttp.ClientConnectorError, Result.CONNECT),
+    (aiohttp.ServerDisconnectedError, Result.RESET),
+    (aiohttp.ClientOSError, Result.RESET),
+    (aiohttp.ClientPayloadError, Result.RESET),
+    (aiohttp.ClientConnectionError, Result.RESET),
+    (aiohttp.ClientError, Result.PROTOCOL),
+    (TimeoutError, Result.TIMEOUT),
+    (ConnectionError, Result.RESET),
+)
+
+
+def result_of_failure(error: BaseException, *, connected: bool) -> Result:
+    """The result that `error` stands for; INTERNAL when it is none of the network's."""
+    for cause in (error, error.__cause__, getattr(error, "os_error", None)):
+        if isinstance(cause, AddressBlocked | NameUnresolved):
+            error = cause
+    if isinstance(error, TimeoutError) and not connected:
+        return Result.CONNECT
+    return next((result for kind, result in _RESULTS if isinstance(error, kind)), Result.INTERNAL)
+
+
+def describe(error: BaseException, result: Result) -> str:
+    """One bounded sentence; a timeout says little by itself."""
+    if result is Result.TIMEOUT:
+        return "No complete answer within the endpoint's timeout."
+    if result is Result.CONNECT and isinstance(error, TimeoutError):
+        return "No connection within the time allowed."
+    return (str(error) or type(error).__name__)[:ERROR_CHARACTERS_MAX]

@@ -1,0 +1,52 @@
+"""The request that an attempt sends: Standard Webhooks headers over the stored bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from services.notifier.domain.endpoint_url import Target
+from services.notifier.domain.signature import SigningKey, signature_header
+from services.notifier.store.queue import Claimed
+from services.runtime.metrics import VERSION
+
+USER_AGENT = f"Firstvalue/{VERSION}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """An endpoint as the sender needs it: of one revision, with its keys in the clear, newest first."""
+
+    id: str
+    revision: int
+    target: Target
+    keys: tuple[SigningKey, ...]
+    timeout_seconds: float
+    concurrency_max: int
+
+
+def request_headers(delivery: Claimed, recipient: Recipient, *, now_seconds: float) -> dict[str, str]:
+    """All headers but host and content-length, for an attempt made at `now_seconds` since 1970."""
+    timestamp_seconds = int(now_seconds)
+    return {
+        "content-type": "application/json",
+        "user-agent": USER_AGENT,
+        "accept-encoding": "identity",
+        "webhook-id": delivery.message_id,
+        "webhook-timestamp": str(timestamp_seconds),
+        "webhook-signature": signature_header(
+            recipient.keys, message_id=delivery.message_id, timestamp_seconds=timestamp_seconds, body=delivery.body
+        ),
+        "webhook-attempt": str(delivery.attempts + 1),
+        "traceparent": traceparent(delivery),
+    }
+
+
+def traceparent(delivery: Claimed) -> str:
+    """W3C trace context: the trace of the record that brought the signal, else one derived from its id."""
+    version, _, rest = (delivery.traceparent or "").partition("-")
+    trace_id, flags = rest[:32], rest[50:52]
+    if version != "00" or len(rest) != 52:
+        trace_id, flags = hashlib.sha256(delivery.message_id.encode()).hexdigest()[:32], "00"
+    return f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"

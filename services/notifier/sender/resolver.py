@@ -1,0 +1,94 @@
+"""Looks names up itself, so that what was vetted is what is connected to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from services.notifier.domain.addresses import Address
+
+# An answer is used this long; the connection is made to the vetted address in any case.
+CACHE_SECONDS = 10.0
+_CACHE_NAMES_MAX = 10_000
+_LOOKUPS_AT_ONCE = 16
+
+Lookup = Callable[[str], list[str]]
+
+
+class NameUnresolved(OSError):
+    """The name has no address now, or its servers did not answer in time."""
+
+
+def look_up(host: str) -> list[str]:
+    """Addresses of `host` by the system's resolver; the final dot keeps search domains out. Blocking."""
+    answers = socket.getaddrinfo(f"{host}.", None, type=socket.SOCK_STREAM)
+    return [str(answer[4][0]) for answer in answers]
+
+
+class Resolver(AbstractResolver):
+    """Addresses by name, one lookup per name at a time, each bounded in time."""
+
+    def __init__(self, *, timeout_seconds: float, lookup: Lookup = look_up) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._lookup = lookup
+        self._cache: dict[str, tuple[float, list[Address]]] = {}
+        self._running: dict[str, asyncio.Future[list[Address]]] = {}
+        self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="dns")
+
+    async def addresses(self, host: str) -> list[Address]:
+        """All addresses of `host`, A and AAAA; raises NameUnresolved."""
+        cached = self._cache.get(host)
+        if cached is not None and time.monotonic() - cached[0] < CACHE_SECONDS:
+            return cached[1]
+        running = self._running.get(host)
+        if running is None:
+            running = asyncio.ensure_future(self._ask(host))
+            self._running[host] = running
+            running.add_done_callback(lambda done: self._answered(host, done))
+        # Shielded: one attempt's deadline must not cancel the lookup that others wait for.
+        try:
+            return await asyncio.wait_for(asyncio.shield(running), self._timeout_seconds)
+        except TimeoutError:
+            raise NameUnresolved(f"no answer within {self._timeout_seconds:g} s for {host}") from None
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """What the HTTP client connects to; the connector vets each address again before it opens a socket."""
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in await self.addresses(host)
+        ]
+
+    async def close(self) -> None:
+        """Forget what is still being looked up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _ask(self, host: str) -> list[Address]:
+        loop = asyncio.get_running_loop()
+        try:
+            texts = await loop.run_in_executor(self._threads, self._lookup, host)
+        except (OSError, UnicodeError) as error:
+            raise NameUnresolved(f"{host} has no address: {error}") from error
+        return [ip_address(text) for text in dict.fromkeys(texts)]
+
+    def _answered(self, host: str, done: asyncio.Future[list[Address]]) -> None:
+        self._running.pop(host, None)
+        if done.cancelled() or done.exception() is not None:
+            return
+        if len(self._cache) >= _CACHE_NAMES_MAX:
+            self._cache.clear()
+        self._cache[host] = (time.monotonic(), done.result())

@@ -1,0 +1,93 @@
+"""The notifier's settings, read from FIRSTVALUE_NOTIFIER_… by the composition root alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from services.notifier.domain.addresses import AddressRules, parse_rules
+from services.notifier.domain.endpoint_url import PORTS
+from services.notifier.domain.schedule import DEADLINE_SECONDS, SLOTS_SECONDS, Schedule
+from services.notifier.secret_box import parse_key
+
+
+class NotifierSettings(BaseSettings):
+    """Everything that an operator may set, with its unit in the name."""
+
+    model_config = SettingsConfigDict(env_prefix="FIRSTVALUE_NOTIFIER_", extra="ignore")
+
+    port: int = Field(8083, ge=0, le=65535, description="Public HTTP port; 0 takes a free one")
+    metrics_port: int = Field(9083, ge=0, le=65535, description="Private port: /livez /readyz /metrics")
+    secret_key: SecretStr = Field(description="Base64 of 32 bytes; encrypts endpoints' secrets in the database")
+
+    allowed_addresses: str = Field(
+        "", description="Exact addresses, comma-separated, open on every port and over http, e.g. 127.0.0.1"
+    )
+    private_networks: str = Field("", description="CIDR ranges inside private space that webhooks may reach over https")
+    ports: Annotated[frozenset[int], NoDecode] = Field(
+        frozenset(), description="Ports allowed beside 443, 80, 8443 and 8080, comma-separated"
+    )
+    ca_file: str = Field("", description="PEM file of further certificate authorities to trust for endpoints")
+
+    retry_schedule_seconds: Annotated[tuple[float, ...], NoDecode] = Field(
+        SLOTS_SECONDS, description="Pause after each counted failure, comma-separated; the last one's failure gives up"
+    )
+    deadline_seconds: float = Field(DEADLINE_SECONDS, gt=0, description="Age at which a delivery is given up")
+    lease_seconds: float = Field(60.0, ge=1, le=600, description="A claimed delivery returns to the queue after this")
+    poll_seconds: float = Field(0.5, gt=0, le=10, description="Longest time until a due delivery is looked for")
+    in_flight_max: int = Field(512, ge=1, le=10_000, description="Requests on the wire at once, over all endpoints")
+    backlog_max: int = Field(100_000, ge=1, description="Waiting deliveries per endpoint; what exceeds it is held")
+
+    connect_timeout_seconds: float = Field(5.0, gt=0, le=30, description="TCP and TLS together")
+    dns_timeout_seconds: float = Field(2.0, gt=0, le=30, description="Looking up the addresses of an endpoint")
+    connection_age_max_seconds: float = Field(60.0, gt=0, description="No connection is used for longer")
+
+    attempts_kept_days: int = Field(30, ge=1, description="The log of attempts is dropped after this")
+    messages_kept_days: int = Field(
+        32,
+        ge=1,
+        description="Messages and finished deliveries are deleted after this; longer than the topic keeps them",
+    )
+    session_timeout_seconds: float = Field(10.0, gt=0, description="Kafka hands the partitions on after this silence")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _usable_key(cls, value: SecretStr) -> SecretStr:
+        parse_key(value.get_secret_value())
+        return value
+
+    @field_validator("ports", mode="before")
+    @classmethod
+    def _split_ports(cls, value: object) -> object:
+        return frozenset(part for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("retry_schedule_seconds", mode="before")
+    @classmethod
+    def _split_schedule(cls, value: object) -> object:
+        return tuple(part for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("private_networks")
+    @classmethod
+    def _usable_networks(cls, value: str) -> str:
+        parse_rules("", value)
+        return value
+
+    @field_validator("allowed_addresses")
+    @classmethod
+    def _usable_addresses(cls, value: str) -> str:
+        parse_rules(value, "")
+        return value
+
+    def address_rules(self) -> AddressRules:
+        """What the operator opened."""
+        return parse_rules(self.allowed_addresses, self.private_networks)
+
+    def schedule(self) -> Schedule:
+        """When failed deliveries are tried again."""
+        return Schedule(slots_seconds=self.retry_schedule_seconds, deadline_seconds=self.deadline_seconds)
+
+    def allowed_ports(self) -> frozenset[int]:
+        """Ports that need no opening."""
+        return PORTS | self.ports

@@ -1,0 +1,1 @@
+"""Everything the notifier asks of PostgreSQL, by purpose."""

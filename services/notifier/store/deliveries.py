@@ -1,0 +1,145 @@
+"""What people read and ask of deliveries: lists, one with its log, a retry by hand, a ping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.notifier.store.intake import Message
+
+# The log of a delivery shows its newest attempts.
+LOG_ENTRIES_MAX = 200
+
+_COLUMNS = "id, message_id, type, endpoint_id, status, hold_reason, attempts, next_at, lease_until, created_at"
+_GET = sa.text(f"SELECT {_COLUMNS} FROM notifier.delivery WHERE id = :id")  # noqa: S608 - a constant
+_LOG = sa.text(
+    """SELECT * FROM (
+        SELECT at, number, trigger, result, status_code, duration_ms, response, error, late
+        FROM notifier.attempt WHERE delivery_id = :id AND at >= :since ORDER BY at DESC LIMIT :most
+    ) AS newest ORDER BY at"""
+)
+# What is leased is on the wire: only its outcome may change it.
+_RETRY = sa.text(
+    """UPDATE notifier.delivery SET status = 'pending', hold_reason = NULL, next_at = now(), manual = true
+    WHERE id = :id AND status <> 'leased' RETURNING id"""
+)
+_STATE = sa.text(
+    """SELECT d.status, e.enabled, e.deleted_at FROM notifier.delivery d
+    JOIN notifier.endpoint e ON e.id = d.endpoint_id WHERE d.id = :id"""
+)
+_PING_MESSAGE = sa.text("INSERT INTO notifier.message (id, type, origin, body) VALUES (:id, :type, :origin, :body)")
+_PING_DELIVERY = sa.text(
+    """INSERT INTO notifier.delivery (message_id, endpoint_id, type, status, next_at)
+    VALUES (:id, :endpoint_id, :type, 'pending', now()) RETURNING id"""
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One signal to one endpoint."""
+
+    id: int
+    message_id: str
+    type: str
+    endpoint_id: str
+    status: str
+    hold_reason: str | None
+    attempts: int
+    next_at: datetime | None
+    lease_until: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedAttempt:
+    """One attempt; `late` when its lease had run out before it was recorded."""
+
+    at: datetime
+    number: int
+    trigger: str
+    result: str
+    status_code: int | None
+    duration_ms: int
+    response: bytes | None
+    error: str | None
+    late: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFilter:
+    """None means any."""
+
+    status: str | None = None
+    endpoint_id: str | None = None
+    type: str | None = None
+    signal_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryState:
+    """What decides whether a delivery may be retried by hand."""
+
+    status: str
+    endpoint_enabled: bool
+    endpoint_deleted: bool
+
+
+class DeliveryStore:
+    """Reads for the API, and the two writes that people ask for."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def page(self, wanted: DeliveryFilter, *, before: int | None, limit: int) -> list[Delivery]:
+        """Newest first, those with a smaller id than `before`."""
+        conditions = {
+            "status = :status": wanted.status,
+            "endpoint_id = :endpoint_id": wanted.endpoint_id,
+            "type = :type": wanted.type,
+            "message_id = :signal_id": wanted.signal_id,
+            "id < :before": before,
+        }
+        asked = [condition for condition, value in conditions.items() if value is not None] or ["true"]
+        statement = (
+            f"SELECT {_COLUMNS} FROM notifier.delivery WHERE {' AND '.join(asked)} ORDER BY id DESC LIMIT :limit"  # noqa: S608 - constants of ours
+        )
+        parameters: dict[str, Any] = {
+            condition.rpartition(":")[2]: value for condition, value in conditions.items() if value is not None
+        }
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(sa.text(statement), {**parameters, "limit": limit})).mappings()
+            return [Delivery(**row) for row in rows]
+
+    async def get(self, delivery_id: int) -> tuple[Delivery, list[LoggedAttempt]] | None:
+        """One delivery and its attempts, oldest first."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(_GET, {"id": delivery_id})).mappings().first()
+            if row is None:
+                return None
+            delivery = Delivery(**row)
+            parameters = {"id": delivery_id, "since": delivery.created_at, "most": LOG_ENTRIES_MAX}
+            log = (await connection.execute(_LOG, parameters)).mappings()
+            return delivery, [LoggedAttempt(**entry) for entry in log]
+
+    async def retry_state(self, delivery_id: int) -> RetryState | None:
+        """What a retry by hand would meet; None without such a delivery."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(_STATE, {"id": delivery_id})).first()
+        return RetryState(row.status, row.enabled, row.deleted_at is not None) if row else None
+
+    async def retry(self, delivery_id: int) -> bool:
+        """Make it due now, in place of its next automatic attempt; False while it is on the wire."""
+        async with self._engine.begin() as connection:
+            return await connection.scalar(_RETRY, {"id": delivery_id}) is not None
+
+    async def ping(self, endpoint_id: str, message: Message) -> int:
+        """Owe `message` to one endpoint; returns the delivery's id."""
+        row = {"id": message.id, "type": message.type, "origin": message.origin, "body": message.body}
+        async with self._engine.begin() as connection:
+            await connection.execute(_PING_MESSAGE, row)
+            parameters = {"id": message.id, "endpoint_id": endpoint_id, "type": message.type}
+            return int(await connection.scalar(_PING_DELIVERY, parameters))

@@ -1,0 +1,209 @@
+"""What intake commits: messages, the deliveries they owe, its position, and records that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.notifier.domain.filters import Filter
+from services.notifier.domain.sequence import Progress
+from services.runtime.crash_points import crash_point
+
+# What is kept of a record that cannot be read, bytes.
+DEAD_VALUE_BYTES_MAX = 65_536
+
+_POSITIONS = sa.text(
+    "SELECT part, next_offset, last_seq, gaps FROM notifier.intake WHERE part = ANY(CAST(:parts AS int[]))"
+)
+_BEGIN = sa.text(
+    "INSERT INTO notifier.intake (part, next_offset) VALUES (:part, :next_offset) ON CONFLICT (part) DO NOTHING"
+)
+_RESET = sa.text(
+    "UPDATE notifier.intake SET next_offset = :next_offset, updated_at = now() "
+    "WHERE part = :part AND next_offset = :expected"
+)
+# Compare-and-set: another owner of the partition has moved the row, and then nothing of this batch may be written.
+_ADVANCE = sa.text(
+    """UPDATE notifier.intake
+    SET next_offset = :next_offset, last_seq = :last_seq, gaps = CAST(:gaps AS bigint[]), updated_at = now()
+    WHERE part = :part AND next_offset = :expected"""
+)
+_ENDPOINTS = sa.text("SELECT id, types, origins, enabled FROM notifier.endpoint WHERE deleted_at IS NULL ORDER BY id")
+_MESSAGES = sa.text(
+    """INSERT INTO notifier.message (id, type, account_id, origin, traceparent, body)
+    SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:accounts AS text[]),
+        CAST(:origins AS text[]), CAST(:traceparents AS text[]), CAST(:bodies AS bytea[]))
+    ON CONFLICT (id) DO NOTHING RETURNING id"""
+)
+_DELIVERIES = sa.text(
+    """INSERT INTO notifier.delivery (message_id, endpoint_id, type, status, hold_reason, next_at)
+    SELECT given.message_id, given.endpoint_id, given.type, CASE WHEN given.hold IS NULL THEN 'pending' ELSE 'held' END,
+        given.hold, CASE WHEN given.hold IS NULL THEN now() END
+    FROM unnest(CAST(:messages AS text[]), CAST(:endpoints AS text[]), CAST(:types AS text[]), CAST(:holds AS text[]))
+        AS given(message_id, endpoint_id, type, hold)
+    ON CONFLICT (message_id, endpoint_id) DO NOTHING"""
+)
+_DEAD = sa.text(
+    """INSERT INTO notifier.dead_letter (topic, part, record_offset, reason, value)
+    VALUES (:topic, :part, :record_offset, :reason, :value) ON CONFLICT DO NOTHING"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A signal to deliver: `body` is sent as it is, byte for byte."""
+
+    id: str
+    type: str
+    account_id: str | None
+    origin: str
+    traceparent: str | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """What intake needs to know of an endpoint."""
+
+    id: str
+    filter: Filter
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a partition's intake stands."""
+
+    next_offset: int
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A record that can never be delivered, and why."""
+
+    part: int
+    record_offset: int
+    reason: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """One delivery to insert; `hold` is None, `disabled` or `backlog`."""
+
+    message: Message
+    endpoint_id: str
+    hold: str | None
+
+
+class PositionLost(Exception):
+    """Another process owns the partition: forget it and claim it again if it is still assigned."""
+
+
+class IntakeStore:
+    """Positions and one transaction per polled batch."""
+
+    def __init__(self, engine: AsyncEngine, *, topic: str) -> None:
+        self._engine = engine
+        self._topic = topic
+
+    async def positions(self, beginnings: Mapping[int, int]) -> dict[int, Position]:
+        """The stored position of each partition in `beginnings`; one never seen starts at its beginning."""
+        async with self._engine.begin() as connection:
+            for part, beginning in beginnings.items():
+                await connection.execute(_BEGIN, {"part": part, "next_offset": beginning})
+            rows = (await connection.execute(_POSITIONS, {"parts": list(beginnings)})).all()
+        return {row.part: Position(row.next_offset, Progress(row.last_seq, _pairs(row.gaps))) for row in rows}
+
+    async def reset(self, part: int, *, expected: int, next_offset: int) -> None:
+        """Move a position that the topic no longer has; PositionLost if somebody else moved it."""
+        async with self._engine.begin() as connection:
+            parameters = {"part": part, "expected": expected, "next_offset": next_offset}
+            if (await connection.execute(_RESET, parameters)).rowcount != 1:
+                raise PositionLost
+
+    def batch(self) -> IntakeBatch:
+        """A transaction to fill; use it as an async context manager."""
+        return IntakeBatch(self._engine, self._topic)
+
+
+class IntakeBatch:
+    """One transaction of intake; it commits when its block ends without an error."""
+
+    def __init__(self, engine: AsyncEngine, topic: str) -> None:
+        self._begin = engine.begin()
+        self._topic = topic
+        self._connection: AsyncConnection
+
+    async def __aenter__(self) -> IntakeBatch:
+        self._connection = await self._begin.__aenter__()
+        return self
+
+    async def __aexit__(self, *failure: Any) -> None:
+        if failure[0] is None:
+            crash_point("notifier.intake_before_commit")
+        await self._begin.__aexit__(*failure)
+        if failure[0] is None:
+            crash_point("notifier.intake_after_commit")
+
+    async def advance(self, before: Mapping[int, Position], after: Mapping[int, Position]) -> None:
+        """Move the positions; PositionLost when one is not where this process left it."""
+        for part in sorted(after):
+            moved = after[part]
+            parameters = {
+                "part": part,
+                "expected": before[part].next_offset,
+                "next_offset": moved.next_offset,
+                "last_seq": moved.progress.last,
+                "gaps": [number for gap in moved.progress.gaps for number in gap],
+            }
+            if (await self._connection.execute(_ADVANCE, parameters)).rowcount != 1:
+                raise PositionLost
+
+    async def subscribers(self) -> list[Subscriber]:
+        """All endpoints as of this transaction."""
+        rows = (await self._connection.execute(_ENDPOINTS)).all()
+        return [Subscriber(row.id, Filter(tuple(row.types), tuple(row.origins)), row.enabled) for row in rows]
+
+    async def add_messages(self, messages: Sequence[Message]) -> set[str]:
+        """Insert; returns the ids that were new. An id known already is a repeat, whatever its number."""
+        parameters = {
+            "ids": [message.id for message in messages],
+            "types": [message.type for message in messages],
+            "accounts": [message.account_id for message in messages],
+            "origins": [message.origin for message in messages],
+            "traceparents": [message.traceparent for message in messages],
+            "bodies": [message.body for message in messages],
+        }
+        return set((await self._connection.execute(_MESSAGES, parameters)).scalars())
+
+    async def add_deliveries(self, owed: Sequence[Owed]) -> None:
+        """Insert what is owed, due now unless held."""
+        parameters = {
+            "messages": [delivery.message.id for delivery in owed],
+            "endpoints": [delivery.endpoint_id for delivery in owed],
+            "types": [delivery.message.type for delivery in owed],
+            "holds": [delivery.hold for delivery in owed],
+        }
+        await self._connection.execute(_DELIVERIES, parameters)
+
+    async def add_dead_letters(self, poison: Sequence[Poison]) -> None:
+        """Keep what cannot be read for a person to look at."""
+        for record in poison:
+            parameters = {
+                "topic": self._topic,
+                "part": record.part,
+                "record_offset": record.record_offset,
+                "reason": record.reason,
+                "value": record.value[:DEAD_VALUE_BYTES_MAX],
+            }
+            await self._connection.execute(_DEAD, parameters)
+
+
+def _pairs(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))

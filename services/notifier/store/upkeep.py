@@ -1,0 +1,98 @@
+"""Counts for gauges and caps, release of what was held for the backlog, partitions and retention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+_DELETE_ROWS_MAX = 2_000
+
+_WAITING = sa.text(
+    """SELECT endpoint_id, count(*) AS waiting, extract(epoch FROM now() - min(next_at))::float8 AS lag_seconds
+    FROM notifier.delivery WHERE status = 'pending' GROUP BY endpoint_id"""
+)
+_HELD = sa.text("SELECT count(*) FROM notifier.delivery WHERE status = 'held'")
+_BACKLOG_HELD = sa.text(
+    """SELECT DISTINCT d.endpoint_id FROM notifier.delivery d JOIN notifier.endpoint e ON e.id = d.endpoint_id
+    WHERE d.status = 'held' AND d.hold_reason = 'backlog' AND e.enabled"""
+)
+_ENABLED = sa.text("SELECT enabled, count(*) AS n FROM notifier.endpoint WHERE deleted_at IS NULL GROUP BY enabled")
+_OPEN = sa.text(
+    """SELECT e.id FROM notifier.endpoint e JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
+    WHERE e.enabled AND g.not_before <= now()"""
+)
+_RELEASE = sa.text(
+    """UPDATE notifier.delivery SET status = 'pending', hold_reason = NULL, next_at = now()
+    WHERE id IN (SELECT id FROM notifier.delivery
+        WHERE endpoint_id = :endpoint_id AND status = 'held' AND hold_reason = 'backlog'
+        ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED)
+    RETURNING id"""
+)
+_CREATE_PARTITIONS = sa.text("SELECT notifier.create_attempt_partitions(:days)")
+_DROP_PARTITIONS = sa.text("SELECT notifier.drop_attempt_partitions(:days)")
+_DELETE_MESSAGES = sa.text(
+    """WITH old AS (
+        SELECT id FROM notifier.message WHERE created_at < now() - make_interval(days => :days) LIMIT :most
+        FOR UPDATE SKIP LOCKED
+    ), deliveries AS (
+        DELETE FROM notifier.delivery USING old WHERE delivery.message_id = old.id
+    )
+    DELETE FROM notifier.message USING old WHERE message.id = old.id RETURNING message.id"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What waits: deliveries by endpoint, held ones in total, endpoints by state, how late the oldest due one is."""
+
+    waiting: dict[str, int] = field(default_factory=dict)
+    held: int = 0
+    enabled: int = 0
+    disabled: int = 0
+    due_lag_seconds: float = 0.0
+    backlog_held: tuple[str, ...] = ()
+
+
+class UpkeepStore:
+    """Statements that run every few seconds or hours, none of them on the way of a delivery."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def standing(self) -> Standing:
+        """Counts over the index of waiting deliveries."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(_WAITING)).all()
+            held = await connection.scalar(_HELD) or 0
+            endpoints = {row.enabled: row.n for row in await connection.execute(_ENABLED)}
+            sendable = set((await connection.execute(_OPEN)).scalars())
+            backlog = tuple((await connection.execute(_BACKLOG_HELD)).scalars()) if held else ()
+        lags = [row.lag_seconds or 0.0 for row in rows if row.endpoint_id in sendable]
+        return Standing(
+            {row.endpoint_id: row.waiting for row in rows},
+            held,
+            endpoints.get(True, 0),
+            endpoints.get(False, 0),
+            max([0.0, *lags]),
+            backlog,
+        )
+
+    async def release_held(self, endpoint_id: str, *, most: int) -> int:
+        """Make the oldest held deliveries due; only those held for the backlog."""
+        async with self._engine.begin() as connection:
+            return len((await connection.execute(_RELEASE, {"endpoint_id": endpoint_id, "most": most})).all())
+
+    async def keep_partitions(self, *, days_ahead: int, days_kept: int) -> None:
+        """Create the attempt log's partitions ahead of time and drop those past retention."""
+        async with self._engine.begin() as connection:
+            await connection.execute(_CREATE_PARTITIONS, {"days": days_ahead})
+        async with self._engine.begin() as connection:
+            await connection.execute(_DROP_PARTITIONS, {"days": days_kept})
+
+    async def delete_messages(self, *, days_kept: int) -> int:
+        """Delete a bounded number of messages past retention with their deliveries; returns how many."""
+        async with self._engine.begin() as connection:
+            parameters = {"days": days_kept, "most": _DELETE_ROWS_MAX}
+            return len((await connection.execute(_DELETE_MESSAGES, parameters)).all())

@@ -1,0 +1,107 @@
+"""Workers beside the path of deliveries: lost leases, gauges, held deliveries, partitions, retention."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.notifier.backlog import Backlog
+from services.notifier.dispatcher import Dispatcher
+from services.notifier.metrics import NotifierMetrics
+from services.notifier.store.queue import QueueStore
+from services.notifier.store.upkeep import UpkeepStore
+from services.runtime.postgres import is_transient
+from services.runtime.process import Stopping
+
+log = structlog.get_logger(__name__)
+
+COUNT_SECONDS = 5.0
+RETENTION_SECONDS = 3600.0
+PARTITION_DAYS_AHEAD = 7
+_RELEASED_AT_ONCE_MAX = 5_000
+
+
+class Upkeep:
+    """Each method ending in `_worker` runs until the process stops."""
+
+    def __init__(
+        self,
+        *,
+        queue: QueueStore,
+        store: UpkeepStore,
+        backlog: Backlog,
+        dispatcher: Dispatcher,
+        metrics: NotifierMetrics,
+        wake: Callable[[], None],
+        stopping: Stopping,
+    ) -> None:
+        self._queue = queue
+        self._store = store
+        self._backlog = backlog
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._wake = wake
+        self._stopping = stopping
+
+    async def lease_worker(self, *, lease_seconds: float) -> None:
+        """Return deliveries of processes that died to the queue."""
+        await self._repeat(self.expire_leases, min(1.0, lease_seconds / 4))
+
+    async def count_worker(self) -> None:
+        """Keep gauges and the backlog current, release what was held for it."""
+        await self._repeat(self.count, COUNT_SECONDS)
+
+    async def retention_worker(self, *, attempts_days: int, messages_days: int) -> None:
+        """Create partitions ahead, drop and delete what is past retention."""
+
+        async def tidy() -> None:
+            await self._store.keep_partitions(days_ahead=PARTITION_DAYS_AHEAD, days_kept=attempts_days)
+            while await self._store.delete_messages(days_kept=messages_days) and not self._stopping:
+                continue
+
+        await self._repeat(tidy, RETENTION_SECONDS)
+
+    async def expire_leases(self) -> None:
+        """One round of looking for lost leases."""
+        expired = await self._queue.expire_leases()
+        if expired:
+            self._metrics.leases_expired.inc(expired)
+            log.warning("leases_expired", deliveries=expired)
+            self._wake()
+
+    async def count(self) -> None:
+        """One round of counting."""
+        standing = await self._store.standing()
+        self._backlog.replace(standing.waiting)
+        self._metrics.pending.set(sum(standing.waiting.values()))
+        self._metrics.held.set(standing.held)
+        self._metrics.endpoints.labels("enabled").set(standing.enabled)
+        self._metrics.endpoints.labels("disabled").set(standing.disabled)
+        self._metrics.due_lag_seconds.set(standing.due_lag_seconds)
+        self._metrics.in_flight.set(self._dispatcher.in_flight)
+        for endpoint_id in standing.backlog_held:
+            await self._release(endpoint_id)
+
+    async def _release(self, endpoint_id: str) -> None:
+        room = self._backlog.room(endpoint_id)
+        # Half of the cap, so that an endpoint at its limit is not moved one by one.
+        if room >= self._backlog.waiting_max // 2:
+            released = await self._store.release_held(endpoint_id, most=min(room, _RELEASED_AT_ONCE_MAX))
+            self._backlog.add(endpoint_id, released)
+            self._wake()
+
+    async def _repeat(self, action: Callable[[], Awaitable[None]], seconds: float) -> None:
+        failing = False
+        while not self._stopping:
+            try:
+                await action()
+                failing = False
+            except (SQLAlchemyError, OSError) as error:
+                if not is_transient(error):
+                    raise
+                if not failing:
+                    log.warning("upkeep_failed", action=getattr(action, "__name__", ""), error=type(error).__name__)
+                failing = True
+            await self._stopping.sleep(1.0 if failing else seconds)

@@ -1,0 +1,157 @@
+"""A notifier that runs in the test's own event loop against real servers, and a client for its API."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import httpx
+from pydantic import SecretStr
+
+from schemas.topics import SIGNALS
+from services.notifier.app import serve
+from services.notifier.settings import NotifierSettings
+from services.runtime.kafka import create_topics
+from services.runtime.process import Stopping
+from services.runtime.settings import SharedSettings
+
+ADMIN_KEY = "test-admin-key"
+SECRET_KEY = base64.b64encode(bytes(range(32))).decode()
+DEADLINE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What one notifier runs against."""
+
+    database_url: str
+    kafka_bootstrap: str
+    topic_prefix: str
+
+    @property
+    def topic(self) -> str:
+        """The signals topic on the broker."""
+        return SIGNALS.named(self.topic_prefix)
+
+    def environment(self) -> dict[str, str]:
+        """For a notifier in a process of its own."""
+        return {
+            "DATABASE_URL": self.database_url,
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap,
+            "FIRSTVALUE_TOPIC_PREFIX": self.topic_prefix,
+            "FIRSTVALUE_ADMIN_KEY": ADMIN_KEY,
+            "FIRSTVALUE_NOTIFIER_SECRET_KEY": SECRET_KEY,
+            "FIRSTVALUE_NOTIFIER_ALLOWED_ADDRESSES": "127.0.0.1",
+        }
+
+
+async def prepare(servers: Servers, *, partitions: int = 2) -> None:
+    """Migrate ingest's key table and the notifier's, and create the topic."""
+    for service in ("ingest", "notifier"):
+        command = [sys.executable, "-m", f"services.{service}", "migrate"]
+        await asyncio.to_thread(subprocess.run, command, env=servers.environment(), check=True)
+    await create_topics(
+        servers.kafka_bootstrap, [SIGNALS], prefix=servers.topic_prefix, partitions=partitions, replication=1
+    )
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class NotifierClient:
+    """The API and the private port, over HTTP."""
+
+    http: httpx.AsyncClient
+    private_url: str
+
+    async def ask(self, method: str, path: str, *, status: int = 200, **more: Any) -> Any:
+        """The decoded answer, whose status must be `status`."""
+        response = await self.http.request(method, path, **more)
+        assert response.status_code == status, response.text
+        return response.json() if response.content else None
+
+    async def add_endpoint(self, url: str, **terms: Any) -> Any:
+        """A created endpoint with its secret."""
+        return await self.ask("POST", "/v1/endpoints", status=201, json={"url": url, **terms})
+
+    async def deliveries(self, **wanted: str) -> list[Any]:
+        """The newest 500 deliveries."""
+        answer = await self.ask("GET", "/v1/deliveries", params={"limit": "500", **wanted})
+        return list(answer["data"])
+
+    async def metric(self, line_start: str) -> float:
+        """The value of the first sample whose line starts so."""
+        text = (await self.http.get(f"{self.private_url}/metrics")).text
+        return next(float(line.split(" ")[-1]) for line in text.splitlines() if line.startswith(line_start))
+
+
+async def until(condition: Callable[[], Awaitable[Any]], *, seconds: float = DEADLINE_SECONDS) -> Any:
+    """The first truthy result of `condition`; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (result := await condition()):
+        assert time.monotonic() < deadline, f"still {result!r} after {seconds} s"
+        await asyncio.sleep(0.02)
+    return result
+
+
+@asynccontextmanager
+async def client_of(port: int, metrics_port: int) -> AsyncIterator[NotifierClient]:
+    """A client of a notifier once that is ready."""
+    headers = {"authorization": f"Bearer {ADMIN_KEY}"}
+    private_url = f"http://127.0.0.1:{metrics_port}"
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers) as http:
+
+        async def ready() -> bool:
+            try:
+                return (await http.get(f"{private_url}/readyz")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await until(ready)
+        yield NotifierClient(http, private_url)
+
+
+@asynccontextmanager
+async def running(servers: Servers, **settings: Any) -> AsyncIterator[NotifierClient]:
+    """A notifier in this event loop; `settings` replace its own. It drains at the end."""
+    shared = SharedSettings(
+        database_url=servers.database_url,
+        kafka_bootstrap_servers=servers.kafka_bootstrap,
+        topic_prefix=servers.topic_prefix,
+        admin_key=SecretStr(ADMIN_KEY),
+        drain_seconds=5,
+    )
+    port, metrics_port = free_port(), free_port()
+    defaults: dict[str, Any] = {"allowed_addresses": "127.0.0.1", "secret_key": SecretStr(SECRET_KEY)}
+    own = NotifierSettings(port=port, metrics_port=metrics_port, **(defaults | settings))
+    stopping = Stopping()
+    process = asyncio.create_task(serve(shared, own, stopping=stopping))
+    try:
+        async with client_of(port, metrics_port) as client:
+            yield client
+    finally:
+        stopping.request()
+        await process
+
+
+async def query(servers: Servers, statement: str, *arguments: Any) -> list[Any]:
+    """Rows straight from the database."""
+    connection = await asyncpg.connect(servers.database_url)
+    try:
+        return list(await connection.fetch(statement, *arguments))
+    finally:
+        await connection.close()
