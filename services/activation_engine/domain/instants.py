@@ -58,6 +58,11 @@ def days_text(length_ms: int, day_ms: int) -> str:
     return "1 day" if days == 1 else f"{days} days"
 
 
+def length_text(length_ms: int, day_ms: int) -> str:
+    """A limit as the plan gives it: `14 days`, `0.5 days`."""
+    return "1 day" if length_ms == day_ms else f"{length_ms / day_ms:g} days"
+
+
 def in_days(length_ms: int, day_ms: int) -> float:
     """A length in plan days, rounded to hundredths for people and programs."""
     return round(length_ms / day_ms, 2)

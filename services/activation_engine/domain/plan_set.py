@@ -84,12 +84,18 @@ class PlanSet:
                 self._remembered[name] = found
         return found
 
+    def needs_body(self, event: Event) -> bool:
+        """Whether folding the record may read its body."""
+        if event.type in USAGE_TYPES:
+            return not event.staff and any(one.selector.where for one in self.wanting(event.name or ""))
+        return _sets_traits(event)
+
     def fold(self, facts: Facts, event: Event) -> tuple[LivePlan, ...] | None:
         """Take one record into the facts. Returns the plans to decide again, () when only the last activity moved,
         and None when nothing changed. Raises InvalidBody, with nothing changed, when a needed body is unreadable."""
         if event.type in USAGE_TYPES:
             return None if event.staff else self._fold_usage(facts, event)
-        if event.type == "group" or (event.type == "command" and event.name == "set"):
+        if _sets_traits(event):
             return self.live if fold_traits(facts, event) else None
         return None
 
@@ -109,6 +115,10 @@ class PlanSet:
         if earlier:
             return self.live
         return () if later and changed is None else changed
+
+
+def _sets_traits(event: Event) -> bool:
+    return event.type == "group" or (event.type == "command" and event.name == "set")
 
 
 def _selects(tracker: Tracker, name: str) -> bool:

@@ -29,7 +29,11 @@ _NO_SIGNALS: Sequence[CandidateSignal] = ()
 def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: PartitionClock) -> Sequence[CandidateSignal]:
     """Fold one record into the state, in place, and decide what records decide: starts, milestones, activation.
     Raises InvalidBody, with nothing changed, when the record can never be applied."""
-    announced = _NO_SIGNALS if state.adopted is plans else _adopt(state, plans, clock)
+    announced = _NO_SIGNALS
+    if state.adopted is not plans:
+        if plans.needs_body(event):
+            event.client()
+        announced = _adopt(state, plans, clock)
     changed = plans.fold(state.facts, event)
     if changed is None:
         return announced

@@ -1,7 +1,7 @@
 """The English of conditions, rules and reasons, one place for signals and for explain."""
 
 from services.activation_engine.domain.conditions import AtLeast, Condition, Leaf, MilestoneReached
-from services.activation_engine.domain.instants import date_text, days_text
+from services.activation_engine.domain.instants import date_text, days_text, length_text
 from services.activation_engine.domain.plan import Milestone, Plan
 from services.activation_engine.domain.status import (
     FIRST_VALUE_LATE,
@@ -55,10 +55,10 @@ def rule_text(standing: Standing, rule: Deadline) -> str:
         paced = f" ({segment.id}, pace {segment.pace:g})" if plan.segmented and due.stretched else who
         return f"{rule.milestone} due {due.text}{paced}"
     if rule.reason == QUIET:
-        return f"nobody active for {days_text(plan.quiet_ms or 0, plan.day_ms)}"
+        return f"nobody active for {length_text(plan.quiet_ms or 0, plan.day_ms)}"
     if rule.reason == FIRST_VALUE_LATE:
-        return f"{plan.first_value} within {days_text(segment.at_risk_after_ms or 0, plan.day_ms)}{who}"
-    return f"{plan.first_value} within the window of {days_text(segment.window_ms or 0, plan.day_ms)}{who}"
+        return f"{plan.first_value} within {length_text(segment.at_risk_after_ms or 0, plan.day_ms)}{who}"
+    return f"{plan.first_value} within the window of {length_text(segment.window_ms or 0, plan.day_ms)}{who}"
 
 
 def reason_text(standing: Standing, rule: Deadline, clock_ms: int) -> str:
@@ -76,7 +76,7 @@ def reason_text(standing: Standing, rule: Deadline, clock_ms: int) -> str:
     title = plan.milestone(plan.first_value).title
     if rule.reason == FIRST_VALUE_LATE:
         return f"{title} is not reached {started} after the start"
-    window = days_text(standing.segment.window_ms or 0, day_ms)
+    window = length_text(standing.segment.window_ms or 0, day_ms)
     return f"the window of {window} is over without {title}"
 
 

@@ -8,7 +8,7 @@ from schemas.signals import Signal
 from services.activation_engine.domain.explain import describe, explain, plan_rows
 from services.activation_engine.domain.signals import CandidateSignal, signal_id, to_payload
 from tests.builders import SMALL_PLAN, day, event, plan, plan_set, traits
-from tests.unit.engine.test_transitions import Story
+from tests.unit.engine.story import Story
 
 
 def troubled() -> Story:

@@ -3,56 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
-from services.activation_engine.domain.plan_set import PlanSet
-from services.activation_engine.domain.signals import CandidateSignal
-from tests.builders import DAY_MS, HOUR_MS, SMALL_PLAN, day, event, plan, plan_set, traits
-from tests.fakes.oracle import Oracle, Record, Tick
-
-TYPE = "account."
-
-
-def tick(number: float) -> Tick:
-    """A tick on that day, with events seen right before it."""
-    return Tick(day(number), day(number), day(number))
-
-
-class Story(Oracle):
-    """The oracle with a clock that ticks often enough to leave no hole."""
-
-    def __init__(self, plans: PlanSet | None = None, *, begin: float = 0) -> None:
-        super().__init__(plans or plan_set())
-        self.take(tick(begin))
-
-    def until(self, number: float) -> list[str]:
-        """Tick up to that day; what was announced, as `type` or `type:milestone or reason`."""
-        told: list[CandidateSignal] = []
-        assert self.clock.clock_ms is not None
-        quietly = msgspec.structs.replace(self.clock, clock_ms=day(number) - 1)
-        for at in range(self.clock.clock_ms + HOUR_MS, day(number), HOUR_MS):
-            # An hour's step is no hole here: the clock is put right in front of each tick.
-            self.clock = msgspec.structs.replace(quietly, clock_ms=at - 1, last_event_at_ms=at)
-            told += self.take(Tick(at, at, at))
-        self.clock = msgspec.structs.replace(quietly, last_event_at_ms=day(number))
-        told += self.take(tick(number))
-        return named(told)
-
-    def happens(self, *records: Record) -> list[str]:
-        """Take records; what was announced."""
-        return named([signal for record in records for signal in self.take(record)])
-
-    def status(self) -> str:
-        """Of the account acme under its only plan."""
-        return self.accounts["acme"].plans["small"].status
-
-
-def named(signals: list[CandidateSignal]) -> list[str]:
-    """Short names of signals."""
-    return [
-        one.type.removeprefix(TYPE) + (f":{one.milestone_id or one.reason}" if one.milestone_id or one.reason else "")
-        for one in signals
-    ]
+from services.activation_engine.domain.transitions import apply_tick
+from tests.builders import DAY_MS, SMALL_PLAN, day, event, plan, plan_set, traits
+from tests.fakes.oracle import Oracle, Tick
+from tests.unit.engine.story import Story, named, tick
 
 
 def test_records_decide_milestones_at_once() -> None:
@@ -160,6 +115,41 @@ def test_nothing_fires_in_a_hold() -> None:
     assert story.signals[-1].timestamp_ms == day(10.5)
 
 
+def test_a_tick_in_a_hold_leaves_the_account_alone() -> None:
+    """Not even the next check moves."""
+    story = Story()
+    story.happens(event("Page Viewed", day(0)))
+    state = story.accounts["acme"]
+    held = msgspec.structs.replace(story.clock, clock_ms=day(30), hold_until_ms=day(30) + 1)
+    planned = state.next_check_ms
+    assert list(apply_tick(state, story.plans, held)) == []
+    assert state.next_check_ms == planned
+    assert named(list(apply_tick(state, story.plans, msgspec.structs.replace(held, hold_until_ms=0)))) == [
+        "stalled:data"
+    ]
+
+
+def test_late_activity_disproves_silence() -> None:
+    """Use of the product before the deadline that arrives after it."""
+    story = Story()
+    story.happens(event("Data Imported", day(0)))
+    assert story.until(14.3) == ["stalled:quiet"]
+    story.happens(event("Page Viewed", day(13), appended=day(14.3)))
+    assert story.until(14.4) == ["recovered:quiet"]
+    assert story.signals[-1].late
+
+
+def test_a_start_slightly_ahead_of_the_clock_stays_begun() -> None:
+    """A client's clock may run ahead of the ticks: what a record began, no tick takes back."""
+    story = Story()
+    told = story.happens(event("Page Viewed", day(0) + 60_000, appended=day(0) + 60_000))
+    assert told == ["activation_started"]
+    state = story.accounts["acme"]
+    state.check_by(day(0))
+    assert story.happens(Tick(day(0) + 10_000, day(0) + 10_000, day(0))) == []
+    assert story.status() == "on_track"
+
+
 def test_a_stopped_log_invents_no_stall() -> None:
     """Weeks without ticks are no time at all for the account."""
     story = Story()
@@ -190,85 +180,12 @@ def test_changed_start_recomputes_dues() -> None:
     assert story.signals[-1].origin == "catch_up"
 
 
-def test_import_of_an_old_customer_pages_nobody() -> None:
-    """Starts and milestones long before the first record, and deadlines before it, are `catch_up`."""
-    story = Story(begin=100)
-    story.happens(
-        traits(day(100), contract_start="2026-11-02", reached__data="2026-11-20"),
-        event("Page Viewed", day(100)),
-    )
-    assert story.until(100.1) == ["stalled:output"]
-    assert {one.type: one.origin for one in story.signals} == {
-        "account.activation_started": "catch_up",
-        "account.milestone_reached": "catch_up",
-        "account.stalled": "catch_up",
-    }
-    assert story.happens(event("Report Made", day(101)))[0] == "milestone_reached:output"
-    assert story.signals[-1].origin == "live"
-
-
-def test_recent_history_is_live() -> None:
-    """Up to seven plan days before the first record."""
-    story = Story(begin=10)
-    story.happens(event("Data Imported", day(3), appended=day(10)))
-    assert {one.origin for one in story.signals} == {"live"}
-
-
 def test_value_before_the_start_takes_no_time() -> None:
     """Time to first value is never negative."""
     story = Story()
     story.happens(event("Data Imported", day(0)), event("Report Made", day(0)))
     story.happens(traits(day(1), contract_start="2026-11-03"))
     assert next(one for one in story.signals if one.type == "account.first_value_reached").ttfv_days == 0
-
-
-@pytest.mark.parametrize(("policy", "told"), [("silent", []), ("emit", ["milestone_reached:first"])])
-def test_new_version_meets_old_accounts(policy: str, told: list[str]) -> None:
-    """What old facts reach under a new version is marked, and announced only when published so."""
-    story = Story()
-    story.happens(event("Data Imported", day(1)))
-    changed = plan(SMALL_PLAN.replace("milestones:", "milestones:\n  first: {when: data.imported, required: false}"))
-    live = plan_set([changed], version=2, live_from=day(2), policy="emit" if policy == "emit" else "silent")
-    story.take(live)
-    assert story.until(2.1) == told
-    assert all(one.origin == "plan_change" for one in story.signals if one.milestone_id == "first")
-    state = story.accounts["acme"].plans["small"]
-    assert (state.version, set(state.reached)) == (2, {"data", "first"})
-    assert story.happens(event("Page Viewed", day(3))) == []
-
-
-def test_republished_plan_mints_the_same_ids() -> None:
-    """Ids never depend on the version, so a replay under a copy announces nothing twice."""
-    records: list[Record] = [event("Data Imported", day(1)), event("Report Made", day(2)), tick(3)]
-    first, second = Story(plan_set()), Story(plan_set(version=9))
-    first.happens(*records)
-    second.happens(*records)
-    assert [one.id for one in first.signals] == [one.id for one in second.signals]
-
-
-def test_silent_version_still_judges_by_the_clock() -> None:
-    """Deadlines that were over when the version went live are history, later ones are not."""
-    story = Story(PlanSet.of(()))
-    story.happens(event("Page Viewed", day(0)), event("Page Viewed", day(11)))
-    story.until(11)
-    story.take(plan_set(live_from=day(11)))
-    assert story.until(11.1) == ["at_risk:data"]
-    assert story.signals[-1].origin == "catch_up"
-    assert story.until(14) == ["stalled:data"]
-    assert story.signals[-1].origin == "live"
-
-
-def test_leaving_and_returning() -> None:
-    """An account that a plan stops covering is closed without a word, frozen, and goes on when it is covered again."""
-    story = Story(plan_set([plan(SMALL_PLAN + "applies_to: {product: crm}\n")]))
-    assert story.happens(event("Data Imported", day(0))) == []
-    assert story.accounts["acme"].plans == {}
-    assert story.happens(traits(day(1), product="crm")) == ["activation_started", "milestone_reached:data"]
-    assert story.happens(traits(day(2), product="erp")) == []
-    assert (story.status(), story.accounts["acme"].plans["small"].reason) == ("closed", "left_plan")
-    assert story.until(30) == []
-    assert story.happens(traits(day(30), product="crm")) == []
-    assert story.until(30.1) == ["stalled:output"]
 
 
 def test_scaled_day() -> None:

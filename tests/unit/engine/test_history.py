@@ -1,0 +1,121 @@
+"""What is history and what is news: imports, new plan versions, plans that stop covering, and ids that never change."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from services.activation_engine.domain.account import AccountState, PlanState
+from services.activation_engine.domain.event import InvalidBody
+from services.activation_engine.domain.plan_set import PlanSet
+from services.activation_engine.domain.signals import clock_origin
+from tests.builders import SMALL_PLAN, day, event, plan, plan_set, traits
+from tests.fakes.oracle import Record
+from tests.unit.engine.story import Story, tick
+
+
+def test_ids_do_not_depend_on_when_ticks_come() -> None:
+    """A deadline seen by an earlier or a later tick is the same deadline."""
+    ids = []
+    for ticked in (10, 10.2):
+        story = Story()
+        story.happens(event("Page Viewed", day(0)), event("Page Viewed", day(5)))
+        story.until(9)
+        story.clock = msgspec.structs.replace(story.clock, clock_ms=day(ticked) - 1)
+        ids.append([one.id for one in story.take(tick(ticked))])
+    assert ids[0] == ids[1]
+    assert len(ids[0]) == 1
+
+
+@pytest.mark.parametrize(("deadline", "origin"), [(day(5), "catch_up"), (day(5) + 1, "live")])
+@pytest.mark.parametrize("known_from", ["enrolled", "judged", "live"])
+def test_origin_of_a_deadline(known_from: str, deadline: int, origin: str) -> None:
+    """History up to and including the moment at which account, start or plan version came up."""
+    enrolled, judged, live = (day(5) if known_from == one else 0 for one in ("enrolled", "judged", "live"))
+    state = AccountState.new("acme", enrolled)
+    plan_state = PlanState(1, judged_from_ms=judged)
+    assert clock_origin(state, plan_state, plan_set(live_from=live).live[0], deadline) == origin
+
+
+def test_import_of_an_old_customer_pages_nobody() -> None:
+    """Starts and milestones long before the first record, and deadlines before it, are `catch_up`."""
+    story = Story(begin=100)
+    story.happens(
+        traits(day(100), contract_start="2026-11-02", reached__data="2026-11-20"),
+        event("Page Viewed", day(100)),
+    )
+    assert story.until(100.1) == ["stalled:output"]
+    assert {one.type: one.origin for one in story.signals} == {
+        "account.activation_started": "catch_up",
+        "account.milestone_reached": "catch_up",
+        "account.stalled": "catch_up",
+    }
+    assert story.happens(event("Report Made", day(101)))[0] == "milestone_reached:output"
+    assert story.signals[-1].origin == "live"
+
+
+def test_recent_history_is_live() -> None:
+    """Up to seven plan days before the first record."""
+    story = Story(begin=10)
+    story.happens(event("Data Imported", day(3), appended=day(10)))
+    assert {one.origin for one in story.signals} == {"live"}
+
+
+@pytest.mark.parametrize(("policy", "told"), [("silent", []), ("emit", ["milestone_reached:first"])])
+def test_new_version_meets_old_accounts(policy: str, told: list[str]) -> None:
+    """What old facts reach under a new version is marked, and announced only when published so."""
+    story = Story()
+    story.happens(event("Data Imported", day(1)))
+    changed = plan(SMALL_PLAN.replace("milestones:", "milestones:\n  first: {when: data.imported, required: false}"))
+    live = plan_set([changed], version=2, live_from=day(2), policy="emit" if policy == "emit" else "silent")
+    story.take(live)
+    assert story.until(2.1) == told
+    assert all(one.origin == "plan_change" for one in story.signals if one.milestone_id == "first")
+    state = story.accounts["acme"].plans["small"]
+    assert (state.version, set(state.reached)) == (2, {"data", "first"})
+    assert story.happens(event("Page Viewed", day(3))) == []
+
+
+def test_unreadable_record_costs_no_announcement() -> None:
+    """A record that is refused leaves a new version's announcements to the next one."""
+    story = Story()
+    story.happens(event("Data Imported", day(1)))
+    changed = plan(SMALL_PLAN.replace("milestones:", "milestones:\n  first: {when: data.imported, required: false}"))
+    story.take(plan_set([changed], version=2, live_from=day(1), policy="emit"))
+    with pytest.raises(InvalidBody):
+        story.take(msgspec.structs.replace(traits(), body=b"["))
+    assert story.happens(event("Page Viewed", day(1))) == ["milestone_reached:first"]
+
+
+def test_republished_plan_mints_the_same_ids() -> None:
+    """Ids never depend on the version, so a replay under a copy announces nothing twice."""
+    records: list[Record] = [event("Data Imported", day(1)), event("Report Made", day(2)), tick(3)]
+    first, second = Story(plan_set()), Story(plan_set(version=9))
+    first.happens(*records)
+    second.happens(*records)
+    assert [one.id for one in first.signals] == [one.id for one in second.signals]
+
+
+def test_silent_version_still_judges_by_the_clock() -> None:
+    """Deadlines that were over when the version went live are history, later ones are not."""
+    story = Story(PlanSet.of(()))
+    story.happens(event("Page Viewed", day(0)), event("Page Viewed", day(11)))
+    story.until(11)
+    story.take(plan_set(live_from=day(11)))
+    assert story.until(11.1) == ["at_risk:data"]
+    assert story.signals[-1].origin == "catch_up"
+    assert story.until(14) == ["stalled:data"]
+    assert story.signals[-1].origin == "live"
+
+
+def test_leaving_and_returning() -> None:
+    """An account that a plan stops covering is closed without a word, frozen, and goes on when it is covered again."""
+    story = Story(plan_set([plan(SMALL_PLAN + "applies_to: {product: crm}\n")]))
+    assert story.happens(event("Data Imported", day(0))) == []
+    assert story.accounts["acme"].plans == {}
+    assert story.happens(traits(day(1), product="crm")) == ["activation_started", "milestone_reached:data"]
+    assert story.happens(traits(day(2), product="erp")) == []
+    assert (story.status(), story.accounts["acme"].plans["small"].reason) == ("closed", "left_plan")
+    assert story.until(30) == []
+    assert story.happens(traits(day(30), product="crm")) == []
+    assert story.until(30.1) == ["stalled:output"]
