@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import cycle
@@ -22,6 +23,7 @@ from services.ingest.publisher import RECORD_OVERHEAD_BYTES, Cargo, Entry, Publi
 from services.ingest.records import PRODUCT_ACTIVITY, Origin, RecordBuilder, dead_letter_headers
 from services.ingest.routes import Route, Shape
 from services.ingest.ticker import Ticker
+from services.ingest.times import moment
 from services.runtime.access import Principal
 from services.runtime.crash_points import crash_point
 from services.runtime.key_ring import KeyRing
@@ -112,6 +114,7 @@ class Intake:
         else:
             batch = self._split(route, body)
             items = batch.items
+            self._observe_skew(batch.sent_at, received_at)
             if batch.write_key is not None:
                 key = same_key(key, batch.write_key)
             type_of_route, bytes_max = route.type, self._limits.event_bytes_max
@@ -144,6 +147,12 @@ class Intake:
             return segment.split_batch(body, events_max=self._limits.events_max)
         return segment.split_single(body)
 
+    def _observe_skew(self, sent_at: str | float | None, received_at: datetime) -> None:
+        if sent_at is not None:
+            with suppress(Rejected):
+                ahead = moment(sent_at, "sentAt") - received_at
+                self._metrics.client_clock_skew.observe(ahead.total_seconds())
+
     def _read_command(self, item: bytes) -> IncomingEvent:
         return commands.read_command(item, bytes_max=self._limits.event_bytes_max)
 
@@ -151,11 +160,13 @@ class Intake:
         found = _Sorted()
         entries, sizes_bytes, build = found.entries, found.sizes_bytes, self._builder.build
         for index, item in enumerate(items):
+            event = None
             try:
                 event = read(item)
                 partition, key, value = build(event, origin)
             except Rejected as rejected:
-                found.errors.append(Rejection(index, rejected.message_id, rejected.code, rejected.message))
+                message_id = rejected.message_id if event is None else event.message_id
+                found.errors.append(Rejection(index, message_id, rejected.code, rejected.message))
                 found.dead.append(_dead_letter(bytes(item), rejected, origin, route))
                 continue
             if partition in entries:

@@ -121,7 +121,7 @@ class PartitionWriter:
                 self._settle(part, BrokerUnavailable("given up"))
                 continue
             for key, value, headers in part.entries:
-                appended = append(timestamp=now_ms, key=key, value=value, headers=headers or ())
+                appended = append(timestamp=now_ms, key=key, value=value, headers=headers or [])
                 assert appended is not None, "a batch has room for every part that is put into it"
             size_bytes += part.size_bytes
             parts.append(part)

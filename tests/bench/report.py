@@ -40,7 +40,7 @@ def print_medians(rows: Mapping[str, Sequence[float]], *, title: str = "medians"
     return medians
 
 
-def print_json(figures: Mapping[str, float]) -> None:
+def print_json(figures: Mapping[str, float | None]) -> None:
     """The last line: one object, units in the names."""
     print(json.dumps(dict(figures)), flush=True)
 

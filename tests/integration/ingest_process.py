@@ -35,7 +35,7 @@ class IngestProcess:
 
     def post(self, path: str, body: Any, *, key: str | None = ADMIN_KEY, **options: Any) -> httpx.Response:
         """POST a JSON value, or bytes as they are."""
-        headers = dict(options.pop("headers", {}))
+        headers = {"content-type": "application/json", **options.pop("headers", {})}
         if key is not None:
             headers.setdefault("authorization", f"Bearer {key}")
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -97,7 +97,7 @@ def prepare(environment: Mapping[str, str], *, partitions: int = 3) -> None:
 
 def launch(environment: Mapping[str, str], folder: Path) -> IngestProcess:
     """Start a service on free ports without waiting for it."""
-    port, private_port = _free_port(), _free_port()
+    port, private_port = free_port(), free_port()
     whole = {
         **environment,
         "FIRSTVALUE_INGEST_PORT": str(port),
@@ -141,7 +141,8 @@ def wait_until(condition: Any, *, timeout_seconds: float, what: str = "") -> Non
         time.sleep(0.02)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
