@@ -1,0 +1,341 @@
+"""An engine process on real servers, a log to feed it, and what it must have made of that log by a plain fold."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from schemas.timestamps import to_rfc3339
+from schemas.topics import PRODUCT_EVENTS, SIGNALS, TOPICS
+from services.activation_engine.app import MIGRATIONS
+from services.activation_engine.decoder import Poison, TickInput, decode_record
+from services.activation_engine.domain.encoding import decode
+from services.activation_engine.domain.plain_fold import Oracle, Tick
+from services.activation_engine.domain.plan_set import LivePlan, PlanSet
+from services.activation_engine.plans.loader import load_plan
+from services.runtime.kafka import create_topics
+from services.runtime.migrations import upgrade
+
+ROOT = Path(__file__).parent.parent.parent
+
+# A day of the plan is a fifth of a second, so that accounts are late and quiet within seconds.
+QUICK_PLAN = """
+plan: quick
+day: 200ms
+events:
+  data.imported: [Data Imported]
+  report.made: [Report Made]
+start: [first_event]
+grace: 1d
+milestones:
+  data: {due: 2d, when: data.imported}
+  output: {due: 4d, needs: [data], when: report.made}
+  habit: {when: {event: report.made, count: 3}, required: false}
+first_value: output
+stalled: {overdue: 3d, quiet: 8d}
+"""
+
+
+def now_ms() -> int:
+    """Wall time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def event_value(account: str, name: str, message: str, *, at_ms: int | None = None, body: str = "{}") -> bytes:
+    """The value of a product event, as ingest writes it."""
+    moment = to_rfc3339(now_ms() if at_ms is None else at_ms)
+    return msgspec.json.encode(
+        {
+            "v": 1,
+            "source": "test",
+            "message_id": message,
+            "type": "track",
+            "account_id": account,
+            "user_id": f"user-of-{account}",
+            "event": name,
+            "received_at": moment,
+            "occurred_at": moment,
+            "body": msgspec.Raw(body.encode()),
+        }
+    )
+
+
+def tick_value(at_ms: int | None = None) -> bytes:
+    """The value of a tick sent now."""
+    moment = to_rfc3339(now_ms() if at_ms is None else at_ms)
+    return msgspec.json.encode({"v": 1, "sent_at": moment, "last_event_at": moment})
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], *, within_seconds: float, what: str) -> None:
+    """Wait until `condition` holds; fails with `what` after `within_seconds`."""
+    deadline = time.monotonic() + within_seconds
+    while not await condition():
+        assert time.monotonic() < deadline, f"within {within_seconds} s: {what}"
+        await asyncio.sleep(0.03)
+
+
+class EngineProcess:
+    """One engine; killed at the end of the test, whatever happens."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.activation_engine", "serve"],
+                cwd=ROOT,
+                env=environment,
+                stderr=output,
+                stdout=output,
+            )
+
+    def kill(self) -> None:
+        """SIGKILL, as a machine that loses its power."""
+        self.process.kill()
+        self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    async def end(self, *, within_seconds: float) -> int:
+        """Wait for the process to end by itself; its exit status, negative for a signal."""
+        await asyncio.to_thread(self.process.wait, within_seconds)
+        return self.process.returncode
+
+
+class EngineRoom:
+    """Topics and database of one test with `parts` partitions, and the engines that it starts."""
+
+    def __init__(self, *, database_url: str, kafka: str, prefix: str, folder: Path, parts: int) -> None:
+        self.database_url = database_url
+        self.kafka = kafka
+        self.prefix = prefix
+        self.parts = parts
+        self.events_topic = PRODUCT_EVENTS.named(prefix)
+        self.signals_topic = SIGNALS.named(prefix)
+        self._folder = folder
+        self._engines: list[EngineProcess] = []
+        self._numbers = 0
+        self.database: asyncpg.Connection[Any]
+        self.producer: Any = None
+
+    async def open(self) -> None:
+        """Make schema and topics, connect."""
+        await asyncio.to_thread(upgrade, self.database_url, schema="activation", folder=MIGRATIONS)
+        await create_topics(self.kafka, TOPICS, prefix=self.prefix, partitions=self.parts, replication=1)
+        self.database = await asyncpg.connect(self.database_url)
+        self.producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all", enable_idempotence=True, linger_ms=2)
+        await self.producer.start()
+
+    async def close(self) -> None:
+        """Kill what still runs, disconnect."""
+        for engine in self._engines:
+            if engine.process.poll() is None:
+                engine.kill()
+        if self.producer is not None:
+            await self.producer.stop()
+        await self.database.close()
+
+    async def publish_plan(self, text: str = QUICK_PLAN, *, version: int = 1, policy: str = "silent") -> None:
+        """Store a plan version; owners adopt it by themselves."""
+        checked = load_plan(text)
+        await self.database.execute(
+            "INSERT INTO activation.plan_version (plan, version, hash, title, policy, content, source)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            *(checked.plan.id, version, checked.hash, checked.title, policy),
+            *(msgspec.json.encode(checked.content).decode(), text),
+        )
+
+    def start(self, *, crash_at: str = "", group: str | None = None, **settings: str) -> EngineProcess:
+        """Start an engine. A group of its own, unless one is named, spares the wait for a killed member's session;
+        who owns a partition is decided in the database alone."""
+        name = f"{len(self._engines):02d}-{(crash_at or 'engine').replace(':', '-')}"
+        environment = {
+            **os.environ,
+            "DATABASE_URL": self.database_url,
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
+            "FIRSTVALUE_TOPIC_PREFIX": self.prefix,
+            "FIRSTVALUE_CRASH_AT": crash_at,
+            "FIRSTVALUE_ENGINE_PORT": "0",
+            "FIRSTVALUE_ENGINE_METRICS_PORT": "0",
+            "FIRSTVALUE_ENGINE_SESSION_TIMEOUT_SECONDS": "6",
+            "FIRSTVALUE_ENGINE_OFFSETS_COMMIT_SECONDS": "0.2",
+            "FIRSTVALUE_ENGINE_GROUP": group or secrets.token_hex(4),
+            **settings,
+        }
+        engine = EngineProcess(environment, self._folder / f"{name}.log")
+        self._engines.append(engine)
+        return engine
+
+    def part_of(self, account: str) -> int:
+        """The partition that this test's log keeps an account in."""
+        return zlib.crc32(account.encode()) % self.parts
+
+    async def send(self, account: str, name: str, *, message: str | None = None, body: str = "{}") -> None:
+        """Append one event; returns without waiting for its acknowledgement."""
+        self._numbers += 1
+        value = event_value(account, name, message or f"m{self._numbers}", body=body)
+        await self.producer.send(self.events_topic, value, key=account.encode(), partition=self.part_of(account))
+
+    async def append(self, part: int, *, key: bytes | None, value: bytes | None) -> int:
+        """Append any record; its offset."""
+        batch = self.producer.create_batch()
+        assert batch.append(key=key, value=value, timestamp=None) is not None
+        batch.close()
+        sent = await self.producer.send_batch(batch, self.events_topic, partition=part)
+        return int((await sent).offset)
+
+    async def tick(self) -> None:
+        """Append a tick to every partition."""
+        await asyncio.gather(*(self.append(part, key=None, value=tick_value()) for part in range(self.parts)))
+
+    @contextlib.asynccontextmanager
+    async def load(self, *, accounts: int = 40, events_per_second: float = 400) -> AsyncIterator[None]:
+        """Events of changing accounts, some sent twice, and ticks, for as long as the context lasts."""
+        task = asyncio.create_task(self._keep_sending(accounts, events_per_second))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await self.producer.flush()
+
+    async def _keep_sending(self, accounts: int, events_per_second: float) -> None:
+        names = ("Data Imported", "Page Viewed", "Report Made", "Report Made")
+        for number in range(10**9):
+            # New accounts keep coming, or signals would end with the last milestone.
+            account = f"account-{number // (accounts * 6)}-{number % accounts}"
+            name = names[number // accounts % len(names)]
+            for _ in range(2 if number % 7 == 0 else 1):
+                await self.send(account, name, message=f"load-{number}")
+            if number % 20 == 0:
+                await self.tick()
+                await asyncio.sleep(20 / events_per_second)
+
+    async def caught_up(self) -> bool:
+        """Whether every record is applied and every signal known to be published."""
+        async with _reader(self.kafka) as reader:
+            places = [TopicPartition(self.events_topic, part) for part in range(self.parts)]
+            ends = {place.partition: end for place, end in (await reader.end_offsets(places)).items()}
+            signals = [TopicPartition(self.signals_topic, part) for part in range(self.parts)]
+            published = {place.partition: end for place, end in (await reader.end_offsets(signals)).items()}
+        rows = await self.database.fetch("SELECT part, next_offset, out_seq FROM activation.partition_lease")
+        return len(rows) == self.parts and all(
+            row["next_offset"] == ends[row["part"]] and published[row["part"]] >= row["out_seq"] for row in rows
+        )
+
+    async def records(self, topic: str) -> dict[int, list[Any]]:
+        """Everything on a topic, by partition."""
+        async with _reader(self.kafka) as reader:
+            places = [TopicPartition(topic, part) for part in range(self.parts)]
+            ends = await reader.end_offsets(places)
+            reader.assign(places)
+            await reader.seek_to_beginning(*places)
+            found: dict[int, list[Any]] = {part: [] for part in range(self.parts)}
+            while any([await reader.position(place) < ends[place] for place in places]):
+                for place, records in (await reader.getmany(timeout_ms=200)).items():
+                    found[place.partition] += records
+            return found
+
+    async def owed(self, part: int, records: Sequence[Any]) -> Oracle:
+        """The plain fold of a partition's records, with plan versions live from where the partition adopted them."""
+        adopted = await self.database.fetch(
+            "SELECT p.from_offset, p.live_from_ms, p.policy, p.version, v.source FROM activation.partition_plan p"
+            " JOIN activation.plan_version v USING (plan, version) WHERE part = $1 ORDER BY from_offset, version",
+            part,
+        )
+        oracle = Oracle()
+        live: dict[str, LivePlan] = {}
+        for record in records:
+            while adopted and adopted[0]["from_offset"] <= record.offset:
+                row = adopted.pop(0)
+                plan = load_plan(row["source"]).plan
+                live[plan.id] = LivePlan(plan, row["version"], row["live_from_ms"], row["policy"])
+                oracle.take(PlanSet.of(live.values()))
+            given = decode_record(record)
+            if isinstance(given, TickInput):
+                oracle.take(Tick(record.timestamp, given.sent_at_ms, given.last_event_at_ms))
+            elif not isinstance(given, Poison):
+                oracle.take(given)
+        return oracle
+
+    async def check_against_oracle(self) -> int:
+        """Compare ledger, accounts and the signals topic with the plain fold of all that was applied; the number of
+        signals compared."""
+        compared = 0
+        events, signals = await self.records(self.events_topic), await self.records(self.signals_topic)
+        leases = await self.database.fetch("SELECT * FROM activation.partition_lease ORDER BY part")
+        for lease in leases:
+            part = lease["part"]
+            applied = [record for record in events[part] if record.offset < lease["next_offset"]]
+            oracle = await self.owed(part, applied)
+            ledger = await self.database.fetch("SELECT * FROM activation.ledger WHERE part = $1 ORDER BY seq", part)
+            assert [row["seq"] for row in ledger] == list(range(1, lease["out_seq"] + 1)), f"gap in ledger of {part}"
+            assert [str(row["id"]) for row in ledger] == [signal.id for signal in oracle.signals], f"partition {part}"
+            stored = await self.database.fetch("SELECT * FROM activation.account WHERE part = $1", part)
+            assert {row["account_id"] for row in stored} == set(oracle.accounts)
+            for row in stored:
+                _same_account(oracle, row)
+            _check_topic(signals[part], ledger, lease["published_seq"])
+            compared += len(ledger)
+        return compared
+
+
+def _same_account(oracle: Oracle, row: Any) -> None:
+    wanted, found = oracle.accounts[row["account_id"]], decode(row["account_id"], row["facts"])
+    assert {one: at for one, state in wanted.plans.items() for at in [state.reached]} == {
+        one: at for one, state in found.plans.items() for at in [state.reached]
+    }
+    assert {one: state.status for one, state in wanted.plans.items()} == {
+        one: state.status for one, state in found.plans.items()
+    }
+    assert (wanted.sequence, wanted.enrolled_at_ms) == (found.sequence, found.enrolled_at_ms)
+
+
+def _check_topic(records: Sequence[Any], ledger: Sequence[Any], published_seq: int) -> None:
+    """Repeats are allowed on the topic; nothing is missing, out of place or different."""
+    first_times: dict[int, Any] = {}
+    for record in records:
+        seq = int(dict(record.headers)["seq"])
+        assert seq <= len(first_times) + 1, "a signal overtook an earlier one"
+        first_times.setdefault(seq, record)
+    assert len(first_times) >= published_seq
+    for seq, record in first_times.items():
+        assert record.value == ledger[seq - 1]["payload"]
+        assert record.key.decode() == ledger[seq - 1]["account_id"]
+
+
+@contextlib.asynccontextmanager
+async def _reader(kafka: str) -> AsyncIterator[Any]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, check_crcs=False)
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+@contextlib.asynccontextmanager
+async def engine_room(**places: Any) -> AsyncIterator[EngineRoom]:
+    """A room, opened, and closed whatever happens."""
+    room = EngineRoom(**places)
+    await room.open()
+    try:
+        yield room
+    finally:
+        await room.close()
