@@ -1,0 +1,223 @@
+"""Who, when and where: the rules between a dialect and the log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.positions import decode_position, encode_position
+from schemas.product_event import ProductEvent, decode_product_event
+from services.ingest.events import IncomingEvent, Rejected
+from services.ingest.message_ids import new_message_id
+from services.ingest.partitions import partitioner
+from services.ingest.people import StaffRule
+from services.ingest.records import Origin, RecordBuilder, dead_letter_headers
+from services.ingest.times import moment, occurrence
+
+NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+WEEK = timedelta(days=7)
+MOMENTS = st.datetimes(timezones=st.just(UTC))
+
+
+def record_of(*, staff: tuple[str, ...] = (), received_at: datetime = NOW, **fields: Any) -> ProductEvent:
+    """The decoded record of an event with these fields; raises Rejected."""
+    given_fields = {
+        "type": "track",
+        "body": b'{"event":"X"}',
+        "account_id": "acme",
+        "user_id": "u-1",
+        "event": "X",
+        "message_id": "m-1",
+        "timestamp": "2026-11-20T09:59:00Z",
+        "sent_at": None,
+        **fields,
+    }
+    builder = RecordBuilder(place=partitioner(6), staff=StaffRule(staff), historical_age=WEEK)
+    return decode_product_event(builder.build(IncomingEvent(**given_fields), Origin("k1", received_at, None)).value)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    ["", " ", "null", "NULL", "undefined", "0", 0, "[object Object]", "anonymous", "Guest", "none", "NaN"],
+)
+def test_ids_that_mean_unknown_are_no_accounts(junk: str | int) -> None:
+    """One account called "null" would activate for everybody."""
+    with pytest.raises(Rejected) as rejected:
+        record_of(account_id=junk)
+    assert rejected.value.code == "account_invalid"
+
+
+def test_an_event_without_an_account_says_what_to_do() -> None:
+    """The message names the places that are looked at."""
+    with pytest.raises(Rejected) as rejected:
+        record_of(account_id=None)
+    assert rejected.value.code == "account_missing"
+    assert "context.groupId" in rejected.value.message
+
+
+def test_an_account_id_has_at_most_255_bytes() -> None:
+    """Bytes, not characters: an index has to hold it."""
+    assert record_of(account_id="ü" * 127).account_id == "ü" * 127
+    with pytest.raises(Rejected) as rejected:
+        record_of(account_id="ü" * 128)
+    assert rejected.value.code == "id_too_long"
+
+
+@pytest.mark.parametrize(
+    ("original", "sent", "expected", "flags"),
+    [
+        (NOW - timedelta(hours=1), None, NOW - timedelta(hours=1), ()),
+        (NOW - timedelta(hours=1), NOW - timedelta(minutes=50), NOW - timedelta(hours=1), ()),
+        (NOW + timedelta(minutes=4), NOW + timedelta(minutes=4), NOW + timedelta(minutes=4), ()),
+        (NOW + timedelta(hours=2), NOW + timedelta(hours=3), NOW - timedelta(hours=1), ("skewed",)),
+        (NOW + timedelta(minutes=6), None, NOW, ("clamped",)),
+        (NOW + timedelta(hours=9), NOW + timedelta(hours=1), NOW, ("skewed", "clamped")),
+        (NOW - timedelta(days=8), None, NOW - timedelta(days=8), ("historical",)),
+        (None, NOW, NOW, ("no_timestamp",)),
+        (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), NOW, ("skewed",)),
+    ],
+)
+def test_only_a_clock_that_is_ahead_is_corrected(
+    original: datetime | None, sent: datetime | None, expected: datetime, flags: tuple[str, ...]
+) -> None:
+    """`sent_at` behind is a delayed retry: correcting it would give one event two times."""
+    assert occurrence(original, sent, NOW, WEEK) == (expected, flags)
+
+
+@given(MOMENTS, st.none() | MOMENTS, MOMENTS)
+def test_nothing_happens_in_the_future(original: datetime, sent: datetime | None, received: datetime) -> None:
+    """However wrong a clock is, what comes out is at most five minutes ahead."""
+    occurred, _ = occurrence(original, sent, received, WEEK)
+    assert occurred - received <= timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-20T10:00:00Z", NOW),
+        ("2026-11-20T12:00:00+02:00", NOW),
+        ("2026-11-20T10:00:00", NOW),
+        ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
+        (1795168800, datetime(2026, 11, 20, 10, 0, tzinfo=UTC)),
+        (1795168800000, datetime(2026, 11, 20, 10, 0, tzinfo=UTC)),
+    ],
+)
+def test_times_are_read_as_clients_write_them(text: str | float, expected: datetime) -> None:
+    """Offsets, no offset (UTC), dates, epoch seconds and milliseconds."""
+    assert moment(text, "timestamp") == expected
+    assert moment(text, "timestamp").tzinfo is UTC
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", 1e300, -1e15])
+def test_an_unreadable_time_rejects_its_event(text: str | float) -> None:
+    """Inventing another time would be worse."""
+    with pytest.raises(Rejected) as rejected:
+        record_of(timestamp=text)
+    assert rejected.value.code == "timestamp_invalid"
+
+
+def test_a_retry_without_a_message_id_gets_the_same_id() -> None:
+    """If the event has a time of its own its bytes tell it; without one nothing could, so each gets a new id."""
+    first, again = (record_of(message_id=None, received_at=NOW + timedelta(hours=hour)) for hour in (0, 1))
+    other = record_of(message_id=None, body=b'{"event":"Y"}')
+    assert first.message_id == again.message_id != other.message_id
+    assert first.flags == ("no_message_id",)
+    timeless = [record_of(message_id=None, timestamp=None) for _ in range(2)]
+    assert timeless[0].message_id != timeless[1].message_id
+    assert timeless[0].flags == ("no_timestamp", "no_message_id")
+
+
+def test_new_ids_are_uuids_of_version_7_in_order_of_time() -> None:
+    """Variant and version bits are where the standard puts them."""
+    made = new_message_id()
+    assert made[14] == "7"
+    assert made[19] in "89ab"
+    assert new_message_id()[:13] >= made[:13]
+
+
+def test_the_record_keeps_all_times_and_the_body() -> None:
+    """Original, sent, received and occurred, with the client's object spliced in as it was."""
+    record = record_of(body=b'{"event" :  "X"}', sent_at="2026-11-20T09:59:30Z")
+    assert bytes(record.body) == b'{"event" :  "X"}'
+    assert (record.v, record.source, record.received_at) == (1, "k1", NOW)
+    assert record.original_at == record.occurred_at == datetime(2026, 11, 20, 9, 59, tzinfo=UTC)
+    assert record.sent_at == datetime(2026, 11, 20, 9, 59, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "email", "is_staff"),
+    [
+        ("u-1", "Dana@Vendor.Example", True),
+        ("cron-nightly", None, True),
+        ("u-1", "kim@acme.example", False),
+        (None, None, False),
+        ("u-1", 5, False),
+    ],
+)
+def test_the_vendor_s_own_people_are_stamped(user_id: str | None, email: Any, is_staff: bool) -> None:
+    """Globs on user id and e-mail; case does not matter."""
+    record = record_of(staff=("*@vendor.example", " cron-* ", ""), user_id=user_id, email=email)
+    assert record.staff is is_staff
+
+
+@pytest.mark.parametrize(
+    ("trait", "role"), [("champion", "champion"), (" it ", "it"), ("", None), (5, None), (None, None)]
+)
+def test_a_role_is_text(trait: Any, role: str | None) -> None:
+    """Anything else is no role."""
+    assert record_of(role=trait).role == role
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), st.integers(1, 64))
+def test_keys_go_where_java_clients_put_them(key: str, partitions: int) -> None:
+    """The library's partitioner is the reference."""
+    encoded, partition = partitioner(partitions)(key)
+    assert partition == DefaultPartitioner()(encoded, list(range(partitions)), [])
+
+
+@given(st.dictionaries(st.integers(0, 500), st.integers(0, 2**62)))
+def test_positions_survive_the_way_to_the_client_and_back(offsets: dict[int, int]) -> None:
+    """Opaque, but lossless."""
+    assert decode_position(encode_position(offsets)) == offsets
+
+
+def test_a_dead_letter_says_why_and_whence() -> None:
+    """In headers, so that the value stays what was received."""
+    headers = dict(
+        dead_letter_headers(
+            Rejected("account_missing", "Say whose."), origin=Origin("k1", NOW, None), route="/v1/batch"
+        )
+    )
+    assert headers == {
+        "reason": b"account_missing",
+        "message": b"Say whose.",
+        "source": b"k1",
+        "route": b"/v1/batch",
+        "received_at": b"2026-11-20T10:00:00+00:00",
+    }
+
+
+def test_a_record_is_what_the_contract_says() -> None:
+    """Absent values are left out, so that records stay small."""
+    builder = RecordBuilder(place=partitioner(6), staff=StaffRule(()), historical_age=WEEK)
+    event = IncomingEvent("command", b"{}", 5, None, "set", "m", None, None)
+    value = msgspec.json.decode(builder.build(event, Origin("k1", NOW, "00-" + "a" * 52)).value)
+    assert value == {
+        "v": 1,
+        "source": "k1",
+        "message_id": "m",
+        "type": "command",
+        "account_id": "5",
+        "received_at": "2026-11-20T10:00:00Z",
+        "occurred_at": "2026-11-20T10:00:00Z",
+        "body": {},
+        "event": "set",
+        "flags": ["no_timestamp"],
+        "traceparent": "00-" + "a" * 52,
+    }

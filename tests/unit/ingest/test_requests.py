@@ -1,0 +1,236 @@
+"""The parts of a request: body, compression, keys, commands, and the bytes that are held."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import zlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest.bodies import ClientGone, plain_body, read_body
+from services.ingest.credentials import key_in_headers, same_key
+from services.ingest.delivery import BrokerUnavailable, Delivery
+from services.ingest.dialects.commands import read_command, split_commands
+from services.ingest.events import BodyInvalid, Rejected
+from services.ingest.inflight import Hold, InFlight, Overloaded
+from services.runtime.problems import Problem
+
+LIMIT = 10_000
+TEXT = b'{"batch":[]}' * 20
+
+
+def raw_deflate(data: bytes) -> bytes:
+    """Deflate without header, as some clients understand the name."""
+    stream = zlib.compressobj(wbits=-15)
+    return stream.compress(data) + stream.flush()
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (TEXT, ""),
+        (TEXT, "identity"),
+        (gzip.compress(TEXT), "gzip"),
+        (gzip.compress(TEXT), ""),
+        (gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:]), "x-gzip"),
+        (zlib.compress(TEXT), "deflate"),
+        (raw_deflate(TEXT), "deflate"),
+        (b"\xef\xbb\xbf" + TEXT, ""),
+    ],
+)
+def test_bodies_are_inflated_however_they_say_so(body: bytes, encoding: str) -> None:
+    """gzip by its first bytes, deflate in both of its forms, several gzip members."""
+    assert plain_body(body, encoding, bytes_max=LIMIT) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "code"),
+    [
+        (gzip.compress(TEXT)[:-9], "gzip", 400, "compression_invalid"),
+        (gzip.compress(TEXT) + b"rest", "gzip", 400, "compression_invalid"),
+        (b"\x1f\x8b" + b"x" * 50, "", 400, "compression_invalid"),
+        (TEXT, "gzip", 400, "compression_invalid"),
+        (gzip.compress(b"") * 100, "gzip", 400, "compression_invalid"),
+        (gzip.compress(bytes(LIMIT + 1)), "gzip", 413, "body_too_large"),
+        (gzip.compress(bytes(LIMIT)) + gzip.compress(b"1"), "gzip", 413, "body_too_large"),
+        (zlib.compress(bytes(LIMIT * 1000)), "deflate", 413, "body_too_large"),
+        (TEXT, "br", 415, "encoding_unsupported"),
+        (TEXT.decode().encode("utf-16"), "", 415, "charset_unsupported"),
+        (TEXT.decode().encode("utf-16-le"), "", 415, "charset_unsupported"),
+        (TEXT.decode().encode("utf-16-be"), "", 415, "charset_unsupported"),
+    ],
+)
+def test_bodies_that_cannot_be_read_are_refused(body: bytes, encoding: str, status: int, code: str) -> None:
+    """Each with its status and a code."""
+    with pytest.raises(BodyInvalid) as refusal:
+        plain_body(body, encoding, bytes_max=LIMIT)
+    assert (refusal.value.status, refusal.value.code) == (status, code)
+
+
+async def received(*messages: dict[str, Any], hold: Hold | None = None) -> bytes:
+    """What read_body makes of these ASGI messages."""
+    queue = list(messages)
+
+    async def receive() -> dict[str, Any]:
+        return queue.pop(0)
+
+    return await read_body(receive, bytes_max=100, hold=hold or Hold(InFlight(bytes_max=1000)))
+
+
+async def test_a_body_is_joined_from_its_chunks() -> None:
+    """Up to the limit, and one byte more is too much wherever it comes."""
+    chunk = {"type": "http.request", "body": b"x" * 50, "more_body": True}
+    last = {"type": "http.request", "body": b"x" * 50}
+    assert await received(chunk, last) == b"x" * 100
+    with pytest.raises(BodyInvalid):
+        await received(chunk, chunk, chunk, last)
+    with pytest.raises(BodyInvalid):
+        await received({"type": "http.request", "body": b"x" * 101})
+    with pytest.raises(ClientGone):
+        await received(chunk, {"type": "http.disconnect"})
+
+
+async def test_held_bytes_are_bounded_and_given_back() -> None:
+    """A request that does not fit takes nothing."""
+    inflight = InFlight(bytes_max=60)
+    hold = Hold(inflight)
+    chunk = {"type": "http.request", "body": b"x" * 50, "more_body": True}
+    with pytest.raises(Overloaded):
+        await received(chunk, chunk, hold=hold)
+    assert inflight.held_bytes == 50
+    hold.release()
+    assert inflight.held_bytes == 0
+
+
+def basic(text: str) -> bytes:
+    """A Basic authorization header."""
+    return b"Basic " + base64.b64encode(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ({b"authorization": b"Bearer abc"}, "abc"),
+        ({b"authorization": b"bearer  abc "}, "abc"),
+        ({b"authorization": basic("abc:")}, "abc"),
+        ({b"authorization": basic("abc")}, "abc"),
+        ({b"x-write-key": b"abc"}, "abc"),
+        ({b"authorization": basic("abc:"), b"x-write-key": b"abc"}, "abc"),
+        ({b"authorization": b"Digest abc"}, None),
+        ({}, None),
+    ],
+)
+def test_keys_are_found_where_clients_put_them(headers: dict[bytes, bytes], key: str | None) -> None:
+    """Bearer, Basic with and without colon, X-Write-Key."""
+    assert key_in_headers(headers) == key
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({b"authorization": b"Bearer abc", b"x-write-key": b"other"}, "keys_differ"),
+        ({b"authorization": b"Basic ***"}, "key_unreadable"),
+    ],
+)
+def test_contradicting_or_unreadable_keys_are_refused(headers: dict[bytes, bytes], code: str) -> None:
+    """401 either way."""
+    with pytest.raises(Problem) as problem:
+        key_in_headers(headers)
+    assert (problem.value.status, problem.value.code) == (401, code)
+    with pytest.raises(Problem):
+        same_key("a", "b")
+
+
+SET = {"command": "set", "account_id": "acme", "traits": {"segment": "smb"}, "message_id": "c-1"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps([SET, SET]),
+        json.dumps(SET) + "\n\n" + json.dumps(SET) + "\n",
+        "\n [" + json.dumps(SET) + " ,\n" + json.dumps(SET, indent=2) + "]\n",
+    ],
+)
+def test_commands_come_as_array_or_lines(body: str) -> None:
+    """Whatever the white space."""
+    commands = [read_command(raw, bytes_max=65_536) for raw in split_commands(body.encode(), commands_max=10)]
+    assert [(one.type, one.event, one.account_id, one.message_id) for one in commands] == [
+        ("command", "set", "acme", "c-1")
+    ] * 2
+
+
+def test_one_command_may_spread_over_lines() -> None:
+    """A pretty-printed object is not newline-delimited JSON."""
+    assert len(split_commands(json.dumps(SET, indent=2).encode(), commands_max=10)) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ({"command": "explode", "account_id": "acme"}, "command_unknown"),
+        ({"account_id": "acme"}, "command_invalid"),
+        ({"command": "set", "account_id": "acme"}, "command_invalid"),
+        ({"command": "set", "account_id": "acme", "traits": [1]}, "command_invalid"),
+        ({**SET, "message_id": "m" * 256}, "id_too_long"),
+        ({**SET, "traits": {"x": "\0"}}, "nul_character"),
+        ({**SET, "traits": {"x": "y" * 70_000}}, "event_too_large"),
+        ([SET], "command_invalid"),
+    ],
+)
+def test_a_bad_command_is_rejected(command: Any, code: str) -> None:
+    """With a code that says why."""
+    with pytest.raises(Rejected) as rejected:
+        read_command(json.dumps(command).encode(), bytes_max=65_536)
+    assert rejected.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b" ", "batch_empty"), (b"[]", "batch_empty"), (b"[1,2,3]", "too_many_events")]
+)
+def test_bodies_without_or_with_too_many_commands_are_refused(body: bytes, code: str) -> None:
+    """As a whole."""
+    with pytest.raises(BodyInvalid) as refusal:
+        split_commands(body, commands_max=2)
+    assert refusal.value.code == code
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_commands_raise_nothing_else(body: bytes) -> None:
+    """Noise is refused or rejected."""
+    try:
+        for raw in split_commands(body, commands_max=10):
+            read_command(raw, bytes_max=100)
+    except (BodyInvalid, Rejected):
+        return
+
+
+async def test_a_delivery_is_done_when_every_part_is() -> None:
+    """It knows the furthest offset of each partition."""
+    delivery = Delivery()
+    delivery.expect(3)
+    delivery.acked(0, 5)
+    delivery.acked(0, 9)
+    assert not delivery.done
+    delivery.acked(2, 1)
+    await delivery.wait(1)
+    assert delivery.next_offsets == {0: 9, 2: 1}
+
+
+async def test_a_delivery_fails_with_any_part_or_in_time() -> None:
+    """Half a request confirmed is a request not confirmed."""
+    failed, late = Delivery(), Delivery()
+    failed.expect(2)
+    failed.acked(0, 1)
+    failed.failed(BrokerUnavailable("gone"))
+    late.expect(1)
+    for delivery in (failed, late):
+        with pytest.raises(BrokerUnavailable):
+            await delivery.wait(0.01)
+        assert delivery.given_up
+    late.acked(0, 1)
