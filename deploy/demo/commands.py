@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Coroutine, Mapping
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -61,7 +62,8 @@ def _run(progress: Progress, *, keep: bool) -> Proof:
         raise AlreadyRunning(f"a demo runs already in {data.path}; stop it with Ctrl-C where it runs")
     data.wipe()
     stopping = stop_on_signals()
-    console = Console(highlight=False, soft_wrap=True)
+    # A file or a pipe has no width; lines there are as long as they need to be.
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     environment = _environment(os.environ)
     with whole_stack(data, environment=environment, with_plan=False, progress=progress, stopping=stopping) as stack:
         watching = Thread(target=stack.watch, name="stack")

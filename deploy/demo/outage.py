@@ -14,6 +14,8 @@ from deploy.demo.story import Story
 from deploy.demo.story_calendar import Calendar
 from deploy.local.data_folder import DataFolder
 
+_STYLE = "bold magenta"
+
 
 class EngineOutage:
     """One kill; the stack's supervisor starts the engine again, as an orchestrator would."""
@@ -30,7 +32,8 @@ class EngineOutage:
         self._pid_before = self._engine_pid()
         os.kill(self._pid_before, signal.SIGKILL)
         self._killed_at_seconds = time.time()
-        story.say(f"──── kill -9 {self._pid_before}: the engine is dead, the product goes on", style="bold magenta")
+        story.engine_is_down = True
+        story.say(f"──── kill -9 {self._pid_before}: the engine is dead, its customers work on", style=_STYLE)
 
     def arrived(self, arrival: Arrival, story: Story) -> None:
         """Looks whether a webhook is about something that happened after the kill."""
@@ -40,9 +43,8 @@ class EngineOutage:
         if datetime.fromisoformat(arrival.signal["timestamp"]).timestamp() > self._killed_at_seconds:
             self._back_at_seconds = arrival.arrived_at_seconds
             lasted = self._back_at_seconds - self._killed_at_seconds
-            story.say(
-                f"──── the engine is back after {lasted:.1f} s and reads on where it stopped", style="bold magenta"
-            )
+            story.engine_is_down = False
+            story.say(f"──── the engine is back after {lasted:.1f} s and reads on where it stopped", style=_STYLE)
 
     def result(self) -> Outage:
         """What happened, once the story is over."""

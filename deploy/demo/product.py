@@ -34,11 +34,9 @@ class Product:
 
     async def play(self, calendar: Calendar, *, on_act: Callable[[Act], None]) -> None:
         """Every contract and act on its day; returns after the last."""
-        async with asyncio.TaskGroup() as group:
-            for account in ACCOUNTS:
-                group.create_task(self._sign(account, calendar))
-            for number, act in enumerate(ACTS):
-                group.create_task(self._perform(act, f"act-{number:03}", calendar, on_act))
+        contracts = [self._sign(account, calendar) for account in ACCOUNTS]
+        acts = [self._perform(act, f"act-{number:03}", calendar, on_act) for number, act in enumerate(ACTS)]
+        await asyncio.gather(*contracts, *acts)
 
     async def close(self) -> None:
         """Returns when everything is uploaded."""

@@ -44,6 +44,7 @@ class Observed:
 
     sent: Mapping[str, int]
     late: int
+    upload_errors: Sequence[str]
     in_topic: Mapping[str, int]
     ticks: int
     owed: Mapping[str, Mapping[str, Any]]
@@ -61,6 +62,7 @@ class Proof:
     sent_events: int
     sent_records: int
     late_events: int
+    upload_errors: tuple[str, ...]
     topic_records: int
     ticks: int
     missing_events: int
@@ -82,7 +84,11 @@ class Proof:
     def failures(self) -> list[str]:
         """Each broken promise in a sentence."""
         checks = [
-            (self.missing_events, f"{self.missing_events} events that ingest acknowledged are not in the topic"),
+            (
+                self.upload_errors,
+                f"the SDK gave up {len(self.upload_errors)} uploads: {', '.join(self.upload_errors[:1])}",
+            ),
+            (self.missing_events, f"{self.missing_events} events that were sent are not in the topic"),
             (not self.owed_signals, "the topic owes no signal at all: nothing was proved"),
             (self.lost, f"{len(self.lost)} deliveries are lost: {_some(self.lost)}"),
             (self.extra, f"{len(self.extra)} deliveries are owed by nothing in the topic: {_some(self.extra)}"),
@@ -111,6 +117,7 @@ def prove(observed: Observed) -> Proof:
         sent_events=len(observed.sent),
         sent_records=sum(observed.sent.values()),
         late_events=observed.late,
+        upload_errors=tuple(observed.upload_errors),
         topic_records=sum(observed.in_topic.values()),
         ticks=observed.ticks,
         missing_events=len(observed.sent.keys() - observed.in_topic.keys()),

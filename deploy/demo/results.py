@@ -13,13 +13,16 @@ from deploy.demo.plan import PLAN_ID
 from deploy.demo.proof import Proof
 from deploy.demo.scenario import ACCOUNTS
 
+_STORY_WIDTH_MIN = 140
 _COLOURS = {"activated": "green", "on_track": "green", "at_risk": "yellow", "stalled": "red"}
 
 
-def accounts_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per account of the read API: where it stands and when it reached first value."""
+def accounts_table(rows: Sequence[Mapping[str, Any]], *, width: int) -> Table:
+    """One row per account of the read API: where it stands and when it reached first value; its story if it fits."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("account", "segment", "owner", "status", "first value", "milestones", "in short"):
+    headings = ["account", "segment", "owner", "status", "first value", "milestones"]
+    with_story = width >= _STORY_WIDTH_MIN
+    for heading in [*headings, "story"] if with_story else headings:
         table.add_column(heading, no_wrap=True)
     by_id = {row["id"]: row for row in rows}
     for account in ACCOUNTS:
@@ -33,7 +36,7 @@ def accounts_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             f"[{_COLOURS.get(plan['status'], 'white')}]{plan['status']}[/]",
             "" if days is None else f"after {days:.1f} days",
             f"{plan['completion_rate']:.0%}",
-            account.story,
+            *([account.story] if with_story else []),
         )
     return table
 
@@ -64,7 +67,7 @@ def proof_lines(proof: Proof) -> list[str]:
     """What was counted, one fact a line."""
     duplicates = proof.sent_records - proof.sent_events
     lines = [
-        f"sent       {proof.sent_events} events, {duplicates} of them doubles more, {proof.late_events} out of order; "
+        f"sent       {proof.sent_events} events and {duplicates} doubles of them, {proof.late_events} out of order; "
         f"in the topic: {proof.topic_records} records and {proof.ticks} ticks, {proof.missing_events} events missing",
         f"owed       {proof.owed_signals} signals by a plain fold of the topic, in {proof.owed_deliveries} deliveries",
         f"delivered  {proof.delivered}; lost {len(proof.lost)}, unfounded {len(proof.extra)}, "
@@ -84,7 +87,7 @@ def proof_lines(proof: Proof) -> list[str]:
 def print_results(console: Console, rows: Sequence[Mapping[str, Any]], proof: Proof) -> None:
     """The whole ending, and the verdict."""
     console.print()
-    console.print(accounts_table(rows))
+    console.print(accounts_table(rows, width=console.width))
     console.print()
     console.print(figures(rows), style="bold")
     console.print()

@@ -47,9 +47,10 @@ async def play(connection: Mapping[str, Any], data: DataFolder, console: Console
         product = Product(ingest_url=ingest_url, write_key=write_key, services=services)
         exits.push_async_callback(product.close)
         outage = EngineOutage(data)
-        await _tell(product, outage, (desk, billing), console)
+        story = await _tell(product, outage, (desk, billing), console)
         fold = TopicFold(PlanSet.of([LivePlan(load_plan(text).plan, version, live_from_ms=0)]))
         proof = prove(await _observe(connection["kafka"], fold, product, outage, (desk, billing)))
+        story.finish()
         print_results(console, await services.accounts(), proof)
         return proof
 
@@ -66,7 +67,7 @@ async def listening(receiver: Receiver) -> AsyncIterator[str]:
         await serving
 
 
-async def _tell(product: Product, outage: EngineOutage, receivers: Sequence[Receiver], console: Console) -> None:
+async def _tell(product: Product, outage: EngineOutage, receivers: Sequence[Receiver], console: Console) -> Story:
     """The story, from the first contract until all that was sent is in the topic."""
     calendar = Calendar.starting_now()
     story = Story(console, calendar, {receiver.name: receiver.types for receiver in receivers})
@@ -78,11 +79,11 @@ async def _tell(product: Product, outage: EngineOutage, receivers: Sequence[Rece
     for receiver in receivers:
         receiver.on_arrival = heard
     story.say(f"{len(ACCOUNTS)} customers are about to sign; a day of the plan lasts {DAY_SECONDS:g} s")
-    async with asyncio.TaskGroup() as group:
-        group.create_task(product.play(calendar, on_act=story.acted))
-        group.create_task(outage.strike(calendar, story))
-        group.create_task(calendar.until(LAST_DAY))
+    await asyncio.gather(
+        product.play(calendar, on_act=story.acted), outage.strike(calendar, story), calendar.until(LAST_DAY)
+    )
     await product.close()
+    return story
 
 
 async def _observe(
@@ -104,6 +105,7 @@ async def _observe(
     return Observed(
         sent=product.sent,
         late=product.late,
+        upload_errors=product.upload_errors,
         in_topic=fold.message_ids,
         ticks=fold.ticks,
         owed=owed,

@@ -11,7 +11,7 @@ _TIMEOUT_SECONDS = 15.0
 
 
 class DemoRefused(Exception):
-    """A service refused a request of the demo; the message is the service's own."""
+    """A service refused a request of the demo, or did not answer; the message says which and why."""
 
 
 class ServicesClient:
@@ -65,7 +65,10 @@ class ServicesClient:
             parameters["cursor"] = answer["next"]
 
     async def _call(self, method: str, url: str, **request: Any) -> dict[str, Any]:
-        response = await self._http.request(method, url, **request)
+        try:
+            response = await self._http.request(method, url, **request)
+        except httpx.HTTPError as error:
+            raise DemoRefused(f"{method} {url} failed: {error!r}") from error
         if response.is_error:
             raise DemoRefused(f"{method} {url} answered {response.status_code}: {response.text[:500]}")
         answer: dict[str, Any] = response.json()

@@ -27,6 +27,9 @@ _LOOKS = {
     "account.stalled": ("STALLED", "bold red"),
     "account.recovered": ("RECOVERED", "bold cyan"),
 }
+_TROUBLE = frozenset({"account.at_risk", "account.stalled"})
+# Their summaries begin with what the label says already: "stalled: …".
+_SAID_BY_LABEL = _TROUBLE | {"account.activation_started", "account.first_value_reached", "account.activated"}
 _WITH_REASON = frozenset(_LOOKS) - {"account.activation_started", "account.milestone_reached"}
 _REASON_INDENT = " " * 53
 
@@ -42,12 +45,16 @@ class _Line:
 
 
 class Story:
-    """Prints what people should see; `subscriptions` tells which receivers a signal is owed to."""
+    """Prints what people should see; `subscriptions` tells which receivers a signal is owed to.
+
+    While `engine_is_down` everything that the product sends is told.
+    """
 
     def __init__(self, console: Console, calendar: Calendar, subscriptions: Mapping[str, Sequence[str]]) -> None:
         self._console = console
         self._calendar = calendar
         self._subscriptions = subscriptions
+        self.engine_is_down = False
         self._lines: dict[str, _Line] = {}
         self._told: set[str] = set()
 
@@ -66,7 +73,9 @@ class Story:
     def acted(self, act: Act) -> None:
         """Tells of what the product sent only when something is odd about it."""
         what = f"sends “{act.event or 'Page Viewed'}”"
-        if act.is_late:
+        if self.engine_is_down:
+            self._row(act.account_id, "", "dim", f"{what} while the engine is down")
+        elif act.is_late:
             self._row(act.account_id, "", "dim", f"{what}, which happened on day {act.happened_day:g}")
         elif act.copies > 1:
             self._row(act.account_id, "", "dim", f"{what} {act.copies} times under one message id")
@@ -118,15 +127,19 @@ class Story:
 
 
 def why(signal: Mapping[str, Any]) -> str:
-    """The rule behind a signal, and what was measured against it."""
+    """The rule behind a signal, what was measured against it, and for trouble what would end it."""
     evidence = signal["evidence"]
     text = str(evidence["rule"])
     if evidence.get("threshold") is not None:
-        text += f" ({evidence['measured']} of {evidence['threshold']})"
+        text += f" ({evidence['measured']:g} of {evidence['threshold']:g})"
+    if signal["type"] in _TROUBLE:
+        text += f". {signal['next']}"
     return text
 
 
 def _what(signal: Mapping[str, Any]) -> str:
     account = signal["account"]
     text = str(signal["summary"]).removeprefix(f"{account['name'] or account['id']} ").rstrip(".")
-    return f"{text} (late news)" if signal.get("late") else text
+    if signal["type"] in _SAID_BY_LABEL:
+        text = text.partition(": ")[2] or text
+    return f"{text}, as a late event shows" if signal.get("late") else text

@@ -22,6 +22,7 @@ def a_signal(signal_id: str, type_: str, *, origin: str = "live", sequence: int 
         "account": {"id": "acme", "name": "Acme"},
         "milestone": None,
         "status": {"from": "on_track", "to": "stalled"},
+        "next": "Generate a report.",
         "reason": None,
         "evidence": {"rule": "first_output due week 4", "measured": 0, "threshold": 1},
         "origin": origin,
@@ -55,6 +56,7 @@ def all_is_well() -> Observed:
     return Observed(
         sent={"m1": 1, "m2": 3},
         late=1,
+        upload_errors=(),
         in_topic={"m1": 1, "m2": 3},
         ticks=10,
         owed=owed,

@@ -37,8 +37,8 @@ async def test_line_waits_for_all_its_webhooks() -> None:
     headline, reason = told.lines
     assert headline.startswith("day  0.0  acme ")
     assert "STALLED" in headline
-    assert "stalled: First output is overdue  → billing 200  → desk 200" in headline
-    assert reason.strip() == "why: first_output due week 4 (0 of 1)"
+    assert "  First output is overdue  → billing 200  → desk 200" in headline
+    assert reason.strip() == "why: first_output due week 4 (0 of 1). Generate a report."
 
 
 async def test_line_does_not_wait_for_ever() -> None:
@@ -80,6 +80,14 @@ async def test_only_odd_acts_are_told() -> None:
     assert "Bright Bakery" in told.lines[0]
     assert "“Data Imported” 2 times under one message id" in told.lines[0]
     assert "which happened on day 3" in told.lines[1]
+
+
+async def test_everything_sent_during_the_outage_is_told() -> None:
+    """It is what the engine has to catch up with."""
+    told = Told()
+    told.story.engine_is_down = True
+    told.story.acted(Act(account_id="acme", day=5, person="ana", event=None, happened_day=5))
+    assert "sends “Page Viewed” while the engine is down" in told.lines[0]
 
 
 async def test_rest_is_told_at_the_end() -> None:
