@@ -1,0 +1,126 @@
+"""Kill -9 of ingest at every named point: what was answered 200 is in Kafka, and a retry gives one effect."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.ingest_process import (
+    IngestProcess,
+    end,
+    ingest_environment,
+    launch,
+    prepare,
+    running_ingest,
+    wait_until,
+)
+from tests.integration.topic_reader import message_ids_of
+
+SOURCES = Path(__file__).parents[2] / "services" / "ingest"
+POINTS = ("ingest.before_produce", "ingest.sent_unacked", "ingest.half_acked", "ingest.acked_unanswered")
+CLIENTS = 4
+
+
+@pytest.fixture(scope="module")
+def environment(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> dict[str, str]:
+    """Schema and topics, and no ticks that could reach a crash point first."""
+    environment = ingest_environment(
+        database_url=database_url, kafka_bootstrap=kafka_bootstrap, topic_prefix=topic_prefix, ingest_tick_seconds=60
+    )
+    prepare(environment)
+    return environment
+
+
+def batches(name: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    """Endless batches over several accounts, so several partitions, with the ids of their events."""
+    number = 0
+    while True:
+        ids = [f"{name}-{number}-{index}" for index in range(20)]
+        number += 1
+        events = [
+            {"type": "track", "event": "X", "userId": "u", "messageId": id_, "context": {"groupId": f"a-{index}"}}
+            for index, id_ in enumerate(ids)
+        ]
+        yield ids, {"batch": events}
+
+
+def send_until_dead(service: IngestProcess, name: str) -> tuple[list[str], list[tuple[list[str], dict[str, Any]]]]:
+    """(ids of events answered 200, batches without an answer)."""
+    acked: list[str] = []
+    for ids, body in batches(name):
+        try:
+            answer = service.post("/v1/batch", body)
+        except httpx.TransportError:
+            return acked, [(ids, body)]
+        assert answer.status_code == 200, answer.text
+        acked += ids
+    raise AssertionError("batches never end")
+
+
+def test_every_crash_point_of_the_code_is_tried_here() -> None:
+    """A new point without a test fails."""
+    found = {
+        name for path in SOURCES.rglob("*.py") for name in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())
+    }
+    assert found == set(POINTS)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_crash_loses_nothing_that_was_acknowledged(
+    environment: dict[str, str], kafka_bootstrap: str, topic_prefix: str, tmp_path: Path, point: str
+) -> None:
+    """Under load from several clients; the batches that were under way are sent again and are in the log then."""
+    # The first points are passed at start by the ticks of the three partitions.
+    dying = launch({**environment, "FIRSTVALUE_CRASH_AT": f"{point}:12"}, tmp_path)
+    try:
+        dying.wait_ready()
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            outcomes = list(pool.map(lambda number: send_until_dead(dying, f"{point}-{number}"), range(CLIENTS)))
+        assert dying.process.wait(10) == -signal.SIGKILL
+    finally:
+        end(dying)
+    topic = f"{topic_prefix}product.events.v1"
+    acked = {id_ for ids, _ in outcomes for id_ in ids}
+    assert acked <= set(message_ids_of(kafka_bootstrap, topic))
+    with running_ingest(environment, tmp_path) as again:
+        for _, unanswered in outcomes:
+            for ids, body in unanswered:
+                assert again.post("/v1/batch", body).status_code == 200
+                acked.update(ids)
+    # A record may stand in the log two times, under one id: that is one effect.
+    assert acked <= set(message_ids_of(kafka_bootstrap, topic))
+
+
+def test_a_stop_under_load_loses_nothing(
+    environment: dict[str, str], kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """SIGTERM: requests under way are answered, then the process ends with status 0."""
+    service = launch(environment, tmp_path)
+    service.wait_ready()
+    acked: list[str] = []
+
+    def send(number: int) -> None:
+        for ids, body in batches(f"stop-{number}"):
+            try:
+                status = service.post("/v1/batch", body).status_code
+            except httpx.ConnectError:
+                return
+            if status == 200:
+                acked.extend(ids)
+            else:
+                assert status == 503
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        sending = [pool.submit(send, number) for number in range(CLIENTS)]
+        wait_until(lambda: len(acked) > 500, timeout_seconds=20)
+        assert end(service) == 0
+        for one in sending:
+            one.result()
+    assert set(acked) <= set(message_ids_of(kafka_bootstrap, f"{topic_prefix}product.events.v1"))
