@@ -71,11 +71,13 @@ def add_accounts(commit: Commit, outcome: Outcome, dirty: Iterable[Held]) -> Non
         commit.accounts.append(
             AccountRow(state.account_id, part, state.next_check_ms, encode(state), state.name, state.owner)
         )
-        rows = plan_rows(state, plans)
-        if rows != held.rows:
-            known = held.rows or ()
-            commit.plans.extend((state.account_id, row) for row in rows if row not in known)
-            held.rows = rows
+        if state.decided:
+            state.decided = False
+            rows = plan_rows(state, plans)
+            if rows != held.rows:
+                known = held.rows or ()
+                commit.plans.extend((state.account_id, row) for row in rows if row not in known)
+                held.rows = rows
 
 
 def next_lease(

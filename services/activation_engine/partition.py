@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode
-from services.activation_engine.domain.explain import PlanRow, plan_rows
+from services.activation_engine.domain.explain import PlanRow
 from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.store import Adoption, Lease, StoredAccount
 
@@ -80,7 +80,6 @@ class Partition:
         """The account of this row; a state already in memory is newer than any row."""
         held = self.accounts.get(row.account_id)
         if held is None:
-            state = decode(row.account_id, row.facts)
-            held = Held(state, plan_rows(state, self.plans))
+            held = Held(decode(row.account_id, row.facts))
             self.accounts.put(held)
         return held

@@ -102,6 +102,23 @@ class EngineProcess:
                 stdout=output,
             )
 
+    def metrics_url(self, *, within_seconds: float = 30) -> str:
+        """Where its metrics are, once it listens."""
+        return f"http://127.0.0.1:{self._listening(within_seconds)['metrics_port']}/metrics"
+
+    def url(self, *, within_seconds: float = 30) -> str:
+        """Where its API is, once it listens."""
+        return f"http://127.0.0.1:{self._listening(within_seconds)['port']}"
+
+    def _listening(self, within_seconds: float) -> dict[str, Any]:
+        deadline = time.monotonic() + within_seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            for line in self.log.read_bytes().splitlines():
+                if b'"listening"' in line:
+                    return dict(msgspec.json.decode(line))
+            time.sleep(0.05)
+        raise AssertionError(f"the engine does not listen: {self.log.read_text()[-3000:]}")
+
     def kill(self) -> None:
         """SIGKILL, as a machine that loses its power."""
         self.process.kill()

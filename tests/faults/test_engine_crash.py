@@ -1,4 +1,4 @@
-"""The engine dies as by kill -9 at every named point, twice in a row, under load: nothing is lost, nothing is doubled."""
+"""The engine dies as by kill -9 at every named point, twice in a row, under load: nothing is lost or doubled."""
 
 from __future__ import annotations
 

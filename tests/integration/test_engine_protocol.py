@@ -1,8 +1,7 @@
-"""One engine on real Kafka and PostgreSQL: what comes in is applied once, what it announces is recorded and published."""
+"""One engine on real Kafka and PostgreSQL: what comes in is applied once, what it announces recorded and published."""
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path

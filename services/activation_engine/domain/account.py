@@ -56,6 +56,7 @@ class AccountState:
     __slots__ = (
         "account_id",
         "adopted",
+        "decided",
         "dirty",
         "enrolled_at_ms",
         "facts",
@@ -75,6 +76,8 @@ class AccountState:
         self.life = 1
         # Must be written: set by the fold, cleared by whoever wrote it.
         self.dirty = False
+        # Where it stands under a plan was decided again: rows made from that are to be compared. Set and cleared alike.
+        self.decided = False
         # The plan set that it was last brought up to; not stored.
         self.adopted: PlanSet | None = None
 

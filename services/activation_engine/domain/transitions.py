@@ -55,7 +55,7 @@ def apply_tick(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Se
         return _NO_SIGNALS
     decided = [] if state.adopted is plans else list(_adopt(state, plans, clock))
     state.next_check_ms = None
-    state.dirty = True
+    state.dirty = state.decided = True
     for live in plans.live:
         plan_state = state.plans.get(live.plan.id)
         if plan_state is not None and plan_state.status != CLOSED:
@@ -89,6 +89,7 @@ def _settle(
     """Decide an account's start, milestones and activation under one plan, by its facts. Without an event a version is
     being adopted."""
     plan, facts = live.plan, state.facts
+    state.decided = True
     known = state.plans.get(plan.id)
     if not plan.covers(facts):
         if known is not None:

@@ -76,7 +76,7 @@ _STATEMENTS = (
         type         text NOT NULL,
         payload      bytea CHECK (octet_length(payload) <= 65536),
         appended_ms  bigint NOT NULL,
-        recorded_at  timestamptz NOT NULL DEFAULT now(),
+        recorded_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
         PRIMARY KEY (part, seq)
     )
     """,
