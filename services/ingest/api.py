@@ -31,6 +31,7 @@ _EXAMPLE_KEY = "fv_k7f3a2qwmz4tc_2l4vdm5k7sxhq3w6njy2a5rbtp7ufe6c_9d1c0b7e"
 _CURSOR_INVALID = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 _KEY_NOT_FOUND = (404, "key_not_found", "There is no such key; list the keys to find its id.")
 _KEY_IN_USE = (409, "key_in_use", "Revoke this key with another one, or nobody might be left to do it.")
+_KEY_REUSED = (409, "idempotency_key_reused", "This Idempotency-Key came with another request; use a new one.")
 _NO_NUL = r"^[^\x00]+$"
 
 
@@ -67,6 +68,12 @@ class CreatedKey(KeyDocument):
     key: str | None
 
 
+_REPEAT: dict[str, Any] = {
+    "model": CreatedKey,
+    "description": "A repeat; `key` is null, because keys are shown once",
+}
+
+
 class KeyList(BaseModel):
     """A page of keys, newest first."""
 
@@ -97,10 +104,7 @@ def key_routes(*, ring: KeyRing, keys: KeyStore, pepper: str) -> APIRouter:
         "",
         status_code=201,
         dependencies=[admin],
-        responses={
-            200: {"model": CreatedKey, "description": "A repeat; `key` is null, because keys are shown once"},
-            **problem_responses((409, "idempotency_key_reused", "Use a new Idempotency-Key for another request.")),
-        },
+        responses={200: _REPEAT, **problem_responses(_KEY_REUSED)},
     )
     async def create_key(
         request: KeyRequest,
@@ -108,12 +112,11 @@ def key_routes(*, ring: KeyRing, keys: KeyStore, pepper: str) -> APIRouter:
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     ) -> CreatedKey:
         """Create a key. Keep the answer: the key is shown once and stored as a hash."""
-        key_id, key = generate_key()
-        row, is_new = await _store(keys, request, key_id, hash_key(key, pepper=pepper), idempotency_key)
+        created, is_new = await _create(keys, request, idempotency_key, pepper=pepper)
         await _refresh(ring)
         if not is_new:
             response.status_code = 200
-        return CreatedKey(**_fields(row), key=key if is_new else None)
+        return created
 
     @router.get("", dependencies=[admin], responses=problem_responses(_CURSOR_INVALID))
     async def list_keys(
@@ -121,10 +124,7 @@ def key_routes(*, ring: KeyRing, keys: KeyStore, pepper: str) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
     ) -> KeyList:
         """Keys, newest first, without their secrets."""
-        rows = await keys.newest(after=_position(cursor), most=limit + 1)
-        page = rows[:limit]
-        following = encode_cursor([page[-1].created_at.isoformat(), page[-1].id]) if len(rows) > limit else None
-        return KeyList(data=[KeyDocument(**_fields(row)) for row in page], next=following)
+        return _page(await keys.newest(after=_position(cursor), most=limit + 1), limit)
 
     @router.delete(
         "/{key_id}",
@@ -142,25 +142,34 @@ def key_routes(*, ring: KeyRing, keys: KeyStore, pepper: str) -> APIRouter:
     return router
 
 
-async def _store(
-    keys: KeyStore, request: KeyRequest, key_id: str, secret_hash: bytes, idempotency_key: str | None
-) -> tuple[KeyRow, bool]:
+async def _create(
+    keys: KeyStore, request: KeyRequest, idempotency_key: str | None, *, pepper: str
+) -> tuple[CreatedKey, bool]:
+    """(the answer, whether the key is new)."""
     if request.expires_at is not None and request.expires_at <= datetime.now(UTC):
         raise Problem(422, "invalid_request", "Correct body.expires_at: it is past.")
+    key_id, key = generate_key()
     new = NewKey(
         key_id=key_id,
         name=request.name,
         scopes=tuple(sorted(set(request.scopes))),
-        secret_hash=secret_hash,
+        secret_hash=hash_key(key, pepper=pepper),
         expires_at=request.expires_at,
         idempotency_key=idempotency_key,
         request_hash=hashlib.sha256(request.model_dump_json().encode()).digest(),
     )
     try:
-        return await keys.create(new)
+        row, is_new = await keys.create(new)
     except IdempotencyKeyReused as error:
-        message = "This Idempotency-Key was sent with another request; use a new one."
-        raise Problem(409, "idempotency_key_reused", message) from error
+        raise Problem(*_KEY_REUSED) from error
+    return CreatedKey(**_fields(row), key=key if is_new else None), is_new
+
+
+def _page(rows: list[KeyRow], limit: int) -> KeyList:
+    """The first `limit` of the rows, of which there is one more if another page follows."""
+    page = rows[:limit]
+    following = encode_cursor([page[-1].created_at.isoformat(), page[-1].id]) if len(rows) > limit else None
+    return KeyList(data=[KeyDocument(**_fields(row)) for row in page], next=following)
 
 
 async def _refresh(ring: KeyRing) -> None:

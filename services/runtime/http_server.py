@@ -44,6 +44,7 @@ class HttpServer:
                 # A partial, because uvicorn makes the protocol itself and knows nothing of our limits.
                 http=functools.partial(BoundedProtocol, limits=self._limits),  # type: ignore[arg-type]
                 ws="none",
+                proxy_headers=False,
                 server_header=False,
                 date_header=False,
                 timeout_keep_alive=75,

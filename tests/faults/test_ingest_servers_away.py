@@ -1,0 +1,165 @@
+"""Kafka or PostgreSQL away: ingest says so in time, holds no memory, and recovers by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import psutil
+import pytest
+
+from deploy.local.data_folder import DataFolder
+from deploy.local.places import jars_path, root
+from deploy.local.progress import Silence
+from deploy.local.servers import servers_alone
+from tests.integration.ingest_process import (
+    IngestProcess,
+    end,
+    ingest_environment,
+    launch,
+    prepare,
+    running_ingest,
+    wait_until,
+)
+from tests.integration.topic_reader import message_ids_of
+
+PREFIX = "away."
+TRACK: dict[str, Any] = {"event": "X", "userId": "u-1", "context": {"groupId": "acme"}}
+
+
+@pytest.fixture(scope="module")
+def private() -> Iterator[dict[str, Any]]:
+    """A PostgreSQL and a Kafka of this module alone, which may be stopped: their addresses and process ids."""
+    data = DataFolder(root() / ".firstvalue-test" / f"away-{os.getpid()}")
+    with servers_alone(data, jars=jars_path(), environment={}, progress=Silence(), stopping=Event()) as stack:
+        pids = {entry["name"]: entry["pid"] for entry in data.read_state()["processes"]}
+        yield {**stack.connection, "pids": pids}
+    shutil.rmtree(data.path)
+
+
+@pytest.fixture(scope="module")
+def environment(private: dict[str, Any]) -> dict[str, str]:
+    """Of a service on those servers; it gives Kafka two seconds instead of five, so that the tests are short."""
+    environment = ingest_environment(
+        database_url=private["database"],
+        kafka_bootstrap=private["kafka"],
+        topic_prefix=PREFIX,
+        ingest_ack_seconds=2,
+        ingest_tick_seconds=1,
+    )
+    prepare(environment)
+    return environment
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A server and its children that accept connections and answer nothing."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
+
+
+def answered(service: IngestProcess, message_id: str) -> tuple[int, float]:
+    """(status, seconds) of one event."""
+    began = time.monotonic()
+    answer = service.post("/v1/track", {**TRACK, "messageId": message_id})
+    if answer.status_code == 503:
+        assert answer.json()["code"] in ("broker_unavailable", "overloaded")
+        assert 1 <= int(answer.headers["retry-after"]) <= 5
+    return answer.status_code, time.monotonic() - began
+
+
+def test_a_broker_that_hangs_is_answered_503_in_time_and_recovered_from(
+    environment: dict[str, str], private: dict[str, Any], tmp_path: Path
+) -> None:
+    """Under load: no 200 that is not in the log, flat memory, at once 503 after the first, live, not ready, back."""
+    with running_ingest(environment, tmp_path) as service:
+        assert answered(service, "before")[0] == 200
+        acked = ["before"]
+        with frozen(private["pids"]["kafka"]):
+            with ThreadPoolExecutor(8) as pool:
+                first = list(pool.map(lambda number: answered(service, f"hung-{number}"), range(16)))
+            assert {status for status, _ in first} == {503}
+            assert max(seconds for _, seconds in first) < 3
+            status, seconds = answered(service, "later")
+            assert (status, seconds < 0.5) == (503, True)
+            wait_until(lambda: not service.is_ready(), timeout_seconds=10)
+            wait_until(lambda: service.metric("firstvalue_ingest_inflight_bytes") == 0, timeout_seconds=5)
+            # Until a new producer was tried in vain as well.
+            wait_until(lambda: "broker_unavailable" in service.log.read_text(), timeout_seconds=15)
+        began = time.monotonic()
+        wait_until(lambda: answered(service, "after")[0] == 200, timeout_seconds=15)
+        assert time.monotonic() - began < 5
+        wait_until(service.is_ready, timeout_seconds=5)
+        for number in range(5):
+            assert answered(service, f"again-{number}")[0] == 200
+            acked.append(f"again-{number}")
+        assert service.metric("firstvalue_ingest_publish_failures_total", error="timeout") >= 1
+        assert end(service) == 0
+    assert set(acked) <= set(message_ids_of(private["kafka"], f"{PREFIX}product.events.v1"))
+
+
+def test_a_stop_while_the_broker_hangs_ends_in_time(
+    environment: dict[str, str], private: dict[str, Any], tmp_path: Path
+) -> None:
+    """The client library alone would wait for ever."""
+    service = launch({**environment, "FIRSTVALUE_DRAIN_SECONDS": "5"}, tmp_path)
+    try:
+        service.wait_ready()
+        with frozen(private["pids"]["kafka"]):
+            assert answered(service, "hung")[0] == 503
+            began = time.monotonic()
+            assert end(service) == 0
+            assert time.monotonic() - began < 12
+    finally:
+        end(service)
+
+
+def test_a_database_that_hangs_stops_no_event(
+    environment: dict[str, str], private: dict[str, Any], tmp_path: Path
+) -> None:
+    """Keys that are known go on working; a service that starts meanwhile waits, and then works."""
+    with running_ingest(environment, tmp_path) as service:
+        key = service.post("/v1/keys", {"name": "n", "scopes": ["events:write"]}).json()["key"]
+        assert service.post("/v1/track", TRACK, key=key).status_code == 200
+        with frozen(private["pids"]["postgres"]):
+            for _ in range(20):
+                assert service.post("/v1/track", TRACK, key=key).status_code == 200
+            waiting = launch(environment, tmp_path)
+            try:
+                wait_until(lambda: "waiting_for_servers" in waiting.log.read_text(), timeout_seconds=20)
+                assert waiting.process.poll() is None
+                assert not waiting.is_ready()
+            except BaseException:
+                end(waiting)
+                raise
+        waiting.wait_ready()
+        assert waiting.post("/v1/track", TRACK, key=key).status_code == 200
+        assert end(waiting) == 0
+
+
+async def test_a_failed_batch_does_not_poison_what_follows(
+    environment: dict[str, str], private: dict[str, Any], tmp_path: Path
+) -> None:
+    """Hung for longer than requests last, several times in a row: each time the next events are taken."""
+    with running_ingest(environment, tmp_path) as service:
+        for turn in range(2):
+            with frozen(private["pids"]["kafka"]):
+                assert (await asyncio.to_thread(answered, service, f"lost-{turn}"))[0] == 503
+            wait_until(lambda turn=turn: answered(service, f"kept-{turn}")[0] == 200, timeout_seconds=15)
+    stored = await asyncio.to_thread(message_ids_of, private["kafka"], f"{PREFIX}product.events.v1")
+    assert {"kept-0", "kept-1"} <= set(stored)
