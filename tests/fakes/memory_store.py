@@ -1,0 +1,136 @@
+"""The protocol's database in memory: the same promises as PostgreSQL's, kept by one process."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID, uuid4
+
+from services.activation_engine.domain.explain import PlanRow
+from services.activation_engine.store import (
+    AccountElsewhere,
+    AccountRow,
+    Adoption,
+    Claim,
+    Commit,
+    DeadLetter,
+    Due,
+    DueQuery,
+    Lease,
+    LeaseLost,
+    LedgerRow,
+    NameSeen,
+    PublishedPlan,
+    StoredAccount,
+)
+
+
+@dataclass
+class MemoryStore:
+    """Everything is in the open, so that tests may look and plant."""
+
+    leases: dict[int, Lease] = field(default_factory=dict)
+    owners: dict[int, str] = field(default_factory=dict)
+    accounts: dict[str, AccountRow] = field(default_factory=dict)
+    plans: dict[tuple[str, str], PlanRow] = field(default_factory=dict)
+    ledger: dict[int, list[LedgerRow]] = field(default_factory=dict)
+    names: dict[tuple[int, str], NameSeen] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    adoptions: dict[tuple[int, str], Adoption] = field(default_factory=dict)
+    versions: dict[tuple[str, int], tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    async def create_leases(self, parts: int, *, source: str) -> None:
+        """Make the rows of partitions 0 to `parts` - 1 that do not exist."""
+        for part in range(parts):
+            self.leases.setdefault(part, Lease(part=part, stamp=uuid4(), source=source))
+
+    async def claim(self, part: int, *, stamp: UUID, owner: str) -> Claim:
+        """Write a new stamp, whoever had the partition, and return its state."""
+        lease = self.leases[part] = replace(self.leases[part], stamp=stamp, stopped=None)
+        self.owners[part] = owner
+        adopted = tuple(one for (on, _), one in sorted(self.adoptions.items()) if on == part)
+        return Claim(lease, adopted, frozenset(name for on, name in self.names if on == part))
+
+    async def stop_partition(self, part: int, *, stamp: UUID, reason: str) -> None:
+        """Note why the partition is stopped, if the stamp still holds."""
+        if self.leases[part].stamp == stamp:
+            self.leases[part] = replace(self.leases[part], stopped=reason)
+
+    async def load_accounts(self, account_ids: Collection[str]) -> list[StoredAccount]:
+        """The rows that exist, of whatever partition."""
+        return [_stored(self.accounts[one]) for one in account_ids if one in self.accounts]
+
+    async def load_due(self, queries: Sequence[DueQuery]) -> list[Due]:
+        """One answer per query, in order."""
+        return [self._load_due(query) for query in queries]
+
+    def _load_due(self, query: DueQuery) -> Due:
+        mine = [row for row in self.accounts.values() if row.part == query.part]
+        checks = [(row.next_check_ms, row.account_id, row) for row in mine if row.next_check_ms is not None]
+        due = sorted((check, one, row) for check, one, row in checks if check <= query.clock_ms)
+        more = due[query.limit][0] if len(due) > query.limit else None
+        swept: list[AccountRow] = []
+        if query.sweep_after is not None:
+            after = query.sweep_after
+            swept = sorted((row for row in mine if row.account_id > after), key=lambda row: row.account_id)
+        return Due(
+            tuple(_stored(row) for _, _, row in due[: query.limit]),
+            more,
+            tuple(_stored(row) for row in swept[: query.limit]),
+            len(swept) < query.limit,
+        )
+
+    async def known_signals(self, ids: Collection[str]) -> set[str]:
+        """Which of these signal ids the ledger has."""
+        return {row.id for rows in self.ledger.values() for row in rows} & set(ids)
+
+    async def commit(self, commit: Commit) -> None:
+        """All or nothing; raises LeaseLost or AccountElsewhere with nothing changed."""
+        if any(self.leases[lease.part].stamp != known for known, lease in commit.leases):
+            raise LeaseLost("a stamp is not ours any more")
+        owners = ((row, self.accounts.get(row.account_id)) for row in commit.accounts)
+        if any(known is not None and known.part != row.part for row, known in owners):
+            raise AccountElsewhere("an account belongs to another partition")
+        self.leases |= {lease.part: lease for _, lease in commit.leases}
+        self.accounts |= {row.account_id: row for row in commit.accounts}
+        self.plans |= {(account_id, row.plan): row for account_id, row in commit.plans}
+        for row in commit.ledger:
+            self.ledger.setdefault(row.part, []).append(row)
+        for seen in commit.names:
+            known = self.names.get((seen.part, seen.name))
+            grown = seen if known is None else replace(known, count=known.count + seen.count, last_ms=seen.last_ms)
+            self.names[seen.part, seen.name] = grown
+        self.dead_letters += commit.dead_letters
+        self.adoptions |= {(one.part, one.plan): one for one in commit.adoptions}
+
+    async def read_ledger(self, part: int, *, after: int, rows_max: int, bytes_max: int) -> list[LedgerRow]:
+        """Signals above `after` in order, at least one if there is any."""
+        rows: list[LedgerRow] = []
+        used = 0
+        for row in self.ledger.get(part, [])[after : after + rows_max]:
+            used += len(row.payload or b"")
+            if rows and used > bytes_max:
+                break
+            rows.append(row)
+        return rows
+
+    async def published_plans(self) -> list[PublishedPlan]:
+        """The newest version of every plan that is not retired."""
+        newest = dict(sorted(self.versions))
+        return [PublishedPlan(plan, version, self.versions[plan, version][0]) for plan, version in newest.items()]
+
+    async def plan_content(self, plan: str, version: int) -> Mapping[str, Any]:
+        """The validated content of one version."""
+        return self.versions[plan, version][1]
+
+    async def count_statuses(self) -> dict[str, int]:
+        """How many (account, plan) pairs have each status."""
+        counts: dict[str, int] = {}
+        for row in self.plans.values():
+            counts[row.status] = counts.get(row.status, 0) + 1
+        return counts
+
+
+def _stored(row: AccountRow) -> StoredAccount:
+    return StoredAccount(row.account_id, row.part, row.facts)
