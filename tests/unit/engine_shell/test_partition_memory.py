@@ -1,0 +1,88 @@
+"""What an owner keeps in memory: fetched records in order, recently used accounts within a bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.activation_engine.domain.account import AccountState
+from services.activation_engine.intake_buffer import IntakeBuffer
+from services.activation_engine.partition import AccountCache, Held
+
+
+@dataclass
+class Fetched:
+    """All that a buffer looks at."""
+
+    offset: int
+
+
+def fetched(*offsets: int) -> list[Fetched]:
+    return [Fetched(offset) for offset in offsets]
+
+
+def offsets(buffer: IntakeBuffer) -> list[int]:
+    return [record.offset for record in buffer.peek(1_000)]
+
+
+def test_records_that_were_applied_are_dropped_and_counted() -> None:
+    """A fetch may start below the place that the lease names."""
+    buffer = IntakeBuffer(5)
+    assert buffer.offer(fetched(3, 4, 5, 6))
+    assert (offsets(buffer), buffer.expected, buffer.redelivered) == ([5, 6], 7, 2)
+
+
+def test_nothing_is_taken_across_a_hole() -> None:
+    """Records above the expected one are refused until the place was asked for again."""
+    buffer = IntakeBuffer(5)
+    assert not buffer.offer(fetched(8, 9))
+    assert len(buffer) == 0
+    buffer.sought = 5
+    assert buffer.offer(fetched(8, 9))
+    assert offsets(buffer) == [8, 9]
+
+
+def test_a_fetch_of_old_records_alone_is_refused() -> None:
+    """It was made from a wrong place, so that the place has to be asked for again."""
+    buffer = IntakeBuffer(5)
+    assert not buffer.offer(fetched(0, 1))
+    assert (len(buffer), buffer.redelivered) == (0, 2)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 8), st.integers(0, 10)), max_size=30))
+def test_what_comes_out_is_gapless_whatever_comes_in(fetches: list[tuple[int, int, int]]) -> None:
+    """No record is skipped, doubled or moved, however fetches overlap."""
+    buffer, applied = IntakeBuffer(0), []
+    for start, length, take in fetches:
+        buffer.offer(fetched(*range(start, start + length)))
+        taken = buffer.peek(take)
+        buffer.consume(len(taken))
+        applied += [record.offset for record in taken]
+    applied += offsets(buffer)
+    assert applied == list(range(buffer.expected))
+
+
+def held(number: int) -> Held:
+    return Held(AccountState.new(f"a{number}", 0))
+
+
+def test_accounts_in_use_survive_and_others_are_forgotten() -> None:
+    """An account that is used between turns stays; the cache never holds more than its bound and one batch."""
+    cache = AccountCache(20)
+    for number in range(200):
+        cache.put(held(number))
+        assert cache.get("a0") is not None
+        cache.turn()
+        assert len(cache) <= 21
+    assert cache.get("a5") is None
+    assert cache.missing(["a0", "a5", "a199"]) == {"a5"}
+
+
+def test_no_account_is_lost_within_a_batch() -> None:
+    """Only a turn forgets."""
+    cache = AccountCache(2)
+    for number in range(50):
+        cache.put(held(number))
+    assert cache.missing([f"a{number}" for number in range(50)]) == set()
