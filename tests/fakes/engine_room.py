@@ -155,6 +155,12 @@ class EngineRoom:
         await asyncio.to_thread(upgrade, self.database_url, schema="activation", folder=MIGRATIONS)
         await create_topics(self.kafka, TOPICS, prefix=self.prefix, partitions=self.parts, replication=1)
         self.database = await asyncpg.connect(self.database_url)
+        await self.restart_producer()
+
+    async def restart_producer(self) -> None:
+        """A producer that knows the topics as they are now."""
+        if self.producer is not None:
+            await self.producer.stop()
         self.producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all", enable_idempotence=True, linger_ms=2)
         await self.producer.start()
 
