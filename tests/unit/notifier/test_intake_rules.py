@@ -1,0 +1,117 @@
+"""Filters, sequence numbers, and what makes a record unreadable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.signals import TYPES, encode
+from services.notifier.domain.filters import Filter, unknown_patterns
+from services.notifier.domain.sequence import GAPS_MAX, Arrival, Progress, observe
+from services.notifier.reading import BODY_BYTES_MAX, read_record, sequence_of
+from services.notifier.store.intake import Message, Poison
+from tests.builders_signals import a_signal
+
+
+@dataclass
+class Record:
+    """As much of a Kafka record as reading needs."""
+
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int = 0
+    offset: int = 7
+
+
+def arrivals(numbers: list[int]) -> tuple[Progress, list[Arrival]]:
+    """Numbers in the order in which they arrive."""
+    progress, seen = Progress(), []
+    for number in numbers:
+        progress, arrival = observe(progress, number)
+        seen.append(arrival)
+    return progress, seen
+
+
+def test_filters_match_types_and_origins() -> None:
+    """Exact types, families, and live signals only unless asked."""
+    family = Filter()
+    assert family.wants("account.stalled", "live")
+    assert not family.wants("account.stalled", "replay")
+    assert not family.wants("accounting.closed", "live")
+    assert not family.wants("endpoint.ping", "live")
+    exact = Filter(("account.stalled",), ("live", "catch_up"))
+    assert exact.wants("account.stalled", "catch_up")
+    assert not exact.wants("account.at_risk", "live")
+
+
+def test_misspelt_types_are_found() -> None:
+    """A pattern that matches nothing known is named."""
+    assert unknown_patterns(["account.*", "account.staled", "acount.*", "endpoint.ping"], TYPES) == [
+        "account.staled",
+        "acount.*",
+    ]
+
+
+def test_gap_opens_and_is_filled() -> None:
+    """A skipped number is missing until it arrives, in any order; repeats change nothing."""
+    progress, seen = arrivals([5, 6, 9, 6, 8, 7, 7])
+    assert seen == [
+        Arrival.NEXT,
+        Arrival.NEXT,
+        Arrival.GAP,
+        Arrival.REPEAT,
+        Arrival.FILLS,
+        Arrival.FILLS,
+        Arrival.REPEAT,
+    ]
+    assert progress == Progress(9)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1))
+def test_missing_is_exactly_what_did_not_arrive(numbers: list[int]) -> None:
+    """From the first number on, the gaps are the numbers below the highest that are not among the arrived."""
+    progress, _ = arrivals(numbers)
+    expected = set(range(numbers[0], max(max(numbers), numbers[0]) + 1)) - set(numbers)
+    missing = {number for start, end in progress.gaps for number in range(start, end + 1)}
+    assert missing == expected
+    assert progress.missing == len(expected)
+
+
+def test_gaps_are_bounded() -> None:
+    """More gaps than are kept apart still count as missing."""
+    progress, _ = arrivals(list(range(0, 400, 2)))
+    assert len(progress.gaps) == GAPS_MAX
+    assert progress.missing >= 199
+
+
+def test_record_becomes_message_unchanged() -> None:
+    """The value's bytes are the body, the header is the number."""
+    signal = a_signal(origin="catch_up")
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    message = read_record(Record(encode(signal), (("seq", b"12"), ("traceparent", trace))))
+    assert message == Message(signal.id, signal.type, "acme", "catch_up", trace.decode(), encode(signal))
+    assert sequence_of(Record(b"", (("seq", b"12"),))) == 12
+    assert sequence_of(Record(b"", (("seq", b"-1"),))) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "undecodable"),
+        (b"", "undecodable"),
+        (b"not json", "undecodable"),
+        (b"{}", "undecodable"),
+        (b"\xff\xfe", "undecodable"),
+        (encode(a_signal(id="has space")), "id_invalid"),
+        (encode(a_signal(id="x" * 256)), "id_invalid"),
+        (encode(a_signal(type="Account Stalled")), "id_invalid"),
+        (encode(a_signal(account_id="a\0b")), "text_invalid"),
+        (encode(a_signal(account_id="a" * BODY_BYTES_MAX)), "body_too_large"),
+    ],
+)
+def test_unreadable_records_have_a_reason(value: bytes | None, reason: str) -> None:
+    """Poison is told from what can be delivered."""
+    assert read_record(Record(value)) == Poison(0, 7, reason, value or b"")
