@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -234,3 +235,16 @@ async def test_a_delivery_fails_with_any_part_or_in_time() -> None:
             await delivery.wait(0.01)
         assert delivery.given_up
     late.acked(0, 1)
+
+
+def test_a_bomb_costs_no_more_than_the_limit() -> None:
+    """Inflating stops at the cap; it is not looked at afterwards."""
+    bomb = gzip.compress(bytes(20_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(BodyInvalid):
+            plain_body(bomb, "gzip", bytes_max=LIMIT)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 1_000_000
