@@ -1,0 +1,23 @@
+"""Every setting is listed with its unit and limits where operators look for it."""
+
+from __future__ import annotations
+
+from pydantic_settings import BaseSettings
+
+from tests.contract import settings_catalogue
+
+
+def test_the_example_environment_is_fresh() -> None:
+    """`python -m tests.contract.settings_catalogue` would change nothing."""
+    assert settings_catalogue.FILE.read_text(encoding="utf-8") == "".join(settings_catalogue.lines())
+
+
+def test_every_setting_says_what_it_is() -> None:
+    """No setting without a description."""
+    undescribed = [
+        f"{settings.__name__}.{name}"
+        for _, settings in settings_catalogue._SECTIONS
+        for name, field in settings.model_fields.items()
+        if issubclass(settings, BaseSettings) and not field.description
+    ]
+    assert not undescribed
