@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP, UUID
+from sqlalchemy.dialects.postgresql import BYTEA, JSON, JSONB, TIMESTAMP, UUID
 
 SCHEMA = "activation"
 
@@ -83,7 +83,7 @@ plan_version = sa.Table(
     sa.Column("hash", sa.Text, nullable=False),
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("policy", sa.Text, nullable=False),
-    sa.Column("content", JSONB, nullable=False),
+    sa.Column("content", JSON, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("published_at", _Moment, nullable=False),
     sa.Column("retired_at", _Moment),

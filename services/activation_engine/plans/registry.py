@@ -30,7 +30,7 @@ _COUNT_OTHERS = sa.text(
 )
 _INSERT = sa.text(
     "INSERT INTO activation.plan_version (plan, version, hash, title, policy, content, source)"
-    " VALUES (:plan, :version, :hash, :title, :policy, CAST(:content AS jsonb), :source)"
+    " VALUES (:plan, :version, :hash, :title, :policy, CAST(:content AS json), :source)"
 )
 
 _COLUMNS = "plan, version, hash, title, policy, published_at"
@@ -121,7 +121,7 @@ async def read_version(connection: AsyncConnection, plan: str, version: int) -> 
     if row is None:
         return None
     *head, content, source = row
-    return PlanDocument(PlanVersion(*head), _decoded(content), source)
+    return PlanDocument(PlanVersion(*head), content, source)
 
 
 class PlanMemory:
@@ -144,10 +144,5 @@ class PlanMemory:
                 _CONTENTS, {"plans": [plan for plan, _ in missing], "versions": [version for _, version in missing]}
             )
             for row in rows:
-                self._plans[row.plan, row.version] = plan_from_content(_decoded(row.content)).plan
+                self._plans[row.plan, row.version] = plan_from_content(row.content).plan
         return {key: self._plans[key] for key in wanted}
-
-
-def _decoded(content: Any) -> dict[str, Any]:
-    # Without a column type the driver hands jsonb over as text.
-    return json.loads(content) if isinstance(content, str) else content  # type: ignore[no-any-return]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,10 +110,9 @@ class PartitionViews:
 
 
 def _clock(row: Any) -> PartitionClock:
-    holes = json.loads(row.holes) if isinstance(row.holes, str) else row.holes or ()
     return PartitionClock(
         clock_ms=row.clock_ms,
         last_event_at_ms=row.last_event_at_ms,
-        holes=tuple((start, end) for start, end in holes),
-        hold_until_ms=row.hold_until_ms or 0,
+        holes=tuple((start, end) for start, end in row.holes),
+        hold_until_ms=row.hold_until_ms,
     )

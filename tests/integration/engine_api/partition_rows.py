@@ -42,8 +42,8 @@ segments:
   big: {pace: 2, window: 90d}
   else: smb
 milestones:
-  first_data:   {due: week 1, when: data.ingested}
   first_output: {due: week 2, needs: [first_data], when: report.generated}
+  first_data:   {due: week 1, when: data.ingested}
 first_value: first_output
 stalled: {overdue: 7d, quiet: 14d}
 """

@@ -169,6 +169,7 @@ async def test_a_published_plan_reads_back(api: Api) -> None:
     PlanContentDocument.model_validate(first)
     assert first["source"] == "# ours\n" + PLAN_TEXT
     assert first["content"]["plan"] == "b2b-saas"
+    assert list(first["content"]["milestones"]) == ["first_output", "first_data"]
     assert first["live"] is True
 
 

@@ -81,6 +81,7 @@ _STATEMENTS = (
     )
     """,
     "CREATE INDEX ledger_account ON activation.ledger (account_id, seq)",
+    # json, not jsonb: people read milestones in the order in which they were written.
     """
     CREATE TABLE activation.plan_version (
         plan          text NOT NULL,
@@ -88,7 +89,7 @@ _STATEMENTS = (
         hash          text NOT NULL,
         title         text NOT NULL DEFAULT '',
         policy        text NOT NULL DEFAULT 'silent' CHECK (policy IN ('silent', 'emit')),
-        content       jsonb NOT NULL,
+        content       json NOT NULL,
         source        text NOT NULL,
         published_at  timestamptz NOT NULL DEFAULT now(),
         retired_at    timestamptz,
