@@ -13,7 +13,7 @@ from services.activation_engine.api.partitions import partition_routes
 from services.activation_engine.api.plans import plan_routes
 from services.activation_engine.api.positions import AppliedPositions
 from services.activation_engine.api.signals import signal_routes
-from services.activation_engine.plans.publisher import PlanPublisher
+from services.activation_engine.plan_publisher import PlanPublisher
 from services.activation_engine.plans.registry import PlanMemory
 from services.activation_engine.reading.accounts import AccountReads
 from services.activation_engine.reading.ledger import LedgerReads

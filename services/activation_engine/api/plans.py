@@ -18,7 +18,7 @@ from services.activation_engine.api.documents import (
     PublishedPlan,
 )
 from services.activation_engine.api.plan_bodies import PLAN_BYTES_MAX, PLAN_INVALID, PLAN_TOO_LARGE, PlanBodies
-from services.activation_engine.plans.publisher import Adoption, PlanPublisher
+from services.activation_engine.plan_publisher import Adoption, PlanPublisher
 from services.activation_engine.plans.registry import PLANS_MAX, PlanVersion, Policy, TooManyPlans
 from services.runtime.api import problem_responses
 from services.runtime.cursors import decode_cursor, encode_cursor
