@@ -1,0 +1,114 @@
+"""Errors of the three services have one shape, in their documents and in what they answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from services.activation_engine.api import new_engine_api
+from services.ingest.api import new_ingest_api
+from services.ingest.key_store import KeyStore
+from services.notifier.api.app import NotifierApiParts, new_notifier_api
+from services.notifier.api.vetting import EndpointVetting
+from services.notifier.domain.addresses import AddressRules
+from services.notifier.secret_box import SecretBox
+from services.notifier.sender.resolver import Resolver
+from services.notifier.store.deliveries import DeliveryStore
+from services.notifier.store.endpoints import EndpointStore
+from services.runtime.key_ring import KeyRing
+from services.runtime.postgres import connect
+
+# Never asked: nothing listens there.
+NOWHERE = connect("postgresql://nobody@127.0.0.1:1/nothing", service="test")
+KEYS = KeyRing(NOWHERE, admin_key="k", pepper="")
+
+
+def notifier_api() -> FastAPI:
+    """The notifier's app."""
+    return new_notifier_api(
+        NotifierApiParts(
+            keys=KEYS,
+            endpoints=EndpointStore(NOWHERE, SecretBox(bytes(32))),
+            deliveries=DeliveryStore(NOWHERE),
+            vetting=EndpointVetting(rules=AddressRules(), ports=frozenset({443}), resolver=Resolver(timeout_seconds=1)),
+            wake=lambda: None,
+        )
+    )
+
+
+APPS = {
+    "ingest": new_ingest_api(ring=KEYS, keys=KeyStore(NOWHERE), pepper=""),
+    "engine": new_engine_api(reads=NOWHERE, keys=KEYS, partitions=lambda: 1),
+    "notifier": notifier_api(),
+}
+
+
+def documented_errors() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every documented answer that is an error: service, operation and status, answer."""
+    for service, app in APPS.items():
+        for path, operations in app.openapi()["paths"].items():
+            for method, operation in operations.items():
+                for status, response in operation["responses"].items():
+                    if status >= "400":
+                        yield service, f"{method.upper()} {path} {status}", response
+
+
+@pytest.mark.parametrize("service", APPS)
+def test_documented_errors_have_the_one_shape(service: str) -> None:
+    """Each documented error is a problem whose examples have a stable code and say what to do."""
+    found = [(name, response) for owner, name, response in documented_errors() if owner == service]
+    assert found
+    for name, response in found:
+        content = response["content"]["application/json"]
+        assert content["schema"]["$ref"].endswith("/ProblemDocument"), name
+        assert content["examples"], name
+        for code, example in content["examples"].items():
+            assert re.fullmatch("[a-z][a-z0-9_]+", code), name
+            assert example["value"]["code"] == code, name
+            assert example["value"]["message"].endswith("."), name
+            assert example["value"]["request_id"], name
+
+
+@pytest.mark.parametrize("service", APPS)
+def test_every_operation_is_explained(service: str) -> None:
+    """A summary and a description, so that the document can be read instead of the source."""
+    for path, operations in APPS[service].openapi()["paths"].items():
+        for method, operation in operations.items():
+            name = f"{method.upper()} {path}"
+            assert operation.get("summary"), name
+            assert operation.get("description"), name
+
+
+@pytest.mark.parametrize("service", APPS)
+@pytest.mark.parametrize(
+    ("method", "path", "key", "status", "code"),
+    [
+        ("GET", "/nothing/here", "k", 404, "not_found"),
+        ("DELETE", "/openapi.json", "k", 405, "method_not_allowed"),
+        ("GET", "{list}", "", 401, "key_missing"),
+        ("GET", "{list}", "wrong", 401, "key_unknown"),
+        ("GET", "{list}?limit=0", "k", 422, "invalid_request"),
+        ("GET", "{list}?cursor=!", "k", 400, "cursor_invalid"),
+        ("GET", "{list}", "k", 503, "database_unavailable"),
+    ],
+)
+async def test_answered_errors_have_the_one_shape(
+    service: str, method: str, path: str, key: str, status: int, code: str
+) -> None:
+    """Code, message and request id at the top, the id in the header too, `Retry-After` with 503, no stock error."""
+    lists = {"ingest": "/v1/keys", "engine": "/v1/accounts", "notifier": "/v1/endpoints"}
+    transport = httpx.ASGITransport(app=APPS[service])
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers) as client:
+        answer = await client.request(method, path.format(list=lists[service]))
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (status, code)
+    assert problem["message"].endswith(".")
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert "detail" not in problem
+    assert ("retry-after" in answer.headers) == (status == 503)
