@@ -239,11 +239,14 @@ class EngineRoom:
             await self.producer.flush()
 
     async def _keep_sending(self, accounts: int, events_per_second: float) -> None:
-        names = ("Data Imported", "Page Viewed", "Report Made", "Report Made")
+        quick = ("Data Imported", "Page Viewed", "Report Made", "Report Made", "Page Viewed", "Page Viewed")
+        # At risk and stalled before it moves.
+        slow = ("Page Viewed", "Page Viewed", "Page Viewed", "Page Viewed", "Page Viewed", "Data Imported")
         for number in range(10**9):
             # New accounts keep coming, or signals would end with the last milestone.
-            account = f"account-{number // (accounts * 6)}-{number % accounts}"
-            name = names[number // accounts % len(names)]
+            generation, turn = divmod(number // accounts, len(quick))
+            account = f"account-{generation}-{number % accounts}"
+            name = (slow if number % accounts % 3 == 0 else quick)[turn]
             for _ in range(2 if number % 7 == 0 else 1):
                 await self.send(account, name, message=f"load-{number}")
             if number % 20 == 0:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
+import httpx
 import pytest
 
-from tests.fakes.engine_room import EngineRoom, engine_room, event_value, eventually
+from tests.fakes.engine_room import QUICK_PLAN, EngineRoom, engine_room, event_value, eventually
+
+PARTS = 3
 
 
 @pytest.fixture
-async def room(database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[EngineRoom]:
+async def room(
+    fresh_database: Any, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[EngineRoom]:
+    word = request.node.name.removeprefix("test_")[:20]
+    database = await asyncio.to_thread(fresh_database, word)
     async with engine_room(
-        database_url=database_url, kafka=kafka_bootstrap, prefix=topic_prefix, folder=tmp_path, parts=3
+        database_url=database, kafka=kafka_bootstrap, prefix=f"{topic_prefix}{word}.", folder=tmp_path, parts=PARTS
     ) as opened:
         yield opened
 
@@ -36,6 +48,111 @@ async def test_events_become_signals_once_and_a_drained_engine_leaves_nothing_op
     assert [row["reason"] for row in reasons] == ["key_mismatch", "no_value", "not_valid", "unknown_version"]
     behind = "SELECT count(*) FROM activation.partition_lease WHERE published_seq < out_seq"
     assert await room.database.fetchval(behind) == 0
+
+
+async def test_the_smallest_bounds_change_nothing(room: EngineRoom) -> None:
+    """Batches of seven, a cache of ten accounts, two timers at a time, intake that waits for every fourth signal."""
+    await room.publish_plan()
+    room.start(
+        FIRSTVALUE_ENGINE_BATCH_EVENTS_MAX="7",
+        FIRSTVALUE_ENGINE_ACCOUNTS_CACHED_MAX="10",
+        FIRSTVALUE_ENGINE_DUE_ACCOUNTS_MAX="2",
+        FIRSTVALUE_ENGINE_UNPUBLISHED_SIGNALS_MAX="4",
+        FIRSTVALUE_ENGINE_RELAY_ROWS_MAX="2",
+    )
+    async with room.load(events_per_second=200):
+        await eventually(lambda: _stalled(room, 40), within_seconds=30, what="40 accounts stalled")
+    await eventually(room.caught_up, within_seconds=30, what="all applied and published")
+    assert await room.check_against_oracle() > 150
+
+
+async def test_a_published_version_is_adopted_within_a_second_and_swept(room: EngineRoom) -> None:
+    """On every partition, from an offset on; accounts without any further event are judged by it at the next ticks."""
+    await room.publish_plan()
+    room.start(FIRSTVALUE_ENGINE_DUE_ACCOUNTS_MAX="5")
+    async with room.load(events_per_second=200):
+        await eventually(lambda: _ledger_has(room, 50), within_seconds=30, what="50 signals recorded")
+        changed = QUICK_PLAN.replace("count: 3", "count: 2")
+        await room.publish_plan(changed, version=2, policy="emit")
+        published = time.monotonic()
+
+        async def adopted() -> bool:
+            count = "SELECT count(*) FROM activation.partition_plan WHERE version = 2"
+            return bool(await room.database.fetchval(count) == PARTS)
+
+        await eventually(adopted, within_seconds=10, what="adopted everywhere")
+        assert time.monotonic() - published < 1.5
+
+        async def swept() -> bool:
+            old = "SELECT count(*) FROM activation.account_plan WHERE version = 1"
+            return bool(await room.database.fetchval(old) == 0)
+
+        await eventually(swept, within_seconds=20, what="every account brought up to version 2")
+    await eventually(room.caught_up, within_seconds=30, what="all applied and published")
+    assert await room.check_against_oracle() > 50
+
+
+async def test_a_stale_schema_or_a_missing_topic_is_refused_with_what_to_do(
+    room: EngineRoom, fresh_database: Any
+) -> None:
+    """The process ends with status 1 and one clear line."""
+    empty = await asyncio.to_thread(fresh_database, "empty")
+    stale = room.start(DATABASE_URL=empty)
+    assert await stale.end(within_seconds=20) == 1
+    assert "run `firstvalue migrate` first" in stale.log.read_text()
+    lonely = room.start(FIRSTVALUE_TOPIC_PREFIX="nowhere.")
+    assert await lonely.end(within_seconds=20) == 1
+    assert "Create the missing topics with `firstvalue topics`" in lonely.log.read_text()
+
+
+async def test_started_without_a_database_it_is_live_and_ready_once_that_is_back(
+    room: EngineRoom, servers: Any
+) -> None:
+    """Nothing has to be restarted; while it waits it is not ready, and it may be told to end."""
+    await room.publish_plan()
+    name = urlsplit(room.database_url).path.lstrip("/")
+    outside = await asyncpg.connect(servers.database_url)
+    await outside.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    engine, impatient = room.start(), room.start()
+    assert await _probe(engine, "livez") == 200
+    assert await _probe(engine, "readyz") == 503
+    await asyncio.to_thread(impatient.metrics_url)
+    impatient.signal(signal.SIGTERM)
+    assert await impatient.end(within_seconds=20) == 0
+    await outside.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    await outside.close()
+
+    async def ready() -> bool:
+        return await _probe(engine, "readyz") == 200
+
+    await eventually(ready, within_seconds=20, what="ready")
+    await room.tick()
+    await eventually(room.caught_up, within_seconds=20, what="applied")
+
+
+async def test_started_without_a_broker_it_is_live_and_ends_when_asked(room: EngineRoom) -> None:
+    """It waits, says for what, and is not ready."""
+    engine = room.start(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9")
+    assert await _probe(engine, "livez") == 200
+    assert await _probe(engine, "readyz") == 503
+
+    async def said() -> bool:
+        return "waiting_to_start" in engine.log.read_text()
+
+    await eventually(said, within_seconds=20, what="the log says that it waits")
+    engine.signal(signal.SIGTERM)
+    assert await engine.end(within_seconds=20) == 0
+
+
+async def _probe(engine: Any, name: str) -> int:
+    url = (await asyncio.to_thread(engine.metrics_url)).replace("metrics", name)
+    async with httpx.AsyncClient() as client:
+        return (await client.get(url, timeout=10)).status_code
+
+
+async def _stalled(room: EngineRoom, count: int) -> bool:
+    query = "SELECT count(*) >= $1 FROM activation.ledger WHERE type = 'account.stalled'"
+    return bool(await room.database.fetchval(query, count))
 
 
 async def _ledger_has(room: EngineRoom, count: int) -> bool:
