@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _FOLDER = ".firstvalue-demo"
+_INTERRUPTED = 130
 _SETTINGS = {
     # The story's days are short: the engine's clock must move several times in each.
     "FIRSTVALUE_INGEST_TICK_SECONDS": "0.1",
@@ -40,7 +41,11 @@ def demo(
     """
     progress = Progress()
     with errors_told(progress):
-        proof = _run(progress, keep=keep)
+        try:
+            proof = _run(progress, keep=keep)
+        except StopRequested:
+            progress.say("stopped; nothing is left running")
+            raise typer.Exit(_INTERRUPTED) from None
     if proof.failures:
         raise typer.Exit(1)
 

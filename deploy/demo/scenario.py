@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 DAY_SECONDS = 0.8
-# The engine is killed on this day, and is back after its session timeout of 6 s and its start: about nine days.
+# The engine is killed on this day, and is back after its session timeout of 6 s: about seven days.
 OUTAGE_DAY = 55.0
 LAST_DAY = 74.0
 
@@ -145,8 +145,8 @@ _CAST = (
         _did(10, "Workflow Run"),
         _did(12, "Training Completed", "ben"),
         _did(19, "Report Generated"),
-        # Fourteen quiet days would end on day 64, about when the engine is back; the visit on day 60 prevents it.
-        _looked(15, 26, 34, 42, 50, 60),
+        # Fourteen quiet days end on day 60, while the engine is down; the visit on day 57 prevents the stall.
+        _looked(15, 25, 35, 46, 57),
         _did(67, "Account Prioritized", "ben"),
         heard_from="sdk",
     ),
