@@ -1,0 +1,139 @@
+"""The `firstvalue` command against the engine's API over HTTP: what it prints, and its exit statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.activation_engine.api import new_engine_api
+from services.runtime.http_server import HttpServer
+from services.runtime.key_ring import KeyRing
+from tests.integration.engine_api.conftest import ADMIN_KEY
+from tests.integration.engine_api.partition_rows import PARTITIONS, PLAN_TEXT, PartitionRows, traits, usage
+
+REFUSED, USAGE, UNREACHABLE = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended and what it wrote."""
+
+    status: int
+    output: str
+    complaint: str
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Runs commands in an environment that names the engine."""
+
+    rows: PartitionRows
+    environment: dict[str, str]
+
+    async def run(self, *words: str, **environment: str) -> Ended:
+        """`firstvalue` with these arguments."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services.cli", *words),
+            env=self.environment | environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(30):
+            output, complaint = await process.communicate()
+        assert process.returncode is not None
+        return Ended(process.returncode, output.decode(), complaint.decode())
+
+
+@pytest.fixture
+async def terminal(database: AsyncEngine, tmp_path: Path) -> AsyncIterator[Terminal]:
+    """A terminal beside a served engine with a plan and two accounts."""
+    rows = PartitionRows(database)
+    await rows.claim_all()
+    await rows.publish()
+    await rows.apply("acme/1", traits("acme/1", name="Acme", owner="dana"), usage("acme/1", "data.ingested", day=0))
+    await rows.apply("b", usage("b", "data.ingested", day=0), part=1)
+    app = new_engine_api(
+        reads=database, keys=KeyRing(database, admin_key=ADMIN_KEY, pepper=""), partitions=lambda: PARTITIONS
+    )
+    server = HttpServer(app, host="127.0.0.1", port=0)
+    serving = asyncio.create_task(server.serve())
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTVALUE_")}
+    named = {"FIRSTVALUE_ENGINE_URL": f"http://127.0.0.1:{server.port}", "FIRSTVALUE_API_KEY": ADMIN_KEY}
+    yield Terminal(rows, inherited | named | {"FIRSTVALUE_DATA_DIR": str(tmp_path)})
+    await server.stop()
+    await serving
+
+
+async def test_accounts_are_listed_shown_and_explained(terminal: Terminal) -> None:
+    """Tables for people, the API's rows with --json, ids of any characters."""
+    table = await terminal.run("account", "list")
+    assert table.status == 0
+    assert [line.split()[:3] for line in table.output.splitlines()[1:]] == [
+        ["acme/1", "Acme", "b2b-saas"],
+        ["b", "-", "b2b-saas"],
+    ]
+    assert "\x1b" not in table.output
+    owned = json.loads((await terminal.run("account", "list", "--owner", "dana", "--json")).output)
+    assert [row["id"] for row in owned] == ["acme/1"]
+    shown = await terminal.run("account", "show", "acme/1")
+    assert "First data" in shown.output
+    explained = await terminal.run("account", "explain", "acme/1")
+    assert explained.output.startswith("Acme is on track under b2b-saas")
+
+
+async def test_signals_are_printed_one_a_line(terminal: Terminal) -> None:
+    """Every signal so far with --no-follow, as JSON lines with --json."""
+    printed = await terminal.run("signal", "tail", "--no-follow", "--json")
+    signals = [json.loads(line) for line in printed.output.splitlines()]
+    assert {signal["account"]["id"] for signal in signals} == {"acme/1", "b"}
+    readable = await terminal.run("signal", "tail", "--no-follow")
+    assert len(readable.output.splitlines()) == len(signals)
+
+
+async def test_a_plan_file_is_checked_and_published(terminal: Terminal, tmp_path: Path) -> None:
+    """A valid file becomes the next version, a broken one is refused with its own name and line."""
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(PLAN_TEXT.replace("week 1", "week 2"))
+    bad.write_text(PLAN_TEXT.replace("week 1", "weak 1"))
+    assert (await terminal.run("plan", "check", str(good))).output.startswith("b2b-saas is valid")
+    async with terminal.rows.adopting():
+        published = await terminal.run("plan", "publish", str(good))
+    assert published.output == "b2b-saas version 2 published, live\n"
+    refused = await terminal.run("plan", "publish", str(bad))
+    assert refused.status == REFUSED
+    line = 1 + PLAN_TEXT.splitlines().index("  first_data:   {due: week 1, when: data.ingested}")
+    assert f"{bad}:{line}:" in refused.complaint
+    errors = json.loads((await terminal.run("plan", "check", str(bad), "--json")).output)["errors"]
+    assert errors[0]["line"] == line
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "status", "complaint"),
+    [
+        (["account", "show", "nobody"], {}, REFUSED, "account_unknown"),
+        (["account", "list"], {"FIRSTVALUE_API_KEY": "wrong"}, REFUSED, "key_unknown"),
+        (["account", "list", "--limit", "none"], {}, USAGE, "--limit"),
+        (["account", "list"], {"FIRSTVALUE_ENGINE_URL": "127.0.0.1:1"}, USAGE, "is not an address"),
+        (["plan", "check", "missing.yaml"], {}, USAGE, "missing.yaml"),
+        (["account", "list"], {"FIRSTVALUE_ENGINE_URL": "http://127.0.0.1:1"}, UNREACHABLE, "http://127.0.0.1:1"),
+        (["endpoint", "list"], {}, UNREACHABLE, "firstvalue up"),
+        (["key", "revoke", "some"], {"FIRSTVALUE_INGEST_URL": "http://127.0.0.1:1"}, USAGE, "--yes"),
+    ],
+)
+async def test_failures_have_their_exit_status(
+    terminal: Terminal, words: list[str], environment: dict[str, str], status: int, complaint: str
+) -> None:
+    """1 refused, 2 used wrongly, 3 nobody answers; the complaint says what to do, nothing is on standard output."""
+    ended = await terminal.run(*words, **environment)
+    assert (ended.status, ended.output) == (status, "")
+    assert complaint in ended.complaint
+    assert "Traceback" not in ended.complaint
