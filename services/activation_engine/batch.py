@@ -116,20 +116,25 @@ def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
     state.dirty = False
     try:
         announced = apply_event(state, event, partition.plans, outcome.clock)
-    except (InvalidBody, RecursionError) as error:
+    except InvalidBody as error:
         _refuse(outcome, record, Reason.BODY_INVALID, str(error)[:500])
         return
     if state.dirty:
         outcome.dirty[account_id] = held
+    for signal in announced:
+        outcome.signals.append(Announced(state, signal, record.timestamp))
+    _count_event(outcome, event, record.timestamp, changed=state.dirty)
+
+
+def _count_event(outcome: Outcome, event: Event, appended_ms: int, *, changed: bool) -> None:
+    if changed:
         outcome.applied += 1
     else:
         outcome.unchanged += 1
     if event.received_at_ms - event.occurred_at_ms > LATE_MS:
         outcome.late += 1
-    for signal in announced:
-        outcome.signals.append(Announced(state, signal, record.timestamp))
     if event.name and event.type != "command":
-        _note_name(outcome, event.name, record.timestamp)
+        _note_name(outcome, event.name, appended_ms)
 
 
 def _note_name(outcome: Outcome, name: str, appended_ms: int) -> None:

@@ -111,8 +111,10 @@ class Relay:
         producer = self._producer
         try:
             while self._lanes.get(lane.part) is lane and lane.acked_seq < lane.out_seq:
+                # Not beyond what is known to be committed: a commit whose answer is under way is not told yet.
+                rows_max = min(self._rows_max, lane.out_seq - lane.acked_seq)
                 rows = await self._store.read_ledger(
-                    lane.part, after=lane.acked_seq, rows_max=self._rows_max, bytes_max=_BATCH_BYTES_MAX
+                    lane.part, after=lane.acked_seq, rows_max=rows_max, bytes_max=_BATCH_BYTES_MAX
                 )
                 crash_point("engine.relay_read")
                 lane.acked_seq = await self._send(producer, lane.part, rows)

@@ -56,8 +56,8 @@ class Watchdog:
         if not ends:
             return
         longest = max((now - since for _, since in standing.values()), default=0.0)
-        if longest < self._stall_seconds:
-            if not standing:
+        if not standing or longest < self._stall_seconds:
+            if self._rebuilt_at is not None and (not standing or now - self._rebuilt_at > self._stall_seconds):
                 self._rebuilt_at = None
             return
         if self._rebuilt_at is not None:

@@ -37,7 +37,7 @@ class Event(Struct, gc=False, eq=False):
         if self._client is None:
             try:
                 decoded = decode(self.body)
-            except (DecodeError, UnicodeDecodeError) as error:
+            except (DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise InvalidBody(f"the body is not JSON: {error}") from error
             if not isinstance(decoded, dict):
                 raise InvalidBody("the body is not a JSON object")

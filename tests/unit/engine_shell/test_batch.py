@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -174,6 +174,20 @@ def test_poison_and_unreadable_bodies_become_dead_letters_and_the_partition_move
     assert "\0" not in outcome.dead_letters[0].detail
     assert (outcome.applied, outcome.unchanged, outcome.next_offset) == (1, 1, 5)
     assert outcome.names == {"Page Viewed": [2, START_MS, START_MS]}
+
+
+def test_what_an_adoption_announces_survives_an_unreadable_record() -> None:
+    """The first record after a version went live may be poison; what the version found is announced all the same."""
+    held = partition(plan_set([]))
+    before = run(begin(held), [event("Data Imported", START_MS), tick(START_MS + 1)])
+    held.lease = replace(held.lease, clock=before.clock)
+    held.plans = plan_set(policy="emit")
+    broken = event("Page Viewed", START_MS, kind="group")
+    broken.body = b"["
+    outcome = run(begin(held), [broken, event("Page Viewed", START_MS)])
+    assert len(outcome.dead_letters) == 1
+    assert [one.signal.type for one in outcome.signals][:1] == ["account.activation_started"]
+    assert set(outcome.dirty) == {"acme"}
 
 
 def test_a_known_signal_takes_no_number() -> None:

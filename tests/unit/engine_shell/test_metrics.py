@@ -1,0 +1,44 @@
+"""The metrics page has every promised series from the start."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from schemas.signals import ACCOUNT_TYPES
+from services.activation_engine.decoder import Reason
+from services.activation_engine.metrics import EngineMetrics
+
+NAMES = (
+    "events_total",
+    "late_events_total",
+    "batch_duration_seconds",
+    "batch_events",
+    "lag_records",
+    "lag_seconds",
+    "clock_age_seconds",
+    "rebalances_total",
+    "assigned_partitions",
+    "lease_conflicts_total",
+    "last_progress_timestamp_seconds",
+    "signals_total",
+    "accounts",
+    "timer_lateness_seconds",
+    "ledger_unpublished",
+    "dirty_ratio",
+    "stopped_partitions",
+)
+
+
+def test_every_promised_metric_exists_and_labels_start_at_zero() -> None:
+    """A rate over a series that appears with its first event would miss that event."""
+    metrics = EngineMetrics(CollectorRegistry())
+    metrics.watch_relay(lambda: 3)
+    page = generate_latest(metrics.registry).decode()
+    for name in NAMES:
+        assert f"# HELP firstvalue_engine_{name} " in page
+    for reason in Reason:
+        assert f'firstvalue_dead_letters_total{{reason="{reason}"}} 0.0' in page
+    for kind in ACCOUNT_TYPES:
+        assert f'firstvalue_engine_signals_total{{type="{kind}"}} 0.0' in page
+    assert 'firstvalue_engine_events_total{outcome="redelivered"} 0.0' in page
+    assert "firstvalue_engine_ledger_unpublished 3.0" in page

@@ -1,0 +1,152 @@
+"""The relay publishes the ledger in order, one batch per partition at a time, and repeats what is not acked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import uuid4
+
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+from prometheus_client import CollectorRegistry
+
+from services.activation_engine.metrics import EngineMetrics
+from services.activation_engine.relay import Relay
+from services.activation_engine.store import LedgerRow
+from tests.fakes.memory_store import MemoryStore
+
+
+class Batch:
+    """Rows of one produce request, three at most."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+
+    def append(self, *, key: bytes, value: bytes, timestamp: None, headers: list[tuple[str, bytes]]) -> object | None:
+        if len(self.rows) == 3:
+            return None
+        self.rows.append(int(dict(headers)["seq"]))
+        return self
+
+    def close(self) -> None:
+        """No more rows."""
+
+
+class Broker:
+    """What landed, in order; fails as told, before or after a batch landed."""
+
+    def __init__(self, *failures: str) -> None:
+        self.landed: dict[int, list[int]] = {}
+        self.failures = list(failures)
+        self.producers = 0
+        self.in_flight: dict[int, int] = {}
+
+    def new_producer(self) -> Producer:
+        self.producers += 1
+        return Producer(self)
+
+
+class Producer:
+    """One client; dead after its first failure, as an idempotent producer is."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._dead = False
+
+    async def start(self) -> None:
+        if self._broker.failures[:1] == ["away"]:
+            self._broker.failures.pop(0)
+            raise KafkaConnectionError
+
+    async def stop(self) -> None:
+        self._dead = True
+
+    def create_batch(self) -> Batch:
+        return Batch()
+
+    async def send_batch(self, batch: Batch, _topic: str, *, partition: int) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self._deliver(batch.rows, partition))
+
+    async def _deliver(self, rows: list[int], part: int) -> None:
+        broker = self._broker
+        assert not self._dead
+        assert broker.in_flight.get(part, 0) == 0, "two batches of one partition in flight"
+        broker.in_flight[part] = 1
+        await asyncio.sleep(0)
+        broker.in_flight[part] = 0
+        failure = broker.failures.pop(0) if broker.failures else ""
+        if failure != "refused":
+            broker.landed.setdefault(part, []).extend(rows)
+        if failure:
+            self._dead = True
+            raise KafkaTimeoutError
+
+
+@contextlib.asynccontextmanager
+async def relay_of(broker: Broker, store: MemoryStore) -> AsyncIterator[Relay]:
+    new_producer: Callable[[], Any] = broker.new_producer
+    metrics = EngineMetrics(CollectorRegistry())
+    relay = Relay(store=store, new_producer=new_producer, topic="signals", metrics=metrics, rows_max=5)
+    task = asyncio.create_task(relay.run())
+    try:
+        async with asyncio.timeout(10):
+            yield relay
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def store_with(rows: int, parts: int = 1) -> MemoryStore:
+    return MemoryStore(
+        ledger={
+            part: [LedgerRow(part, seq, str(uuid4()), "acme", "t", b"{}", 1) for seq in range(1, rows + 1)]
+            for part in range(parts)
+        }
+    )
+
+
+async def test_everything_above_the_start_is_published_in_order() -> None:
+    """Also what is committed later; what was published before is not."""
+    broker, store = Broker(), store_with(10, parts=2)
+    async with relay_of(broker, store) as relay:
+        relay.start(0, acked_seq=4, out_seq=8)
+        relay.start(1, acked_seq=0, out_seq=10)
+        await relay.flush()
+        assert relay.acked_seq(0) == 8
+        relay.committed(0, 10)
+        assert relay.unpublished() == 2
+        await relay.flush()
+    assert broker.landed == {0: [5, 6, 7, 8, 9, 10], 1: list(range(1, 11))}
+    assert broker.producers == 1
+
+
+async def test_a_failed_batch_is_repeated_with_a_new_producer() -> None:
+    """Whether it landed or not; rows may repeat, never miss, never move."""
+    for failure in ("refused", "landed unanswered"):
+        broker = Broker("", failure)
+        async with relay_of(broker, store_with(10)) as relay:
+            relay.start(0, acked_seq=0, out_seq=10)
+            await relay.flush()
+        first_times = list(dict.fromkeys(broker.landed[0]))
+        assert first_times == list(range(1, 11))
+        assert broker.producers == 2
+
+
+async def test_a_broker_that_is_away_is_waited_for() -> None:
+    """Nothing is lost meanwhile."""
+    broker = Broker("away")
+    async with relay_of(broker, store_with(3)) as relay:
+        relay.start(0, acked_seq=0, out_seq=3)
+        await relay.flush()
+    assert broker.landed == {0: [1, 2, 3]}
+
+
+async def test_a_partition_that_was_taken_away_is_not_waited_for() -> None:
+    """Its lane is gone; a new claim starts where the lease says."""
+    async with relay_of(Broker(), store_with(3)) as relay:
+        relay.start(0, acked_seq=0, out_seq=3)
+        relay.stop(0)
+        assert relay.unpublished() == 0
+        assert relay.acked_seq(0) == 0
+        await relay.flush()
