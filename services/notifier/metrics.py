@@ -8,9 +8,10 @@ from services.notifier.domain.addresses import Tier
 from services.notifier.domain.outcome import Exhaustion, Result, Status
 from services.runtime.metrics import LATENCY_BUCKETS, SharedMetrics
 
-TRIGGERS = ("first", "retry", "manual")
-OUTCOMES = (Status.SUCCEEDED, Status.PENDING, Status.EXHAUSTED)
-POISON_REASONS = ("undecodable", "id_invalid", "text_invalid", "body_too_large")
+_PREFIX = "firstvalue_notifier_"
+_TRIGGERS = ("first", "retry", "manual")
+_OUTCOMES = (Status.SUCCEEDED.value, Status.PENDING.value, Status.EXHAUSTED.value)
+_POISON_REASONS = ("undecodable", "id_invalid", "text_invalid", "body_too_large")
 
 
 class NotifierMetrics:
@@ -18,95 +19,90 @@ class NotifierMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.shared = SharedMetrics(registry, service="notifier")
-        prefix = "firstvalue_notifier_"
-        self.deliveries = Counter(
-            prefix + "deliveries", "Recorded attempts by what became of the delivery.", ["outcome"], registry=registry
-        )
+        self._registry = registry
+        self._add_attempts()
+        self._add_deliveries()
+        self._add_intake()
+
+    def _add_attempts(self) -> None:
+        """What happens on the wire."""
         self.attempts = Counter(
-            prefix + "attempts",
+            _PREFIX + "attempts",
             "Attempts by result and by why they were made.",
             ["result", "trigger"],
-            registry=registry,
+            registry=self._registry,
         )
+        for result in Result:
+            for trigger in _TRIGGERS:
+                self.attempts.labels(result.value, trigger)
         self.attempt_duration_seconds = Histogram(
-            prefix + "attempt_duration_seconds",
+            _PREFIX + "attempt_duration_seconds",
             "Until connected, and in total.",
             ["phase"],
             buckets=LATENCY_BUCKETS,
-            registry=registry,
+            registry=self._registry,
         )
-        self.delivery_latency_seconds = Histogram(
-            prefix + "delivery_latency_seconds",
-            "From intake's commit to the first 2xx.",
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
-        self.due_lag_seconds = Gauge(
-            prefix + "due_lag_seconds", "Age of the oldest due delivery of an open endpoint.", registry=registry
-        )
-        self.pending = Gauge(prefix + "pending", "Deliveries that wait for an attempt.", registry=registry)
-        self.held = Gauge(
-            prefix + "held", "Deliveries held back by a disabled endpoint or a full backlog.", registry=registry
-        )
-        self.in_flight = Gauge(prefix + "inflight", "Requests on the wire.", registry=registry)
-        self.endpoints = Gauge(prefix + "endpoints", "Endpoints by state.", ["state"], registry=registry)
-        self.blocked_addresses = Counter(
-            prefix + "blocked_address", "Refused connections by the kind of address.", ["tier"], registry=registry
-        )
-        self.connections = Counter(
-            prefix + "connections", "Attempts that got a connection, new or reused.", ["reused"], registry=registry
-        )
-        self.leases_expired = Counter(
-            prefix + "lease_expired", "Deliveries returned to the queue after a lost lease.", registry=registry
-        )
-        self.late_outcomes = Counter(
-            prefix + "late_outcomes", "Outcomes recorded after their lease had ended.", registry=registry
-        )
-        self.exhausted = Counter(prefix + "exhausted", "Deliveries given up, by reason.", ["reason"], registry=registry)
-        self.intake_signals = Counter(
-            prefix + "intake_signals",
-            "Signals read: new ones, and repeats known by id.",
-            ["outcome"],
-            registry=registry,
-        )
-        self.sequence_repeats = Counter(
-            prefix + "sequence_repeats", "Records whose ledger number had been seen.", registry=registry
-        )
-        self.sequence_missing = Gauge(
-            prefix + "sequence_missing", "Ledger numbers that were skipped and have not arrived.", registry=registry
-        )
-        self.positions_lost = Counter(
-            prefix + "positions_lost",
-            "Intake batches refused because another process moved the position.",
-            registry=registry,
-        )
-        self.held_total = Counter(
-            prefix + "held_deliveries", "Deliveries held instead of queued, by reason.", ["reason"], registry=registry
-        )
-        self.dead_letters = Counter(
-            "firstvalue_dead_letters", "Records that can never be processed.", ["reason"], registry=registry
-        )
-        self._export_zeroes()
-
-    def _export_zeroes(self) -> None:
-        for outcome in OUTCOMES:
-            self.deliveries.labels(outcome.value)
-        for result in Result:
-            for trigger in TRIGGERS:
-                self.attempts.labels(result.value, trigger)
         for phase in ("connect", "total"):
             self.attempt_duration_seconds.labels(phase)
-        for tier in Tier:
-            self.blocked_addresses.labels(tier.value)
-        for flag in ("true", "false"):
-            self.connections.labels(flag)
-        for reason in Exhaustion:
-            self.exhausted.labels(reason.value)
+        self.in_flight = self._gauge("inflight", "Requests on the wire.")
+        tiers = tuple(tier.value for tier in Tier)
+        self.blocked_addresses = self._counter(
+            "blocked_address", "Refused connections by the kind of address.", tier=tiers
+        )
+        self.connections = self._counter(
+            "connections", "Attempts that got a connection, new or reused.", reused=("true", "false")
+        )
+
+    def _add_deliveries(self) -> None:
+        """What becomes of deliveries, and what waits."""
+        self.deliveries = self._counter(
+            "deliveries", "Recorded attempts by what became of the delivery.", outcome=_OUTCOMES
+        )
+        self.delivery_latency_seconds = Histogram(
+            _PREFIX + "delivery_latency_seconds",
+            "From intake's commit to the first 2xx.",
+            buckets=LATENCY_BUCKETS,
+            registry=self._registry,
+        )
+        self.due_lag_seconds = self._gauge("due_lag_seconds", "Age of the oldest due delivery of an open endpoint.")
+        self.pending = self._gauge("pending", "Deliveries that wait for an attempt.")
+        self.held = self._gauge("held", "Deliveries held back by a disabled endpoint or a full backlog.")
+        self.held_total = self._counter(
+            "held_deliveries", "Deliveries held instead of queued, by reason.", reason=("disabled", "backlog")
+        )
+        self.endpoints = Gauge(_PREFIX + "endpoints", "Endpoints by state.", ["state"], registry=self._registry)
         for state in ("enabled", "disabled"):
             self.endpoints.labels(state)
-        for outcome_text in ("new", "repeat"):
-            self.intake_signals.labels(outcome_text)
-        for reason_text in ("disabled", "backlog"):
-            self.held_total.labels(reason_text)
-        for reason_text in POISON_REASONS:
-            self.dead_letters.labels(reason_text)
+        self.leases_expired = self._counter("lease_expired", "Deliveries returned to the queue after a lost lease.")
+        self.late_outcomes = self._counter("late_outcomes", "Outcomes recorded after their lease had ended.")
+        reasons = tuple(reason.value for reason in Exhaustion)
+        self.exhausted = self._counter("exhausted", "Deliveries given up, by reason.", reason=reasons)
+
+    def _add_intake(self) -> None:
+        """What comes from the signals topic."""
+        self.intake_signals = self._counter(
+            "intake_signals", "Signals read: new ones, and repeats known by id.", outcome=("new", "repeat")
+        )
+        self.sequence_repeats = self._counter("sequence_repeats", "Records whose ledger number had been seen.")
+        self.sequence_missing = self._gauge(
+            "sequence_missing", "Ledger numbers that were skipped and have not arrived."
+        )
+        self.positions_lost = self._counter(
+            "positions_lost", "Intake batches refused because another process had moved the position."
+        )
+        self.dead_letters = Counter(
+            "firstvalue_dead_letters", "Records that can never be processed.", ["reason"], registry=self._registry
+        )
+        for reason in _POISON_REASONS:
+            self.dead_letters.labels(reason)
+
+    def _counter(self, name: str, meaning: str, **labels: tuple[str, ...]) -> Counter:
+        """A counter with at most one label, whose values are all known."""
+        counter = Counter(_PREFIX + name, meaning, list(labels), registry=self._registry)
+        for values in labels.values():
+            for value in values:
+                counter.labels(value)
+        return counter
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(_PREFIX + name, meaning, registry=self._registry)

@@ -16,7 +16,7 @@ from services.notifier.secret_box import parse_key
 class NotifierSettings(BaseSettings):
     """Everything that an operator may set, with its unit in the name."""
 
-    model_config = SettingsConfigDict(env_prefix="FIRSTVALUE_NOTIFIER_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="FIRSTVALUE_NOTIFIER_", extra="ignore", hide_input_in_errors=True)
 
     port: int = Field(8083, ge=0, le=65535, description="Public HTTP port; 0 takes a free one")
     metrics_port: int = Field(9083, ge=0, le=65535, description="Private port: /livez /readyz /metrics")

@@ -17,7 +17,7 @@ from services.runtime.process import Stopping
 
 log = structlog.get_logger(__name__)
 
-COUNT_SECONDS = 5.0
+COUNT_SECONDS = 2.0
 RETENTION_SECONDS = 3600.0
 PARTITION_DAYS_AHEAD = 7
 _RELEASED_AT_ONCE_MAX = 5_000

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from schemas.signals import encode
 from tests.builders_signals import SignalPublisher, a_signal
-from tests.fakes.receiver import Receiver, answer, reset, verify
-from tests.running_notifier import Servers, prepare, query, running, until
+from tests.fakes.receiver import Behaviour, Receiver, answer, drip, endless, raw, reset, silent, verify
+from tests.running_notifier import NotifierClient, Servers, prepare, query, running, until
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -26,9 +26,7 @@ async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: st
 @pytest_asyncio.fixture(autouse=True)
 async def no_endpoints(surroundings: Servers) -> None:
     """What an earlier test registered receives nothing."""
-    await query(
-        surroundings, "UPDATE notifier.endpoint SET enabled = false, deleted_at = now() WHERE deleted_at IS NULL"
-    )
+    await query(surroundings, "UPDATE notifier.endpoint SET enabled = false, deleted_at = now()")
 
 
 @pytest.fixture
@@ -37,29 +35,254 @@ def publisher(surroundings: Servers) -> SignalPublisher:
     return SignalPublisher(surroundings.kafka_bootstrap, surroundings.topic)
 
 
-async def test_signal_reaches_endpoint_signed(surroundings: Servers, publisher: SignalPublisher) -> None:
-    """A record's bytes arrive unchanged, verify with the published package, and are logged as succeeded."""
+async def logged(client: NotifierClient, delivery_id: str, attempts: int) -> Any:
+    """The delivery once so many attempts are recorded."""
+
+    async def complete() -> Any:
+        found = await client.ask("GET", f"/v1/deliveries/{delivery_id}")
+        return found if found["attempts"] >= attempts and found["status"] != "leased" else None
+
+    return await until(complete)
+
+
+async def pinged(client: NotifierClient, endpoint: Any) -> str:
+    """A delivery without Kafka's part in it; its id."""
+    sent = await client.ask("POST", f"/v1/endpoints/{endpoint['id']}/ping", status=202)
+    return str(sent["delivery_id"])
+
+
+async def test_signal_reaches_endpoint_signed_once(surroundings: Servers, publisher: SignalPublisher) -> None:
+    """A record's bytes arrive unchanged, verify with the published package, are logged, and a repeat is dropped."""
     async with Receiver() as receiver, running(surroundings) as notifier, publisher:
         endpoint = await notifier.add_endpoint(receiver.url("/hook?team=cs"))
         signal = a_signal()
-        await publisher.publish([signal])
+        began = time.monotonic()
+        await publisher.publish([signal, signal])
         (request,) = await receiver.wait_for(1)
+        assert time.monotonic() - began < 2
         verify(request, endpoint["secret"])
-        assert request.body == encode(signal)
-        assert request.path == "/hook?team=cs"
+        assert (request.body, request.path) == (encode(signal), "/hook?team=cs")
         assert request.headers["webhook-id"] == signal.id
         assert request.headers["webhook-attempt"] == "1"
         assert request.headers["content-type"] == "application/json"
         assert request.headers["accept-encoding"] == "identity"
         assert request.headers["traceparent"].startswith("00-")
+        (row,) = await until(lambda: notifier.deliveries(status="succeeded", endpoint_id=endpoint["id"]))
+        found = await notifier.ask("GET", f"/v1/deliveries/{row['id']}")
+        assert (found["signal_id"], found["attempts"], found["next_at"]) == (signal.id, 1, None)
+        entries = [(entry["result"], entry["status_code"], entry["response"]) for entry in found["log"]]
+        assert entries == [("http_2xx", 200, "ok")]
+        last = a_signal()
+        await publisher.publish([last])
+        assert [each.headers["webhook-id"] for each in await receiver.wait_for(2)] == [signal.id, last.id]
 
-        async def recorded() -> object:
-            return await notifier.deliveries(status="succeeded", endpoint_id=endpoint["id"])
 
-        (row,) = await until(recorded)
-        assert row["signal_id"] == signal.id
-        assert row["attempts"] == 1
-        log = (await notifier.ask("GET", f"/v1/deliveries/{row['id']}"))["log"]
-        assert [(entry["result"], entry["status_code"], entry["response"]) for entry in log] == [
-            ("http_2xx", 200, "ok")
-        ]
+async def test_filters_choose_types_and_origins(surroundings: Servers, publisher: SignalPublisher) -> None:
+    """Each endpoint gets its types and origins; imports of old customers reach only those that ask."""
+    async with Receiver() as receiver, running(surroundings) as notifier, publisher:
+        await notifier.add_endpoint(receiver.url("/stalled"), types=["account.stalled"])
+        await notifier.add_endpoint(receiver.url("/all"), origins=["live", "catch_up"])
+        stalled = a_signal(type="account.stalled")
+        old = a_signal(type="account.stalled", origin="catch_up")
+        activated = a_signal(type="account.activated")
+        await publisher.publish([stalled, old, activated])
+        await receiver.wait_for(4)
+        got = {(each.path, each.headers["webhook-id"]) for each in receiver.received}
+        assert got == {("/stalled", stalled.id), ("/all", stalled.id), ("/all", old.id), ("/all", activated.id)}
+
+
+async def test_failures_are_retried_with_same_bytes(surroundings: Servers) -> None:
+    """500 and a reset, then 200: three attempts under one id, one body, fresh signatures, rising numbers."""
+    # Closed after the first answer: a reset of a kept connection would be no attempt of its own.
+    script = [answer(500, b"out of order", close=True), reset]
+    schedule = "0.1,0.1,0.1"
+    async with Receiver(script=script) as receiver, running(surroundings, retry_schedule_seconds=schedule) as notifier:
+        endpoint = await notifier.add_endpoint(receiver.url())
+        delivery = await logged(notifier, await pinged(notifier, endpoint), 3)
+        assert delivery["status"] == "succeeded"
+        assert [each["result"] for each in delivery["log"]] == ["http_5xx", "reset", "http_2xx"]
+        assert [each["trigger"] for each in delivery["log"]] == ["first", "retry", "retry"]
+        assert delivery["log"][0]["response"] == "out of order"
+        requests = await receiver.wait_for(3)
+        assert {(each.headers["webhook-id"], each.body) for each in requests} == {
+            (delivery["signal_id"], requests[0].body)
+        }
+        assert [each.headers["webhook-attempt"] for each in requests] == ["1", "2", "3"]
+        for each in requests:
+            verify(each, endpoint["secret"])
+
+
+async def test_exhausted_can_be_retried_by_hand(surroundings: Servers) -> None:
+    """When the schedule is used up the delivery is exhausted, and a person can still send it."""
+    async with (
+        Receiver(script=[answer(404), answer(500)]) as receiver,
+        running(surroundings, retry_schedule_seconds="0.1") as notifier,
+    ):
+        endpoint = await notifier.add_endpoint(receiver.url())
+        delivery_id = await pinged(notifier, endpoint)
+        assert (await logged(notifier, delivery_id, 2))["status"] == "exhausted"
+        await notifier.ask("POST", f"/v1/deliveries/{delivery_id}/retry", status=202)
+        delivery = await logged(notifier, delivery_id, 3)
+        assert (delivery["status"], delivery["log"][-1]["trigger"]) == ("succeeded", "manual")
+
+
+async def test_retry_by_hand_replaces_the_automatic_one(surroundings: Servers) -> None:
+    """A delivery that waits five minutes for its second attempt gets it now, and only once."""
+    async with (
+        Receiver(script=[answer(500)]) as receiver,
+        running(surroundings, retry_schedule_seconds="300") as notifier,
+    ):
+        endpoint = await notifier.add_endpoint(receiver.url())
+        delivery_id = await pinged(notifier, endpoint)
+        assert (await logged(notifier, delivery_id, 1))["status"] == "pending"
+        await notifier.ask("POST", f"/v1/deliveries/{delivery_id}/retry", status=202)
+        assert (await logged(notifier, delivery_id, 2))["status"] == "succeeded"
+        assert len(receiver.received) == 2
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "result"),
+    [
+        (silent, "timeout"),
+        (drip, "timeout"),
+        (endless, "http_2xx"),
+        (reset, "reset"),
+        (answer(301, headers="location: http://169.254.169.254/latest/meta-data\r\n"), "http_3xx"),
+        (raw(b"HTTP/1.1 banana\r\n\r\n"), "protocol"),
+        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhalf"), "reset"),
+        (raw(b"HTTP/1.1 200 OK\r\n" + b"x-a: b\r\n" * 20_000 + b"\r\n"), "protocol"),
+    ],
+    ids=["silent", "drip", "endless", "reset", "redirect", "malformed", "cut", "headers"],
+)
+async def test_misbehaving_receivers(surroundings: Servers, behaviour: Behaviour, result: str) -> None:
+    """One deadline for everything, the body included; redirects are not followed; the result names what happened."""
+    async with Receiver(behaviour=behaviour) as receiver, running(surroundings) as notifier:
+        endpoint = await notifier.add_endpoint(receiver.url(), timeout_seconds=1)
+        delivery = await logged(notifier, await pinged(notifier, endpoint), 1)
+        (entry,) = delivery["log"]
+        assert entry["result"] == result
+        assert entry["duration_ms"] < 1_500
+        assert len(entry["response"] or "") <= 4_096
+        assert len(receiver.received) == 1
+
+
+async def test_idle_connection_closed_by_peer_costs_no_attempt(surroundings: Servers) -> None:
+    """A kept connection that the peer drops as it is used again: once more on a fresh one, within the same attempt."""
+    async with Receiver(script=[answer(200), reset]) as receiver, running(surroundings) as notifier:
+        endpoint = await notifier.add_endpoint(receiver.url())
+        await logged(notifier, await pinged(notifier, endpoint), 1)
+        delivery = await logged(notifier, await pinged(notifier, endpoint), 1)
+        assert [each["result"] for each in delivery["log"]] == ["http_2xx"]
+        assert [each.connection for each in receiver.received] == [1, 1, 2]
+        assert {each.headers["webhook-attempt"] for each in receiver.received} == {"1"}
+
+
+async def test_nobody_listens(surroundings: Servers) -> None:
+    """A refused connection is its own result."""
+    async with Receiver() as receiver:
+        url = receiver.url()
+    async with running(surroundings) as notifier:
+        endpoint = await notifier.add_endpoint(url)
+        delivery = await logged(notifier, await pinged(notifier, endpoint), 1)
+        assert [each["result"] for each in delivery["log"]] == ["connect"]
+
+
+async def test_retry_after_closes_the_endpoint(surroundings: Servers) -> None:
+    """After 429 nothing is sent to the endpoint until the time it asked for, and the failure is not charged."""
+    script = [answer(429, headers="retry-after: 2\r\n")]
+    async with (
+        Receiver(script=script) as receiver,
+        running(surroundings, retry_schedule_seconds="0.1", poll_seconds=0.1) as notifier,
+    ):
+        endpoint = await notifier.add_endpoint(receiver.url())
+        first = await pinged(notifier, endpoint)
+        await logged(notifier, first, 1)
+        closed_at = time.monotonic()
+        second = await pinged(notifier, endpoint)
+        await logged(notifier, second, 1)
+        assert time.monotonic() - closed_at > 1.5
+        assert (await logged(notifier, first, 2))["status"] == "succeeded"
+        (row,) = await query(surroundings, "SELECT failures FROM notifier.delivery WHERE id = $1", int(first[4:]))
+        assert row["failures"] == 0
+
+
+async def test_gone_disables_and_holds(surroundings: Servers, publisher: SignalPublisher) -> None:
+    """410 disables at once; later signals are held, and are sent when enabling says so."""
+    async with Receiver(script=[answer(410)]) as receiver, running(surroundings) as notifier, publisher:
+        endpoint = await notifier.add_endpoint(receiver.url())
+        await logged(notifier, await pinged(notifier, endpoint), 1)
+        found = await notifier.ask("GET", f"/v1/endpoints/{endpoint['id']}")
+        assert (found["enabled"], found["status"], found["disabled_reason"]) == (False, "disabled", "gone")
+        signal = a_signal()
+        await publisher.publish([signal])
+        await until(lambda: notifier.deliveries(status="held", endpoint_id=endpoint["id"]))
+        enable = f"/v1/endpoints/{endpoint['id']}/enable"
+        assert (await notifier.ask("POST", enable))["held"] == 1
+        await notifier.ask("POST", enable, json={"send_held": True})
+        await until(lambda: notifier.deliveries(status="succeeded", signal_id=signal.id))
+
+
+async def test_backlog_beyond_its_cap_is_held_not_dropped(surroundings: Servers, publisher: SignalPublisher) -> None:
+    """Past the cap deliveries are held, and released as the backlog shrinks: all arrive."""
+    async with Receiver(behaviour=silent) as receiver, running(surroundings, backlog_max=4) as notifier, publisher:
+        endpoint = await notifier.add_endpoint(receiver.url(), timeout_seconds=1, concurrency_max=1)
+        await publisher.publish([a_signal() for _ in range(10)])
+        await receiver.wait_for(1)
+        held = await until(lambda: notifier.deliveries(status="held", endpoint_id=endpoint["id"]))
+        assert {each["hold_reason"] for each in held} == {"backlog"}
+        assert await notifier.metric('firstvalue_notifier_held_deliveries_total{reason="backlog"}') == len(held)
+        receiver.behaviour = answer(200)
+        await until(lambda: _count(notifier, endpoint, 0, "held"), seconds=30)
+
+
+async def _count(client: NotifierClient, endpoint: Any, count: int, status: str) -> bool:
+    return len(await client.deliveries(status=status, endpoint_id=endpoint["id"])) == count
+
+
+async def test_endpoint_cap_holds_under_load(surroundings: Servers, publisher: SignalPublisher) -> None:
+    """Never more requests at once than the endpoint's cap."""
+
+    async def slow(request: Any, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.02)
+        await answer(200)(request, writer)
+
+    async with Receiver(behaviour=slow) as receiver, running(surroundings) as notifier, publisher:
+        await notifier.add_endpoint(receiver.url(), concurrency_max=3)
+        await publisher.publish([a_signal() for _ in range(60)])
+        await receiver.wait_for(60)
+        assert receiver.peak_at_once == 3
+
+
+async def test_gap_alarms_and_clears_and_poison_moves_on(surroundings: Servers, publisher: SignalPublisher) -> None:
+    """A skipped number raises the alarm until it arrives; what cannot be read is kept aside; all else is delivered."""
+    gap, poison = "firstvalue_notifier_sequence_missing", 'firstvalue_dead_letters_total{reason="undecodable"}'
+    async with Receiver() as receiver, running(surroundings) as notifier, publisher:
+        await notifier.add_endpoint(receiver.url())
+        await publisher.publish_raw(encode(a_signal()), seq=1_000_001, partition=1)
+        await publisher.publish_raw(b"{broken", seq=1_000_002, partition=1)
+        await publisher.publish_raw(encode(a_signal()), seq=1_000_004, partition=1)
+        await receiver.wait_for(2)
+        before = await notifier.metric(gap)
+        assert before >= 1
+        await publisher.publish_raw(encode(a_signal()), seq=1_000_003, partition=1)
+        await receiver.wait_for(3)
+        assert await notifier.metric(gap) == before - 1
+        assert await notifier.metric(poison) == 1
+        rows = await query(surroundings, "SELECT reason, value FROM notifier.dead_letter")
+        assert [(row["reason"], bytes(row["value"])) for row in rows] == [("undecodable", b"{broken")]
+
+
+async def test_drain_finishes_what_is_on_the_wire(surroundings: Servers) -> None:
+    """A stop waits for the answer, records it, and leaves no lease behind."""
+
+    async def slow(request: Any, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(1)
+        await answer(200)(request, writer)
+
+    async with Receiver(behaviour=slow) as receiver:
+        async with running(surroundings) as notifier:
+            endpoint = await notifier.add_endpoint(receiver.url())
+            await pinged(notifier, endpoint)
+            await receiver.wait_for(1)
+        rows = await query(surroundings, "SELECT status FROM notifier.delivery WHERE endpoint_id = $1", endpoint["id"])
+        assert [row["status"] for row in rows] == ["succeeded"]

@@ -77,7 +77,7 @@ class NewEndpoint(BaseModel):
     types: _Types = Field(
         default_factory=lambda: list(DEFAULT_TYPES), description="Signal types; `account.*` is all of a family"
     )
-    origins: _Origins = Field(default_factory=lambda: ["live"], description="What made the signal; others are skipped")
+    origins: _Origins = Field(default=["live"], description="What made the signal; others are skipped")
     format: Literal["standard"] = "standard"
     timeout_seconds: _Timeout = TIMEOUT_SECONDS_DEFAULT
     concurrency_max: _Concurrency = CONCURRENCY_DEFAULT

@@ -1,0 +1,133 @@
+"""kill -9 at each named point of the notifier: nothing owed is lost, doubled in the books, or stuck."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+import services.notifier
+from schemas.signals import Signal, encode
+from tests.builders_signals import SignalPublisher, a_signal
+from tests.fakes.receiver import Receiver, verify
+from tests.running_notifier import NotifierClient, Servers, client_of, free_port, prepare, query, until
+
+SIGNALS_PER_POINT = 40
+POINTS = (
+    "notifier.intake_before_commit",
+    "notifier.intake_after_commit",
+    "notifier.claimed",
+    "notifier.connected",
+    "notifier.sent",
+    "notifier.read_unrecorded",
+    "notifier.recorded",
+)
+_hit: set[str] = set()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
+    """A migrated database and the topic."""
+    made = Servers(database_url, kafka_bootstrap, topic_prefix)
+    await prepare(made)
+    return made
+
+
+@asynccontextmanager
+async def notifier_process(servers: Servers, *, crash_at: str = "") -> AsyncIterator[tuple[Process, NotifierClient]]:
+    """A notifier in a process of its own, with short leases; killed at the end if it still runs."""
+    port, metrics_port = free_port(), free_port()
+    environment = servers.environment() | {
+        "FIRSTVALUE_NOTIFIER_PORT": str(port),
+        "FIRSTVALUE_NOTIFIER_METRICS_PORT": str(metrics_port),
+        "FIRSTVALUE_NOTIFIER_LEASE_SECONDS": "2",
+        "FIRSTVALUE_NOTIFIER_SESSION_TIMEOUT_SECONDS": "6",
+        "FIRSTVALUE_CRASH_AT": crash_at,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.notifier", env={**os.environ, **environment}
+    )
+    try:
+        async with client_of(port, metrics_port) as client:
+            yield process, client
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_kill_at_point_loses_nothing(surroundings: Servers, point: str) -> None:
+    """Every owed delivery has one row, succeeds under one id with the same bytes, and no lease outlives its owner."""
+    signals = [a_signal(account_id=f"account-{number}") for number in range(SIGNALS_PER_POINT)]
+    async with Receiver() as receiver, SignalPublisher(surroundings.kafka_bootstrap, surroundings.topic) as publisher:
+        # At the second turn, so that some deliveries have gone through before.
+        crash_at = point if "intake" in point else f"{point}:2"
+        async with notifier_process(surroundings, crash_at=crash_at) as (doomed, client):
+            endpoint = await client.add_endpoint(receiver.url(), timeout_seconds=1)
+            for part in (0, 1):
+                await publisher.publish(signals[part::2], partition=part)
+            more = asyncio.create_task(_keep_publishing(publisher, signals))
+            assert await asyncio.wait_for(doomed.wait(), 30) == -signal.SIGKILL, "the point was never reached"
+            more.cancel()
+            await asyncio.gather(more, return_exceptions=True)
+            _hit.add(point)
+        async with notifier_process(surroundings) as (_, client):
+
+            async def all_succeeded() -> bool:
+                owed = "SELECT count(*) FROM notifier.delivery WHERE endpoint_id = $1"
+                open_rows = await query(surroundings, f"{owed} AND status <> 'succeeded'", endpoint["id"])
+                all_rows = await query(surroundings, owed, endpoint["id"])
+                return bool(open_rows[0][0] == 0 and all_rows[0][0] == len(signals))
+
+            await until(all_succeeded, seconds=40)
+            await client.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
+        _judge(receiver, {each.id: encode(each) for each in signals}, endpoint["secret"])
+    attempts = await query(
+        surroundings,
+        """SELECT d.id FROM notifier.delivery d JOIN notifier.attempt a ON a.delivery_id = d.id AND NOT a.late
+        WHERE d.endpoint_id = $1 GROUP BY d.id, d.attempts HAVING count(*) <> d.attempts""",
+        endpoint["id"],
+    )
+    assert attempts == [], "the count of attempts and the log agree"
+
+
+async def _keep_publishing(publisher: SignalPublisher, signals: list[Signal]) -> None:
+    """Until the point is hit at its second turn, whose batch must hold something."""
+    while True:
+        await asyncio.sleep(0.3)
+        extra = a_signal(account_id="late")
+        signals.append(extra)
+        await publisher.publish([extra])
+
+
+def _judge(receiver: Receiver, expected: dict[str, bytes], secret: str) -> None:
+    """At least one verified request per signal, always the same bytes under the same id, nothing else."""
+    bodies: defaultdict[str, set[bytes]] = defaultdict(set)
+    for request in receiver.received:
+        verify(request, secret)
+        bodies[request.headers["webhook-id"]].add(request.body)
+    assert bodies == {id_: {body} for id_, body in expected.items()}
+
+
+def test_every_point_in_the_source_was_hit() -> None:
+    """A crash point that no test reaches proves nothing; a new one must be added above."""
+    folder = Path(services.notifier.__file__).parent
+    named = {
+        name
+        for file in folder.rglob("*.py")
+        for name in re.findall(r'"(notifier\.[a-z_]+)"', file.read_text(encoding="utf-8"))
+        if "crash_point" in file.read_text(encoding="utf-8")
+    }
+    assert named == set(POINTS)
+    assert _hit == set(POINTS)

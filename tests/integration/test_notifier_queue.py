@@ -1,0 +1,173 @@
+"""The queue's promises between processes: leases, late outcomes, claims side by side, one owner of a position."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from services.notifier.domain.gate import GateChanges
+from services.notifier.domain.outcome import Decision, Result, Status
+from services.notifier.domain.sequence import Progress
+from services.notifier.store.intake import IntakeStore, Message, Owed, Position, PositionLost
+from services.notifier.store.queue import CLAIM_MAX, Claimed, Outcome, QueueStore
+from services.runtime.postgres import connect
+from tests.running_notifier import Servers, prepare, query
+
+ENDPOINT = "ep_one"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
+    """A migrated database with two endpoints."""
+    made = Servers(database_url, kafka_bootstrap, topic_prefix)
+    await prepare(made)
+    for endpoint_id in (ENDPOINT, "ep_two"):
+        await query(
+            made,
+            """INSERT INTO notifier.endpoint
+            (id, url, description, format, types, origins, timeout_seconds, concurrency_max)
+            VALUES ($1, 'https://hooks.example.com/', '', 'standard', '{account.*}', '{live}', 15, 10)""",
+            endpoint_id,
+        )
+        await query(made, "INSERT INTO notifier.endpoint_gate (endpoint_id) VALUES ($1)", endpoint_id)
+    return made
+
+
+@pytest_asyncio.fixture
+async def intake(surroundings: Servers) -> AsyncIterator[IntakeStore]:
+    """An empty queue and its way in."""
+    await query(surroundings, "TRUNCATE notifier.message, notifier.delivery, notifier.attempt, notifier.intake")
+    engine = connect(surroundings.database_url, service="test")
+    yield IntakeStore(engine, topic="signals")
+    await engine.dispose()
+
+
+@pytest_asyncio.fixture
+async def queue(surroundings: Servers) -> AsyncIterator[QueueStore]:
+    """Leases of one second."""
+    engine = connect(surroundings.database_url, service="test")
+    yield QueueStore(engine, lease_seconds=1)
+    await engine.dispose()
+
+
+async def owe(intake: IntakeStore, count: int, endpoint_id: str = ENDPOINT) -> None:
+    """Queue some deliveries."""
+    messages = [
+        Message(f"{endpoint_id}-{number}", "account.stalled", "acme", "live", None, b"{}") for number in range(count)
+    ]
+    async with intake.batch() as batch:
+        await batch.add_messages(messages)
+        await batch.add_deliveries([Owed(message, endpoint_id, None) for message in messages])
+
+
+async def lease_ends(servers: Servers, queue: QueueStore) -> None:
+    """Time passes, and a living process looks."""
+    await query(
+        servers, "UPDATE notifier.delivery SET lease_until = now() - interval '1 second' WHERE status = 'leased'"
+    )
+    assert await queue.expire_leases() > 0
+
+
+def outcome(delivery: Claimed, status: Status) -> Outcome:
+    """What a process that was slow to record reports."""
+    good = status is Status.SUCCEEDED
+    return Outcome(
+        delivery=delivery,
+        result=Result.HTTP_2XX if good else Result.HTTP_5XX,
+        decision=Decision(status=status, delay_seconds=0 if good else 300, counts=not good),
+        status_code=200 if good else 500,
+        duration_ms=5,
+        since_start_seconds=0.1,
+        response=b"",
+        error=None,
+    )
+
+
+async def standing(servers: Servers) -> tuple[str, int, int, list[bool]]:
+    """Status, attempts, counted failures of the one delivery, and which of its logged attempts were late."""
+    (row,) = await query(servers, "SELECT status, attempts, failures FROM notifier.delivery")
+    log = await query(servers, "SELECT late FROM notifier.attempt ORDER BY number, late")
+    return row["status"], row["attempts"], row["failures"], [entry["late"] for entry in log]
+
+
+async def test_two_processes_never_claim_the_same(
+    surroundings: Servers, intake: IntakeStore, queue: QueueStore
+) -> None:
+    """A claim takes at most its share per endpoint, and what is leased is nobody else's until the lease ends."""
+    await owe(intake, CLAIM_MAX + 8)
+    await owe(intake, 3, "ep_two")
+    first = await queue.claim({})
+    assert len(first) == CLAIM_MAX + 3
+    second = await queue.claim({ENDPOINT: CLAIM_MAX - 5})
+    assert len(second) == 5
+    assert not {each.id for each in first} & {each.id for each in second}
+    await lease_ends(surroundings, queue)
+    again = await queue.claim({})
+    assert all(each.claim == 2 for each in again if each.id in {known.id for known in (*first, *second)})
+
+
+async def test_late_failure_changes_nothing(surroundings: Servers, intake: IntakeStore, queue: QueueStore) -> None:
+    """An outcome whose lease has ended is logged as late and is not counted a second time."""
+    await owe(intake, 1)
+    (slow,) = await queue.claim({})
+    await lease_ends(surroundings, queue)
+    (second,) = await queue.claim({})
+    assert await queue.record([outcome(slow, Status.PENDING)], GateChanges()) == {slow.id}
+    assert await standing(surroundings) == ("leased", 0, 0, [True])
+    assert await queue.record([outcome(second, Status.SUCCEEDED)], GateChanges()) == set()
+    assert await standing(surroundings) == ("succeeded", 1, 0, [False, True])
+
+
+async def test_late_success_ends_the_delivery(surroundings: Servers, intake: IntakeStore, queue: QueueStore) -> None:
+    """A 2xx counts even after its lease, and the other claim's outcome then counts nothing."""
+    await owe(intake, 1)
+    (slow,) = await queue.claim({})
+    await lease_ends(surroundings, queue)
+    (second,) = await queue.claim({})
+    assert await queue.record([outcome(slow, Status.SUCCEEDED)], GateChanges()) == set()
+    assert await queue.record([outcome(second, Status.PENDING)], GateChanges()) == {second.id}
+    assert await standing(surroundings) == ("succeeded", 1, 0, [False, True])
+
+
+async def test_released_lease_is_uncharged(surroundings: Servers, intake: IntakeStore, queue: QueueStore) -> None:
+    """What is given back is due at once; a claim that was lost meanwhile cannot give back its successor's."""
+    await owe(intake, 1)
+    (first,) = await queue.claim({})
+    await queue.release([first])
+    (second,) = await queue.claim({})
+    await queue.release([first])
+    assert await standing(surroundings) == ("leased", 0, 0, [])
+    assert second.claim == 2
+
+
+async def test_closed_gate_and_disabled_endpoint_are_not_claimed(
+    surroundings: Servers, intake: IntakeStore, queue: QueueStore
+) -> None:
+    """One endpoint's closed gate keeps its own deliveries back and nobody else's."""
+    await owe(intake, 2)
+    await owe(intake, 2, "ep_two")
+    (probe, *_) = await queue.claim({"ep_two": CLAIM_MAX})
+    await queue.record([outcome(probe, Status.PENDING)], GateChanges(closed_seconds={ENDPOINT: 60.0}))
+    assert {each.endpoint_id for each in await queue.claim({})} == {"ep_two"}
+    await query(surroundings, "UPDATE notifier.endpoint_gate SET not_before = '-infinity'")
+
+
+async def test_position_has_one_owner(surroundings: Servers, intake: IntakeStore) -> None:
+    """A batch from a position that somebody else has moved commits nothing."""
+    before = await intake.positions({0: 5})
+    assert before == {0: Position(5, Progress())}
+    after = {0: Position(9, Progress(4, ((2, 2),)))}
+    async with intake.batch() as batch:
+        await batch.advance(before, after)
+
+    async def write_from_old_position() -> None:
+        async with intake.batch() as batch:
+            await batch.add_messages([Message("lost", "account.stalled", None, "live", None, b"{}")])
+            await batch.advance(before, {0: Position(7, Progress())})
+
+    with pytest.raises(PositionLost):
+        await write_from_old_position()
+    assert await intake.positions({0: 0}) == after
+    assert await query(surroundings, "SELECT 1 FROM notifier.message") == []
