@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from services.activation_engine.plans.loader import PlanErrors, load_plan
 from services.cli.addresses import EngineUrl, Key, find
 from services.cli.client import Client, segment
 from services.cli.output import REFUSED, AsJson, Misused, Refused, complain, print_json, say
@@ -28,13 +29,17 @@ class Policy(StrEnum):
 
 
 @app.command()
-def check(file: PlanFile, *, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Check a plan file without publishing it; each error with its line and what to write instead."""
-    answer = _send("POST", "/check", file, Client(find("engine", url=engine_url, key=key)), as_json=as_json)
+def check(file: PlanFile, *, as_json: AsJson = False) -> None:
+    """Check a plan file, here and without a service; each error with its line and what to write instead."""
+    try:
+        checked = load_plan(_decoded(_read(file), file), file=file)
+    except PlanErrors as refused:
+        _show(refused.to_list(), file, as_json=as_json)
+        raise typer.Exit(REFUSED) from None
     if as_json:
-        print_json(answer)
+        print_json({"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "valid": True})
     else:
-        say(f"{answer['plan']} is valid: {answer['title']}")
+        say(f"{checked.plan.id} is valid: {checked.title}")
 
 
 @app.command()
@@ -50,7 +55,14 @@ def publish(
 ) -> None:
     """Publish a plan file as the newest version of its plan, and wait until it is live."""
     client = Client(find("engine", url=engine_url, key=key))
-    answer = _send("PUT", "", file, client, as_json=as_json, parameters={"policy": policy.value})
+    try:
+        answer = _send(_read(file), file, client, policy=policy)
+    except Refused as refusal:
+        errors = (refusal.problem or {}).get("errors")
+        if not errors:
+            raise
+        _show(errors, file, as_json=as_json)
+        raise typer.Exit(REFUSED) from None
     if as_json:
         print_json(answer)
         return
@@ -59,30 +71,13 @@ def publish(
     say(f"{answer['plan']} version {answer['version']} {done}, {live}")
 
 
-def _send(
-    method: str,
-    suffix: str,
-    file: str,
-    client: Client,
-    *,
-    as_json: bool,
-    parameters: dict[str, str] | None = None,
-) -> Any:
-    text = _read(file)
+def _send(text: bytes, file: str, client: Client, *, policy: Policy) -> Any:
     found = _PLAN_ID.search(text.decode(errors="replace"))
     # Without an id the service names the line on which one is missing.
     plan = found.group(1) if found else Path(file).stem.strip("-") or "plan"
     headers = {"content-type": "application/yaml"}
-    try:
-        return client.ask(
-            method, f"/v1/plans/{segment(plan)}{suffix}", content=text, headers=headers, parameters=parameters
-        )
-    except Refused as refusal:
-        errors = (refusal.problem or {}).get("errors")
-        if not errors:
-            raise
-        _show(errors, file, as_json=as_json)
-        raise typer.Exit(REFUSED) from None
+    path = f"/v1/plans/{segment(plan)}"
+    return client.ask("PUT", path, content=text, headers=headers, parameters={"policy": policy.value})
 
 
 def _show(errors: list[dict[str, Any]], file: str, *, as_json: bool) -> None:
@@ -101,3 +96,11 @@ def _read(file: str) -> bytes:
         return Path(file).read_bytes()
     except OSError as error:
         raise Misused(f"Cannot read {file}: {error.strerror}") from error
+
+
+def _decoded(content: bytes, file: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise Refused(f"{file}:{line}: this is not UTF-8; save the file as UTF-8.") from error

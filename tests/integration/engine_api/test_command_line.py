@@ -104,7 +104,8 @@ async def test_a_plan_file_is_checked_and_published(terminal: Terminal, tmp_path
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text(PLAN_TEXT.replace("week 1", "week 2"))
     bad.write_text(PLAN_TEXT.replace("week 1", "weak 1"))
-    assert (await terminal.run("plan", "check", str(good))).output.startswith("b2b-saas is valid")
+    checked = await terminal.run("plan", "check", str(good), FIRSTVALUE_ENGINE_URL="http://127.0.0.1:1")
+    assert checked.output.startswith("b2b-saas is valid")
     async with terminal.rows.adopting():
         published = await terminal.run("plan", "publish", str(good))
     assert published.output == "b2b-saas version 2 published, live\n"
