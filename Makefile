@@ -18,8 +18,9 @@ setup: .venv/.complete
 demo: setup
 	$(BIN)/firstvalue demo
 
+# Fast tests first: a mistake in a rule shows before any server starts.
 test: lint
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests/unit tests/contract tests/conformance tests/integration tests/faults tests/e2e
 
 test-fast: setup
 	$(BIN)/python -m pytest tests/unit

@@ -6,6 +6,7 @@ deployed, and every other verb of the command would wait for them.
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -68,7 +69,11 @@ def down(
             progress.say(f"deleted what was stored in {data.path}")
 
 
-def status(*, as_json: _AsJson = False) -> None:
+def status(
+    *,
+    as_json: _AsJson = False,
+    as_environment: Annotated[bool, typer.Option("--env", help="Print lines that a shell can `eval`.")] = False,
+) -> None:
     """Show what runs in the data folder; exits 0 when it is ready, 3 when not."""
     data = DataFolder(data_path(os.environ))
     holder, state = data.lock_holder(), data.read_state()
@@ -79,6 +84,8 @@ def status(*, as_json: _AsJson = False) -> None:
         processes = {process["name"]: process for process in state.get("processes", ())} if running else {}
         connection = state["connection"] if ready else None
         sys.stdout.write(json.dumps(shown | {"processes": processes, "connection": connection}) + "\n")
+    elif as_environment and ready:
+        _print_environment(state["connection"])
     elif not running:
         Progress().say(f"no stack runs in {data.path}; `firstvalue up` starts one")
     else:
@@ -130,6 +137,13 @@ def _print_status(data: DataFolder, state: dict[str, Any], *, ready: bool) -> No
     _print_columns(rows)
     if ready:
         _print_addresses(state["connection"])
+
+
+def _print_environment(connection: dict[str, Any]) -> None:
+    """Under the names that the services and the other commands read."""
+    for service in ("ingest", "engine", "notifier"):
+        typer.echo(f"export FIRSTVALUE_{service.upper()}_URL={shlex.quote(connection[service]['url'])}")
+    typer.echo(f"export FIRSTVALUE_ADMIN_KEY={shlex.quote(connection['admin_key'])}")
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:
