@@ -31,7 +31,8 @@ from deploy.local.servers import servers_alone
 from services.activation_engine.plan_templates import template_text
 from tests.bench.engine_load import LogFiller, Sample, everyone_in_turn, skewed, uniform
 from tests.bench.report import RUNS, print_header, print_json, print_medians
-from tests.fakes.engine_room import EngineProcess, EngineRoom, engine_room, eventually
+from tests.fakes.engine_process import EngineProcess, eventually
+from tests.fakes.engine_room import EngineRoom, engine_room
 
 _PARTS = 6
 _ACCOUNTS = 100_000

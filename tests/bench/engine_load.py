@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from schemas.timestamps import to_rfc3339
-from tests.fakes.engine_room import EngineRoom, now_ms
+from tests.fakes.engine_records import now_ms
+from tests.fakes.engine_room import EngineRoom
 
 _BATCH_BYTES = 900_000
 _IN_FLIGHT = 12

@@ -1,4 +1,4 @@
-"""An engine process on real servers, a log to feed it, and what it must have made of that log by a plain fold."""
+"""A room for engines: topics and a database of their own, a log to feed them, and the check of what they made of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import asyncio
 import contextlib
 import os
 import secrets
-import signal
-import subprocess
-import sys
-import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,119 +15,17 @@ import asyncpg
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from schemas.timestamps import to_rfc3339
 from schemas.topics import PRODUCT_EVENTS, SIGNALS, TOPICS
 from services.activation_engine.app import MIGRATIONS
 from services.activation_engine.decoder import Poison, TickInput, decode_record
-from services.activation_engine.domain.encoding import decode
 from services.activation_engine.domain.plain_fold import Oracle, Tick
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.plans.loader import load_plan
 from services.runtime.kafka import create_topics
 from services.runtime.migrations import upgrade
-
-ROOT = Path(__file__).parent.parent.parent
-
-# A day of the plan is a fifth of a second, so that accounts are late and quiet within seconds.
-QUICK_PLAN = """
-plan: quick
-day: 200ms
-events:
-  data.imported: [Data Imported]
-  report.made: [Report Made]
-start: [first_event]
-grace: 1d
-milestones:
-  data: {due: 2d, when: data.imported}
-  output: {due: 4d, needs: [data], when: report.made}
-  habit: {when: {event: report.made, count: 3}, required: false}
-first_value: output
-stalled: {overdue: 3d, quiet: 8d}
-"""
-
-
-def now_ms() -> int:
-    """Wall time in milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
-def event_value(account: str, name: str, message: str, *, at_ms: int | None = None, body: str = "{}") -> bytes:
-    """The value of a product event, as ingest writes it."""
-    moment = to_rfc3339(now_ms() if at_ms is None else at_ms)
-    return msgspec.json.encode(
-        {
-            "v": 1,
-            "source": "test",
-            "message_id": message,
-            "type": "track",
-            "account_id": account,
-            "user_id": f"user-of-{account}",
-            "event": name,
-            "received_at": moment,
-            "occurred_at": moment,
-            "body": msgspec.Raw(body.encode()),
-        }
-    )
-
-
-def tick_value(at_ms: int | None = None) -> bytes:
-    """The value of a tick sent now."""
-    moment = to_rfc3339(now_ms() if at_ms is None else at_ms)
-    return msgspec.json.encode({"v": 1, "sent_at": moment, "last_event_at": moment})
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], *, within_seconds: float, what: str) -> None:
-    """Wait until `condition` holds; fails with `what` after `within_seconds`."""
-    deadline = time.monotonic() + within_seconds
-    while not await condition():
-        assert time.monotonic() < deadline, f"within {within_seconds} s: {what}"
-        await asyncio.sleep(0.03)
-
-
-class EngineProcess:
-    """One engine; killed at the end of the test, whatever happens."""
-
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
-        self.log = log
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.activation_engine", "serve"],
-                cwd=ROOT,
-                env=environment,
-                stderr=output,
-                stdout=output,
-            )
-
-    def metrics_url(self, *, within_seconds: float = 30) -> str:
-        """Where its metrics are, once it listens."""
-        return f"http://127.0.0.1:{self._listening(within_seconds)['metrics_port']}/metrics"
-
-    def url(self, *, within_seconds: float = 30) -> str:
-        """Where its API is, once it listens."""
-        return f"http://127.0.0.1:{self._listening(within_seconds)['port']}"
-
-    def _listening(self, within_seconds: float) -> dict[str, Any]:
-        deadline = time.monotonic() + within_seconds
-        while time.monotonic() < deadline and self.process.poll() is None:
-            for line in self.log.read_bytes().splitlines():
-                if b'"listening"' in line:
-                    return dict(msgspec.json.decode(line))
-            time.sleep(0.05)
-        raise AssertionError(f"the engine does not listen: {self.log.read_text()[-3000:]}")
-
-    def kill(self) -> None:
-        """SIGKILL, as a machine that loses its power."""
-        self.process.kill()
-        self.process.wait()
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        self.process.send_signal(number)
-
-    async def end(self, *, within_seconds: float) -> int:
-        """Wait for the process to end by itself; its exit status, negative for a signal."""
-        await asyncio.to_thread(self.process.wait, within_seconds)
-        return self.process.returncode
+from tests.fakes.engine_comparison import check_account, check_topic
+from tests.fakes.engine_process import EngineProcess
+from tests.fakes.engine_records import QUICK_PLAN, event_value, tick_value
 
 
 class EngineRoom:
@@ -316,34 +210,10 @@ class EngineRoom:
             stored = await self.database.fetch("SELECT * FROM activation.account WHERE part = $1", part)
             assert {row["account_id"] for row in stored} == set(oracle.accounts)
             for row in stored:
-                _same_account(oracle, row)
-            _check_topic(signals[part], ledger, lease["published_seq"])
+                check_account(oracle, row)
+            check_topic(signals[part], ledger, lease["published_seq"])
             compared += len(ledger)
         return compared
-
-
-def _same_account(oracle: Oracle, row: Any) -> None:
-    wanted, found = oracle.accounts[row["account_id"]], decode(row["account_id"], row["facts"])
-    assert {one: at for one, state in wanted.plans.items() for at in [state.reached]} == {
-        one: at for one, state in found.plans.items() for at in [state.reached]
-    }
-    assert {one: state.status for one, state in wanted.plans.items()} == {
-        one: state.status for one, state in found.plans.items()
-    }
-    assert (wanted.sequence, wanted.enrolled_at_ms) == (found.sequence, found.enrolled_at_ms)
-
-
-def _check_topic(records: Sequence[Any], ledger: Sequence[Any], published_seq: int) -> None:
-    """Repeats are allowed on the topic; nothing is missing, out of place or different."""
-    first_times: dict[int, Any] = {}
-    for record in records:
-        seq = int(dict(record.headers)["seq"])
-        assert seq <= len(first_times) + 1, "a signal overtook an earlier one"
-        first_times.setdefault(seq, record)
-    assert len(first_times) >= published_seq
-    for seq, record in first_times.items():
-        assert record.value == ledger[seq - 1]["payload"]
-        assert record.key.decode() == ledger[seq - 1]["account_id"]
 
 
 @contextlib.asynccontextmanager

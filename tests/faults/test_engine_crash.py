@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.engine_room import ROOT, EngineRoom, engine_room, eventually
+from tests.fakes.engine_process import ROOT, eventually
+from tests.fakes.engine_room import EngineRoom, engine_room
 
 # At which hit of a point the engine dies, where the first would find nothing to lose yet.
 LATER = {"b1_polled": 4, "b2_decoded": 3, "b3_loaded": 3, "b4_folded": 3, "b5_leases_set": 2, "b5_before_commit": 3}

@@ -16,7 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from schemas.topics import PRODUCT_EVENTS
-from tests.fakes.engine_room import EngineProcess, EngineRoom, engine_room, eventually
+from tests.fakes.engine_process import EngineProcess, eventually
+from tests.fakes.engine_room import EngineRoom, engine_room
 
 PARTS = 4
 

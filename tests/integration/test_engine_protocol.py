@@ -14,7 +14,9 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.fakes.engine_room import QUICK_PLAN, EngineRoom, engine_room, event_value, eventually
+from tests.fakes.engine_process import eventually
+from tests.fakes.engine_records import QUICK_PLAN, event_value
+from tests.fakes.engine_room import EngineRoom, engine_room
 
 PARTS = 3
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.activation_engine.decoder import Poison, Reason, TickInput, decode_record
 from services.activation_engine.domain.event import Event
-from tests.fakes.engine_room import event_value
+from tests.fakes.engine_records import event_value
 
 
 @dataclass

@@ -1,0 +1,70 @@
+"""One engine as a process of its own, and how tests wait for what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], *, within_seconds: float, what: str) -> None:
+    """Wait until `condition` holds; fails with `what` after `within_seconds`."""
+    deadline = time.monotonic() + within_seconds
+    while not await condition():
+        assert time.monotonic() < deadline, f"within {within_seconds} s: {what}"
+        await asyncio.sleep(0.03)
+
+
+class EngineProcess:
+    """One engine; killed at the end of the test, whatever happens."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.activation_engine", "serve"],
+                cwd=ROOT,
+                env=environment,
+                stderr=output,
+                stdout=output,
+            )
+
+    def metrics_url(self, *, within_seconds: float = 30) -> str:
+        """Where its metrics are, once it listens."""
+        return f"http://127.0.0.1:{self._listening(within_seconds)['metrics_port']}/metrics"
+
+    def url(self, *, within_seconds: float = 30) -> str:
+        """Where its API is, once it listens."""
+        return f"http://127.0.0.1:{self._listening(within_seconds)['port']}"
+
+    def _listening(self, within_seconds: float) -> dict[str, Any]:
+        deadline = time.monotonic() + within_seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            for line in self.log.read_bytes().splitlines():
+                if b'"listening"' in line:
+                    return dict(msgspec.json.decode(line))
+            time.sleep(0.05)
+        raise AssertionError(f"the engine does not listen: {self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a machine that loses its power."""
+        self.process.kill()
+        self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    async def end(self, *, within_seconds: float) -> int:
+        """Wait for the process to end by itself; its exit status, negative for a signal."""
+        await asyncio.to_thread(self.process.wait, within_seconds)
+        return self.process.returncode

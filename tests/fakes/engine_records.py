@@ -1,0 +1,56 @@
+"""Records as ingest writes them, and a plan under which things happen within seconds."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from schemas.timestamps import to_rfc3339
+
+# A day of the plan is a fifth of a second, so that accounts are late and quiet within seconds.
+QUICK_PLAN = """
+plan: quick
+day: 200ms
+events:
+  data.imported: [Data Imported]
+  report.made: [Report Made]
+start: [first_event]
+grace: 1d
+milestones:
+  data: {due: 2d, when: data.imported}
+  output: {due: 4d, needs: [data], when: report.made}
+  habit: {when: {event: report.made, count: 3}, required: false}
+first_value: output
+stalled: {overdue: 3d, quiet: 8d}
+"""
+
+
+def now_ms() -> int:
+    """Wall time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def event_value(account: str, name: str, message: str, *, at_ms: int | None = None, body: str = "{}") -> bytes:
+    """The value of a product event, as ingest writes it."""
+    moment = to_rfc3339(now_ms() if at_ms is None else at_ms)
+    return msgspec.json.encode(
+        {
+            "v": 1,
+            "source": "test",
+            "message_id": message,
+            "type": "track",
+            "account_id": account,
+            "user_id": f"user-of-{account}",
+            "event": name,
+            "received_at": moment,
+            "occurred_at": moment,
+            "body": msgspec.Raw(body.encode()),
+        }
+    )
+
+
+def tick_value(at_ms: int | None = None) -> bytes:
+    """The value of a tick sent now."""
+    moment = to_rfc3339(now_ms() if at_ms is None else at_ms)
+    return msgspec.json.encode({"v": 1, "sent_at": moment, "last_event_at": moment})
