@@ -148,7 +148,7 @@ async def test_closed_gate_and_disabled_endpoint_are_not_claimed(
     """One endpoint's closed gate keeps its own deliveries back and nobody else's."""
     await owe(intake, 2)
     await owe(intake, 2, "ep_two")
-    (probe, *_) = await queue.claim({"ep_two": CLAIM_MAX})
+    (probe,) = await queue.claim({ENDPOINT: CLAIM_MAX - 1, "ep_two": CLAIM_MAX})
     await queue.record([outcome(probe, Status.PENDING)], GateChanges(closed_seconds={ENDPOINT: 60.0}))
     assert {each.endpoint_id for each in await queue.claim({})} == {"ep_two"}
     await query(surroundings, "UPDATE notifier.endpoint_gate SET not_before = '-infinity'")
