@@ -14,9 +14,9 @@ from services.runtime.kafka import new_producer
 def a_signal(
     *,
     account_id: str = "acme",
-    type: str = "account.stalled",
+    type: str = "account.stalled",  # noqa: A002 - the field's own name
     sequence: int = 1,
-    id: str | None = None,
+    id: str | None = None,  # noqa: A002 - as above
     **more: Any,
 ) -> Signal:
     """A valid signal; each call mints a new id unless one is given."""
