@@ -23,7 +23,9 @@ _encode = msgspec.json.Encoder().encode
 
 _DIGITS_TO_ZERO = bytes(ord("0") if chr(byte) in "0123456789" else ord(" ") for byte in range(256))
 _LONG_NUMBER = b"0" * _INT64_DIGITS
-_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_BRACES_TO_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -38,7 +40,9 @@ class InvalidJson(ValueError):
 
 def is_suspicious(document: bytes) -> bool:
     """Whether the exact rules must be looked at; False for nearly all documents, and then for every part of one."""
-    return (b"\\" in document and b"\\u" in document) or _LONG_NUMBER in document.translate(_DIGITS_TO_ZERO)
+    # Escapes matter that spell NUL, or a colon, by whose number repeated keys are found.
+    escaped = b"\\" in document and any(escape in document for escape in (b"\\u0000", b"\\u003a", b"\\u003A"))
+    return escaped or _LONG_NUMBER in document.translate(_DIGITS_TO_ZERO)
 
 
 def decode(document: bytes, *, suspicious: bool | None = None) -> Any:
@@ -57,41 +61,32 @@ def decode(document: bytes, *, suspicious: bool | None = None) -> Any:
         raise _malformed(document, error) from error
     if suspicious is None:
         suspicious = is_suspicious(document)
-    if (
-        suspicious
-        or document.count(b"{") + document.count(b"[") > DEPTH_MAX
-        # A repeated key is gone from the value, and with it a colon; those inside of texts are the same in both.
-        or document.count(b":") != _encode(value).count(b":")
-    ):
+    if document.count(b"{") + document.count(b"[") > DEPTH_MAX and _is_too_deep(document):
+        raise _too_deep()
+    # A repeated key is gone from the value, and with it a colon; those inside of texts are the same in both.
+    if suspicious or document.count(b":") != _encode(value).count(b":"):
         _check_exactly(document)
     return value
 
 
 def _check_exactly(document: bytes) -> None:
     """The slow, exact form of the rules that the parser of `decode` does not know; `document` is well-formed."""
-    if _depth(document) > DEPTH_MAX:
-        raise _too_deep()
     if _ESCAPED_NUL.search(document):
         raise InvalidJson("nul_character", "Remove the NUL character (\\u0000) from the text.")
     json.loads(document, object_pairs_hook=_object, parse_int=_int64, parse_float=_nothing)
 
 
-def _depth(document: bytes) -> int:
-    depth = deepest = 0
-    for token in _STRING_OR_BRACKET.finditer(document):
-        first = token.group()[0]
-        if first in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif first in b"]}":
-            depth -= 1
-    return deepest
+def _is_too_deep(document: bytes) -> bool:
+    brackets = _STRING.sub(b"", document).translate(_BRACES_TO_SQUARE, _NO_BRACKETS)
+    # Each turn takes the innermost pairs away, all at once.
+    for _ in range(DEPTH_MAX):
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> None:
-    counts = Counter(key for key, _ in pairs)
-    if len(counts) < len(pairs):
-        repeated = counts.most_common(1)[0][0]
+    if len(dict(pairs)) < len(pairs):
+        repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise InvalidJson("key_duplicate", f"Send each key once; {repeated[:80]!r} is there twice.")
 
 

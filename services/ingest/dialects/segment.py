@@ -17,7 +17,8 @@ from services.runtime.strict_json import InvalidJson
 
 # Above this many commas the slices of a hostile body could fill the memory; they are then made one at a time.
 _COMMAS_MAX: Final = 100_000
-_WRITE_KEY = re.compile(rb'("writeKey"\s*:\s*)"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Also a value that is cut off: in a dead letter it is the beginning of a key.
+_WRITE_KEY = re.compile(rb'("writeKey"\s*+:\s*+)"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 _Id = str | int | None
 _Time = str | int | float | None
@@ -115,7 +116,7 @@ def read_event(batch: Batch, item: bytes | msgspec.Raw, *, type_of_route: str | 
     if batch.shared and type(value) is dict:
         raw = _merged(batch.shared, value)
     if b'"writeKey"' in raw:
-        raw = _WRITE_KEY.sub(rb'\1""', raw)
+        raw = without_write_key(raw)
     try:
         fields = _decode_item(raw)
     except msgspec.ValidationError as error:

@@ -171,6 +171,14 @@ def test_keys_do_not_enter_the_log() -> None:
     assert msgspec.json.decode(event.body)["writeKey"] == ""
 
 
+@pytest.mark.parametrize(
+    "raw", [b'{"writeKey" : "secret","x":NaN}', b'{"x":1,"writeKey":"secret', b'{"writeKey":"secret\\']
+)
+def test_keys_do_not_enter_dead_letters(raw: bytes) -> None:
+    """Also not where the event is malformed or cut off in the middle of the key."""
+    assert b"secret" not in segment.without_write_key(raw)
+
+
 def test_a_person_s_role_and_address_come_from_traits() -> None:
     """Those of an identify call, else those of the context; a group's traits are the account's, not a person's."""
     traits = {"role": "champion", "email": "kim@acme.example"}
