@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -51,6 +52,18 @@ def main() -> None:
     except Unreachable as error:
         complain(str(error))
         sys.exit(UNREACHABLE)
+    finally:
+        _end_output()
+
+
+def _end_output() -> None:
+    """Write what is left; a reader that has gone, such as `head`, is no failure to tell of."""
+    if sys.__stdout__ is None:
+        return
+    try:
+        sys.__stdout__.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -20,6 +21,8 @@ ROWS_DEFAULT = 100
 Rows = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Rows at most.")]
 # Nobody reads a table in a pipe by its columns, but nothing may be cut off there.
 _PIPE_CHARACTERS = 1_000
+# Names and answers come from strangers and may not command the operator's terminal.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 class Refused(Exception):
@@ -39,13 +42,13 @@ class Misused(Exception):
 
 
 def say(text: str) -> None:
-    """One line on standard output."""
-    print(text)
+    """Text on standard output, at once: what reads a pipe may be waiting for this line."""
+    print(_printable(text), flush=True)
 
 
 def complain(text: str) -> None:
-    """One line on standard error."""
-    print(text, file=sys.stderr)
+    """Text on standard error."""
+    print(_printable(text), file=sys.stderr)
 
 
 def print_json(value: object) -> None:
@@ -59,13 +62,20 @@ def print_json_line(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def print_table(titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Rows under titles; colour only on a terminal."""
+def print_table(titles: Iterable[str], rows: Iterable[Iterable[object]], *, empty: str) -> None:
+    """Rows under titles, or `empty` on standard error when there are none; colour only on a terminal."""
     table = Table(*titles, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(_shown(value)) for value in row))
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=_PIPE_CHARACTERS, highlight=False)
-    console.print(table)
+        table.add_row(*(Text(_cell(value)) for value in row))
+    if not table.row_count:
+        complain(empty)
+    elif sys.stdout.isatty():
+        Console(highlight=False).print(table)
+    else:
+        console = Console(width=_PIPE_CHARACTERS, highlight=False)
+        with console.capture() as printed:
+            console.print(table)
+        print("\n".join(line.rstrip(" ") for line in printed.get().rstrip("\n").split("\n")), flush=True)
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -75,6 +85,14 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise Misused(f"{question} Say so with --yes.")
     typer.confirm(question, abort=True, err=True)
+
+
+def _printable(text: str) -> str:
+    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+def _cell(value: object) -> str:
+    return _printable(_shown(value).replace("\n", " "))
 
 
 def _shown(value: object) -> str:

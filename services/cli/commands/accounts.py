@@ -35,7 +35,7 @@ def list_accounts(
         print_json(rows)
         return
     titles = ("account", "name", "plan", "status", "reason", "started", "first value", "completed", "last activity")
-    print_table(titles, (line for row in rows for line in _lines(row)))
+    print_table(titles, (line for row in rows for line in _lines(row)), empty="no accounts")
 
 
 @app.command()
@@ -47,18 +47,20 @@ def show(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = None
         print_json(account)
         return
     say(f"{account['id']}, last active {account['last_activity_at'] or 'never'}")
-    print_table(("trait", "value"), account["traits"].items())
+    if account["traits"]:
+        say("")
+        print_table(("trait", "value"), account["traits"].items(), empty="")
     if account["people"]:
-        print_table(
-            ("person", "role", "last seen"), ((p["id"], p["role"], p["last_seen_at"]) for p in account["people"])
-        )
+        people = ((p["id"], p["role"], p["last_seen_at"]) for p in account["people"])
+        say("")
+        print_table(("person", "role", "last seen"), people, empty="")
     for plan in account["plans"]:
         reason = f" ({plan['reason']})" if plan["reason"] else ""
-        say(f"{plan['plan']} version {plan['version']}: {plan['status']}{reason}, started {plan['started_at'] or '-'}")
-        print_table(
-            ("milestone", "required", "due", "reached"),
-            ((m["title"], m["required"], m["due_at"], m["reached_at"]) for m in plan["milestones"]),
-        )
+        verb = "starts" if plan["status"] == "not_started" else "started"
+        started = f"{verb} {plan['started_at']}" if plan["started_at"] else "no start yet"
+        say(f"\n{plan['plan']} version {plan['version']}: {plan['status']}{reason}, {started}")
+        milestones = ((m["title"], m["required"], m["due_at"], m["reached_at"]) for m in plan["milestones"])
+        print_table(("milestone", "required", "due", "reached"), milestones, empty="")
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,9 @@ from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_json, print_ta
 app = typer.Typer(help="List and show deliveries.", no_args_is_help=True)
 
 _FIELDS = ("id", "type", "endpoint_id", "status", "attempts", "next_at")
-_ATTEMPT_FIELDS = ("at", "result", "status_code", "duration_ms", "response")
+_ATTEMPT_FIELDS = ("at", "trigger", "result", "status_code", "duration_ms")
+# Enough to recognise an answer; `--json` prints as much as was kept.
+_ANSWER_CHARACTERS = 120
 
 
 @app.command("list")
@@ -33,7 +35,7 @@ def list_deliveries(
     if as_json:
         print_json(rows)
     else:
-        print_table(_FIELDS, ([row.get(field) for field in _FIELDS] for row in rows))
+        print_table(_FIELDS, ([row.get(field) for field in _FIELDS] for row in rows), empty="no deliveries")
 
 
 @app.command()
@@ -50,5 +52,14 @@ def show(
     if as_json:
         print_json(delivery)
         return
-    say(f"{delivery['type']} to {delivery['endpoint_id']}: {delivery['status']}")
-    print_table(_ATTEMPT_FIELDS, ([one.get(field) for field in _ATTEMPT_FIELDS] for one in delivery["log"]))
+    held = f" ({delivery['hold_reason']})" if delivery["hold_reason"] else ""
+    due = f", next attempt {delivery['next_at']}" if delivery["status"] == "pending" else ""
+    say(f"{delivery['type']} to {delivery['endpoint_id']}: {delivery['status']}{held}{due}")
+    attempts = ([*(one.get(field) for field in _ATTEMPT_FIELDS), _answer(one)] for one in delivery["log"])
+    print_table((*_ATTEMPT_FIELDS, "answer"), attempts, empty="no attempt has ended yet")
+
+
+def _answer(attempt: dict[str, Any]) -> str | None:
+    """What the receiver said, else why nobody said anything."""
+    text: str | None = attempt["response"] or attempt["error"]
+    return text if text is None or len(text) <= _ANSWER_CHARACTERS else f"{text[:_ANSWER_CHARACTERS]}…"

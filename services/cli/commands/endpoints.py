@@ -43,7 +43,7 @@ def list_endpoints(
         print_json(rows)
         return
     fields = ("id", "url", "types", "status", "created_at")
-    print_table(fields, ([row.get(field) for field in fields] for row in rows))
+    print_table(fields, ([row.get(field) for field in fields] for row in rows), empty="no endpoints")
 
 
 @app.command()

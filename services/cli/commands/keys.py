@@ -46,7 +46,7 @@ def list_keys(
         print_json(rows)
         return
     fields = ("id", "name", "scopes", "created_at", "expires_at", "revoked_at")
-    print_table(fields, ([row.get(field) for field in fields] for row in rows))
+    print_table(fields, ([row.get(field) for field in fields] for row in rows), empty="no keys")
 
 
 @app.command()
