@@ -137,6 +137,9 @@ def _print_status(data: DataFolder, state: dict[str, Any], *, ready: bool) -> No
     _print_columns(rows)
     if ready:
         _print_addresses(state["connection"])
+        typer.echo("\nprobes and metrics, without authentication:")
+        named = {name: value for name, value in state["connection"].items() if isinstance(value, dict)}
+        _print_columns([(name, value["metrics"]) for name, value in named.items()])
 
 
 def _print_environment(connection: dict[str, Any]) -> None:
