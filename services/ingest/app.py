@@ -82,7 +82,7 @@ class Ingest:
 
     async def _work(self, partitions: int) -> None:
         settings, shared, ring = self._settings, self._shared, self._ring
-        inflight = InFlight(bytes_max=settings.inflight_bytes_max)
+        inflight = InFlight(bytes_max=settings.inflight_bytes_max, requests_max=settings.requests_max)
         topics = Topics(
             events=PRODUCT_EVENTS.named(shared.topic_prefix),
             dead=DEAD_EVENTS.named(shared.topic_prefix),
@@ -98,7 +98,6 @@ class Ingest:
             publisher=publisher,
             inflight=inflight,
             metrics=self._metrics,
-            requests_max=settings.requests_max,
         )
         self._metrics.watch(inflight_bytes=lambda: inflight.held_bytes, key_cache_age_seconds=lambda: ring.age_seconds)
         server = self._new_server(collector)

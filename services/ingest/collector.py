@@ -43,15 +43,12 @@ class Collector:
         publisher: Publisher,
         inflight: InFlight,
         metrics: IngestMetrics,
-        requests_max: int,
     ) -> None:
         self._api = api
         self._intake = intake
         self._publisher = publisher
         self._inflight = inflight
         self._metrics = metrics
-        self._requests_max = requests_max
-        self._requests = 0
         self._draining = False
         self._request_ids = request_ids()
         for route in HOT_ROUTES:
@@ -92,9 +89,6 @@ class Collector:
             return _unavailable("draining", "This replica is shutting down; send the same again.", request_id)
         if not self._publisher.available:
             return _broker_unavailable(request_id)
-        if self._requests >= self._requests_max:
-            return _overloaded(request_id)
-        self._requests += 1
         hold = Hold(self._inflight)
         try:
             return _told(await self._intake.take(route, dict(scope["headers"]), receive, hold), request_id)
@@ -115,7 +109,6 @@ class Collector:
             return _Answer(500, refused("internal_error", message, request_id))
         finally:
             hold.release()
-            self._requests -= 1
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         status = 500

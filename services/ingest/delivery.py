@@ -23,8 +23,8 @@ class Delivery:
         self._future: asyncio.Future[BrokerUnavailable | None] = asyncio.get_running_loop().create_future()
         self._pending = 0
         self.given_up = False
-        # Per partition, the offset after the last record; -1 where the broker did not say.
-        self.next_offsets: dict[int, int] = {}
+        # By topic and partition, the offset after the last record; -1 where the broker did not say.
+        self.next_offsets: dict[tuple[str, int], int] = {}
 
     @property
     def done(self) -> bool:
@@ -35,9 +35,10 @@ class Delivery:
         """Wait for `parts` more calls of `acked`."""
         self._pending += parts
 
-    def acked(self, partition: int, next_offset: int) -> None:
+    def acked(self, topic: str, partition: int, next_offset: int) -> None:
         """A part was confirmed."""
-        self.next_offsets[partition] = max(next_offset, self.next_offsets.get(partition, -1))
+        place = topic, partition
+        self.next_offsets[place] = max(next_offset, self.next_offsets.get(place, -1))
         self._pending -= 1
         if self._pending:
             crash_point("ingest.half_acked")

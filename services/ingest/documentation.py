@@ -41,6 +41,7 @@ _PROBLEMS = (
     (401, "keys_differ", "Send one API key, not different ones in several places."),
     (408, "request_too_slow", "Send the whole request sooner."),
     (413, "body_too_large", "Keep the body within 5242880 bytes, also when inflated."),
+    (413, "context_too_large", "Shorten `context` of the batch: with its copy in each event it is too much."),
     (415, "encoding_unsupported", "Compress with gzip or deflate, or not at all."),
     (503, "broker_unavailable", "The log does not confirm; send the same again later."),
     (503, "overloaded", "Too much is being received at once; send the same again later."),

@@ -130,7 +130,7 @@ class PartitionWriter:
     def _settle(self, part: _Part, error: BrokerUnavailable | None, next_offset: int = -1) -> None:
         self._publisher.inflight.release(part.size_bytes)
         if error is None:
-            part.delivery.acked(self._partition, next_offset)
+            part.delivery.acked(self._topic, self._partition, next_offset)
         else:
             part.delivery.failed(error)
 

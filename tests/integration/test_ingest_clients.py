@@ -40,6 +40,7 @@ def service(
         ingest_header_seconds=3,
         ingest_body_seconds=3,
         ingest_connections_max=CONNECTIONS_MAX,
+        ingest_requests_max=20,
     )
     prepare(environment)
     with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -25,6 +27,8 @@ class _Set(msgspec.Struct):
 
 # Each command by name, with the fields it needs besides those that all have.
 _FIELDS: dict[str, type[msgspec.Struct]] = {"set": _Set}
+
+_LINE = re.compile(rb"[^\s][^\n]*+")
 
 _decode_command = msgspec.json.Decoder(_Command).decode
 
@@ -82,7 +86,7 @@ def _lines(body: bytes, commands_max: int) -> list[bytes]:
         try:
             strict_json.decode(body)
         except InvalidJson as error:
-            if error.code == "json_invalid":
-                lines = body.split(b"\n", commands_max * 2)
-                return [stripped for line in lines if (stripped := line.strip())]
+            # A first line that is bad in another way hides from the parser that more follow.
+            if error.code == "json_invalid" or body.partition(b"\n")[0].rstrip().endswith(b"}"):
+                return [line.group().rstrip() for line in islice(_LINE.finditer(body), commands_max + 1)]
     return [body] if body else []

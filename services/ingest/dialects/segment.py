@@ -17,6 +17,8 @@ from services.runtime.strict_json import InvalidJson
 
 # Above this many commas the slices of a hostile body could fill the memory; they are then made one at a time.
 _COMMAS_MAX: Final = 100_000
+# What a batch says about all of its events is written into each of them.
+_SHARED_BYTES_MAX: Final = 33_554_432
 # Also a value that is cut off: in a dead letter it is the beginning of a key.
 _WRITE_KEY = re.compile(rb'("writeKey"\s*+:\s*+)"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
@@ -90,6 +92,9 @@ def split_batch(body: bytes, *, events_max: int) -> Batch:
         raise BodyInvalid("batch_empty", "Put at least one event into `batch`.")
     if len(items) > events_max:
         raise BodyInvalid("too_many_events", f"Send at most {events_max} events in one batch.", status=413)
+    if (len(bytes(parts.context)) + len(bytes(parts.integrations))) * len(items) > _SHARED_BYTES_MAX:
+        message = f"Shorten `context` of the batch: with its copy in each event it is beyond {_SHARED_BYTES_MAX} bytes."
+        raise BodyInvalid("context_too_large", message, status=413)
     return Batch(items, parts.writeKey, parts.sentAt, _shared(parts), strict_json.is_suspicious(body))
 
 
@@ -108,13 +113,15 @@ def read_event(batch: Batch, item: bytes | msgspec.Raw, *, type_of_route: str | 
     """One event of a batch; raises Rejected. `type_of_route` wins over the type that the event names."""
     raw = bytes(item)
     if len(raw) > bytes_max:
-        raise Rejected("event_too_large", f"Keep one event within {bytes_max} bytes.")
+        raise _too_large(bytes_max)
     try:
         value = strict_json.decode(raw, suspicious=None if batch.suspicious else False)
     except InvalidJson as error:
         raise Rejected(error.code, error.message) from error
     if batch.shared and type(value) is dict:
         raw = _merged(batch.shared, value)
+        if len(raw) > bytes_max:
+            raise _too_large(bytes_max, _message_id_in(value))
     if b'"writeKey"' in raw:
         raw = without_write_key(raw)
     try:
@@ -225,6 +232,11 @@ def _merged(shared: dict[str, dict[str, Any]], event: dict[str, Any]) -> bytes:
         if own is None or type(own) is dict:
             event[name] = {**values, **(own or {})}
     return _encode(event)
+
+
+def _too_large(bytes_max: int, message_id: str | None = None) -> Rejected:
+    message = f"Keep one event within {bytes_max} bytes, with the context of its batch."
+    return Rejected("event_too_large", message, message_id=message_id)
 
 
 def _message_id_in(value: Any) -> str | None:

@@ -80,7 +80,7 @@ async def received(*messages: dict[str, Any], hold: Hold | None = None) -> bytes
     async def receive() -> dict[str, Any]:
         return queue.pop(0)
 
-    return await read_body(receive, bytes_max=100, hold=hold or Hold(InFlight(bytes_max=1000)))
+    return await read_body(receive, bytes_max=100, hold=hold or Hold(InFlight(bytes_max=1000, requests_max=1)))
 
 
 async def test_a_body_is_joined_from_its_chunks() -> None:
@@ -98,7 +98,7 @@ async def test_a_body_is_joined_from_its_chunks() -> None:
 
 async def test_held_bytes_are_bounded_and_given_back() -> None:
     """A request that does not fit takes nothing."""
-    inflight = InFlight(bytes_max=60)
+    inflight = InFlight(bytes_max=60, requests_max=1)
     hold = Hold(inflight)
     chunk = {"type": "http.request", "body": b"x" * 50, "more_body": True}
     with pytest.raises(Overloaded):
@@ -106,6 +106,19 @@ async def test_held_bytes_are_bounded_and_given_back() -> None:
     assert inflight.held_bytes == 50
     hold.release()
     assert inflight.held_bytes == 0
+
+
+def test_requests_that_are_worked_on_are_bounded() -> None:
+    """One that ends makes room, and one that was never counted takes none away."""
+    inflight = InFlight(bytes_max=60, requests_max=1)
+    first, second = Hold(inflight), Hold(inflight)
+    first.enter()
+    with pytest.raises(Overloaded):
+        second.enter()
+    second.release()
+    assert inflight.requests == 1
+    first.release()
+    second.enter()
 
 
 def basic(text: str) -> bytes:
@@ -201,6 +214,15 @@ def test_bodies_without_or_with_too_many_commands_are_refused(body: bytes, code:
     assert refusal.value.code == code
 
 
+@pytest.mark.parametrize("bad", [b'{"x":NaN}', b'{"x":1e400}', b'{"x":"\xff"}', b"{", b'{"x":"\\ud800"}', b"x"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_bad_line_spoils_no_other(bad: bytes, at: int) -> None:
+    """Wherever it is and however bad; empty lines count for nothing."""
+    lines = [b'{"command":"set","account_id":"a","traits":{}}'] * 2
+    lines.insert(at, bad)
+    assert split_commands(b"\r\n\n \n".join(lines), commands_max=3) == lines
+
+
 @given(st.binary(max_size=200))
 def test_arbitrary_commands_raise_nothing_else(body: bytes) -> None:
     """Noise is refused or rejected."""
@@ -215,26 +237,26 @@ async def test_a_delivery_is_done_when_every_part_is() -> None:
     """It knows the furthest offset of each partition."""
     delivery = Delivery()
     delivery.expect(3)
-    delivery.acked(0, 5)
-    delivery.acked(0, 9)
+    delivery.acked("a", 0, 5)
+    delivery.acked("a", 0, 9)
     assert not delivery.done
-    delivery.acked(2, 1)
+    delivery.acked("b", 0, 1)
     await delivery.wait(1)
-    assert delivery.next_offsets == {0: 9, 2: 1}
+    assert delivery.next_offsets == {("a", 0): 9, ("b", 0): 1}
 
 
 async def test_a_delivery_fails_with_any_part_or_in_time() -> None:
     """Half a request confirmed is a request not confirmed."""
     failed, late = Delivery(), Delivery()
     failed.expect(2)
-    failed.acked(0, 1)
+    failed.acked("a", 0, 1)
     failed.failed(BrokerUnavailable("gone"))
     late.expect(1)
     for delivery in (failed, late):
         with pytest.raises(BrokerUnavailable):
             await delivery.wait(0.01)
         assert delivery.given_up
-    late.acked(0, 1)
+    late.acked("a", 0, 1)
 
 
 def test_a_bomb_costs_no_more_than_the_limit() -> None:

@@ -161,6 +161,16 @@ def test_what_the_batch_says_holds_for_each_event() -> None:
     assert read_one({**TRACK, "context": None}, context=shared).account_id == "batch"
 
 
+def test_a_context_that_makes_events_too_large_is_refused() -> None:
+    """Merged into an event it counts to the event; merged into all it must not fill the memory."""
+    with pytest.raises(Rejected) as rejected:
+        read_one(TRACK, context={"x": "y" * 66_000})
+    assert (rejected.value.code, rejected.value.message_id) == ("event_too_large", "m-1")
+    with pytest.raises(BodyInvalid) as refused:
+        read_all(json.dumps({"batch": [TRACK] * 1000, "context": {"x": "y" * 40_000}}).encode())
+    assert (refused.value.status, refused.value.code) == (413, "context_too_large")
+
+
 def test_keys_do_not_enter_the_log() -> None:
     """The write key of a body is used and blanked."""
     body = json.dumps({**TRACK, "writeKey": "secret"}).encode()
