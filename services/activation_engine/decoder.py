@@ -13,6 +13,8 @@ from services.activation_engine.domain.event import COMMANDS, Event
 
 # An id is a key of indexes, which have a limit.
 ID_BYTES_MAX = 255
+# The end of 2199. Sums with due times beyond it could leave the calendar; ingest takes no time to come at all.
+INSTANT_MS_MAX = 7_258_118_399_999
 _ESCAPED_NUL = b"\\u0000"
 
 
@@ -95,14 +97,17 @@ def _decode_event(record: Record, key: bytes, value: bytes) -> Input:
         return Poison(Reason.NUL_TEXT, "a text contains U+0000, which the database cannot store")
     if decoded.type == "command" and name not in COMMANDS:
         return Poison(Reason.UNKNOWN_COMMAND, f"this release knows the commands {', '.join(sorted(COMMANDS))}")
+    occurred_at_ms, received_at_ms = to_milliseconds(decoded.occurred_at), to_milliseconds(decoded.received_at)
+    if occurred_at_ms > INSTANT_MS_MAX or received_at_ms > INSTANT_MS_MAX:
+        return Poison(Reason.NOT_VALID, "occurred_at and received_at must lie before the year 2200")
     return Event(
         account_id,
         message_id,
         decoded.type,
         name,
         user_id,
-        to_milliseconds(decoded.occurred_at),
-        to_milliseconds(decoded.received_at),
+        occurred_at_ms,
+        received_at_ms,
         record.timestamp,
         decoded.staff,
         decoded.role,

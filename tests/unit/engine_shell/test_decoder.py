@@ -57,6 +57,8 @@ def test_a_record_without_key_is_a_tick() -> None:
         (Sent(b'{"v":1}'), Reason.NOT_VALID),
         (Sent(changed(body=None).replace(b"null", b"[" * 3_000)), Reason.NOT_VALID),
         (Sent(changed(occurred_at="yesterday")), Reason.NOT_VALID),
+        (Sent(changed(occurred_at="9999-12-31T23:59:59Z")), Reason.NOT_VALID),
+        (Sent(changed(received_at="2200-01-01T00:00:00Z")), Reason.NOT_VALID),
         (Sent(changed(v=2)), Reason.UNKNOWN_VERSION),
         (Sent(b'{"v":2,"account_id":5}'), Reason.UNKNOWN_VERSION),
         (Sent(b'{"v":9,"sent_at":"1970-01-01T00:00:02Z"}', key=None), Reason.UNKNOWN_VERSION),
