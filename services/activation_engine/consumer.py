@@ -90,9 +90,7 @@ class Consumer:
         """Leave the group, so that others take over at once."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            with suppress(KafkaError, TimeoutError, OSError):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await consumer.stop()
+            await _stop(consumer)
 
     def rebuild(self) -> None:
         """Replace the Kafka consumer at the next turn."""
@@ -129,11 +127,14 @@ class Consumer:
         self._rebuild = False
         await self._leases.revoke(within_seconds=self._pace.rebalance_timeout_seconds / 2)
         self._buffers.clear()
-        self._consumer = self._new_consumer()
-        self._consumer.subscribe(
-            [self._topic], listener=_Listener(self._consumer, self._leases, self._pace, self._metrics)
-        )
-        await self._consumer.start()
+        consumer = self._new_consumer()
+        consumer.subscribe([self._topic], listener=_Listener(consumer, self._leases, self._pace, self._metrics))
+        try:
+            await consumer.start()
+        except BaseException:
+            await _stop(consumer)
+            raise
+        self._consumer = consumer
 
     async def _claim(self) -> None:
         claimable = self._leases.claimable()
@@ -177,12 +178,13 @@ class Consumer:
         if sum(map(len, self._buffers.values())) >= self._pace.batch_events_max and not self._holding:
             return
         wait_ms = 0 if any(self._buffers.values()) and not self._holding else self._pace.poll_wait_ms
+        polled: dict[TopicPartition, list[Any]] = {}
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLL_SECONDS_MAX):
                 polled = await self._consumer.getmany(timeout_ms=wait_ms)
                 crash_point("engine.b1_polled")
-                for place, records in polled.items():
-                    await self._take(place.partition, records)
+        for place, records in polled.items():
+            await self._take(place.partition, records)
 
     async def _take(self, part: int, records: list[Any]) -> None:
         buffer = self._buffers.get(part)
@@ -203,7 +205,9 @@ class Consumer:
             await self._leases.stop(part, checked.stop_reason)
             self._drop_evicted()
             return
-        buffer.sought = buffer.expected
+        if checked is not None:
+            # Only a log that was found to hold the place may leave it out; else retention would be jumped over.
+            buffer.sought = buffer.expected
         self._consumer.seek(self._at(part), buffer.expected)
 
     async def _apply(self) -> None:
@@ -237,6 +241,13 @@ class Consumer:
 
     def _at(self, part: int) -> TopicPartition:
         return TopicPartition(self._topic, part)
+
+
+async def _stop(consumer: Any) -> None:
+    """Leave the group and disconnect, within a time that a broker which is away cannot stretch."""
+    with suppress(KafkaError, TimeoutError, OSError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await consumer.stop()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
