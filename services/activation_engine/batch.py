@@ -75,12 +75,16 @@ def begin(partition: Partition) -> Outcome:
     return Outcome(partition, lease.clock, lease.next_offset, lease.last_append_ms, lease.sweep_after)
 
 
-def clock_after(clock: PartitionClock, records: Sequence[Record], inputs: Sequence[Input]) -> PartitionClock:
-    """Where the ticks among these records will move the clock."""
+def due_by(clock: PartitionClock, records: Sequence[Record], inputs: Sequence[Input]) -> int | None:
+    """Accounts to check by this time are due at the ticks among these records: the clock of the last tick that decides
+    something. One in a hold decides nothing, but others before it may; None when none does."""
+    latest = None
     for record, given in zip(records, inputs, strict=True):
         if isinstance(given, TickInput):
             clock = _advanced(clock, record, given)
-    return clock
+            if not clock.holding:
+                latest = clock.clock_ms
+    return latest
 
 
 def fold(outcome: Outcome, records: Sequence[Record], inputs: Sequence[Input], due: DueAccounts) -> Iterator[None]:
@@ -182,17 +186,21 @@ def _take_tick(outcome: Outcome, record: Record, tick: TickInput, due: DueAccoun
 def _fire(outcome: Outcome, clock: PartitionClock, appended_ms: int, loaded: Iterable[Held]) -> Iterator[None]:
     now = clock.clock_ms or 0
     # Besides what was loaded: accounts whose next check was lowered by this very batch.
-    met = {held.state.account_id: held for held in loaded} | outcome.dirty
-    checks = [(held.state.next_check_ms, account_id, held) for account_id, held in met.items()]
-    fired = sorted(
-        (check, account_id, held) for check, account_id, held in checks if check is not None and check <= now
-    )
+    due: dict[str, tuple[int, str, Held]] = {}
+    for held in (*loaded, *outcome.dirty.values()):
+        state = held.state
+        if state.next_check_ms is not None and state.next_check_ms <= now:
+            due[state.account_id] = (state.next_check_ms, state.account_id, held)
+    fired = sorted(due.values())
     if fired:
         outcome.latest_check_ms = max(fired[-1][0], outcome.latest_check_ms or 0)
     for index, (_, _, held) in enumerate(fired):
         _tick_account(outcome, held, clock, appended_ms)
         if index % _STEP == _STEP - 1:
             yield
+    # A backlog may hold hundreds of ticks, and each of them looks at all that the batch has met.
+    if len(outcome.dirty) > _STEP:
+        yield
 
 
 def _sweep(outcome: Outcome, clock: PartitionClock, appended_ms: int, due: DueAccounts) -> Iterator[None]:

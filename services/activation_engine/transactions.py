@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from services.activation_engine.batch import DueAccounts, Outcome, begin, clock_after, fold
+from services.activation_engine.batch import DueAccounts, Outcome, begin, due_by, fold
 from services.activation_engine.commit_plan import (
     ROWS_PER_STEP,
     Outward,
@@ -92,8 +92,10 @@ class Transactions:
         started = time.monotonic()
         generation = self._leases.generation
         parts = set(taken) | self.adopting()
+        # A revocation may come at any await below, and is noticed before the commit; until then these are enough.
+        partitions = [self._leases.held[part] for part in sorted(parts)]
         try:
-            shares = await self._decode(taken, redelivered, parts)
+            shares = await self._decode(taken, redelivered, partitions)
             await self._load(shares)
             await self._fold(shares)
             stamps = await self._commit(shares, generation)
@@ -127,19 +129,18 @@ class Transactions:
         return {part for part, partition in held.items() if self._catalog.pending(partition.adopted)}
 
     async def _decode(
-        self, taken: Mapping[int, Sequence[Record]], redelivered: Mapping[int, int], parts: set[int]
+        self, taken: Mapping[int, Sequence[Record]], redelivered: Mapping[int, int], partitions: Sequence[Partition]
     ) -> list[_Share]:
         """B2, and the plan versions that go live with this batch."""
         shares = []
         with self._metrics.phase("decode") as phase:
-            for part in sorted(parts):
-                partition = self._leases.held[part]
-                records = taken.get(part, ())
+            for partition in partitions:
+                records = taken.get(partition.part, ())
                 inputs: list[Input] = []
                 for start in range(0, len(records), _DECODE_STEP):
                     inputs += map(decode_record, records[start : start + _DECODE_STEP])
                     await phase.rest()
-                share = _Share(partition, records, inputs, begin(partition), redelivered.get(part, 0))
+                share = _Share(partition, records, inputs, begin(partition), redelivered.get(partition.part, 0))
                 self._go_live(share)
                 shares.append(share)
         crash_point("engine.b2_decoded")
@@ -167,33 +168,37 @@ class Transactions:
         crash_point("engine.b3_loaded")
 
     async def _load_accounts(self, shares: Sequence[_Share]) -> None:
-        missing: dict[str, Partition] = {}
+        missing: dict[str, list[Partition]] = {}
         for share in shares:
             named = {given.account_id for given in share.inputs if type(given) is Event}
-            missing.update(dict.fromkeys(share.partition.accounts.missing(named), share.partition))
             share.partition.foreign = set()
+            for account_id in share.partition.accounts.missing(named):
+                missing.setdefault(account_id, []).append(share.partition)
         if not missing:
             return
         rows = await self._store.load_accounts(missing)
         for start in range(0, len(rows), ROWS_PER_STEP):
             for row in rows[start : start + ROWS_PER_STEP]:
-                partition = missing[row.account_id]
-                if row.part == partition.part:
-                    partition.admit(row)
-                else:
-                    partition.foreign.add(row.account_id)
+                for partition in missing.pop(row.account_id):
+                    if row.part == partition.part:
+                        partition.admit(row)
+                    else:
+                        partition.foreign.add(row.account_id)
             await asyncio.sleep(0)
+        # A new account belongs to the first partition that names it; were both to make it, neither could commit.
+        for account_id, (_, *others) in missing.items():
+            for partition in others:
+                partition.foreign.add(account_id)
 
     async def _load_due(self, shares: Sequence[_Share]) -> None:
         ticking: list[_Share] = []
         queries: list[DueQuery] = []
         for share in shares:
-            before = share.partition.lease.clock
-            clock = clock_after(before, share.records, share.inputs)
-            if clock is not before and clock.clock_ms is not None and not clock.holding:
+            clock_ms = due_by(share.partition.lease.clock, share.records, share.inputs)
+            if clock_ms is not None:
                 ticking.append(share)
                 sweep_after = share.outcome.sweep_after
-                queries.append(DueQuery(share.partition.part, clock.clock_ms, self._due_accounts_max, sweep_after))
+                queries.append(DueQuery(share.partition.part, clock_ms, self._due_accounts_max, sweep_after))
         if queries:
             for share, due in zip(ticking, await self._store.load_due(queries), strict=True):
                 share.due = _admitted(share.partition, due)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.activation_engine.batch import DueAccounts, Outcome, begin, clock_after, fold
+from services.activation_engine.batch import DueAccounts, Outcome, begin, due_by, fold
 from services.activation_engine.commit_plan import PAYLOAD_BYTES_MAX, Outward, distinct, ledger_rows, next_lease
 from services.activation_engine.decoder import Input, Poison, Reason, TickInput
 from services.activation_engine.domain.encoding import decode, encode
@@ -66,10 +66,10 @@ class Shelf:
         for one in inputs:
             if isinstance(one, Event) and held.accounts.get(one.account_id) is None and one.account_id in self.rows:
                 held.accounts.put(Held(decode(one.account_id, self.rows[one.account_id])))
-        clock = clock_after(held.lease.clock, records, inputs)
+        by_ms = due_by(held.lease.clock, records, inputs)
         states = [decode(account_id, facts) for account_id, facts in self.rows.items()]
         checks = [(state.next_check_ms, state.account_id, state) for state in states if state.next_check_ms is not None]
-        due = sorted(one for one in checks if one[0] <= (clock.clock_ms or 0)) if not clock.holding else []
+        due = sorted(one for one in checks if by_ms is not None and one[0] <= by_ms)
         found = DueAccounts(more_from_ms=due[self.due_max][0] if len(due) > self.due_max else None)
         for _, account_id, state in due[: self.due_max]:
             known = held.accounts.get(account_id) or Held(state)
@@ -137,6 +137,24 @@ def test_any_cut_into_batches_gives_the_signals_of_a_plain_fold(
     for account_id, facts in shelf.rows.items():
         assert encode(plain.accounts[account_id]) == facts
     assert held.lease.clock == plain.clock
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_timers_fire_at_the_last_tick_before_a_hole_also_when_both_come_in_one_batch(cut: int) -> None:
+    """A tick in a hold decides nothing, those before it decide as ever."""
+    late = day(10)
+    inputs: list[Input] = [event("Page Viewed", START_MS), tick(START_MS)]
+    inputs += [tick(START_MS + step * 300_000) for step in range(1, 10 * 24 * 12)]
+    ending: list[Input] = [tick(late), tick(late + HOUR_MS)]
+    parts = [inputs, *(ending[start : start + cut] for start in range(0, len(ending), cut))]
+    held, shelf = partition(), Shelf(10)
+    types: list[str] = []
+    for part in parts:
+        records = records_of(part, held.lease.next_offset)
+        outcome = run(begin(held), part, shelf.load(held, part, records))
+        types += [row.type for row in shelf.commit(outcome, set())]
+    assert types == ["account.activation_started", "account.at_risk"]
+    assert held.lease.clock.holding
 
 
 def test_events_before_a_tick_are_folded_before_its_timers_fire() -> None:

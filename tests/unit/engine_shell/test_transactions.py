@@ -1,0 +1,120 @@
+"""A batch of several partitions commits whole or not at all, whatever happens while it is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+from prometheus_client import CollectorRegistry
+
+from services.activation_engine.commit_plan import Outward
+from services.activation_engine.leases import Leases
+from services.activation_engine.log_probe import Checked
+from services.activation_engine.metrics import EngineMetrics
+from services.activation_engine.plan_adoption import PlanCatalog
+from services.activation_engine.relay import Relay
+from services.activation_engine.store import Lease
+from services.activation_engine.transactions import Transactions
+from tests.fakes.engine_records import event_value
+from tests.fakes.memory_store import MemoryStore
+
+
+class SameLog:
+    """A log that still is what was applied."""
+
+    async def check(self, leases: Sequence[Lease]) -> dict[int, Checked]:
+        return {lease.part: Checked(lease.next_offset) for lease in leases}
+
+
+class Engine:
+    """An owner of partitions 0 and 1, without a consumer."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        metrics = EngineMetrics(CollectorRegistry())
+        relay = Relay(store=self.store, new_producer=lambda: None, topic="signals", metrics=metrics, rows_max=10)
+        catalog = PlanCatalog(self.store)
+        self.leases = Leases(
+            store=self.store,
+            probe=cast(Any, SameLog()),
+            catalog=catalog,
+            relay=relay,
+            metrics=metrics,
+            owner="me",
+            heartbeat_seconds=0,
+            accounts_cached_max=100,
+        )
+        self.transactions = Transactions(
+            store=self.store,
+            leases=self.leases,
+            catalog=catalog,
+            relay=relay,
+            metrics=metrics,
+            outward=Outward(),
+            due_accounts_max=10,
+        )
+
+    async def claim(self) -> None:
+        await self.store.create_leases(2, source="events")
+        self.leases.assign([0, 1])
+        await self.leases.claim([0, 1])
+
+    async def apply(self, **accounts: str) -> dict[int, int]:
+        """One event of each account, in the partition that its key names after `p`."""
+        taken = {int(part[1:]): [self._record(int(part[1:]), account)] for part, account in accounts.items()}
+        return await self.transactions.apply(taken, {})
+
+    def _record(self, part: int, account: str) -> Any:
+        offset = self.leases.held[part].lease.next_offset
+        value = event_value(account, "Opened", f"m{part}-{offset}", at_ms=1_000)
+        return SimpleNamespace(offset=offset, timestamp=1_000, key=account.encode(), value=value)
+
+    def refused(self) -> list[tuple[int, str]]:
+        return [(letter.part, letter.reason) for letter in self.store.dead_letters]
+
+
+async def test_a_batch_that_loses_its_partitions_changes_nothing() -> None:
+    """Whenever the revocation comes: nothing is committed, nothing is held, and the engine lives on."""
+    survived = 0
+    for awaits in range(1, 40):
+        engine = Engine()
+        await engine.claim()
+        stored = dict(engine.store.leases)
+        batch = asyncio.create_task(engine.apply(p0="acme", p1="birch"))
+        for _ in range(awaits):
+            await asyncio.sleep(0)
+        await engine.leases.revoke(within_seconds=1)
+        consumed = await batch
+        assert engine.leases.held == {}
+        if engine.store.leases == stored:
+            assert consumed == {}
+            assert engine.store.accounts == {}
+        else:
+            survived += 1
+            assert set(engine.store.accounts) == {"acme", "birch"}
+    assert 0 < survived < 39
+
+
+async def test_an_account_keeps_its_facts_when_two_partitions_name_it_in_one_batch() -> None:
+    """The partition that has it goes on with it, the record in the other one is refused."""
+    for wrong in (0, 1):
+        engine = Engine()
+        await engine.claim()
+        await engine.apply(**{f"p{1 - wrong}": "acme"})
+        first = engine.store.accounts["acme"].facts
+        await engine.leases.revoke(within_seconds=1)
+        await engine.claim()
+        assert await engine.apply(p0="acme", p1="acme") == {0: 1, 1: 1}
+        assert engine.refused() == [(wrong, "wrong_partition")]
+        assert (engine.store.accounts["acme"].part, engine.store.accounts["acme"].facts) == (1 - wrong, first)
+
+
+async def test_a_new_account_in_two_partitions_at_once_belongs_to_the_first() -> None:
+    """Were both to make it, neither could ever commit."""
+    engine = Engine()
+    await engine.claim()
+    assert await engine.apply(p0="acme", p1="acme") == {0: 1, 1: 1}
+    assert engine.refused() == [(1, "wrong_partition")]
+    assert engine.store.accounts["acme"].part == 0
