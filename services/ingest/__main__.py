@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from pydantic import ValidationError
+
 from services.ingest.app import MIGRATIONS, serve
 from services.ingest.key_store import SCHEMA
 from services.ingest.settings import IngestSettings
@@ -11,7 +13,7 @@ from services.runtime.kafka import TopicProblem
 from services.runtime.logs import configure_logs
 from services.runtime.migrations import StaleSchema, upgrade
 from services.runtime.process import run
-from services.runtime.settings import SharedSettings
+from services.runtime.settings import SharedSettings, settings_advice
 
 
 def main(arguments: list[str]) -> int:
@@ -20,12 +22,15 @@ def main(arguments: list[str]) -> int:
     if command not in ("serve", "migrate"):
         print("usage: python -m services.ingest [serve|migrate]", file=sys.stderr)
         return 2
-    shared = SharedSettings()
+    try:
+        shared, settings = SharedSettings(), IngestSettings()
+    except ValidationError as error:
+        print(settings_advice(error), file=sys.stderr)
+        return 1
     configure_logs(service="ingest", level=shared.log_level)
     if command == "migrate":
         upgrade(shared.database_url, schema=SCHEMA, folder=MIGRATIONS)
         return 0
-    settings = IngestSettings()
     try:
         return run(lambda stopping: serve(shared, settings, stopping=stopping))
     except (StaleSchema, TopicProblem) as problem:

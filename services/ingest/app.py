@@ -183,7 +183,7 @@ class Ingest:
                 await check_current(self._engine, schema=SCHEMA, folder=MIGRATIONS)
                 await self._ring.refresh()
                 return await self._partitions()
-            except (SQLAlchemyError, OSError, TimeoutError, BrokerUnreachable) as error:
+            except (SQLAlchemyError, OSError, BrokerUnreachable) as error:
                 if not reported:
                     log.warning("waiting_for_servers", error=type(error).__name__)
                 reported = True

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class IngestSettings(BaseSettings):
     """`FIRSTVALUE_INGEST_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="FIRSTVALUE_INGEST_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="FIRSTVALUE_INGEST_", extra="ignore", hide_input_in_errors=True)
 
     port: int = Field(8081, ge=0, le=65535, description="TCP port of the public API; 0 takes a free one")
     metrics_port: int = Field(9081, ge=0, le=65535, description="TCP port of /livez, /readyz and /metrics")

@@ -35,7 +35,8 @@ class BoundedProtocol(HttpToolsProtocol):
         # Loop time by which the client must have sent what it is sending; None while it is our turn.
         self._deadline: float | None = None
         self._reading_headers = True
-        self._header_bytes = 0
+        # Bytes since the last that got anywhere: headers, and the trailers and chunk sizes of a body.
+        self._overhead_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a request, unless there are too many connections."""
@@ -45,21 +46,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(503, "too_many_connections", "Too many connections are open; try again later.")
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser; headers that do not end are refused."""
+        """Feed the parser; headers and trailers that do not end are refused."""
         if self.transport.is_closing():
             return
+        self._overhead_bytes += len(data)
         super().data_received(data)
-        if self._reading_headers:
-            self._header_bytes += len(data)
-            if self._header_bytes > self._limits.header_bytes_max and not self.transport.is_closing():
-                message = f"Keep the headers within {self._limits.header_bytes_max} bytes."
-                self._refuse(431, "headers_too_large", message)
+        if self._overhead_bytes > self._limits.header_bytes_max and not self.transport.is_closing():
+            message = f"Keep the headers within {self._limits.header_bytes_max} bytes."
+            self._refuse(431, "headers_too_large", message)
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
         self._deadline = self.loop.time() + self._limits.header_seconds
         self._reading_headers = True
-        self._header_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -68,9 +67,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._reading_headers = False
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._overhead_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._deadline = None
+        self._overhead_bytes = 0
         super().on_message_complete()
 
     def end_if_slow(self) -> None:
@@ -78,7 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is None or self.loop.time() < self._deadline or self.transport.is_closing():
             return
         answering = not self._reading_headers and self.cycle is not None and self.cycle.response_started
-        if answering or (self._reading_headers and self._header_bytes == 0):
+        if answering or (self._reading_headers and self._overhead_bytes == 0):
             self.transport.close()
         else:
             self._refuse(408, "request_too_slow", "Send the whole request sooner.")

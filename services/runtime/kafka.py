@@ -10,7 +10,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 RECORD_BYTES_MAX = 1_048_576
 _VISIBLE_SECONDS = 10.0
@@ -127,16 +133,27 @@ async def _wait_visible(admin: Any, names: list[str]) -> None:
 async def check_topics(
     bootstrap_servers: str, topics: Sequence[TopicSpec], *, prefix: str, production: bool = False
 ) -> dict[str, int]:
-    """Partition counts by name; raises TopicProblem if a topic is missing or counts differ.
+    """Partition counts by name; raises TopicProblem if a topic is missing or counts differ, BrokerUnreachable if the
+    brokers cannot tell, such as while they start.
 
     With `production`, also unless every topic has three replicas, two of them in sync to accept a write, and no
     unclean leader election: anything less can lose acknowledged records.
     """
+    try:
+        return await _checked_counts(bootstrap_servers, topics, prefix=prefix, production=production)
+    except KafkaError as error:
+        raise BrokerUnreachable(f"{type(error).__name__} {error}") from error
+
+
+async def _checked_counts(
+    bootstrap_servers: str, topics: Sequence[TopicSpec], *, prefix: str, production: bool
+) -> dict[str, int]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
     await admin.start()
     try:
         names = [topic.named(prefix) for topic in topics]
         described = await admin.describe_topics(names)
+        _raise_passing_error(described)
         counts = {entry["topic"]: len(entry["partitions"]) for entry in described if not entry["error_code"]}
         missing = [name for name in names if not counts.get(name)]
         if missing:
@@ -149,6 +166,14 @@ async def check_topics(
         return counts
     finally:
         await admin.close()
+
+
+def _raise_passing_error(described: list[dict[str, Any]]) -> None:
+    # A broker that is starting knows of a topic and not yet of its leader, which is not the same as a missing topic.
+    for entry in described:
+        error = for_code(entry["error_code"])
+        if error.retriable and error is not UnknownTopicOrPartitionError:
+            raise error(entry["topic"])
 
 
 def _check_replicas(described: list[dict[str, Any]]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -22,17 +24,21 @@ from services.runtime.process import Stopping
 log = structlog.get_logger(__name__)
 
 REFRESH_SECONDS = 1.0
-# An id nobody knows may be a key created a moment ago elsewhere; it may cost the database this many looks a second.
-_LOOKS_PER_SECOND = 5
+# An id nobody knows may be a key created a moment ago elsewhere; the database is asked this often at most.
+_LOOK_SECONDS = 0.2
+# A copy of this age says that the database is away, and nothing about ids that are not in it.
+_STALE_SECONDS = 5 * REFRESH_SECONDS
 _KEYS_MAX = 10_000
 
 _READ = sa.text(
-    "SELECT id, name, scopes, secret_hash, expires_at, revoked_at FROM ingest.api_key ORDER BY created_at LIMIT :most"
+    "SELECT id, name, scopes, secret_hash, expires_at, revoked_at FROM ingest.api_key"
+    " ORDER BY revoked_at IS NULL DESC, created_at DESC LIMIT :most"
 )
 # For the OpenAPI document alone; the ring reads the header itself.
 _BEARER = HTTPBearer(auto_error=False, scheme_name="key", description="An API key, `fv_…`, or FIRSTVALUE_ADMIN_KEY.")
 _Documented = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 _UNKNOWN = "This API key is unknown, expired or revoked; create one with `firstvalue key create`."
+_AWAY = "The database is away and this key not known here yet; try again after the seconds in Retry-After."
 
 
 class KeyRing:
@@ -46,6 +52,8 @@ class KeyRing:
         self._keys: dict[str, StoredKey] = {}
         self._verified: dict[str, tuple[StoredKey, Principal]] = {}
         self._refreshed_at = float("-inf")
+        self._looked_at = float("-inf")
+        self._looking = asyncio.Lock()
 
     @property
     def age_seconds(self) -> float:
@@ -102,7 +110,11 @@ class KeyRing:
         return principal if stored_key.valid_at(datetime.now(UTC)) else None
 
     async def authenticate(self, key: str | None, scope: Scope) -> Principal:
-        """Who `key` is; Problem 401 `key_missing`, 401 `key_unknown` or 403 `scope_missing`."""
+        """Who `key` is.
+
+        Problem 401 `key_missing`, 401 `key_unknown`, 403 `scope_missing`, or 503 `database_unavailable` for a key that
+        may have been created since the database went away.
+        """
         if not key:
             raise Problem(
                 401,
@@ -111,7 +123,7 @@ class KeyRing:
                 headers={"www-authenticate": "Bearer"},
             )
         principal = self.known(key)
-        if principal is None and public_id(key) not in (None, *self._keys) and self.age_seconds > 1 / _LOOKS_PER_SECOND:
+        if principal is None and (key_id := public_id(key)) is not None and key_id not in self._keys:
             await self._look_again()
             principal = self.known(key)
         if principal is None:
@@ -121,10 +133,14 @@ class KeyRing:
         return principal
 
     async def _look_again(self) -> None:
-        try:
-            await self.refresh()
-        except (SQLAlchemyError, OSError):
-            self._refreshed_at = time.monotonic() - REFRESH_SECONDS
+        """One look for all that wait for one."""
+        async with self._looking:
+            if time.monotonic() - max(self._looked_at, self._refreshed_at) > _LOOK_SECONDS:
+                with suppress(SQLAlchemyError, OSError):
+                    await self.refresh()
+                self._looked_at = time.monotonic()
+        if self.age_seconds > _STALE_SECONDS:
+            raise Problem(503, "database_unavailable", _AWAY, headers={"retry-after": "2"})
 
 
 def require(ring: KeyRing, scope: Scope) -> Callable[..., Awaitable[Principal]]:

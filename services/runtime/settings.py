@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class SharedSettings(BaseSettings):
     """What ingest, engine and notifier have in common."""
 
-    model_config = SettingsConfigDict(env_prefix="FIRSTVALUE_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FIRSTVALUE_", extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    )
 
     database_url: str = Field(
         validation_alias="DATABASE_URL",
@@ -27,3 +29,9 @@ class SharedSettings(BaseSettings):
     production: bool = Field(False, description="Refuse to start on a broker that could lose acknowledged records")
     drain_seconds: float = Field(20.0, gt=0, le=300, description="Time a service has to finish after SIGTERM")
     crash_at: str = Field("", description="Tests only: name[:n] of a crash point at whose n-th hit the process dies")
+
+
+def settings_advice(error: ValidationError) -> str:
+    """One line that names each setting which is missing or wrong, and never what it holds."""
+    found = (f"{'.'.join(str(part) for part in entry['loc'])} ({entry['msg']})" for entry in error.errors())
+    return f"Correct these settings, which are described in .env.example: {', '.join(found)}"

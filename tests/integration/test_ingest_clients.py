@@ -106,6 +106,11 @@ def answer_on(connection: socket.socket) -> bytes:
         (b"POST /v1/track HTTP/1.1\r\nhost: x\r\n", b"408", b"request_too_slow"),
         (b"POST /v1/track HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{", b"408", b"request_too_slow"),
         (b"POST /v1/track HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 70_000, b"431", b"headers_too_large"),
+        (
+            b"POST /v1/track HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * 12_000,
+            b"431",
+            b"headers_too_large",
+        ),
         (b"\x16\x03\x01 this is no HTTP\r\n\r\n", b"400", b"http_invalid"),
     ],
 )
