@@ -167,6 +167,11 @@ def errors_told(progress: Progress) -> Iterator[None]:
     except StackError as error:
         progress.say(str(error))
         raise typer.Exit(_REFUSED) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        progress.say(f"{error.filename}: {error.strerror}; FIRSTVALUE_DATA_DIR names the folder where the stack lives")
+        raise typer.Exit(_REFUSED) from None
     except ModuleNotFoundError as error:
         progress.say(f"the local stack is not installed ({error.name} is missing): run `make setup`")
         raise typer.Exit(_REFUSED) from None

@@ -54,6 +54,16 @@ def test_without_a_stack_status_and_down_say_so(data: DataFolder) -> None:
     assert not data.path.exists()
 
 
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """One line with the path and the variable that names it, and no traceback."""
+    (tmp_path / "file").touch()
+    for words in (("up",), ("up", "--detach")):
+        refused = _firstvalue(DataFolder(tmp_path / "file" / "stack"), *words)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "FIRSTVALUE_DATA_DIR" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+
+
 def test_a_second_up_says_that_it_runs_and_prints_the_same(running: DataFolder) -> None:
     """The second `up`, in the foreground or detached, succeeds with the connection of the first as its only output."""
     connection = running.read_state()["connection"]
