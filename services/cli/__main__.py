@@ -19,6 +19,7 @@ def new_command() -> typer.Typer:
         name="firstvalue",
         help="See which customers have reached first value and which have stalled on the way.",
         no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
         add_completion=False,
         pretty_exceptions_enable=False,
     )
