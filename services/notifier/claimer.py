@@ -16,14 +16,12 @@ from services.notifier.outcomes import OutcomeWriter
 from services.notifier.recipients import Recipients, Unsendable
 from services.notifier.sender.client import Attempt, Sender
 from services.notifier.sender.request import Recipient
-from services.notifier.store.queue import Claimed, QueueStore
+from services.notifier.store.queue import QUEUED_MAX, Claimed, QueueStore
 from services.runtime.health import Health
 from services.runtime.postgres import is_transient
 
 log = structlog.get_logger(__name__)
 
-# Claimed deliveries that may wait in memory over all endpoints; past it nothing is claimed.
-QUEUED_MAX = 4_096
 _BACKOFF_SECONDS = 0.5
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
@@ -26,13 +27,16 @@ class NotifierSettings(BaseSettings):
         "", description="Exact addresses, comma-separated, open on every port and over http, e.g. 127.0.0.1"
     )
     private_networks: str = Field("", description="CIDR ranges inside private space that webhooks may reach over https")
-    ports: Annotated[frozenset[int], NoDecode] = Field(
+    ports: Annotated[frozenset[Annotated[int, Field(ge=1, le=65535)]], NoDecode] = Field(
         frozenset(), description="Ports allowed beside 443, 80, 8443 and 8080, comma-separated"
     )
     ca_file: str = Field("", description="PEM file of further certificate authorities to trust for endpoints")
 
     retry_schedule_seconds: Annotated[tuple[float, ...], NoDecode] = Field(
-        SLOTS_SECONDS, description="Pause after each counted failure, comma-separated; the last one's failure gives up"
+        SLOTS_SECONDS,
+        min_length=1,
+        max_length=100,
+        description="Pause after each counted failure, comma-separated; the last one's failure gives up",
     )
     deadline_seconds: float = Field(DEADLINE_SECONDS, gt=0, description="Age at which a delivery is given up")
     lease_seconds: float = Field(60.0, ge=1, le=600, description="A claimed delivery returns to the queue after this")
@@ -47,9 +51,10 @@ class NotifierSettings(BaseSettings):
     attempts_kept_days: int = Field(30, ge=1, description="The log of attempts is dropped after this")
     messages_kept_days: int = Field(
         32,
-        ge=1,
-        description="Messages and finished deliveries are deleted after this; longer than the topic keeps them",
+        ge=31,
+        description="Messages and finished deliveries are deleted after this; longer than the topic's 30 days",
     )
+    group: str = Field("firstvalue-notifier", min_length=1, description="Consumer group, after the topic prefix")
     session_timeout_seconds: float = Field(10.0, gt=0, description="Kafka hands the partitions on after this silence")
 
     @field_validator("secret_key")
@@ -67,6 +72,13 @@ class NotifierSettings(BaseSettings):
     @classmethod
     def _split_schedule(cls, value: object) -> object:
         return tuple(part for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("retry_schedule_seconds")
+    @classmethod
+    def _usable_schedule(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(isfinite(slot) and slot > 0 for slot in value):
+            raise ValueError("must be seconds greater than 0, comma-separated, such as 5,300,1800")
+        return value
 
     @field_validator("private_networks")
     @classmethod

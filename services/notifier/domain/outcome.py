@@ -10,6 +10,8 @@ from services.notifier.domain.schedule import Schedule, delay_seconds
 
 GATE_SECONDS_MAX = 24 * 3600.0
 GATE_SECONDS_DEFAULT = 60.0
+# What failed on our side is not charged, so the schedule does not slow it down; a log full of it helps nobody.
+INTERNAL_SECONDS = 300.0
 
 
 class Result(StrEnum):
@@ -108,7 +110,8 @@ def decide(answer: Answer, *, failures: int, age_seconds: float, schedule: Sched
         return Decision(
             status=Status.EXHAUSTED, counts=counts, gate_seconds=gate_seconds, disables=disables, exhaustion=reason
         )
-    floor_seconds = max(slot, gate_seconds or answer.retry_after_seconds or 0.0)
+    asked_seconds = gate_seconds or answer.retry_after_seconds or 0.0
+    floor_seconds = max(slot, asked_seconds, INTERNAL_SECONDS if answer.result is Result.INTERNAL else 0.0)
     delay = delay_seconds(floor_seconds, chance)
     late = age_seconds + delay > schedule.deadline_seconds
     return Decision(
@@ -122,7 +125,10 @@ def decide(answer: Answer, *, failures: int, age_seconds: float, schedule: Sched
 
 
 def _gate_seconds(answer: Answer) -> float | None:
-    """How long the whole endpoint asks to be left alone; None when only this delivery failed."""
+    """How long the whole endpoint asks to be left alone; None when only this delivery failed.
+
+    A Retry-After of no time asks for nothing: free of charge it would bring every delivery back for days.
+    """
     if answer.status_code in (429, 503):
-        return GATE_SECONDS_DEFAULT if answer.retry_after_seconds is None else answer.retry_after_seconds
+        return GATE_SECONDS_DEFAULT if answer.retry_after_seconds is None else answer.retry_after_seconds or None
     return GATE_SECONDS_DEFAULT if answer.status_code in (502, 504) else None

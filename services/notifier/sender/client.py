@@ -169,7 +169,7 @@ class Sender:
             answer=Answer(result=result),
             started_at=started_at,
             duration_seconds=duration_seconds,
-            error=describe(error, result),
+            error=describe(error, result, private=wire.private),
         )
 
     def _count_connection(self, wire: Wire) -> None:

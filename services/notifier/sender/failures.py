@@ -42,10 +42,16 @@ def result_of_failure(error: BaseException, *, connected: bool) -> Result:
     return next((result for kind, result in _RESULTS if isinstance(error, kind)), Result.INTERNAL)
 
 
-def describe(error: BaseException, result: Result) -> str:
-    """One bounded sentence; a timeout says little by itself."""
+def describe(error: BaseException, result: Result, *, private: bool = False) -> str:
+    """One bounded, printable sentence: what a receiver put into an error reaches the database and the log.
+
+    Of a `private` peer only the kind of error is told, because the text may quote what it sent.
+    """
     if result is Result.TIMEOUT:
         return "No complete answer within the endpoint's timeout."
     if result is Result.CONNECT and isinstance(error, TimeoutError):
         return "No connection within the time allowed."
-    return (str(error) or type(error).__name__)[:ERROR_CHARACTERS_MAX]
+    if private:
+        return f"{type(error).__name__} at a private address."
+    text = (str(error) or type(error).__name__)[:ERROR_CHARACTERS_MAX]
+    return "".join(character if character.isprintable() else " " for character in text)

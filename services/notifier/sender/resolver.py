@@ -16,7 +16,8 @@ from services.notifier.domain.addresses import Address
 # An answer is used this long; the connection is made to the vetted address in any case.
 CACHE_SECONDS = 10.0
 _CACHE_NAMES_MAX = 10_000
-_LOOKUPS_AT_ONCE = 16
+# Each name whose servers are silent keeps a thread for as long as the system's resolver tries, 10 s and more.
+_LOOKUPS_AT_ONCE = 64
 
 Lookup = Callable[[str], list[str]]
 

@@ -94,10 +94,17 @@ def test_overload_without_retry_after_closes_it_for_a_minute(status_code: int) -
 
 
 def test_retry_after_zero_keeps_to_the_schedule() -> None:
-    """Zero seconds closes nothing and is never sooner than the slot."""
+    """Zero seconds, or a date that has passed, closes nothing and is charged: else it would be retried for days."""
     decision = after(http(429, 0.0))
-    assert decision.delay_seconds == 5
+    assert (decision.delay_seconds, decision.counts) == (5, True)
+    assert after(http(503, 0.0), failures=9).exhaustion is Exhaustion.SCHEDULE
     assert not gate_changes([("ep", Result.HTTP_429, decision)]).closed_seconds
+
+
+def test_retry_after_of_other_failures_is_never_undercut() -> None:
+    """A 500 that names a time is tried no earlier, on the schedule, and closes nothing."""
+    decision = after(http(500, 700.0))
+    assert (decision.delay_seconds, decision.counts, decision.gate_seconds) == (700, True, None)
 
 
 def test_gone_disables() -> None:
@@ -107,9 +114,9 @@ def test_gone_disables() -> None:
 
 
 def test_our_own_failures_never_count() -> None:
-    """`internal` charges neither the delivery nor the endpoint."""
+    """`internal` charges neither the delivery nor the endpoint, and comes back slowly: no schedule slows it down."""
     decision = after(Answer(result=Result.INTERNAL))
-    assert (decision.status, decision.counts) == (Status.PENDING, False)
+    assert (decision.status, decision.counts, decision.delay_seconds) == (Status.PENDING, False, 300)
     assert not gate_changes([("ep", Result.INTERNAL, decision)]).failures
 
 
