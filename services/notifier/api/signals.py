@@ -56,10 +56,10 @@ def signal_routes(
     async def ping_endpoint(endpoint_id: str) -> QueuedDelivery:
         """Send a signed `endpoint.ping`, whatever the endpoint's filters; the delivery tells how it went."""
         endpoint = await existing(endpoints, endpoint_id)
-        if not endpoint.enabled:
-            raise Problem(*_DISABLED)
         message = _ping_message()
         number = await deliveries.ping(endpoint.id, message)
+        if number is None:
+            raise Problem(*_DISABLED)
         wake()
         return QueuedDelivery(delivery_id=delivery_id_text(number), signal_id=message.id)
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifier.store.intake import Message
+from services.notifier.store.locks import KEEP_ENDPOINTS
 
 # The log of a delivery shows its newest attempts.
 LOG_ENTRIES_MAX = 200
@@ -24,8 +25,9 @@ _LOG = sa.text(
 )
 # What is leased is on the wire: only its outcome may change it.
 _RETRY = sa.text(
-    """UPDATE notifier.delivery SET status = 'pending', hold_reason = NULL, next_at = now(), manual = true
-    WHERE id = :id AND status <> 'leased' RETURNING id"""
+    """UPDATE notifier.delivery d SET status = 'pending', hold_reason = NULL, next_at = now(), manual = true
+    FROM notifier.endpoint e
+    WHERE d.id = :id AND d.status <> 'leased' AND e.id = d.endpoint_id AND e.enabled RETURNING d.id"""
 )
 _STATE = sa.text(
     """SELECT d.status, e.enabled, e.deleted_at FROM notifier.delivery d
@@ -34,7 +36,8 @@ _STATE = sa.text(
 _PING_MESSAGE = sa.text("INSERT INTO notifier.message (id, type, origin, body) VALUES (:id, :type, :origin, :body)")
 _PING_DELIVERY = sa.text(
     """INSERT INTO notifier.delivery (message_id, endpoint_id, type, status, next_at)
-    VALUES (:id, :endpoint_id, :type, 'pending', now()) RETURNING id"""
+    SELECT CAST(:id AS text), id, CAST(:type AS text), 'pending', now() FROM notifier.endpoint
+    WHERE id = :endpoint_id AND enabled RETURNING id"""
 )
 
 
@@ -132,14 +135,17 @@ class DeliveryStore:
         return RetryState(row.status, row.enabled, row.deleted_at is not None) if row else None
 
     async def retry(self, delivery_id: int) -> bool:
-        """Make it due now, in place of its next automatic attempt; False while it is on the wire."""
+        """Make it due now, in place of its next automatic attempt; False while on the wire or its endpoint disabled."""
         async with self._engine.begin() as connection:
+            await connection.execute(KEEP_ENDPOINTS)
             return await connection.scalar(_RETRY, {"id": delivery_id}) is not None
 
-    async def ping(self, endpoint_id: str, message: Message) -> int:
-        """Owe `message` to one endpoint; returns the delivery's id."""
+    async def ping(self, endpoint_id: str, message: Message) -> int | None:
+        """Owe `message` to one endpoint; returns the delivery's id, None when the endpoint is disabled."""
         row = {"id": message.id, "type": message.type, "origin": message.origin, "body": message.body}
         async with self._engine.begin() as connection:
+            await connection.execute(KEEP_ENDPOINTS)
             await connection.execute(_PING_MESSAGE, row)
             parameters = {"id": message.id, "endpoint_id": endpoint_id, "type": message.type}
-            return int(await connection.scalar(_PING_DELIVERY, parameters))
+            number: int | None = await connection.scalar(_PING_DELIVERY, parameters)
+            return number

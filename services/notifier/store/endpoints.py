@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifier.domain.signature import Scheme, SigningKey
 from services.notifier.secret_box import Sealed, SecretBox, SecretUnreadable
+from services.notifier.store.locks import CHANGE_ENDPOINTS
 
 log = structlog.get_logger(__name__)
 
@@ -191,6 +192,7 @@ class EndpointStore:
     async def delete(self, endpoint_id: str) -> bool:
         """Delete it with its secrets and cancel what it still waits for; False when there is none."""
         async with self._engine.begin() as connection:
+            await connection.execute(CHANGE_ENDPOINTS)
             if await connection.scalar(_DELETE, {"id": endpoint_id}) is None:
                 return False
             await connection.execute(_DELETE_SECRETS, {"id": endpoint_id})
@@ -202,6 +204,7 @@ class EndpointStore:
         reason = None if enabled else "manual"
         async with self._engine.begin() as connection:
             parameters = {"id": endpoint_id, "enabled": enabled, "reason": reason}
+            await connection.execute(CHANGE_ENDPOINTS)
             if await connection.scalar(_ENABLE, parameters) is None:
                 return None
             if enabled:

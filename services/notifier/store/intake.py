@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifier.domain.filters import Filter
 from services.notifier.domain.sequence import Progress
+from services.notifier.store.locks import KEEP_ENDPOINTS
 from services.runtime.crash_points import crash_point
 
 # What is kept of a record that cannot be read, bytes.
@@ -166,7 +167,8 @@ class IntakeBatch:
                 raise PositionLost
 
     async def subscribers(self) -> list[Subscriber]:
-        """All endpoints as of this transaction."""
+        """All endpoints; none is switched or deleted before this transaction has ended."""
+        await self._connection.execute(KEEP_ENDPOINTS)
         rows = (await self._connection.execute(_ENDPOINTS)).all()
         return [Subscriber(row.id, Filter(tuple(row.types), tuple(row.origins)), row.enabled) for row in rows]
 

@@ -15,9 +15,12 @@ from services.notifier.domain.outcome import Decision, Result
 from services.runtime.crash_points import crash_point
 
 CLAIM_MAX = 32
+# Claimed deliveries that may wait in a process's memory over all endpoints.
+QUEUED_MAX = 4_096
 
 # One index probe per endpoint that is enabled, open and has room: an endpoint with a long backlog takes no more than
-# its share, and an endpoint without due work costs microseconds.
+# its share, and an endpoint without due work costs microseconds. In random order, so that the same endpoints are not
+# always those which the limit over all leaves out.
 _CLAIM = sa.text(
     """WITH candidate AS MATERIALIZED (
         SELECT e.id, e.revision, least(:claim_max, :claim_max - coalesce(busy.queued, 0)) AS room
@@ -25,6 +28,7 @@ _CLAIM = sa.text(
         JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
         LEFT JOIN unnest(CAST(:busy_ids AS text[]), CAST(:busy_counts AS int[])) AS busy(id, queued) ON busy.id = e.id
         WHERE e.enabled AND g.not_before <= now()
+        ORDER BY random()
     ), due AS MATERIALIZED (
         SELECT candidate.revision, waiting.id
         FROM candidate CROSS JOIN LATERAL (
@@ -33,6 +37,7 @@ _CLAIM = sa.text(
             ORDER BY d.next_at LIMIT greatest(candidate.room, 0)
             FOR UPDATE SKIP LOCKED
         ) AS waiting
+        LIMIT :most
     )
     UPDATE notifier.delivery d
     SET status = 'leased', claim = d.claim + 1, lease_until = now() + make_interval(secs => :lease_seconds)
@@ -79,6 +84,14 @@ _RECORD = sa.text(
         given.status_code, given.duration, given.response, given.error, updated.id IS NULL
     FROM given LEFT JOIN updated ON updated.id = given.id
     RETURNING delivery_id, late"""
+)
+# All at once and in order: two replicas that record attempts at the same endpoints would else lock each other out.
+# The gate of an endpoint that is well and stays so is not touched.
+_LOCK_GATES = sa.text(
+    """SELECT endpoint_id FROM notifier.endpoint_gate
+    WHERE endpoint_id = ANY(CAST(:touched AS text[]))
+        OR (endpoint_id = ANY(CAST(:succeeded AS text[])) AND failing_since IS NOT NULL)
+    ORDER BY endpoint_id FOR UPDATE"""
 )
 _CLOSE_GATES = sa.text(
     """UPDATE notifier.endpoint_gate g
@@ -154,8 +167,9 @@ class QueueStore:
         self._lease_seconds = lease_seconds
 
     async def claim(self, queued: Mapping[str, int]) -> list[Claimed]:
-        """Lease due deliveries, per endpoint at most CLAIM_MAX less what is `queued` for it in this process."""
+        """Lease due deliveries: per endpoint at most CLAIM_MAX, over all QUEUED_MAX, less what is `queued` here."""
         parameters = {
+            "most": max(QUEUED_MAX - sum(queued.values()), 0),
             "claim_max": CLAIM_MAX,
             "busy_ids": list(queued),
             "busy_counts": list(queued.values()),
@@ -183,8 +197,11 @@ class QueueStore:
     async def record(self, outcomes: Sequence[Outcome], changes: GateChanges) -> set[int]:
         """Attempts, schedules and gates in one commit; returns the ids of deliveries whose outcome came too late."""
         async with self._engine.begin() as connection:
-            rows = (await connection.execute(_RECORD, _columns(outcomes))).all()
+            # Endpoint, gate, deliveries: in the order in which switching and deleting an endpoint lock them.
+            if changes.disabled:
+                await connection.execute(_DISABLE_GONE, {"ids": sorted(changes.disabled)})
             await _change_gates(connection, changes)
+            rows = (await connection.execute(_RECORD, _columns(outcomes))).all()
             crash_point("notifier.read_unrecorded")
         crash_point("notifier.recorded")
         return {row.delivery_id for row in rows if row.late}
@@ -209,15 +226,15 @@ def _columns(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
 
 
 async def _change_gates(connection: AsyncConnection, changes: GateChanges) -> None:
-    # Sorted: two replicas that lock the same gates do it in the same order.
+    touched = sorted({*changes.closed_seconds, *changes.failures})
+    parameters = {"touched": touched, "succeeded": sorted(changes.succeeded)}
+    if not (await connection.execute(_LOCK_GATES, parameters)).all():
+        return
     if changes.closed_seconds:
-        ids = sorted(changes.closed_seconds)
-        seconds = [changes.closed_seconds[id_] for id_ in ids]
-        await connection.execute(_CLOSE_GATES, {"ids": ids, "seconds": seconds})
+        closed = changes.closed_seconds
+        await connection.execute(_CLOSE_GATES, {"ids": list(closed), "seconds": list(closed.values())})
     if changes.failures:
-        ids = sorted(changes.failures)
-        await connection.execute(_COUNT_FAILURES, {"ids": ids, "failures": [changes.failures[id_] for id_ in ids]})
+        failed = changes.failures
+        await connection.execute(_COUNT_FAILURES, {"ids": list(failed), "failures": list(failed.values())})
     if changes.succeeded:
-        await connection.execute(_CLEAR_FAILURES, {"ids": sorted(changes.succeeded)})
-    if changes.disabled:
-        await connection.execute(_DISABLE_GONE, {"ids": sorted(changes.disabled)})
+        await connection.execute(_CLEAR_FAILURES, {"ids": parameters["succeeded"]})
