@@ -61,7 +61,7 @@ async def serve(shared: SharedSettings, settings: NotifierSettings, *, stopping:
 
 
 class _Notifier:
-    """Everything of one process. Probes are answered from the start, the rest runs once its servers are there."""
+    """Everything of one process. Both ports answer from the start, deliveries begin once the servers are there."""
 
     def __init__(self, shared: SharedSettings, settings: NotifierSettings, stopping: Stopping) -> None:
         self._shared = shared
@@ -71,7 +71,7 @@ class _Notifier:
         self._engine: AsyncEngine = connect(shared.database_url, service="notifier", connections_max=_CONNECTIONS_MAX)
         self._registry = CollectorRegistry()
         self._metrics = NotifierMetrics(self._registry)
-        self._metrics.shared.watch_pool(self._engine)
+        self._metrics.watch_database(self._engine)
         self._health = Health(checks={"started": self._has_started, "database": lambda: answers(self._engine)})
         self._wake = Wake()
         self._build_storage()
@@ -84,18 +84,20 @@ class _Notifier:
     async def run(self) -> None:
         """Serve until stopped or failed."""
         probes = asyncio.create_task(self._private.serve())
+        api = asyncio.create_task(self._public.serve())
         try:
             await self._wait_for_servers()
             if not self._stopping:
                 self._started = True
                 log.info("started", port=self._public.port, metrics_port=self._private.port)
                 seconds = self._shared.drain_seconds
-                await run_workers(self._workers(), stopping=self._stopping, drain=self._drain, drain_seconds=seconds)
+                await run_workers(self._workers(api), stopping=self._stopping, drain=self._drain, drain_seconds=seconds)
         finally:
+            await self._public.stop()
             await self._sender.close()
             await self._engine.dispose()
             await self._private.stop()
-            await probes
+            await asyncio.gather(probes, api, return_exceptions=True)
 
     def _build_storage(self) -> None:
         key = parse_key(self._settings.secret_key.get_secret_value())
@@ -168,7 +170,7 @@ class _Notifier:
         return new_consumer(
             self._shared.kafka_bootstrap_servers,
             client_id="firstvalue-notifier",
-            group_id=f"{self._shared.topic_prefix}firstvalue-notifier",
+            group_id=self._shared.topic_prefix + self._settings.group,
             session_timeout_seconds=self._settings.session_timeout_seconds,
         )
 
@@ -186,10 +188,10 @@ class _Notifier:
             )
         )
 
-    def _workers(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+    def _workers(self, api: asyncio.Task[None]) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         settings = self._settings
         return {
-            "http": self._public.serve,
+            "http": lambda: _joined(api),
             "keys": lambda: self._keys.keep_fresh(self._stopping),
             "intake": self._intake.run,
             "claimer": self._claimer.run,
@@ -232,3 +234,8 @@ class _Notifier:
         await self._outcomes.flush()
         await self._intake.stopped.wait()
         await self._public.stop()
+
+
+async def _joined(task: asyncio.Task[None]) -> None:
+    """Let a task that runs already count as a worker: when it fails, the process does."""
+    await asyncio.shield(task)

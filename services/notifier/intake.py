@@ -65,6 +65,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         """Read until stopped; a broker or database that is away is waited for."""
         while not self._parts.stopping:
             self._consumer = self._parts.new_consumer()
+            # A broker that stays away must not make this worker look dead: a restart would not bring it back.
+            self._parts.health.beat("intake")
             try:
                 await self._consumer.start()
                 self._consumer.subscribe([self._parts.topic], listener=self)
@@ -74,6 +76,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 log.warning("intake_consumer_failed", error=type(error).__name__)
             finally:
                 self._owned.clear()
+                self._parts.health.beat("intake")
                 with contextlib.suppress(KafkaError, OSError):
                     await self._consumer.stop()
             await self._back_off()
