@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import cycle
@@ -24,7 +23,7 @@ from services.ingest.publisher import RECORD_OVERHEAD_BYTES, Cargo, Entry, Publi
 from services.ingest.records import PRODUCT_ACTIVITY, Origin, RecordBuilder, dead_letter_headers
 from services.ingest.routes import Route, Shape
 from services.ingest.ticker import Ticker
-from services.ingest.times import moment
+from services.ingest.times import readable_moment
 from services.runtime.access import Principal
 from services.runtime.crash_points import crash_point
 from services.runtime.key_ring import KeyRing
@@ -152,10 +151,9 @@ class Intake:
         return segment.split_single(body)
 
     def _observe_skew(self, sent_at: str | float | None, received_at: datetime) -> None:
-        if sent_at is not None:
-            with suppress(Rejected):
-                ahead = moment(sent_at, "sentAt") - received_at
-                self._metrics.client_clock_skew.observe(ahead.total_seconds())
+        sent = None if sent_at is None else readable_moment(sent_at)
+        if sent is not None:
+            self._metrics.client_clock_skew.observe((sent - received_at).total_seconds())
 
     def _read_command(self, item: bytes) -> IncomingEvent:
         return commands.read_command(item, bytes_max=self._limits.event_bytes_max)

@@ -13,7 +13,7 @@ from services.ingest.accounts import resolve_account
 from services.ingest.events import IncomingEvent, Rejected
 from services.ingest.message_ids import message_id_of, new_message_id
 from services.ingest.people import StaffRule, role_of
-from services.ingest.times import moment, occurrence
+from services.ingest.times import moment, occurrence, readable_moment
 
 # What a product does, as opposed to what somebody says about an account or a person.
 PRODUCT_ACTIVITY = frozenset({"track", "page", "screen"})
@@ -53,7 +53,7 @@ class RecordBuilder:
         """The record of `event`, keyed by its account."""
         account_id = resolve_account(event)
         original_at = None if event.timestamp is None else moment(event.timestamp, "timestamp")
-        sent_at = None if event.sent_at is None else moment(event.sent_at, "sentAt")
+        sent_at = None if event.sent_at is None else readable_moment(event.sent_at)
         occurred_at, flags = occurrence(original_at, sent_at, origin.received_at, self._historical_age)
         message_id = event.message_id
         if message_id is None:

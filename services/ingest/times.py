@@ -27,6 +27,14 @@ def moment(value: str | float, field: str) -> datetime:
         raise Rejected("timestamp_invalid", f"Send {field} like 2026-11-20T10:00:00Z.") from error
 
 
+def readable_moment(value: str | float) -> datetime | None:
+    """The same, or None: for `sent_at`, which a whole batch shares and which only helps to find a wrong clock."""
+    try:
+        return moment(value, "sentAt")
+    except Rejected:
+        return None
+
+
 def occurrence(
     original_at: datetime | None,
     sent_at: datetime | None,

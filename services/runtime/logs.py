@@ -29,6 +29,8 @@ def configure_logs(*, service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    # It warns of each request that is no HTTP, so that anybody could fill the disk.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     for chatty in ("uvicorn.access", "sqlalchemy.engine", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(

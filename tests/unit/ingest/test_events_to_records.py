@@ -122,6 +122,13 @@ def test_an_unreadable_time_rejects_its_event(text: str | float) -> None:
     assert rejected.value.code == "timestamp_invalid"
 
 
+@pytest.mark.parametrize("sent_at", ["", "yesterday", 1e300])
+def test_an_unreadable_sent_at_rejects_nothing(sent_at: str | float) -> None:
+    """It stands once in a batch, so the whole batch would be lost for what only helps to find a wrong clock."""
+    record = record_of(sent_at=sent_at)
+    assert (record.sent_at, record.occurred_at) == (None, datetime(2026, 11, 20, 9, 59, tzinfo=UTC))
+
+
 def test_a_retry_without_a_message_id_gets_the_same_id() -> None:
     """If the event has a time of its own its bytes tell it; without one nothing could, so each gets a new id."""
     first, again = (record_of(message_id=None, received_at=NOW + timedelta(hours=hour)) for hour in (0, 1))
