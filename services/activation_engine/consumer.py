@@ -128,12 +128,13 @@ class Consumer:
         await self._leases.revoke(within_seconds=self._pace.rebalance_timeout_seconds / 2)
         self._buffers.clear()
         consumer = self._new_consumer()
-        consumer.subscribe([self._topic], listener=_Listener(consumer, self._leases, self._pace, self._metrics))
         try:
             await consumer.start()
         except BaseException:
             await _stop(consumer)
             raise
+        # Not before the start, which would wait for the group without an end; polls wait for a moment only.
+        consumer.subscribe([self._topic], listener=_Listener(consumer, self._leases, self._pace, self._metrics))
         self._consumer = consumer
 
     async def _claim(self) -> None:

@@ -56,17 +56,21 @@ class Member:
         self._group = group
         self._position = 0
         self._paused = True
+        self._listener: Any = None
         self.polled = False
         self.stopped = False
 
     def subscribe(self, topics: list[str], *, listener: Any) -> None:
         self._listener = listener
+        listener.on_partitions_assigned([PLACE])
 
     async def start(self) -> None:
         if self._group.starts_fail:
             self._group.starts_fail -= 1
             raise KafkaConnectionError
-        self._listener.on_partitions_assigned([PLACE])
+        if self._listener is not None:
+            # As the library does while others of the group are slow to join.
+            await asyncio.Event().wait()
 
     async def stop(self) -> None:
         self.stopped = True
