@@ -240,8 +240,7 @@ async def _count_statuses(engine: Engine, stopping: Stopping) -> None:
     """Worker: keep the gauge of accounts by status."""
     while True:
         try:
-            for status, count in (await engine.store.count_statuses()).items():
-                engine.metrics.accounts.labels(status).set(count)
+            engine.metrics.show_statuses(await engine.store.count_statuses())
         except StoreUnavailable as error:
             log.debug("statuses_not_counted", error=str(error))
         if await stopping.sleep(_STATUSES_SECONDS):

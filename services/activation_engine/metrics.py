@@ -147,6 +147,11 @@ class EngineMetrics:
             self.batch_events.observe(records)
             self.dirty_ratio.set(dirty / records)
 
+    def show_statuses(self, counts: Mapping[str, int]) -> None:
+        """How many accounts have each status; one that is not among `counts` is nobody's any more."""
+        for status in STATUSES:
+            self.accounts.labels(status).set(counts.get(status, 0))
+
     def show_lag(self, held: Mapping[int, tuple[Lease, int | None]]) -> None:
         """How far each held partition is behind; the number is the offset after its newest record, None if unknown."""
         now = time.time()

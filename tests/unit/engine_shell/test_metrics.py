@@ -42,3 +42,13 @@ def test_every_promised_metric_exists_and_labels_start_at_zero() -> None:
         assert f'firstvalue_engine_signals_total{{type="{kind}"}} 0.0' in page
     assert 'firstvalue_engine_events_total{outcome="redelivered"} 0.0' in page
     assert "firstvalue_engine_ledger_unpublished 3.0" in page
+
+
+def test_a_status_that_nobody_has_any_more_is_counted_as_nobodys() -> None:
+    """Not as those who had it last."""
+    metrics = EngineMetrics(CollectorRegistry())
+    metrics.show_statuses({"stalled": 2})
+    metrics.show_statuses({"activated": 2})
+    page = generate_latest(metrics.registry).decode()
+    assert 'firstvalue_engine_accounts{status="stalled"} 0.0' in page
+    assert 'firstvalue_engine_accounts{status="activated"} 2.0' in page
