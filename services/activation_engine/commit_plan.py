@@ -41,11 +41,14 @@ def distinct(announced: Iterable[Announced], known: Collection[str]) -> tuple[li
     return fresh, dropped
 
 
-def ledger_rows(outcome: Outcome, signals: Sequence[Announced], outward: Outward) -> list[LedgerRow]:
-    """Number the signals in the account and in the partition; the states must not be encoded before."""
+def ledger_rows(
+    outcome: Outcome, signals: Sequence[Announced], outward: Outward, *, numbered: int = 0
+) -> list[LedgerRow]:
+    """Number the signals in the account and, after those of the batch that are `numbered` already, in the partition;
+    the states must not be encoded before."""
     lease = outcome.partition.lease
     rows = []
-    for seq, one in enumerate(signals, lease.out_seq + 1):
+    for seq, one in enumerate(signals, lease.out_seq + numbered + 1):
         number(one.state, one.signal)
         payload = _payload(one.signal, outward)
         rows.append(

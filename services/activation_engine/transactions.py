@@ -25,7 +25,7 @@ from services.activation_engine.commit_plan import (
 from services.activation_engine.decoder import Input, Record, decode_record
 from services.activation_engine.domain.event import Event
 from services.activation_engine.leases import Leases
-from services.activation_engine.metrics import EngineMetrics
+from services.activation_engine.metrics import EngineMetrics, Phase
 from services.activation_engine.partition import Partition
 from services.activation_engine.plan_adoption import PlanCatalog
 from services.activation_engine.relay import Relay
@@ -37,6 +37,7 @@ from services.activation_engine.store import (
     DueQuery,
     Lease,
     LeaseLost,
+    LedgerRow,
     Store,
     StoreUnavailable,
 )
@@ -219,7 +220,8 @@ class Transactions:
         written: dict[int, Lease] = {}
         with self._metrics.phase("encode") as phase:
             for share in shares:
-                written[share.partition.part] = self._add(commit, share, known)
+                rows = await self._number(share, known, phase)
+                written[share.partition.part] = self._add(commit, share, rows)
                 dirty = list(share.outcome.dirty.values())
                 for start in range(0, len(dirty), ROWS_PER_STEP):
                     add_accounts(commit, share.outcome, dirty[start : start + ROWS_PER_STEP])
@@ -235,12 +237,20 @@ class Transactions:
             self._metrics.signals.labels(row.type).inc()
         return written
 
-    def _add(self, commit: Commit, share: _Share, known: set[str]) -> Lease:
-        outcome, part = share.outcome, share.partition.part
-        fresh, dropped = distinct(outcome.signals, known)
+    async def _number(self, share: _Share, known: set[str], phase: Phase) -> list[LedgerRow]:
+        """The ledger's rows of what is announced for the first time; `known` grows by it."""
+        fresh, dropped = distinct(share.outcome.signals, known)
         self._metrics.signals_known.inc(dropped)
         known.update(one.signal.id for one in fresh)
-        rows = ledger_rows(outcome, fresh, self._outward)
+        rows: list[LedgerRow] = []
+        for start in range(0, len(fresh), ROWS_PER_STEP):
+            some = fresh[start : start + ROWS_PER_STEP]
+            rows += ledger_rows(share.outcome, some, self._outward, numbered=start)
+            await phase.rest()
+        return rows
+
+    def _add(self, commit: Commit, share: _Share, rows: Sequence[LedgerRow]) -> Lease:
+        outcome, part = share.outcome, share.partition.part
         lease = next_lease(
             outcome,
             stamp=self._leases.new_stamp(),

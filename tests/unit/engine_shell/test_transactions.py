@@ -9,15 +9,16 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
-from services.activation_engine.commit_plan import Outward
+from services.activation_engine.commit_plan import ROWS_PER_STEP, Outward
 from services.activation_engine.leases import Leases
 from services.activation_engine.log_probe import Checked
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.plan_adoption import PlanCatalog
+from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.relay import Relay
 from services.activation_engine.store import Lease
 from services.activation_engine.transactions import Transactions
-from tests.fakes.engine_records import event_value
+from tests.fakes.engine_records import QUICK_PLAN, event_value
 from tests.fakes.memory_store import MemoryStore
 
 
@@ -35,11 +36,11 @@ class Engine:
         self.store = MemoryStore()
         metrics = EngineMetrics(CollectorRegistry())
         relay = Relay(store=self.store, new_producer=lambda: None, topic="signals", metrics=metrics, rows_max=10)
-        catalog = PlanCatalog(self.store)
+        self.catalog = PlanCatalog(self.store)
         self.leases = Leases(
             store=self.store,
             probe=cast(Any, SameLog()),
-            catalog=catalog,
+            catalog=self.catalog,
             relay=relay,
             metrics=metrics,
             owner="me",
@@ -49,7 +50,7 @@ class Engine:
         self.transactions = Transactions(
             store=self.store,
             leases=self.leases,
-            catalog=catalog,
+            catalog=self.catalog,
             relay=relay,
             metrics=metrics,
             outward=Outward(),
@@ -66,8 +67,12 @@ class Engine:
         taken = {int(part[1:]): [self._record(int(part[1:]), account)] for part, account in accounts.items()}
         return await self.transactions.apply(taken, {})
 
-    def _record(self, part: int, account: str) -> Any:
-        offset = self.leases.held[part].lease.next_offset
+    async def apply_many(self, events: int) -> dict[int, int]:
+        """The first events of that many accounts, in partition 0."""
+        return await self.transactions.apply({0: [self._record(0, f"a{n}", ahead=n) for n in range(events)]}, {})
+
+    def _record(self, part: int, account: str, *, ahead: int = 0) -> Any:
+        offset = self.leases.held[part].lease.next_offset + ahead
         value = event_value(account, "Opened", f"m{part}-{offset}", at_ms=1_000)
         return SimpleNamespace(offset=offset, timestamp=1_000, key=account.encode(), value=value)
 
@@ -118,3 +123,17 @@ async def test_a_new_account_in_two_partitions_at_once_belongs_to_the_first() ->
     assert await engine.apply(p0="acme", p1="acme") == {0: 1, 1: 1}
     assert engine.refused() == [(1, "wrong_partition")]
     assert engine.store.accounts["acme"].part == 0
+
+
+async def test_a_ledger_of_many_steps_has_no_gap() -> None:
+    """However many signals a batch announces, they are numbered in one row."""
+    engine = Engine()
+    checked = load_plan(QUICK_PLAN)
+    engine.store.versions["quick", 1] = ("silent", checked.content)
+    await engine.catalog.refresh()
+    await engine.claim()
+    consumed = await engine.apply_many(2 * ROWS_PER_STEP + 1)
+    assert consumed[0] == 2 * ROWS_PER_STEP + 1
+    rows = engine.store.ledger[0]
+    assert [row.seq for row in rows] == list(range(1, 2 * ROWS_PER_STEP + 2))
+    assert engine.store.leases[0].out_seq == len(rows)
