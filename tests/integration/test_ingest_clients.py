@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,9 @@ from segment.analytics.client import Client
 from tests.integration.ingest_process import (
     ADMIN_KEY,
     IngestProcess,
+    end,
     ingest_environment,
+    launch,
     prepare,
     running_ingest,
     wait_until,
@@ -134,6 +137,19 @@ def test_slow_clients_do_not_slow_others(service: IngestProcess) -> None:
         assert service.post("/v1/track", TRACK).status_code == 200
         assert time.monotonic() - began < 1
         assert all(b"408" in answer_on(connection)[:20] for connection in slow)
+
+
+def test_a_half_sent_body_does_not_spoil_a_stop(service: IngestProcess, tmp_path: Path) -> None:
+    """It is cut off early enough for the rest of the drain to be done."""
+    other = launch(
+        {**service.environment, "FIRSTVALUE_DRAIN_SECONDS": "4", "FIRSTVALUE_INGEST_BODY_SECONDS": "30"}, tmp_path
+    )
+    other.wait_ready()
+    with connect(other) as slow:
+        slow.sendall(b"POST /v1/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 9999\r\n\r\n{")
+        assert other.post("/v1/track", TRACK).status_code == 200
+        assert end(other) == 0
+    assert "drain_cut_short" not in [line["event"] for line in other.logged()]
 
 
 def test_connections_beyond_the_limit_are_told_so(service: IngestProcess) -> None:
