@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -109,20 +111,46 @@ async def until(condition: Callable[[], Awaitable[Any]], *, seconds: float = DEA
 
 
 @asynccontextmanager
-async def client_of(port: int, metrics_port: int) -> AsyncIterator[NotifierClient]:
-    """A client of a notifier once that is ready."""
+async def client_of(port: int, metrics_port: int, *, wait_ready: bool = True) -> AsyncIterator[NotifierClient]:
+    """A client of a notifier, once that is ready or, without `wait_ready`, once it answers at all."""
     headers = {"authorization": f"Bearer {ADMIN_KEY}"}
     private_url = f"http://127.0.0.1:{metrics_port}"
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers) as http:
 
         async def ready() -> bool:
             try:
-                return (await http.get(f"{private_url}/readyz")).status_code == 200
+                return (await http.get(f"{private_url}/readyz")).status_code == 200 or not wait_ready
             except httpx.TransportError:
                 return False
 
         await until(ready)
         yield NotifierClient(http, private_url)
+
+
+@asynccontextmanager
+async def notifier_process(
+    servers: Servers, environment: Mapping[str, str], *, wait_ready: bool = True
+) -> AsyncIterator[tuple[Process, NotifierClient]]:
+    """A notifier in a process of its own, with short leases; killed at the end if it still runs."""
+    port, metrics_port = free_port(), free_port()
+    own = servers.environment() | {
+        "FIRSTVALUE_NOTIFIER_PORT": str(port),
+        "FIRSTVALUE_NOTIFIER_METRICS_PORT": str(metrics_port),
+        "FIRSTVALUE_NOTIFIER_LEASE_SECONDS": "2",
+        # A group of its own: a dead process's membership keeps its partitions for the session timeout. Positions are
+        # in the database, whatever the group.
+        "FIRSTVALUE_NOTIFIER_GROUP": f"group-{port}",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.notifier", env={**os.environ, **own, **environment}
+    )
+    try:
+        async with client_of(port, metrics_port, wait_ready=wait_ready) as client:
+            yield process, client
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 @asynccontextmanager

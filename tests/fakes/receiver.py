@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -81,6 +82,7 @@ class Receiver:
     script: list[Behaviour] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
     peak_at_once: int = 0
+    tls: ssl.SSLContext | None = None
     _at_once: int = 0
     _connections: int = 0
     _server: asyncio.Server | None = None
@@ -88,7 +90,7 @@ class Receiver:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> Receiver:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:

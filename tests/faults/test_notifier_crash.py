@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
-import sys
-from asyncio.subprocess import Process
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -19,8 +14,8 @@ import pytest_asyncio
 import services.notifier
 from schemas.signals import Signal, encode
 from tests.builders_signals import SignalPublisher, a_signal
-from tests.fakes.receiver import Receiver, verify
-from tests.running_notifier import NotifierClient, Servers, client_of, free_port, prepare, query, until
+from tests.fakes.receiver import Receiver, silent, verify
+from tests.running_notifier import Servers, notifier_process, prepare, query, until
 
 SIGNALS_PER_POINT = 40
 POINTS = (
@@ -43,31 +38,6 @@ async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: st
     return made
 
 
-@asynccontextmanager
-async def notifier_process(servers: Servers, *, crash_at: str = "") -> AsyncIterator[tuple[Process, NotifierClient]]:
-    """A notifier in a process of its own, with short leases; killed at the end if it still runs."""
-    port, metrics_port = free_port(), free_port()
-    environment = servers.environment() | {
-        "FIRSTVALUE_NOTIFIER_PORT": str(port),
-        "FIRSTVALUE_NOTIFIER_METRICS_PORT": str(metrics_port),
-        "FIRSTVALUE_NOTIFIER_LEASE_SECONDS": "2",
-        # A group of its own: the dead process's membership would keep its partitions for six seconds. That a group
-        # hands them on is shown elsewhere; the position is in the database, whatever the group.
-        "FIRSTVALUE_NOTIFIER_GROUP": f"crash-{port}",
-        "FIRSTVALUE_CRASH_AT": crash_at,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.notifier", env={**os.environ, **environment}
-    )
-    try:
-        async with client_of(port, metrics_port) as client:
-            yield process, client
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
 @pytest.mark.parametrize("point", POINTS)
 async def test_kill_at_point_loses_nothing(surroundings: Servers, point: str) -> None:
     """Every owed delivery has one row, succeeds under one id with the same bytes, and no lease outlives its owner."""
@@ -75,7 +45,7 @@ async def test_kill_at_point_loses_nothing(surroundings: Servers, point: str) ->
     async with Receiver() as receiver, SignalPublisher(surroundings.kafka_bootstrap, surroundings.topic) as publisher:
         # At the second turn, so that some deliveries have gone through before.
         crash_at = point if "intake" in point else f"{point}:2"
-        async with notifier_process(surroundings, crash_at=crash_at) as (doomed, client):
+        async with notifier_process(surroundings, {"FIRSTVALUE_CRASH_AT": crash_at}) as (doomed, client):
             endpoint = await client.add_endpoint(receiver.url(), timeout_seconds=1)
             for part in (0, 1):
                 await publisher.publish(signals[part::2], partition=part)
@@ -84,7 +54,7 @@ async def test_kill_at_point_loses_nothing(surroundings: Servers, point: str) ->
             more.cancel()
             await asyncio.gather(more, return_exceptions=True)
             _hit.add(point)
-        async with notifier_process(surroundings) as (_, client):
+        async with notifier_process(surroundings, {}) as (_, client):
 
             async def all_succeeded() -> bool:
                 owed = "SELECT count(*) FROM notifier.delivery WHERE endpoint_id = $1"
@@ -102,6 +72,34 @@ async def test_kill_at_point_loses_nothing(surroundings: Servers, point: str) ->
         endpoint["id"],
     )
     assert attempts == [], "the count of attempts and the log agree"
+
+
+async def test_a_replica_takes_over_from_a_dead_one(surroundings: Servers) -> None:
+    """Two replicas of one group; one is killed with requests on the wire: the other reads its partition and sends."""
+    group = {"FIRSTVALUE_NOTIFIER_GROUP": "pair", "FIRSTVALUE_NOTIFIER_SESSION_TIMEOUT_SECONDS": "6"}
+    signals = [a_signal(account_id=f"account-{number}") for number in range(20)]
+    async with (
+        Receiver(script=[silent] * 4) as receiver,
+        SignalPublisher(surroundings.kafka_bootstrap, surroundings.topic) as publisher,
+    ):
+        async with notifier_process(surroundings, group) as (doomed, client):
+            endpoint = await client.add_endpoint(receiver.url(), timeout_seconds=1)
+            async with notifier_process(surroundings, group) as (_, heir):
+                for part in (0, 1):
+                    await publisher.publish(signals[part:10:2], partition=part)
+                await receiver.wait_for(1)
+                doomed.kill()
+                await doomed.wait()
+                for part in (0, 1):
+                    await publisher.publish(signals[10 + part :: 2], partition=part)
+
+                async def all_succeeded() -> bool:
+                    done = await heir.deliveries(status="succeeded", endpoint_id=endpoint["id"])
+                    return {each["signal_id"] for each in done} == {each.id for each in signals}
+
+                await until(all_succeeded, seconds=40)
+                await heir.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
+        _judge(receiver, {each.id: encode(each) for each in signals}, endpoint["secret"])
 
 
 async def _keep_publishing(publisher: SignalPublisher, signals: list[Signal]) -> None:

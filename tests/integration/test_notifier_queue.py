@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,8 +11,10 @@ import pytest_asyncio
 from services.notifier.domain.gate import GateChanges
 from services.notifier.domain.outcome import Decision, Result, Status
 from services.notifier.domain.sequence import Progress
+from services.notifier.secret_box import SecretBox
+from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.intake import IntakeStore, Message, Owed, Position, PositionLost
-from services.notifier.store.queue import CLAIM_MAX, Claimed, Outcome, QueueStore
+from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX, Claimed, Outcome, QueueStore
 from services.runtime.postgres import connect
 from tests.running_notifier import Servers, prepare, query
 
@@ -171,3 +174,49 @@ async def test_position_has_one_owner(surroundings: Servers, intake: IntakeStore
         await write_from_old_position()
     assert await intake.positions({0: 0}) == after
     assert await query(surroundings, "SELECT 1 FROM notifier.message") == []
+
+
+async def test_claims_are_bounded_over_all_endpoints(
+    surroundings: Servers, intake: IntakeStore, queue: QueueStore
+) -> None:
+    """However many endpoints have due work, a process holds no more than its limit; nobody is left out for good."""
+    await owe(intake, 6)
+    await owe(intake, 6, "ep_two")
+    assert await queue.claim({"elsewhere": QUEUED_MAX}) == []
+    first = await queue.claim({"elsewhere": QUEUED_MAX - 5})
+    rest = await queue.claim({})
+    assert (len(first), len(rest)) == (5, 7)
+
+
+async def test_replicas_record_the_same_gates_without_deadlock(
+    surroundings: Servers, intake: IntakeStore, queue: QueueStore
+) -> None:
+    """Two replicas close and count the gates of the same endpoints, each from its own side, again and again."""
+
+    async def record(closed: str) -> None:
+        for _ in range(60):
+            both = {ENDPOINT: 1, "ep_two": 1}
+            await queue.record([], GateChanges(closed_seconds={closed: 0.001}, failures=both, succeeded={ENDPOINT}))
+
+    await asyncio.gather(record(ENDPOINT), record("ep_two"))
+    rows = await query(surroundings, "SELECT endpoint_id, failures FROM notifier.endpoint_gate ORDER BY 1")
+    assert [tuple(row) for row in rows] == [(ENDPOINT, 0), ("ep_two", 120)]
+    await query(surroundings, "UPDATE notifier.endpoint_gate SET not_before = '-infinity', failures = 0")
+
+
+async def test_enabling_waits_for_deliveries_that_are_being_held(surroundings: Servers, intake: IntakeStore) -> None:
+    """What intake holds for a disabled endpoint is there when enabling asks what is held: none is left behind."""
+    engine = connect(surroundings.database_url, service="test")
+    endpoints = EndpointStore(engine, SecretBox(bytes(32)))
+    await endpoints.set_enabled(ENDPOINT, False)
+    message = Message("just-now", "account.stalled", "acme", "live", None, b"{}")
+    async with intake.batch() as batch:
+        await batch.add_messages([message])
+        assert [each.enabled for each in await batch.subscribers()] == [False, True]
+        enabling = asyncio.create_task(endpoints.set_enabled(ENDPOINT, True, send_held=True))
+        assert not (await asyncio.wait({enabling}, timeout=0.3))[0]
+        await batch.add_deliveries([Owed(message, ENDPOINT, "disabled")])
+    assert await enabling == 1
+    rows = await query(surroundings, "SELECT status, hold_reason FROM notifier.delivery")
+    assert [tuple(row) for row in rows] == [("held", "backlog")]
+    await engine.dispose()

@@ -35,9 +35,12 @@ def look_up(host: str) -> list[str]:
 class Resolver(AbstractResolver):
     """Addresses by name, one lookup per name at a time, each bounded in time."""
 
-    def __init__(self, *, timeout_seconds: float, lookup: Lookup = look_up) -> None:
+    def __init__(
+        self, *, timeout_seconds: float, lookup: Lookup = look_up, cache_seconds: float = CACHE_SECONDS
+    ) -> None:
         self._timeout_seconds = timeout_seconds
         self._lookup = lookup
+        self._cache_seconds = cache_seconds
         self._cache: dict[str, tuple[float, list[Address]]] = {}
         self._running: dict[str, asyncio.Future[list[Address]]] = {}
         self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="dns")
@@ -45,7 +48,7 @@ class Resolver(AbstractResolver):
     async def addresses(self, host: str) -> list[Address]:
         """All addresses of `host`, A and AAAA; raises NameUnresolved."""
         cached = self._cache.get(host)
-        if cached is not None and time.monotonic() - cached[0] < CACHE_SECONDS:
+        if cached is not None and time.monotonic() - cached[0] < self._cache_seconds:
             return cached[1]
         running = self._running.get(host)
         if running is None:

@@ -1,0 +1,152 @@
+"""The sender on real sockets: TLS that must not be trusted, names whose answers change between two looks."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from prometheus_client import CollectorRegistry
+
+from services.notifier.domain.addresses import AddressRules
+from services.notifier.domain.endpoint_url import parse_url
+from services.notifier.domain.signature import Scheme, SigningKey
+from services.notifier.metrics import NotifierMetrics
+from services.notifier.sender.client import Attempt, Sender, SenderLimits, new_tls_context
+from services.notifier.sender.request import Recipient
+from services.notifier.sender.resolver import Resolver
+from services.notifier.store.queue import Claimed
+from tests.fakes.receiver import Receiver
+
+HOST = "hooks.example.com"
+RULES = AddressRules(frozenset({ip_address("127.0.0.1")}))
+DELIVERY = Claimed(
+    id=1,
+    endpoint_id="ep_one",
+    revision=1,
+    claim=1,
+    attempts=0,
+    failures=0,
+    manual=False,
+    message_id="m",
+    type="account.stalled",
+    traceparent=None,
+    body=b"{}",
+    age_seconds=0,
+    claimed_at=0,
+)
+
+
+def certificate(folder: Path, name: str, *, valid_days: int = 1) -> tuple[ssl.SSLContext, str]:
+    """A self-signed certificate for `name`: the server's context and the file that makes a client trust it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    ends = datetime.now(UTC) + timedelta(days=valid_days)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(ends - timedelta(days=30))
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file, key_file = folder / "certificate.pem", folder / "key.pem"
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    key_file.write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key_file)
+    return context, str(file)
+
+
+@asynccontextmanager
+async def sender(lookup: Callable[[str], list[str]], *, ca_file: str = "") -> AsyncIterator[Sender]:
+    """A sender that resolves by `lookup` at each look."""
+    made = Sender(
+        rules=RULES,
+        resolver=Resolver(timeout_seconds=2, lookup=lookup, cache_seconds=0),
+        tls=new_tls_context(ca_file),
+        limits=SenderLimits(connect_seconds=5, connection_age_seconds_max=60),
+        metrics=NotifierMetrics(CollectorRegistry()),
+    )
+    yield made
+    await made.close()
+
+
+async def send(by: Sender, url: str) -> Attempt:
+    """One attempt."""
+    recipient = Recipient(
+        id="ep_one",
+        revision=1,
+        target=parse_url(url),
+        keys=(SigningKey(Scheme.HMAC_SHA256, bytes(32)),),
+        timeout_seconds=5,
+        concurrency_max=1,
+    )
+    return await by.attempt(DELIVERY, recipient)
+
+
+@pytest.mark.parametrize(
+    ("name", "valid_days", "trusted", "result"),
+    [
+        (HOST, 1, True, "http_2xx"),
+        (HOST, 1, False, "tls"),
+        ("other.example.com", 1, True, "tls"),
+        (HOST, -1, True, "tls"),
+    ],
+    ids=["good", "self-signed", "wrong-name", "expired"],
+)
+async def test_certificates_are_verified(
+    tmp_path: Path, name: str, valid_days: int, trusted: bool, result: str
+) -> None:
+    """Only a trusted, current certificate for the name in the URL gets the request; anything else is `tls`."""
+    context, file = certificate(tmp_path, name, valid_days=valid_days)
+    async with (
+        Receiver(tls=context) as receiver,
+        sender(lambda _: ["127.0.0.1"], ca_file=file if trusted else "") as by,
+    ):
+        attempt = await send(by, f"https://{HOST}:{receiver.port}/")
+        assert attempt.answer.result == result, attempt.error
+        assert [each.headers["host"] for each in receiver.received] == [f"{HOST}:{receiver.port}"] * (
+            result == "http_2xx"
+        )
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (["127.0.0.2"],),
+        (["127.0.0.1", "10.0.0.1"],),
+        (["127.0.0.1"], ["127.0.0.2"]),
+        (["127.0.0.1"], ["::ffff:127.0.0.1"]),
+    ],
+    ids=["forbidden", "one-of-two", "changed-before-connecting", "mapped"],
+)
+async def test_forbidden_answers_get_no_connection(answers: tuple[list[str], ...]) -> None:
+    """The first look vets, the second connects: whichever of the two answers is forbidden, nothing is sent."""
+    looks = iter(answers)
+    async with Receiver() as receiver, sender(lambda _: next(looks)) as by:
+        attempt = await send(by, f"http://{HOST}:{receiver.port}/")
+        assert (attempt.answer.result, receiver.received) == ("blocked_address", [])
+
+
+async def test_kept_connection_is_not_used_once_its_name_leads_elsewhere() -> None:
+    """A name that was fine and now leads inside is refused, although a good connection for it is still open."""
+    looks = iter([["127.0.0.1"], ["127.0.0.1"], ["127.0.0.1"], ["169.254.169.254"]])
+    async with Receiver() as receiver, sender(lambda _: next(looks)) as by:
+        url = f"http://{HOST}:{receiver.port}/"
+        results = [(await send(by, url)).answer.result for _ in range(3)]
+        assert results == ["http_2xx", "http_2xx", "blocked_address"]
+        assert [each.connection for each in receiver.received] == [1, 1]

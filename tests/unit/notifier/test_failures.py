@@ -1,0 +1,48 @@
+"""What an attempt's error says of it, and which settings are refused."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+
+from services.notifier.domain.outcome import Result
+from services.notifier.sender.failures import ERROR_CHARACTERS_MAX, describe
+from services.notifier.settings import NotifierSettings
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=()), min_size=1, max_size=400))
+def test_error_text_can_be_stored_and_logged(text: str) -> None:
+    """Whatever a receiver makes an error quote: bounded, encodable, without NUL or line breaks."""
+    described = describe(ValueError(text), Result.PROTOCOL)
+    assert 0 < len(described) <= ERROR_CHARACTERS_MAX
+    assert described.isprintable()
+    described.encode("utf-8")
+
+
+def test_error_of_a_private_peer_quotes_nothing() -> None:
+    """What stands inside a private network is not read through the log of attempts."""
+    assert "220 mail" not in describe(ValueError("Bad status line: 220 mail.corp"), Result.PROTOCOL, private=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("retry_schedule_seconds", "5,-1"),
+        ("retry_schedule_seconds", "0"),
+        ("retry_schedule_seconds", "inf"),
+        ("retry_schedule_seconds", ""),
+        ("ports", "70000"),
+        ("messages_kept_days", 30),
+        ("lease_seconds", 0),
+    ],
+)
+def test_settings_out_of_range_are_refused(name: str, value: Any) -> None:
+    """A pause of no length would retry without end; a short memory of ids would deliver a replayed topic twice."""
+    key = SecretStr(base64.b64encode(bytes(32)).decode())
+    with pytest.raises(ValidationError, match=name):
+        NotifierSettings(secret_key=key, **{name: value})
