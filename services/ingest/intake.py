@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import cycle
 from typing import NamedTuple
 
@@ -113,7 +114,9 @@ class Intake:
         hold.enter()
         if route.shape is Shape.COMMANDS:
             items: list[bytes] = commands.split_commands(body, commands_max=self._limits.events_max)
-            read: _Reader = self._read_command
+            read: _Reader = partial(
+                commands.read_command, bytes_max=self._limits.event_bytes_max, received_at=received_at
+            )
         else:
             batch = self._split(route, body)
             items = batch.items
@@ -154,9 +157,6 @@ class Intake:
         sent = None if sent_at is None else readable_moment(sent_at)
         if sent is not None:
             self._metrics.client_clock_skew.observe((sent - received_at).total_seconds())
-
-    def _read_command(self, item: bytes) -> IncomingEvent:
-        return commands.read_command(item, bytes_max=self._limits.event_bytes_max)
 
     async def _sort(self, items: list[bytes], read: _Reader, origin: Origin, route: Route) -> _Sorted:
         found = _Sorted()

@@ -44,6 +44,8 @@ def new_api(*, title: str, description: str) -> FastAPI:
         description=description,
         version=VERSION,
         redoc_url=None,
+        # A JSON body is one whatever curl calls it.
+        strict_content_type=False,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_tags=[],
     )

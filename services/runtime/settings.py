@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -25,7 +27,7 @@ class SharedSettings(BaseSettings):
     admin_key: SecretStr | None = Field(None, description="The first API key, with every scope")
     key_pepper: SecretStr = Field(SecretStr(""), description="Secret mixed into stored key hashes")
     host: str = Field("127.0.0.1", description="Address that the HTTP listeners bind")
-    log_level: str = Field("info", description="debug, info, warning or error")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")
     production: bool = Field(False, description="Refuse to start on a broker that could lose acknowledged records")
     drain_seconds: float = Field(20.0, gt=0, le=300, description="Time a service has to finish after SIGTERM")
     crash_at: str = Field("", description="Tests only: name[:n] of a crash point at whose n-th hit the process dies")

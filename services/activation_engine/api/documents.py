@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 AccountStatus = Literal["not_started", "on_track", "at_risk", "stalled", "activated", "paused", "closed"]
 _CURSOR = "Send it as `cursor` for what follows; null at the end"
 _TIME = "RFC 3339, UTC"
+_ACTIVITY = "Of its people, RFC 3339; the earliest it can have been, as it is kept in steps of up to a day"
 
 
 class TimeToFirstValue(BaseModel):
@@ -67,7 +68,7 @@ class AccountRow(BaseModel):
 
     id: str
     traits: dict[str, Any]
-    last_activity_at: str | None = Field(description=_TIME)
+    last_activity_at: str | None = Field(description=_ACTIVITY)
     plans: list[AccountPlanRow] = Field(description="Empty when no plan applies")
 
 
@@ -76,7 +77,7 @@ class AccountDocument(BaseModel):
 
     id: str
     traits: dict[str, Any]
-    last_activity_at: str | None = Field(description=_TIME)
+    last_activity_at: str | None = Field(description=_ACTIVITY)
     people: list[PersonDocument]
     plans: list[AccountPlanDocument] = Field(description="Empty when no plan applies")
 
@@ -144,7 +145,7 @@ class Explanation(BaseModel):
 
     text: str
     clock_at: str | None = Field(description="The time it is judged at: the partition's newest tick; " + _TIME)
-    last_activity_at: str | None = Field(description=_TIME)
+    last_activity_at: str | None = Field(description=_ACTIVITY)
     plans: list[PlanExplanation]
 
 

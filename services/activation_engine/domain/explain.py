@@ -55,16 +55,18 @@ def describe(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict
     return {
         "id": state.account_id,
         "traits": state.facts.trait_values(),
-        "last_activity_at": _last_activity_at(state, clock),
+        "last_activity_at": _last_activity_at(state, plans),
         "people": [],
         "plans": [_describe_plan(state, live, known, clock) for live, known in _standings(state, plans)],
     }
 
 
-def _last_activity_at(state: AccountState, clock: PartitionClock) -> str | None:
-    """Stored rounded up, so it may lie a little ahead of the clock; nobody should read a time to come."""
-    last, now = state.facts.last_activity_ms, clock.clock_ms
-    return rfc3339_or_none(last if last is None or now is None else min(last, now))
+def _last_activity_at(state: AccountState, plans: PlanSet) -> str | None:
+    """The earliest it can have been: it is stored rounded up by a step, and nobody should read a time to come."""
+    first, last = state.facts.first_activity_ms, state.facts.last_activity_ms
+    if first is None or last is None:
+        return None
+    return rfc3339_or_none(max(first, last - plans.activity_step_ms))
 
 
 def _standings(state: AccountState, plans: PlanSet) -> Iterator[tuple[LivePlan, PlanState]]:
@@ -130,7 +132,7 @@ def explain(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict[
     return {
         "text": text,
         "clock_at": rfc3339_or_none(clock.clock_ms),
-        "last_activity_at": _last_activity_at(state, clock),
+        "last_activity_at": _last_activity_at(state, plans),
         "plans": explained,
     }
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.json import encode
 
 from services.activation_engine.domain.event import Event
+from services.activation_engine.domain.instants import parse_instant
 from services.activation_engine.domain.trackers import Tracker, TrackerStates
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -19,6 +20,8 @@ RESERVED_TRAITS = frozenset({"name", "segment", "owner", "contract_start", "rene
 TRAITS_MAX = 96
 TRAIT_NAME_CHARS_MAX = 64
 TRAIT_VALUE_CHARS_MAX = 255
+# How far ahead of its arrival a record may date a milestone by hand; further is a promise, not a result.
+_MARK_AHEAD_MS_MAX = 5 * 60_000
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -57,9 +60,18 @@ def fold_traits(facts: Facts, event: Event) -> bool:
     """Take in the `traits` of a group call or a `set` command; whether any stored trait changed."""
     changed = False
     for name, value in event.section("traits").items():
-        if storable(name, value):
+        if storable(name, value) and not _promised(name, value, event):
             changed |= _keep_newer(facts.traits, name, (event.occurred_at_ms, event.message_id, value))
     return changed and _cut(facts.traits)
+
+
+def _promised(name: str, value: Any, event: Event) -> bool:
+    """Whether it says that a milestone will have been reached at a time to come. Judged by the record alone, so that
+    neither order nor repetition matters."""
+    if not name.startswith(MARK_PREFIX):
+        return False
+    at = parse_instant(value)
+    return at is not None and at > event.received_at_ms + _MARK_AHEAD_MS_MAX
 
 
 def storable(name: str, value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 
 from services.ingest.dialects.splitting import elements
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
+from services.ingest.times import CLOCK_AHEAD_MAX, moment
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
@@ -27,6 +29,11 @@ class _Set(msgspec.Struct):
 
 # Each command by name, with the fields it needs besides those that all have.
 _FIELDS: dict[str, type[msgspec.Struct]] = {"set": _Set}
+
+# Traits that the engine reads as dates, and the prefix of those that date a milestone by hand.
+_DATES = frozenset({"contract_start", "renewal_at"})
+_REACHED = "reached."
+_YEARS = range(1970, 2200)
 
 _LINE = re.compile(rb"[^\s][^\n]*+")
 
@@ -51,7 +58,7 @@ def split_commands(body: bytes, *, commands_max: int) -> list[bytes]:
     return found
 
 
-def read_command(raw: bytes, *, bytes_max: int) -> IncomingEvent:
+def read_command(raw: bytes, *, bytes_max: int, received_at: datetime) -> IncomingEvent:
     """One command as an event of type `command`, whose name is the command's; raises Rejected."""
     if len(raw) > bytes_max:
         raise Rejected("event_too_large", f"Keep one command within {bytes_max} bytes.")
@@ -69,7 +76,9 @@ def read_command(raw: bytes, *, bytes_max: int) -> IncomingEvent:
         fields = _FIELDS.get(common.command)
         if fields is None:
             raise Rejected("command_unknown", f"Use one of these commands: {', '.join(sorted(_FIELDS))}.")
-        msgspec.convert(value, fields)
+        if common.account_id is None:
+            raise Rejected("account_missing", "Say in `account_id` which account the command is about.")
+        _check_dates(msgspec.convert(value, fields), received_at)
     except msgspec.ValidationError as error:
         raise Rejected("command_invalid", f"Correct the command: {error}.", message_id=message_id) from error
     except Rejected as rejected:
@@ -78,6 +87,29 @@ def read_command(raw: bytes, *, bytes_max: int) -> IncomingEvent:
     return IncomingEvent(
         "command", raw, common.account_id, None, common.command, message_id, common.timestamp, sent_at=None
     )
+
+
+def _check_dates(fields: msgspec.Struct, received_at: datetime) -> None:
+    """A date that nobody can read, or a milestone reached in the future, would be taken and never seen again."""
+    if not isinstance(fields, _Set):
+        return
+    for name, value in fields.traits.items():
+        by_hand = name.startswith(_REACHED)
+        if value is None or not (by_hand or name in _DATES):
+            continue
+        at = _date(name, value)
+        if by_hand and at - received_at > CLOCK_AHEAD_MAX:
+            raise Rejected("trait_invalid", f"Set {name[:80]} to a day that has come: it says when that was reached.")
+
+
+def _date(name: str, value: Any) -> datetime:
+    try:
+        at = moment(value, name) if isinstance(value, str) else None
+    except Rejected:
+        at = None
+    if at is None or at.year not in _YEARS:
+        raise Rejected("trait_invalid", f"Send {name[:80]} as a date like 2026-11-01, or null to take it back.")
+    return at
 
 
 def _lines(body: bytes, commands_max: int) -> list[bytes]:

@@ -182,10 +182,16 @@ def test_milestone_waits_for_its_needs() -> None:
 
 def test_mark_stands_alone() -> None:
     """A date set by hand reaches a milestone whatever it needs; the earlier of mark and event counts."""
-    facts = folded(traits(reached__output="2026-11-04"), event("Data Imported", day(5)))
+    facts = folded(traits(day(9), reached__output="2026-11-04"), event("Data Imported", day(5)))
     assert reached_milestones(plan(), facts)["output"] == day(2)
-    both = folded(traits(reached__data="2026-11-09"), event("Data Imported", day(5)))
+    both = folded(traits(day(9), reached__data="2026-11-09"), event("Data Imported", day(5)))
     assert reached_milestones(plan(), both)["data"] == day(5)
+
+
+def test_a_mark_in_the_future_is_no_result() -> None:
+    """Nobody has reached anything tomorrow; a clock a little ahead is forgiven."""
+    assert reached_milestones(plan(), folded(traits(day(1), reached__output="2026-11-04"))) == {}
+    assert "output" in reached_milestones(plan(), folded(traits(day(1), reached__output="2026-11-03T00:04:00Z")))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import gzip
 import json
 import tracemalloc
 import zlib
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from services.ingest.inflight import Hold, InFlight, Overloaded
 from services.runtime.problems import Problem
 
 LIMIT = 10_000
+NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 TEXT = b'{"batch":[]}' * 20
 
 
@@ -173,7 +175,9 @@ SET = {"command": "set", "account_id": "acme", "traits": {"segment": "smb"}, "me
 )
 def test_commands_come_as_array_or_lines(body: str) -> None:
     """Whatever the white space."""
-    commands = [read_command(raw, bytes_max=65_536) for raw in split_commands(body.encode(), commands_max=10)]
+    commands = [
+        read_command(raw, bytes_max=65_536, received_at=NOW) for raw in split_commands(body.encode(), commands_max=10)
+    ]
     assert [(one.type, one.event, one.account_id, one.message_id) for one in commands] == [
         ("command", "set", "acme", "c-1")
     ] * 2
@@ -195,13 +199,26 @@ def test_one_command_may_spread_over_lines() -> None:
         ({**SET, "traits": {"x": "\0"}}, "nul_character"),
         ({**SET, "traits": {"x": "y" * 70_000}}, "event_too_large"),
         ([SET], "command_invalid"),
+        ({"command": "set", "traits": {"x": 1}}, "account_missing"),
+        ({**SET, "traits": {"contract_start": "soon"}}, "trait_invalid"),
+        ({**SET, "traits": {"contract_start": 20261101}}, "trait_invalid"),
+        ({**SET, "traits": {"reached.first_output": "last week"}}, "trait_invalid"),
+        ({**SET, "traits": {"reached.first_output": "2026-11-21"}}, "trait_invalid"),
     ],
 )
 def test_a_bad_command_is_rejected(command: Any, code: str) -> None:
     """With a code that says why."""
     with pytest.raises(Rejected) as rejected:
-        read_command(json.dumps(command).encode(), bytes_max=65_536)
+        read_command(json.dumps(command).encode(), bytes_max=65_536, received_at=NOW)
     assert rejected.value.code == code
+
+
+def test_dates_of_an_import_are_taken() -> None:
+    """What was reached in the past, a contract that starts later, and a date that is taken back."""
+    traits = {"reached.a": "2026-11-20T10:04:00Z", "reached.b": "2020-02-01", "contract_start": "2027-01-01"}
+    for chosen in (traits, dict.fromkeys(traits)):
+        raw = json.dumps({**SET, "traits": chosen}).encode()
+        assert read_command(raw, bytes_max=65_536, received_at=NOW).event == "set"
 
 
 @pytest.mark.parametrize(
@@ -228,7 +245,7 @@ def test_arbitrary_commands_raise_nothing_else(body: bytes) -> None:
     """Noise is refused or rejected."""
     try:
         for raw in split_commands(body, commands_max=10):
-            read_command(raw, bytes_max=100)
+            read_command(raw, bytes_max=100, received_at=NOW)
     except (BodyInvalid, Rejected):
         return
 

@@ -1,0 +1,51 @@
+"""What `python -m services.<name> [serve|migrate]` does, the same for every service."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from services.runtime.kafka import TopicProblem
+from services.runtime.logs import configure_logs
+from services.runtime.migrations import StaleSchema, upgrade
+from services.runtime.process import Stopping, run
+from services.runtime.settings import SharedSettings, settings_advice
+
+_Own = TypeVar("_Own", bound=BaseSettings)
+
+
+def run_command(
+    arguments: Sequence[str],
+    *,
+    service: str,
+    schema: str,
+    migrations: Path,
+    settings: type[_Own],
+    serve: Callable[[SharedSettings, _Own, Stopping], Coroutine[Any, Any, None]],
+) -> int:
+    """Serve, or bring `schema` up to date by the revisions in `migrations`; the exit status for the shell.
+
+    What an operator has to mend is told in one line and exits 1; wrong use exits 2.
+    """
+    command = arguments[0] if arguments else "serve"
+    if command not in ("serve", "migrate"):
+        print(f"{service}: say serve or migrate", file=sys.stderr)
+        return 2
+    try:
+        shared = SharedSettings()
+        configure_logs(service=service, level=shared.log_level)
+        if command == "migrate":
+            upgrade(shared.database_url, schema=schema, folder=migrations)
+            return 0
+        own = settings()
+        return run(lambda stopping: serve(shared, own, stopping))
+    except ValidationError as error:
+        print(settings_advice(error), file=sys.stderr)
+    except (StaleSchema, TopicProblem) as problem:
+        print(problem, file=sys.stderr)
+    return 1
