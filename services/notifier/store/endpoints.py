@@ -157,22 +157,21 @@ class EndpointStore:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(_SENDABLE, {"ids": ids})).mappings()
             endpoints = [Endpoint(**row) for row in rows]
-        return [(endpoint, await self._keys_if_readable(endpoint.id)) for endpoint in endpoints]
+            sealed = await _sealed(connection, ids)
+        return [(endpoint, self._open_if_readable(endpoint.id, sealed.get(endpoint.id, []))) for endpoint in endpoints]
 
     async def keys(self, endpoint_ids: Iterable[str]) -> dict[str, list[SigningKey]]:
         """Valid keys by endpoint, newest first; raises SecretUnreadable."""
-        found: dict[str, list[SigningKey]] = {}
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(_SECRETS, {"ids": [*endpoint_ids]})).all()
-        for row in rows:
-            sealed = Sealed(row.key_id, bytes(row.nonce), bytes(row.ciphertext))
-            material = self._box.open(sealed, endpoint_id=row.endpoint_id)
-            found.setdefault(row.endpoint_id, []).append(SigningKey(Scheme(row.scheme), material))
-        return found
+            found = await _sealed(connection, list(endpoint_ids))
+        return {endpoint_id: self._open(endpoint_id, sealed) for endpoint_id, sealed in found.items()}
 
-    async def _keys_if_readable(self, endpoint_id: str) -> tuple[SigningKey, ...]:
+    def _open(self, endpoint_id: str, sealed: Iterable[tuple[Scheme, Sealed]]) -> list[SigningKey]:
+        return [SigningKey(scheme, self._box.open(each, endpoint_id=endpoint_id)) for scheme, each in sealed]
+
+    def _open_if_readable(self, endpoint_id: str, sealed: Iterable[tuple[Scheme, Sealed]]) -> tuple[SigningKey, ...]:
         try:
-            return tuple((await self.keys([endpoint_id])).get(endpoint_id, ()))
+            return tuple(self._open(endpoint_id, sealed))
         except SecretUnreadable as error:
             log.error("secret_unreadable", endpoint=endpoint_id, error=str(error))
             return ()
@@ -217,6 +216,15 @@ class EndpointStore:
         sealed = self._box.seal(key.material, endpoint_id=endpoint_id)
         row = {"key_id": sealed.key_id, "nonce": sealed.nonce, "ciphertext": sealed.ciphertext}
         await connection.execute(_INSERT_SECRET, {"endpoint_id": endpoint_id, "scheme": key.scheme.value, **row})
+
+
+async def _sealed(connection: AsyncConnection, endpoint_ids: list[str]) -> dict[str, list[tuple[Scheme, Sealed]]]:
+    """Valid secrets by endpoint, newest first, as stored."""
+    found: dict[str, list[tuple[Scheme, Sealed]]] = {}
+    for row in await connection.execute(_SECRETS, {"ids": endpoint_ids}):
+        sealed = Sealed(row.key_id, bytes(row.nonce), bytes(row.ciphertext))
+        found.setdefault(row.endpoint_id, []).append((Scheme(row.scheme), sealed))
+    return found
 
 
 async def _earlier(connection: AsyncConnection, idempotency_key: str | None, request_hash: bytes) -> str:
