@@ -47,13 +47,14 @@ class Announced:
 @dataclass(slots=True)
 class Outcome:
     """What a batch made of one partition. `taken` records were consumed; fewer than given when timers wait for a next
-    batch."""
+    batch, which begins `midway` when some of them were decided."""
 
     partition: Partition
     clock: PartitionClock
     next_offset: int
     last_append_ms: int | None
     sweep_after: str | None
+    midway: bool
     taken: int = 0
     dirty: dict[str, Held] = field(default_factory=dict)
     signals: list[Announced] = field(default_factory=list)
@@ -72,7 +73,7 @@ class Outcome:
 def begin(partition: Partition) -> Outcome:
     """The outcome of nothing yet."""
     lease = partition.lease
-    return Outcome(partition, lease.clock, lease.next_offset, lease.last_append_ms, lease.sweep_after)
+    return Outcome(partition, lease.clock, lease.next_offset, lease.last_append_ms, lease.sweep_after, partition.midway)
 
 
 def due_by(clock: PartitionClock, records: Sequence[Record], inputs: Sequence[Input]) -> int | None:
@@ -169,18 +170,23 @@ def _refuse(outcome: Outcome, record: Record, reason: Reason, detail: str) -> No
 
 def _take_tick(outcome: Outcome, record: Record, tick: TickInput, due: DueAccounts) -> Generator[None, None, bool]:
     """Move the clock and fire what is due by it. False, with the clock as it was, when the tick has to come again
-    because more accounts were due than were loaded."""
+    because more accounts are due, or to be swept, than were loaded: all of them are decided at one tick, however the
+    log is cut into batches."""
     clock = _advanced(outcome.clock, record, tick)
-    overflows = not clock.holding and due.more_from_ms is not None and due.more_from_ms <= (clock.clock_ms or 0)
-    if overflows and outcome.taken:
-        return False
-    if not clock.holding:
-        yield from _fire(outcome, clock, record.timestamp, due.accounts)
-        if not overflows and due.sweep:
-            yield from _sweep(outcome, clock, record.timestamp, due)
-    if not overflows:
+    if clock.holding:
         outcome.clock = clock
-    return not overflows
+        return True
+    more_due = due.more_from_ms is not None and due.more_from_ms <= (clock.clock_ms or 0)
+    again = more_due or due.swept_to is not None
+    if again and outcome.taken:
+        return False
+    yield from _fire(outcome, clock, record.timestamp, due.accounts)
+    if not more_due and due.sweep:
+        yield from _sweep(outcome, clock, record.timestamp, due)
+    outcome.midway = again
+    if not again:
+        outcome.clock = clock
+    return not again
 
 
 def _fire(outcome: Outcome, clock: PartitionClock, appended_ms: int, loaded: Iterable[Held]) -> Iterator[None]:

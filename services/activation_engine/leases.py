@@ -162,6 +162,7 @@ class Leases:
             plans=plans,
             accounts=AccountCache(self._accounts_cached_max),
             names=set(claim.names),
+            midway=bool(claim.lease.sweep_after),
         )
         self.held[part] = partition
         del self._waiting[part]

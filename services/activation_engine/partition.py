@@ -62,7 +62,8 @@ class AccountCache:
 
 @dataclass(slots=True)
 class Partition:
-    """One claimed partition. `foreign` are accounts of the batch that another partition owns."""
+    """One claimed partition. `foreign` are accounts of the batch that another partition owns; `midway` that the next
+    record is a tick that was decided for some accounts and has to be for the others, by the same plan versions."""
 
     lease: Lease
     adopted: dict[str, Adoption]
@@ -70,6 +71,7 @@ class Partition:
     accounts: AccountCache
     names: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
+    midway: bool = False
 
     @property
     def part(self) -> int:

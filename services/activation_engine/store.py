@@ -27,7 +27,8 @@ class AccountElsewhere(Exception):
 class Lease:
     """The row of one partition. `next_offset` is the first record not applied, `last_append_ms` the append time of the
     one before it; `out_seq` the newest ledger number, `published_seq` the newest known to be on Kafka; `sweep_after`
-    the last account that a sweep for a new plan version looked at, None when none is under way."""
+    the last account that a sweep for a new plan version looked at, None when none is under way; it ends within the
+    first tick after the version went live."""
 
     part: int
     stamp: UUID

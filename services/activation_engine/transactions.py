@@ -38,6 +38,7 @@ from services.activation_engine.store import (
     Lease,
     LeaseLost,
     LedgerRow,
+    PublishedPlan,
     Store,
     StoreUnavailable,
 )
@@ -127,7 +128,10 @@ class Transactions:
     def adopting(self) -> set[int]:
         """Partitions for which a newly published plan version waits."""
         held = self._leases.held
-        return {part for part, partition in held.items() if self._catalog.pending(partition.adopted)}
+        return {part for part, partition in held.items() if self._waiting(partition)}
+
+    def _waiting(self, partition: Partition) -> Sequence[PublishedPlan]:
+        return () if partition.midway else self._catalog.pending(partition.adopted)
 
     async def _decode(
         self, taken: Mapping[int, Sequence[Record]], redelivered: Mapping[int, int], partitions: Sequence[Partition]
@@ -154,7 +158,7 @@ class Transactions:
         """Judge by newly published versions from this batch on, and let a sweep look at every account again."""
         partition, lease = share.partition, share.partition.lease
         now = max(lease.clock.clock_ms or 0, lease.last_append_ms or 0)
-        for one in self._catalog.pending(partition.adopted):
+        for one in self._waiting(partition):
             adoption = Adoption(lease.part, one.plan, one.version, lease.next_offset, now, one.policy)
             share.adoptions.append(adoption)
             partition.adopted[one.plan] = adoption
@@ -270,6 +274,7 @@ class Transactions:
         for share in shares:
             partition = share.partition
             partition.lease = written[partition.part]
+            partition.midway = share.outcome.midway
             partition.accounts.turn()
             self._relay.committed(partition.part, partition.lease.out_seq)
             if share.adoptions:

@@ -32,7 +32,7 @@ class SameLog:
 class Engine:
     """An owner of partitions 0 and 1, without a consumer."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, due_accounts_max: int = 10) -> None:
         self.store = MemoryStore()
         metrics = EngineMetrics(CollectorRegistry())
         relay = Relay(store=self.store, new_producer=lambda: None, topic="signals", metrics=metrics, rows_max=10)
@@ -54,7 +54,7 @@ class Engine:
             relay=relay,
             metrics=metrics,
             outward=Outward(),
-            due_accounts_max=10,
+            due_accounts_max=due_accounts_max,
         )
 
     async def claim(self) -> None:
