@@ -61,10 +61,10 @@ class Engine:
         self.reads = postgres.connect(
             shared.database_url, service="engine-reads", connections_max=settings.reads_connections_max
         )
-        self.metrics.shared.watch_pool(self.pool)
+        self.metrics.shared.watch_database(self.pool)
         admin_key = shared.admin_key.get_secret_value() if shared.admin_key else None
         self.keys = KeyRing(self.reads, admin_key=admin_key, pepper=shared.key_pepper.get_secret_value())
-        self.store = PostgresStore(self.pool, on_error=self.metrics.database_failed)
+        self.store = PostgresStore(self.pool)
         self.catalog = PlanCatalog(self.store)
         self.probe = LogProbe(
             lambda: new_consumer(shared.kafka_bootstrap_servers, client_id=f"{_CLIENT}-probe", group_id=None),

@@ -172,10 +172,6 @@ class EngineMetrics:
         """Report the relay's backlog at every scrape."""
         self.unpublished.set_function(unpublished)
 
-    def database_failed(self, sqlstate: str | None) -> None:
-        """Count a failed database call."""
-        self.shared.database_errors.labels(sqlstate[:2] if sqlstate else "connection").inc()
-
 
 class Phase:
     """Processor time of this task alone: what others use while it rests is not counted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,15 +27,13 @@ from services.activation_engine.store import (
     StoreUnavailable,
 )
 from services.runtime.crash_points import crash_point
-from services.runtime.postgres import sqlstate
 
 
 class PostgresStore:
-    """`on_error` is told the SQLSTATE of every failed call, None when the connection itself failed."""
+    """One short transaction per call."""
 
-    def __init__(self, engine: AsyncEngine, *, on_error: Callable[[str | None], None]) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._on_error = on_error
 
     async def create_leases(self, parts: int, *, source: str) -> None:
         """Make the rows of partitions 0 to `parts` - 1 that do not exist."""
@@ -127,7 +125,6 @@ class PostgresStore:
             async with self._engine.connect() as connection:
                 yield connection
         except (SQLAlchemyError, OSError) as error:
-            self._on_error(sqlstate(error))
             raise StoreUnavailable(f"{type(error).__name__}: {_first_line(error)}") from error
 
     @contextlib.asynccontextmanager

@@ -59,7 +59,7 @@ class Ingest:
             self._engine, admin_key=_secret(shared.admin_key), pepper=shared.key_pepper.get_secret_value()
         )
         self._metrics = IngestMetrics()
-        self._metrics.shared.watch_pool(self._engine)
+        self._metrics.shared.watch_database(self._engine)
         self._started = False
         self._publisher: Publisher | None = None
         self._health = Health(

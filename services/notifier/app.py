@@ -71,7 +71,7 @@ class _Notifier:
         self._engine: AsyncEngine = connect(shared.database_url, service="notifier", connections_max=_CONNECTIONS_MAX)
         self._registry = CollectorRegistry()
         self._metrics = NotifierMetrics(self._registry)
-        self._metrics.watch_database(self._engine)
+        self._metrics.shared.watch_database(self._engine)
         self._health = Health(checks={"started": self._has_started, "database": lambda: answers(self._engine)})
         self._wake = Wake()
         self._build_storage()

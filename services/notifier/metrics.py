@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifier.domain.addresses import Tier
 from services.notifier.domain.outcome import Exhaustion, Result, Status
 from services.runtime.metrics import LATENCY_BUCKETS, SharedMetrics
-from services.runtime.postgres import sqlstate
 
 _PREFIX = "firstvalue_notifier_"
 _TRIGGERS = ("first", "retry", "manual")
@@ -29,24 +23,6 @@ class NotifierMetrics:
         self._add_attempts()
         self._add_deliveries()
         self._add_intake()
-
-    def watch_database(self, engine: AsyncEngine) -> None:
-        """Report `engine`'s pool at every scrape, and count every call that fails, whoever made it."""
-        self.shared.watch_pool(engine)
-        sa.event.listen(engine.sync_engine, "handle_error", self._count_failed_call)
-        sa.event.listen(engine.sync_engine, "do_connect", self._count_refused_connection)
-
-    def _count_failed_call(self, failure: ExceptionContext) -> None:
-        state = sqlstate(failure.sqlalchemy_exception or failure.original_exception)
-        self.shared.database_errors.labels(state[:2] if state else "connection").inc()
-
-    def _count_refused_connection(self, dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
-        # A server that is not there raises what the library does not take for an error of the database.
-        try:
-            return dialect.connect(*arguments, **options)
-        except OSError:
-            self.shared.database_errors.labels("connection").inc()
-            raise
 
     def _add_attempts(self) -> None:
         """What happens on the wire."""

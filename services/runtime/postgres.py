@@ -35,6 +35,8 @@ def connect(database_url: str, *, service: str, limits: Limits | None = None, co
         pool_pre_ping=True,
         connect_args={
             "timeout": 5,
+            # A server that froze enforces no limit of its own.
+            "command_timeout": limits.statement_ms / 1000 + 5 if limits.statement_ms else None,
             "server_settings": {
                 "application_name": f"firstvalue-{service}",
                 "lock_timeout": str(limits.lock_ms),

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from prometheus_client import CollectorRegistry
 
 from services.activation_engine.app import MIGRATIONS
 from services.activation_engine.domain.explain import PlanRow
@@ -30,6 +31,7 @@ from services.activation_engine.store import (
     StoreUnavailable,
 )
 from services.runtime import postgres
+from services.runtime.metrics import SharedMetrics
 from services.runtime.migrations import upgrade
 from tests.fakes.memory_store import MemoryStore
 
@@ -53,7 +55,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     async with engine.begin() as connection:
         tables = ", ".join(f"activation.{name}" for name in _TABLES.split(", "))
         await connection.execute(sa.text(f"TRUNCATE {tables}"))
-    yield PostgresStore(engine, on_error=lambda _: None)
+    yield PostgresStore(engine)
     await engine.dispose()
 
 
@@ -214,7 +216,7 @@ async def test_a_stop_is_noted_under_the_stamp_only(store: Store) -> None:
 async def test_a_zombie_waits_for_the_transaction_under_way_and_then_loses(schema: str) -> None:
     """PostgreSQL alone: a compare-and-set that meets a locked row sees the new stamp when the lock is gone."""
     engine = postgres.connect(schema, service="test", connections_max=3)
-    store = PostgresStore(engine, on_error=lambda _: None)
+    store = PostgresStore(engine)
     lease = await claimed(store, 2)
     async with engine.connect() as claim:
         await claim.execute(sa.text("UPDATE activation.partition_lease SET stamp = gen_random_uuid() WHERE part = 2"))
@@ -231,12 +233,12 @@ async def test_a_zombie_waits_for_the_transaction_under_way_and_then_loses(schem
     await engine.dispose()
 
 
-async def test_a_failed_call_is_reported_and_retryable() -> None:
+async def test_a_failed_call_is_counted_and_retryable() -> None:
     """A database that is away raises what asks for a retry, and the metric learns of it."""
-    told: list[str | None] = []
+    registry = CollectorRegistry()
     engine = postgres.connect("postgresql://nobody@127.0.0.1:1/none", service="test")
-    store = PostgresStore(engine, on_error=told.append)
+    SharedMetrics(registry, service="test").watch_database(engine)
     with pytest.raises(StoreUnavailable):
-        await store.claim(0, stamp=uuid4(), owner="me")
-    assert told == [None]
+        await PostgresStore(engine).claim(0, stamp=uuid4(), owner="me")
+    assert registry.get_sample_value("firstvalue_db_errors_total", {"sqlstate_class": "connection"}) == 1
     await engine.dispose()
