@@ -67,7 +67,11 @@ def publish(
         print_json(answer)
         return
     done = "published" if answer["changed"] else "was published already"
-    live = "live" if answer["live"] else "not live on every partition yet: publish the same file again to wait for it"
+    live = (
+        "live: events from now on are judged by it"
+        if answer["live"]
+        else "not live on every partition yet: publish the same file again to wait for it"
+    )
     say(f"{answer['plan']} version {answer['version']} {done}, {live}")
 
 

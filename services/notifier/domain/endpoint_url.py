@@ -82,7 +82,8 @@ def parse_url(text: str, *, ports: frozenset[int] = PORTS) -> Target:
 
 
 def check_addresses(target: Target, addresses: list[Address], rules: AddressRules) -> None:
-    """UrlRefused `address_forbidden` if any of the host's addresses may not be connected to."""
+    """UrlRefused `address_forbidden` if any of the host's addresses may not be connected to, or if none is known of a
+    host that only an opened address would allow."""
     for address in addresses:
         tier = rules.tier(address)
         if not rules.permits(address):
@@ -91,12 +92,13 @@ def check_addresses(target: Target, addresses: list[Address], rules: AddressRule
                 f"{target.host} leads to {address}, a {tier} address, which is not open to webhooks; use a public one, "
                 "or have the operator open it in FIRSTVALUE_NOTIFIER_ALLOWED_ADDRESSES or …_PRIVATE_NETWORKS.",
             )
-        if target.needs_opening and tier is not Tier.OPENED:
-            raise UrlRefused(
-                "address_forbidden",
-                "Use https and one of the ports the operator allows (443, 80, 8443, 8080 and configured ones); plain "
-                "http and other ports work only to addresses in FIRSTVALUE_NOTIFIER_ALLOWED_ADDRESSES.",
-            )
+    opened = bool(addresses) and all(rules.tier(address) is Tier.OPENED for address in addresses)
+    if target.needs_opening and not opened:
+        raise UrlRefused(
+            "address_forbidden",
+            "Use https and one of the ports the operator allows (443, 80, 8443, 8080 and configured ones); plain "
+            "http and other ports work only to addresses in FIRSTVALUE_NOTIFIER_ALLOWED_ADDRESSES.",
+        )
 
 
 def _read_host(host: str) -> tuple[str, Address | None]:

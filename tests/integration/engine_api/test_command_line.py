@@ -108,7 +108,7 @@ async def test_a_plan_file_is_checked_and_published(terminal: Terminal, tmp_path
     assert checked.output.startswith("b2b-saas is valid")
     async with terminal.rows.adopting():
         published = await terminal.run("plan", "publish", str(good))
-    assert published.output == "b2b-saas version 2 published, live\n"
+    assert published.output == "b2b-saas version 2 published, live: events from now on are judged by it\n"
     refused = await terminal.run("plan", "publish", str(bad))
     assert refused.status == REFUSED
     line = 1 + PLAN_TEXT.splitlines().index("  first_data:   {due: week 1, when: data.ingested}")

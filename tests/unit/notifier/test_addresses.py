@@ -112,3 +112,10 @@ def test_one_forbidden_answer_refuses_the_name() -> None:
     check_addresses(target, [ip_address("8.8.8.8")], AddressRules())
     with pytest.raises(UrlRefused):
         check_addresses(target, [ip_address("8.8.8.8"), ip_address("10.0.0.1")], AddressRules())
+
+
+def test_plain_http_to_an_unknown_name_is_refused() -> None:
+    """It could only ever be allowed to lead to an opened address, and nobody knows where it leads; https may wait."""
+    check_addresses(parse_url("https://hooks.example.com/"), [], AddressRules())
+    with pytest.raises(UrlRefused):
+        check_addresses(parse_url("http://hooks.example.com/"), [], AddressRules())
