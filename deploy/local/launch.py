@@ -8,7 +8,8 @@ import ctypes
 import os
 import sys
 
-_PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 4
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 _CAP_DAC_READ_SEARCH = 2
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -21,7 +22,9 @@ def _become(user_id: int, group_id: int, *, keep_read_access: bool) -> None:
         os.setuid(user_id)
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
+    # Changing the user then leaves capabilities alone, and access(2), by which initdb looks for its own programs,
+    # judges with them too; otherwise it would forget them for any user but root.
+    _check(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
     os.setuid(user_id)
     mask = 1 << _CAP_DAC_READ_SEARCH
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)

