@@ -80,10 +80,12 @@ class MilestoneReached(Condition, frozen=True):
 
 
 class AtLeast(Condition, frozen=True):
-    """`needed` of the parts: 1 is `any`, all of them is `all`."""
+    """`needed` of the parts: 1 is `any`, all of them is `all`; `label` is how a person reads it where its parts would
+    say too much, as in `adoption of 40%`."""
 
     needed: int
     parts: tuple[Condition, ...]
+    label: str = ""
 
     def reached_at(self, states: TrackerStates, reached: Mapping[str, int]) -> int | None:
         """The instant at which the n-th part became true."""
@@ -95,7 +97,7 @@ class AtLeast(Condition, frozen=True):
     def progress(self, states: TrackerStates, reached: Mapping[str, int]) -> Progress:
         """For `any` the part that came furthest, otherwise how many parts are true."""
         parts = [part.progress(states, reached) for part in self.parts]
-        if self.needed == 1:
+        if self.needed == 1 and not self.label:
             return max(parts, key=lambda part: part.share)
         return Progress(sum(part.share >= 1 for part in parts), self.needed)
 

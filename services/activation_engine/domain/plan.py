@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from services.activation_engine.domain.activity import ActivityRule
 from services.activation_engine.domain.conditions import Condition, Leaf, Progress
 from services.activation_engine.domain.facts import MARK_PREFIX, Facts
 from services.activation_engine.domain.instants import parse_instant
 from services.activation_engine.domain.predicates import Predicate, all_hold
+from services.activation_engine.domain.watches import Watch
 
 # In `start`: the account's earliest activity instead of a trait.
 FIRST_EVENT = "first_event"
@@ -53,9 +55,17 @@ class Segment(Struct, frozen=True):
     pace: float = 1.0
     window_ms: int | None = None
     at_risk_after_ms: int | None = None
+    escalate_after_ms: int | None = None
     due_offsets_ms: dict[str, int] = {}
     # (offset, milestone) of the required milestones with a due time, earliest first.
     obligations: tuple[tuple[int, str], ...] = ()
+
+
+class Escalation(Struct, frozen=True):
+    """Who is told, by role, when an account is past its segment's `escalate_after_ms` and `unless` does not hold."""
+
+    unless: Condition | None = None
+    to: tuple[str, ...] = ()
 
 
 class Plan(Struct, frozen=True):
@@ -77,6 +87,12 @@ class Plan(Struct, frozen=True):
     overdue_ms: int | None = None
     quiet_ms: int | None = None
     applies_to: tuple[Predicate, ...] = ()
+    activity: ActivityRule = ActivityRule()
+    # One leaf per core feature: its share is the account's adoption.
+    core_features: tuple[Leaf, ...] = ()
+    escalation: Escalation | None = None
+    risks: tuple[Watch, ...] = ()
+    opportunities: tuple[Watch, ...] = ()
     by_id: dict[str, Milestone] = {}
 
     def __post_init__(self) -> None:
@@ -92,9 +108,18 @@ class Plan(Struct, frozen=True):
 
     def leaves(self) -> Iterator[Leaf]:
         """Every leaf condition of the plan."""
+        for condition in self._conditions():
+            yield from condition.leaves()
+        yield from self.core_features
+
+    def _conditions(self) -> Iterator[Condition]:
         for milestone in self.milestones:
             if milestone.when is not None:
-                yield from milestone.when.leaves()
+                yield milestone.when
+        for watch in (*self.risks, *self.opportunities):
+            yield from watch.conditions()
+        if self.escalation is not None and self.escalation.unless is not None:
+            yield self.escalation.unless
 
     def covers(self, facts: Facts) -> bool:
         """Whether the account runs under this plan at all."""

@@ -20,6 +20,8 @@ def condition_text(condition: Condition) -> str:
             return text
         case MilestoneReached(title=title):
             return title
+        case AtLeast(label=label) if label:
+            return label
         case AtLeast(needed=needed, parts=parts):
             texts = [
                 f"({condition_text(part)})" if isinstance(part, AtLeast) else condition_text(part) for part in parts

@@ -1,0 +1,214 @@
+"""Who used the product and when: joins over the events that a plan counts as activity, kept coarse so that most
+events change nothing."""
+
+from hashlib import blake2b
+
+from msgspec import Struct
+from msgspec.json import encode
+
+from services.activation_engine.domain.event import Event
+from services.activation_engine.domain.instants import DAY_MS
+from services.activation_engine.domain.trackers import NO_EVENT, Selector, person64
+
+DAYS_KEPT = 96
+PEOPLE_KEPT = 16
+ROLES_KEPT = 16
+# Kept before other roles when an account names more than the limit.
+STANDARD_ROLES = ("champion", "end_user", "team_lead", "executive", "it", "finance")
+# In `quiet`: any person of the account.
+ANYONE = "anyone"
+# People and roles of this many plan days count as present.
+PRESENT_DAYS = 28
+_ALL_DAYS = (1 << DAYS_KEPT) - 1
+_ERASED_PREFIX = "erased:"
+
+# The newest active day number since the epoch, and a big-endian bitmap whose lowest bit is that day.
+DayBits = tuple[int, bytes]
+# Last seen in milliseconds, rounded up, and the role on the records of that stretch, "" when they had none.
+Seen = tuple[int, str]
+
+
+class ActivityRule(Struct, frozen=True):
+    """What counts as activity: use of the product by a known person, but for the excluded events. Equal rules of all
+    plans share facts, under the rule's id."""
+
+    id: int = 0
+    excluded: Selector = NO_EVENT
+
+    @classmethod
+    def without(cls, excluded: Selector) -> "ActivityRule":
+        """The rule that leaves these events out; id 0 when there are none."""
+        if excluded == NO_EVENT:
+            return cls()
+        content = encode((sorted(excluded.names), sorted(excluded.prefixes)))
+        return cls(int.from_bytes(blake2b(content, digest_size=8).digest(), "big"), excluded)
+
+
+class Activity(Struct, array_like=True):
+    """What is known of an account's activity by one rule. `last_ms` and the times of people and roles are rounded up to
+    the plan set's step, and so may lie ahead; `did` is the earliest event of the newest step, (ms, name); `days` has a
+    bitmap per length of a day; a role that is only known, and was never active, is 0."""
+
+    first_ms: int | None = None
+    last_ms: int | None = None
+    did: tuple[int, str] | None = None
+    days: dict[int, DayBits] = {}
+    people: dict[str, Seen] = {}
+    roles: dict[str, int] = {}
+
+    def last_of(self, who: str) -> int | None:
+        """When anyone, or anybody of a role, was last active; 0 for a role that is known and never was, None for one
+        that is not known."""
+        return self.last_ms if who == ANYONE else self.roles.get(who)
+
+    def people_since(self, from_ms: int) -> int:
+        """Distinct people active after `from_ms`; at most PEOPLE_KEPT."""
+        return sum(last > from_ms for last, _ in self.people.values())
+
+    def roles_since(self, from_ms: int) -> int:
+        """Distinct roles active after `from_ms`."""
+        return sum(last > from_ms for last in self.roles.values())
+
+    def days_between(self, first_day: int, last_day: int, day_ms: int) -> int:
+        """Active days among these day numbers, both included; days before the 96 newest are not known."""
+        newest, bits = self.days.get(day_ms, (0, b""))
+        known = int.from_bytes(bits, "big")
+        upper = max(0, newest - last_day)
+        known >>= upper
+        width = newest - upper - first_day + 1
+        return (known & ((1 << width) - 1)).bit_count() if width > 0 else 0
+
+
+class Fold(Struct, frozen=True):
+    """How a plan set folds activity: the step to which times are rounded up, and the lengths of days that are kept."""
+
+    step_ms: int = DAY_MS
+    day_lengths: tuple[int, ...] = (DAY_MS,)
+
+    def up(self, at_ms: int) -> int:
+        """The end of the step in which an instant lies."""
+        return -(-at_ms // self.step_ms) * self.step_ms
+
+
+def fold_activity(activity: Activity, event: Event, person: str, how: Fold) -> bool:
+    """Take in one use of the product by `person`; whether anything changed."""
+    at, name, role = event.occurred_at_ms, event.name or event.type, event.role
+    up = how.up(at)
+    if _adds_nothing(activity, at, up, name, person, role, how):
+        return False
+    theirs = Activity(at, up, (at, name))
+    theirs.days = {length: (at // length, b"\x01") for length in how.day_lengths}
+    theirs.people = {person: (up, role or "")}
+    theirs.roles = {} if role is None else {role: up}
+    return join_activity(activity, theirs)
+
+
+def _adds_nothing(activity: Activity, at: int, up: int, name: str, person: str, role: str | None, how: Fold) -> bool:
+    """Whether the join would change nothing; most events end here, so it spares them the join's copies."""
+    first, last, did = activity.first_ms, activity.last_ms, activity.did
+    if first is None or last is None or did is None or at < first or up > last:
+        return False
+    if up == last and (at, name) < did:
+        return False
+    seen = activity.people.get(person)
+    if seen is None:
+        people = activity.people
+        if len(people) < PEOPLE_KEPT or (up, person) > min((at, one) for one, (at, _) in people.items()):
+            return False
+    elif up > seen[0] or (up == seen[0] and (role or "") > seen[1]):
+        return False
+    if role is not None and activity.roles.get(role, -1) < up:
+        return False
+    days = activity.days
+    for length in how.day_lengths:  # noqa: SIM110 - a generator doubles the cost of this, the hottest rule
+        if length not in days or days[length][0] != at // length:
+            return False
+    return True
+
+
+def know_role(activity: Activity, role: str) -> bool:
+    """A person of this role exists, though nobody saw one use the product; whether that is news."""
+    return join_activity(activity, Activity(roles={role: 0}))
+
+
+def join_activity(mine: Activity, theirs: Activity) -> bool:
+    """Join other facts into `mine`; whether that changed."""
+    before = (mine.first_ms, mine.last_ms, mine.did)
+    mine.did = _newest_did(mine, theirs)
+    if theirs.first_ms is not None and theirs.last_ms is not None:
+        mine.first_ms = min(theirs.first_ms, theirs.first_ms if mine.first_ms is None else mine.first_ms)
+        mine.last_ms = max(theirs.last_ms, mine.last_ms or theirs.last_ms)
+    changed = before != (mine.first_ms, mine.last_ms, mine.did)
+    days, people, roles = _join_days(mine, theirs), _join_people(mine, theirs), _join_roles(mine, theirs)
+    changed |= days != mine.days or people != mine.people or roles != mine.roles
+    mine.days, mine.people, mine.roles = days, people, roles
+    return changed
+
+
+def _newest_did(mine: Activity, theirs: Activity) -> tuple[int, str] | None:
+    if mine.did is None or theirs.did is None or mine.last_ms is None or theirs.last_ms is None:
+        return mine.did or theirs.did
+    if mine.last_ms != theirs.last_ms:
+        return mine.did if mine.last_ms > theirs.last_ms else theirs.did
+    return min(mine.did, theirs.did)
+
+
+def _join_days(mine: Activity, theirs: Activity) -> dict[int, DayBits]:
+    joined = dict(mine.days)
+    for length, other in theirs.days.items():
+        known = joined.get(length)
+        joined[length] = _joined_bits(other if known is None else known, other)
+    return joined
+
+
+def _joined_bits(one: DayBits, other: DayBits) -> DayBits:
+    newest = max(one[0], other[0])
+    bits = 0
+    for day, known in (one, other):
+        bits |= int.from_bytes(known, "big") << (newest - day) if newest - day < DAYS_KEPT else 0
+    return newest, (bits & _ALL_DAYS).to_bytes(DAYS_KEPT // 8, "big")
+
+
+def _join_people(mine: Activity, theirs: Activity) -> dict[str, Seen]:
+    joined = dict(mine.people)
+    for person, seen in theirs.people.items():
+        joined[person] = max(seen, joined.get(person, seen))
+    if len(joined) <= PEOPLE_KEPT:
+        return joined
+    newest = sorted(joined, key=lambda person: (joined[person][0], person), reverse=True)
+    return {person: joined[person] for person in newest[:PEOPLE_KEPT]}
+
+
+def _join_roles(mine: Activity, theirs: Activity) -> dict[str, int]:
+    joined = dict(mine.roles)
+    for role, last in theirs.roles.items():
+        joined[role] = max(last, joined.get(role, last))
+    if len(joined) <= ROLES_KEPT:
+        return joined
+    kept = sorted(joined, key=lambda role: (role not in STANDARD_ROLES, role))[:ROLES_KEPT]
+    return {role: joined[role] for role in kept}
+
+
+def pseudonym(user_id: str) -> str:
+    """The name under which an erased person's use goes on to count."""
+    return f"{_ERASED_PREFIX}{person64(user_id):016x}"
+
+
+def is_erased(person: str) -> bool:
+    """Whether a person's id was erased."""
+    return person.startswith(_ERASED_PREFIX)
+
+
+def forget_person(activity: Activity, user_id: str) -> bool:
+    """Keep what a person did under a pseudonym; whether the person was known."""
+    seen = activity.people.pop(user_id, None)
+    if seen is None:
+        return False
+    join_activity(activity, Activity(people={pseudonym(user_id): seen}))
+    return True
+
+
+def quiet_since(activity: Activity, who: tuple[str, ...]) -> int | None:
+    """When the last of these people was active; None when nobody of them is known, 0 when none ever was."""
+    known = [last for one in who if (last := activity.last_of(one)) is not None]
+    return max(known) if known else None
