@@ -18,6 +18,13 @@ ACCOUNT_TYPES = (
     "account.at_risk",
     "account.stalled",
     "account.recovered",
+    "account.escalated",
+    "account.risk_opened",
+    "account.risk_closed",
+    "account.opportunity_opened",
+    "account.opportunity_closed",
+    "account.closed",
+    "account.erased",
 )
 NOTIFIER_TYPES = ("endpoint.ping",)
 TYPES = ACCOUNT_TYPES + NOTIFIER_TYPES
@@ -25,6 +32,7 @@ TYPES = ACCOUNT_TYPES + NOTIFIER_TYPES
 Origin = Literal["live", "catch_up", "replay", "plan_change"]
 Status = Literal["not_started", "on_track", "at_risk", "stalled", "activated", "paused", "closed"]
 Reason = Literal["milestone_overdue", "quiet", "window_over", "first_value_late"]
+Outcome = Literal["held", "missed"]
 Likely = Literal["fit", "execution", "instrumentation", "unknown"]
 
 
@@ -76,7 +84,7 @@ class Links(msgspec.Struct, omit_defaults=True):
 
 
 class Signal(msgspec.Struct):
-    """One announcement about one account under one plan.
+    """One announcement about one account under one plan; `account.erased` is about none.
 
     `id` is a UUIDv5 over account, plan id, milestone or reason, kind and episode: a replay mints the same. `timestamp`
     is the event's time for milestones, the deadline for what a clock decides, the clock for `recovered`. `*_days` are
@@ -88,7 +96,7 @@ class Signal(msgspec.Struct):
     timestamp: datetime
     summary: str
     account: AccountRef
-    plan: PlanRef
+    plan: PlanRef | None
     evidence: Evidence
     sequence: int
     milestone: MilestoneRef | None = None
@@ -100,6 +108,10 @@ class Signal(msgspec.Struct):
     days_since_start: float | None = None
     ttfv_days: float | None = None
     next: str | None = None
+    # Of risks and opportunities the id, and how an opportunity ended.
+    risk: str | None = None
+    opportunity: str | None = None
+    outcome: Outcome | None = None
     links: Links = msgspec.field(default_factory=Links)
     origin: Origin = "live"
     late: bool = False

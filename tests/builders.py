@@ -55,6 +55,7 @@ def event(
     kind: str = "track",
     appended: int | None = None,
     staff: bool = False,
+    role: str | None = None,
     properties: dict[str, Any] | None = None,
 ) -> Event:
     """A product event; without `appended` it reached the log when it happened."""
@@ -69,6 +70,7 @@ def event(
         received_at_ms=reached_log,
         appended_at_ms=reached_log,
         staff=staff,
+        role=role,
         body=msgspec.json.encode({"event": name, "properties": properties or {}}),
     )
 
@@ -95,6 +97,21 @@ def traits(
         received_at_ms=reached_log,
         appended_at_ms=reached_log,
         body=msgspec.json.encode({"traits": named}),
+    )
+
+
+def command(name: str, moment: int = START_MS, /, *, message: str | None = None, **fields: Any) -> Event:
+    """A command about acme with these fields."""
+    return Event(
+        account_id="acme",
+        message_id=message or f"m{next(_message_numbers)}",
+        type="command",
+        name=name,
+        user_id=None,
+        occurred_at_ms=moment,
+        received_at_ms=moment,
+        appended_at_ms=moment,
+        body=msgspec.json.encode({"command": name, "account_id": "acme", **fields}),
     )
 
 

@@ -12,8 +12,9 @@ from services.activation_engine.decoder import Input, Reason, Record, TickInput
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.event import Event, InvalidBody
 from services.activation_engine.domain.signals import CandidateSignal
+from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.domain.timers import PartitionClock, advance
-from services.activation_engine.domain.transitions import apply_event, apply_tick
+from services.activation_engine.domain.transitions import apply_event
 from services.activation_engine.partition import Held, Partition
 from services.activation_engine.store import DeadLetter, NameSeen
 

@@ -5,23 +5,28 @@ from typing import Self
 from msgspec import Struct
 
 from services.activation_engine.domain.facts import Facts
+from services.activation_engine.domain.orders import life_of
 from services.activation_engine.domain.plan_set import PlanSet
+from services.activation_engine.domain.watches import WatchState
 
-NOT_STARTED, ON_TRACK, AT_RISK, STALLED, ACTIVATED, CLOSED = (
+NOT_STARTED, ON_TRACK, AT_RISK, STALLED, ACTIVATED, PAUSED, CLOSED = (
     "not_started",
     "on_track",
     "at_risk",
     "stalled",
     "activated",
+    "paused",
     "closed",
 )
 # Statuses from which `recovered` is possible: the next tick looks again as soon as anything changes.
 TROUBLED = frozenset({AT_RISK, STALLED})
-LEFT_PLAN = "left_plan"
+# Reasons of `closed`: the plan does not cover the account any more, or somebody closed it.
+LEFT_PLAN, BY_HAND = "left_plan", "closed_by_hand"
 
 
 class PlanState(Struct, array_like=True):
-    """One account under one plan, as of the newest record and tick."""
+    """One account under one plan, as of the newest record and tick. `status` is what it would be without a pause;
+    `shown` is what people see."""
 
     version: int
     status: str = NOT_STARTED
@@ -40,6 +45,31 @@ class PlanState(Struct, array_like=True):
     reached: dict[str, int | None] = {}
     valued: bool = False
     activated_at_ms: int | None = None
+    paused: bool = False
+    # The life in which it was escalated, 0 for none.
+    escalated_life: int = 0
+    # Since when it is on track or activated and no risk is open.
+    healthy_since_ms: int | None = None
+    watches: dict[str, WatchState] = {}
+    # Whether any further use of the product may end what is open: then the next tick looks.
+    watchful: bool = False
+
+    def enter(
+        self, status: str, since_ms: int, *, reason: str | None = None, cause: str | None = None, by: int | None = None
+    ) -> None:
+        """Change the status; `reason`, its milestone and its deadline are those of the rule that caused it."""
+        self.status, self.status_since_ms = status, since_ms
+        self.reason, self.cause, self.deadline_ms = reason, cause, by
+
+    @property
+    def alert(self) -> bool:
+        """Whether the next tick looks as soon as anything changes."""
+        return self.status in TROUBLED or self.watchful
+
+    @property
+    def shown(self) -> str:
+        """The status as people see it."""
+        return PAUSED if self.paused and self.status != CLOSED else self.status
 
     def now_reached(self) -> dict[str, int]:
         """The milestones that are reached by what is known now."""
@@ -60,7 +90,6 @@ class AccountState:
         "dirty",
         "enrolled_at_ms",
         "facts",
-        "life",
         "next_check_ms",
         "plans",
         "sequence",
@@ -73,7 +102,6 @@ class AccountState:
         self.plans: dict[str, PlanState] = {}
         self.next_check_ms: int | None = None
         self.sequence = 0
-        self.life = 1
         # Must be written: set by the fold, cleared by whoever wrote it.
         self.dirty = False
         # Where it stands under a plan was decided again: rows made from that are to be compared. Set and cleared alike.
@@ -87,6 +115,11 @@ class AccountState:
         state = cls(account_id, enrolled_at_ms, Facts())
         state.dirty = True
         return state
+
+    @property
+    def life(self) -> int:
+        """Which life of the account it is: 1, and 1 more for each reopening."""
+        return life_of(self.facts.orders).number
 
     @property
     def name(self) -> str:

@@ -1,6 +1,7 @@
 """Who used the product and when: joins over the events that a plan counts as activity, kept coarse so that most
 events change nothing."""
 
+from collections.abc import Iterator
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -20,7 +21,8 @@ ANYONE = "anyone"
 # People and roles of this many plan days count as present.
 PRESENT_DAYS = 28
 _ALL_DAYS = (1 << DAYS_KEPT) - 1
-_ERASED_PREFIX = "erased:"
+# No id that ingest lets in has this character.
+_ERASED = "\0"
 
 # The newest active day number since the epoch, and a big-endian bitmap whose lowest bit is that day.
 DayBits = tuple[int, bytes]
@@ -80,10 +82,12 @@ class Activity(Struct, array_like=True):
 
 
 class Fold(Struct, frozen=True):
-    """How a plan set folds activity: the step to which times are rounded up, and the lengths of days that are kept."""
+    """How a plan set folds activity: the step to which times are rounded up, the lengths of days that are kept, and for
+    how long at least a person counts as present."""
 
     step_ms: int = DAY_MS
     day_lengths: tuple[int, ...] = (DAY_MS,)
+    present_ms: int = PRESENT_DAYS * DAY_MS
 
     def up(self, at_ms: int) -> int:
         """The end of the step in which an instant lies."""
@@ -113,7 +117,9 @@ def _adds_nothing(activity: Activity, at: int, up: int, name: str, person: str, 
     seen = activity.people.get(person)
     if seen is None:
         people = activity.people
-        if len(people) < PEOPLE_KEPT or (up, person) > min((at, one) for one, (at, _) in people.items()):
+        if len(people) < PEOPLE_KEPT or (up, _number(person)) > min(
+            (at, _number(one)) for one, (at, _) in people.items()
+        ):
             return False
     elif up > seen[0] or (up == seen[0] and (role or "") > seen[1]):
         return False
@@ -175,7 +181,7 @@ def _join_people(mine: Activity, theirs: Activity) -> dict[str, Seen]:
         joined[person] = max(seen, joined.get(person, seen))
     if len(joined) <= PEOPLE_KEPT:
         return joined
-    newest = sorted(joined, key=lambda person: (joined[person][0], person), reverse=True)
+    newest = sorted(joined, key=lambda person: (joined[person][0], _number(person)), reverse=True)
     return {person: joined[person] for person in newest[:PEOPLE_KEPT]}
 
 
@@ -189,14 +195,31 @@ def _join_roles(mine: Activity, theirs: Activity) -> dict[str, int]:
     return {role: joined[role] for role in kept}
 
 
+def copy_of(activity: Activity) -> Activity:
+    """The same facts, to be changed apart."""
+    copied = Activity()
+    join_activity(copied, activity)
+    return copied
+
+
 def pseudonym(user_id: str) -> str:
     """The name under which an erased person's use goes on to count."""
-    return f"{_ERASED_PREFIX}{person64(user_id):016x}"
+    return f"{_ERASED}{person64(user_id):016x}"
 
 
 def is_erased(person: str) -> bool:
     """Whether a person's id was erased."""
-    return person.startswith(_ERASED_PREFIX)
+    return person.startswith(_ERASED)
+
+
+def _number(person: str) -> int:
+    """An order of people that erasing one does not change."""
+    return int(person[1:], 16) if is_erased(person) else person64(person)
+
+
+def _places(people: dict[str, Seen]) -> Iterator[tuple[int, int]]:
+    """What decides who is kept: last seen, then a number of the person."""
+    return ((last, _number(person)) for person, (last, _) in people.items())
 
 
 def forget_person(activity: Activity, user_id: str) -> bool:

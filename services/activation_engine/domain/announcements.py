@@ -7,11 +7,13 @@ from msgspec import Struct
 from services.activation_engine.domain import signals
 from services.activation_engine.domain.account import ON_TRACK, AccountState, PlanState
 from services.activation_engine.domain.facts import Facts
-from services.activation_engine.domain.instants import DAY_MS, date_text, days_text, in_days
+from services.activation_engine.domain.instants import DAY_MS, date_text, days_text, in_days, length_text
+from services.activation_engine.domain.likely import likely
+from services.activation_engine.domain.orders import Life
 from services.activation_engine.domain.plan import SEGMENT_TRAIT, Milestone, Plan, progress_of
 from services.activation_engine.domain.plan_set import LivePlan
 from services.activation_engine.domain.signals import CandidateSignal, Evidence
-from services.activation_engine.domain.status import QUIET, Deadline, Standing, Verdict, likely
+from services.activation_engine.domain.status import QUIET, Deadline, Standing, Verdict
 from services.activation_engine.domain.timers import between
 from services.activation_engine.domain.wording import (
     condition_text,
@@ -46,9 +48,9 @@ class Subject(Struct, frozen=True):
         return () if self.message_id is None else (self.message_id,)
 
 
-def _signal(subject: Subject, kind: str, at_ms: int, *, about: str, episode: str, **fields: Any) -> CandidateSignal:
+def signal_of(subject: Subject, kind: str, at_ms: int, *, about: str, episode: str, **fields: Any) -> CandidateSignal:
     state, plan, standing = subject.state, subject.plan, subject.standing
-    status = subject.plan_state.status
+    status = subject.plan_state.shown
     trait = state.facts.trait(SEGMENT_TRAIT)
     first_value = standing.reached.get(plan.first_value)
     return CandidateSignal(
@@ -73,7 +75,7 @@ def _signal(subject: Subject, kind: str, at_ms: int, *, about: str, episode: str
 def _once(subject: Subject, kind: str, at_ms: int, *, about: str = "", **fields: Any) -> CandidateSignal:
     """A signal that comes once per life of the account."""
     origin = subject.origin or signals.milestone_origin(subject.state, subject.live, at_ms)
-    return _signal(subject, kind, at_ms, about=about, episode=str(subject.state.life), origin=origin, **fields)
+    return signal_of(subject, kind, at_ms, about=about, episode=str(subject.state.life), origin=origin, **fields)
 
 
 def activation_started(subject: Subject, status_from: str) -> CandidateSignal:
@@ -128,7 +130,7 @@ def first_value_reached(subject: Subject, at_ms: int) -> CandidateSignal:
 
 def activated(subject: Subject, status_from: str, at_ms: int) -> CandidateSignal:
     """Every required milestone is reached."""
-    count = len(subject.plan.required)
+    count = sum(one not in subject.standing.waived for one in subject.plan.required)
     return _once(
         subject,
         signals.ACTIVATED,
@@ -146,7 +148,7 @@ def trouble(subject: Subject, kind: str, verdict: Verdict, clock_ms: int) -> Can
     assert rule is not None
     milestone = plan.milestone(rule.milestone) if rule.milestone else None
     stalled = kind == signals.STALLED
-    return _signal(
+    return signal_of(
         subject,
         kind,
         rule.at_ms,
@@ -156,12 +158,55 @@ def trouble(subject: Subject, kind: str, verdict: Verdict, clock_ms: int) -> Can
         milestone_title=milestone.title if milestone else None,
         status_to=verdict.status,
         reason=rule.reason,
-        likely=likely(standing, rule.reason) if stalled else None,
+        likely=likely(standing, subject.state.facts, rule.reason, clock_ms) if stalled else None,
         due_at_ms=standing.due_at(rule.milestone) if rule.milestone else None,
         summary=_trouble_text(subject, "stalled" if stalled else "is at risk", rule, clock_ms),
         evidence=_trouble_evidence(subject, verdict, rule, clock_ms),
         next=remedy(standing, rule),
         origin=signals.clock_origin(subject.state, subject.plan_state, subject.live, rule.at_ms),
+    )
+
+
+def escalated(subject: Subject, at_ms: int, clock_ms: int) -> CandidateSignal:
+    """Past the time at which somebody else should know; once per life."""
+    standing, plan, facts = subject.standing, subject.plan, subject.state.facts
+    assert plan.escalation is not None
+    unless = plan.escalation.unless
+    progress = None if unless is None else unless.progress(facts.trackers, subject.plan_state.now_reached())
+    wanted = "" if unless is None else f" without {condition_text(unless)}"
+    limit = length_text(standing.segment.escalate_after_ms or 0, plan.day_ms)
+    passed = days_text(between(standing.start_ms or at_ms, clock_ms, standing.still), plan.day_ms)
+    return signal_of(
+        subject,
+        signals.ESCALATED,
+        at_ms,
+        about="",
+        episode=f"{subject.state.life}:{at_ms}",
+        reason=subject.plan_state.reason,
+        likely=likely(standing, facts, subject.plan_state.reason, clock_ms),
+        to=plan.escalation.to,
+        summary=f"{subject.state.name} needs help: {passed} after the start{wanted}.",
+        evidence=Evidence(
+            f"escalate at {limit}{wanted}",
+            None if progress is None else progress.measured,
+            None if progress is None else progress.threshold,
+        ),
+        next=next_step(subject),
+        origin=signals.clock_origin(subject.state, subject.plan_state, subject.live, at_ms),
+    )
+
+
+def closed(subject: Subject, life: Life) -> CandidateSignal:
+    """Somebody closed the account; once per life."""
+    at_ms = life.closed_at_ms or 0
+    return _once(
+        subject,
+        signals.CLOSED,
+        at_ms,
+        status_to="closed",
+        summary=f"{subject.state.name} was closed: {life.why or 'no reason given'}.",
+        evidence=Evidence(rule=f"closed by hand: {life.why or 'no reason given'}", events=subject.events),
+        next="Reopening the account resumes its plans.",
     )
 
 
@@ -172,7 +217,7 @@ def recovered(subject: Subject, clock_ms: int) -> CandidateSignal:
     named = before.cause if before.cause in standing.plan.display_order else None
     milestone = subject.plan.milestone(named) if named else None
     was = "stalled" if before.status == "stalled" else "at risk"
-    return _signal(
+    return signal_of(
         subject,
         signals.RECOVERED,
         clock_ms,
@@ -217,7 +262,7 @@ def _trouble_evidence(subject: Subject, verdict: Verdict, rule: Deadline, clock_
     text = rule_text(standing, rule)
     if rule.reason == QUIET:
         last = standing.last_activity_ms or clock_ms
-        quiet = in_days(between(last, clock_ms, standing.holes), plan.day_ms)
+        quiet = in_days(between(last, clock_ms, standing.still), plan.day_ms)
         return Evidence(text, quiet, in_days(plan.quiet_ms or 0, plan.day_ms), also=also)
     milestone = plan.milestone(rule.milestone or plan.first_value)
     progress = progress_of(milestone, subject.state.facts, subject.plan_state.now_reached())
@@ -238,7 +283,7 @@ def next_step(subject: Subject) -> str:
     """The required milestone that is due next, and what reaches it."""
     standing, plan = subject.standing, subject.plan
     order = (*(one for _, one in standing.segment.obligations), *plan.required)
-    missing = next((one for one in order if not standing.is_reached(one)), None)
+    missing = next((one for one in order if standing.is_missing(one)), None)
     if missing is None:
         return "Nothing is left to do in this plan."
     due = standing.due_at(missing)

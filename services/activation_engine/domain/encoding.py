@@ -7,7 +7,7 @@ from services.activation_engine.domain.account import AccountState, PlanState
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.plan import Plan
 
-_VERSION = 1
+_VERSION = 2
 # Above 2 KB PostgreSQL moves a value out of the row, which costs three quarters of the write rate.
 STATE_BYTES_SOFT = 1_500
 STATE_BYTES_ALARM = 1_900
@@ -26,7 +26,6 @@ class _Stored(Struct, array_like=True):
     plans: dict[str, PlanState]
     next_check_ms: int | None
     sequence: int
-    life: int
 
 
 _encode = Encoder().encode
@@ -42,7 +41,6 @@ def encode(state: AccountState) -> bytes:
         state.plans,
         state.next_check_ms,
         state.sequence,
-        state.life,
     )
     return _encode(stored)
 
@@ -59,7 +57,6 @@ def decode(account_id: str, data: bytes) -> AccountState:
     state.plans = stored.plans
     state.next_check_ms = stored.next_check_ms
     state.sequence = stored.sequence
-    state.life = stored.life
     return state
 
 

@@ -7,8 +7,24 @@ from msgspec.json import decode
 
 # Types that can be activity. Identify, group, alias and commands never are.
 USAGE_TYPES = frozenset({"track", "page", "screen"})
-# Commands that the fold applies; the shell refuses the others before they get here.
-COMMANDS = frozenset({"set"})
+# Commands that are applied; the shell refuses the others before they get here, and applies `erase` itself.
+COMMANDS = frozenset(
+    {
+        "set",
+        "note",
+        "pause",
+        "resume",
+        "snooze",
+        "mark",
+        "waive",
+        "diagnose",
+        "move",
+        "close",
+        "reopen",
+        "erase",
+        "erase_person",
+    }
+)
 
 
 class InvalidBody(ValueError):
@@ -43,6 +59,13 @@ class Event(Struct, gc=False, eq=False):
                 raise InvalidBody("the body is not a JSON object")
             self._client = decoded
         return self._client
+
+    def text(self, field: str) -> str:
+        """A field that must be a text with something in it. Raises InvalidBody."""
+        value = self.client().get(field)
+        if not isinstance(value, str) or not value:
+            raise InvalidBody(f"the command needs a text in `{field}`")
+        return value
 
     def section(self, key: str) -> dict[str, Any]:
         """The object under `key` (`properties`, `traits`); empty when absent, null or something else."""

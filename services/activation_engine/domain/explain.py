@@ -1,19 +1,22 @@
-"""What the read API tells about an account: where it stands, why, and what would change it."""
+"""What is told about an account: the rows that queries find, and the document with where it stands."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
 
-from services.activation_engine.domain.account import CLOSED, NOT_STARTED, TROUBLED, AccountState, PlanState
-from services.activation_engine.domain.announcements import Subject, next_step
-from services.activation_engine.domain.conditions import AtLeast, Condition
-from services.activation_engine.domain.instants import date_text, in_days, rfc3339_or_none
-from services.activation_engine.domain.plan import Milestone, Plan, progress_of
+from services.activation_engine.domain.account import CLOSED, AccountState, PlanState
+from services.activation_engine.domain.activity import PEOPLE_KEPT, Seen, is_erased
+from services.activation_engine.domain.facts import Facts
+from services.activation_engine.domain.instants import in_days, rfc3339, rfc3339_or_none
+from services.activation_engine.domain.orders import DIAGNOSIS
+from services.activation_engine.domain.plan import Milestone, Plan
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
-from services.activation_engine.domain.status import Deadline, Standing, judge, phase, standing_of
-from services.activation_engine.domain.timers import PartitionClock, between
-from services.activation_engine.domain.wording import condition_text, reason_text, remedy, rule_text, way_to
+from services.activation_engine.domain.status import Standing, phase, standing_of
+from services.activation_engine.domain.timers import PartitionClock, after, between
+from services.activation_engine.domain.truths import View, parts
+from services.activation_engine.domain.watch_announcements import evidence_of
+from services.activation_engine.domain.watches import Watch
 
 
 class PlanRow(Struct, frozen=True):
@@ -28,25 +31,58 @@ class PlanRow(Struct, frozen=True):
     first_value_at_ms: int | None
     activated_at_ms: int | None
     reached: dict[str, int]
+    adoption: float | None = None
+    # The newest active day number, and a bitmap of the 96 newest whose lowest bit is that day.
+    active_day: int | None = None
+    active_days: bytes = b""
+    closed_at_ms: int | None = None
 
 
 def plan_rows(state: AccountState, plans: PlanSet) -> list[PlanRow]:
-    """The rows of a state that was just folded or ticked under these plans."""
-    return [_row(live.plan, known) for live, known in _standings(state, plans)]
+    """The rows of a state that was just folded or ticked under these plans; those of retired plans are told apart by
+    their status."""
+    left = [_retired_row(plan, known) for plan, known in state.plans.items() if not plans.has(plan)]
+    return [*(_row(live.plan, known, state.facts) for live, known in standings(state, plans)), *left]
 
 
-def _row(plan: Plan, known: PlanState) -> PlanRow:
+def last_event(state: AccountState) -> str | None:
+    """What the account did last: the first event of its newest stretch of activity."""
+    did = max((one.did for one in state.facts.activity.values() if one.did is not None), default=None)
+    return None if did is None else did[1]
+
+
+def _row(plan: Plan, known: PlanState, facts: Facts) -> PlanRow:
     reached = known.now_reached()
+    active_day, active_days = plan.activity_of(facts).days.get(plan.day_ms, (None, b""))
     return PlanRow(
         plan=plan.id,
         version=known.version,
-        status=known.status,
+        status=known.shown,
         reason=known.reason,
         segment=known.segment if plan.segmented else None,
         started_at_ms=known.start_ms,
         first_value_at_ms=reached.get(plan.first_value),
         activated_at_ms=known.activated_at_ms,
         reached=reached,
+        adoption=plan.adoption_of(facts),
+        active_day=active_day,
+        active_days=active_days,
+        closed_at_ms=known.status_since_ms if known.status == CLOSED else None,
+    )
+
+
+def _retired_row(plan_id: str, known: PlanState) -> PlanRow:
+    return PlanRow(
+        plan=plan_id,
+        version=known.version,
+        status=known.shown,
+        reason=known.reason,
+        segment=None,
+        started_at_ms=known.start_ms,
+        first_value_at_ms=None,
+        activated_at_ms=known.activated_at_ms,
+        reached=known.now_reached(),
+        closed_at_ms=known.status_since_ms if known.status == CLOSED else None,
     )
 
 
@@ -55,51 +91,114 @@ def describe(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict
     return {
         "id": state.account_id,
         "traits": state.facts.trait_values(),
-        "last_activity_at": _last_activity_at(state, plans),
-        "people": [],
-        "plans": [_describe_plan(state, live, known, clock) for live, known in _standings(state, plans)],
+        "last_activity_at": last_activity_at(state, plans),
+        "diagnosis": _diagnosis(state),
+        "people": list(_people(state, plans)),
+        "plans": [_describe_plan(state, live, known, clock) for live, known in standings(state, plans)],
     }
 
 
-def _last_activity_at(state: AccountState, plans: PlanSet) -> str | None:
-    """The earliest it can have been: it is stored rounded up by a step, and nobody should read a time to come."""
-    first, last = state.facts.first_activity_ms, state.facts.last_activity_ms
-    if first is None or last is None:
+def _diagnosis(state: AccountState) -> dict[str, Any] | None:
+    """What a person said is wrong, and what is to be done."""
+    dated = state.facts.orders.registers.get(DIAGNOSIS)
+    if dated is None or not isinstance(dated[2], str):
         return None
-    return rfc3339_or_none(max(first, last - plans.activity_step_ms))
+    cause, _, action = dated[2].partition(":")
+    return {"cause": cause, "action": action or None, "at": rfc3339(dated[0])}
 
 
-def _standings(state: AccountState, plans: PlanSet) -> Iterator[tuple[LivePlan, PlanState]]:
+def _people(state: AccountState, plans: PlanSet) -> Iterator[dict[str, Any]]:
+    """Those seen last, newest first; erased ones are nobody's names any more. Their times are kept in steps, so the
+    earliest that each can have been is shown."""
+    seen: dict[str, Seen] = {}
+    for activity in state.facts.activity.values():
+        for person, one in activity.people.items():
+            seen[person] = max(one, seen.get(person, one))
+    for person, (last, role) in sorted(seen.items(), key=lambda item: (-item[1][0], item[0]))[:PEOPLE_KEPT]:
+        if not is_erased(person):
+            yield {"id": person, "role": role or None, "last_seen_at": rfc3339(_earliest(state, plans, last))}
+
+
+def _earliest(state: AccountState, plans: PlanSet, last_ms: int) -> int:
+    first = min((one.first_ms for one in state.facts.activity.values() if one.first_ms is not None), default=last_ms)
+    return min(last_ms, max(first, last_ms - plans.activity_step_ms))
+
+
+def last_activity_at(state: AccountState, plans: PlanSet) -> str | None:
+    """The earliest it can have been: it is stored rounded up by a step, and nobody should read a time to come."""
+    known = [one for one in state.facts.activity.values() if one.last_ms is not None and one.first_ms is not None]
+    last = max((one.last_ms or 0 for one in known), default=None)
+    first = min((one.first_ms or 0 for one in known), default=None)
+    if last is None or first is None:
+        return None
+    return rfc3339(max(first, last - plans.activity_step_ms))
+
+
+def standings(state: AccountState, plans: PlanSet) -> Iterator[tuple[LivePlan, PlanState]]:
     for live in plans.live:
         known = state.plans.get(live.plan.id)
         if known is not None:
             yield live, known
 
 
-def _standing(state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock) -> Standing:
-    return standing_of(live.plan, known, state.facts.last_activity_ms, clock.holes, clock.clock_ms or 0)
+def standing_in(state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock) -> Standing:
+    return standing_of(live.plan, known, state.facts, clock.holes, clock.clock_ms or 0)
 
 
 def _describe_plan(state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock) -> dict[str, Any]:
-    plan, standing = live.plan, _standing(state, live, known, clock)
-    row = _row(plan, known)
+    plan, standing = live.plan, standing_in(state, live, known, clock)
+    row = _row(plan, known, state.facts)
+    adoption = row.adoption
     return {
         "plan": plan.id,
         "version": known.version,
         "phase": phase(standing, clock.clock_ms or 0),
-        "status": known.status,
+        "status": row.status,
         "reason": known.reason,
         "segment": row.segment,
         "started_at": rfc3339_or_none(row.started_at_ms),
         "first_value_at": rfc3339_or_none(row.first_value_at_ms),
         "activated_at": rfc3339_or_none(row.activated_at_ms),
         "ttfv_days": _time_to_first_value(standing),
-        "completion_rate": round(sum(one in row.reached for one in plan.required) / len(plan.required), 4),
-        "adoption": None,
+        "completion_rate": _completion(standing),
+        "adoption": None if adoption is None else round(adoption, 4),
         "milestones": [_describe_milestone(one, standing) for one in plan.displayed()],
-        "risks": [],
-        "opportunities": [],
+        "risks": list(_open(plan.risks, known, standing, state, clock)),
+        "opportunities": list(_open(plan.opportunities, known, standing, state, clock)),
     }
+
+
+def _completion(standing: Standing) -> float:
+    """The share of required milestones that are reached; what is waived is not required."""
+    required = [one for one in standing.plan.required if one not in standing.waived]
+    return round(sum(standing.is_reached(one) for one in required) / len(required), 4) if required else 1.0
+
+
+def _open(
+    watches: tuple[Watch, ...], known: PlanState, standing: Standing, state: AccountState, clock: PartitionClock
+) -> Iterator[dict[str, Any]]:
+    """The risks or opportunities that are open, as measured now."""
+    view = View(standing, state.facts, clock.clock_ms or 0, known.healthy_since_ms)
+    for watch in watches:
+        now = known.watches.get(watch.id)
+        if now is None or now.opened_at_ms is None:
+            continue
+        evidence = evidence_of(watch, next(parts(watch, now, view), None))
+        shown: dict[str, Any] = {
+            "id": watch.id,
+            "title": watch.title,
+            "opened_at": rfc3339(now.opened_at_ms),
+            "reason": watch.text,
+            "evidence": {
+                "rule": evidence.rule,
+                "measured": evidence.measured,
+                "threshold": evidence.threshold,
+            },
+        }
+        if watch.opportunity:
+            ends = None if watch.open_ms is None else after(now.opened_at_ms, watch.open_ms, standing.still)
+            shown["closes_at"] = rfc3339_or_none(ends)
+        yield shown
 
 
 def _time_to_first_value(standing: Standing) -> dict[str, Any]:
@@ -107,7 +206,7 @@ def _time_to_first_value(standing: Standing) -> dict[str, Any]:
     plan, start, reached = standing.plan, standing.start_ms, standing.reached.get(standing.plan.first_value)
     if start is None or reached is None:
         return {"gross": None, "net": None, "before_start": False}
-    net = 0 if reached < start else between(start, reached, standing.holes)
+    net = 0 if reached < start else between(start, reached, standing.still)
     return {
         "gross": in_days(max(0, reached - start), plan.day_ms),
         "net": in_days(net, plan.day_ms),
@@ -119,119 +218,7 @@ def _describe_milestone(milestone: Milestone, standing: Standing) -> dict[str, A
     return {
         "id": milestone.id,
         "title": milestone.title,
-        "required": milestone.required,
+        "required": milestone.required and milestone.id not in standing.waived,
         "due_at": rfc3339_or_none(standing.due_at(milestone.id)),
         "reached_at": rfc3339_or_none(standing.reached.get(milestone.id)),
     }
-
-
-def explain(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict[str, Any]:
-    """Why the account is where it is: the text a person reads and the values behind it."""
-    explained = [_explain_plan(state, live, known, clock) for live, known in _standings(state, plans)]
-    text = " ".join(one["text"] for one in explained) or f"{state.name} runs under no live plan."
-    return {
-        "text": text,
-        "clock_at": rfc3339_or_none(clock.clock_ms),
-        "last_activity_at": _last_activity_at(state, plans),
-        "plans": explained,
-    }
-
-
-def _explain_plan(state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock) -> dict[str, Any]:
-    now = clock.clock_ms or 0
-    standing = _standing(state, live, known, clock)
-    verdict = judge(standing, now)
-    next_text = _what_next(state, live, known, standing)
-    rules = [_rule(standing, one) for one in verdict.held]
-    return {
-        "plan": live.plan.id,
-        "version": known.version,
-        "status": known.status,
-        "reason": known.reason,
-        "since": rfc3339_or_none(known.status_since_ms or None),
-        "next_due_at": rfc3339_or_none(verdict.next_due_ms if known.status != CLOSED else None),
-        "next": next_text,
-        "text": f"{_status_sentence(state, live, known, standing, now)} {next_text}",
-        "rules": rules,
-        "conditions": [_condition(one, state, known, standing) for one in live.plan.displayed()],
-    }
-
-
-def _cause(plan: Plan, known: PlanState) -> Deadline | None:
-    """The rule that caused the trouble, unless a newer version of the plan has dropped its milestone."""
-    if known.status not in TROUBLED or known.reason is None or known.deadline_ms is None:
-        return None
-    if known.cause is not None and known.cause not in plan.display_order:
-        return None
-    return Deadline(known.status, known.reason, known.deadline_ms, known.cause)
-
-
-def _what_next(state: AccountState, live: LivePlan, known: PlanState, standing: Standing) -> str:
-    """One sentence on what would change the status."""
-    cause = _cause(live.plan, known)
-    if known.status == CLOSED:
-        return "The account does not run under this plan any more."
-    if known.status == NOT_STARTED and known.start_ms is None:
-        return f"It starts with the first of these that becomes known: {', '.join(live.plan.start)}."
-    if known.status == NOT_STARTED:
-        return f"It starts at {rfc3339_or_none(known.start_ms)}."
-    if cause is not None and not (cause.milestone and standing.is_reached(cause.milestone)):
-        return remedy(standing, cause)
-    return next_step(Subject(state, live, known, standing))
-
-
-def _status_sentence(state: AccountState, live: LivePlan, known: PlanState, standing: Standing, now_ms: int) -> str:
-    plan, cause = live.plan, _cause(live.plan, known)
-    words = known.status.replace("_", " ")
-    since = ""
-    if known.status_since_ms:
-        since = f" since {date_text(known.status_since_ms, start_ms=standing.start_ms, day_ms=plan.day_ms)}"
-    why = ""
-    if cause is not None:
-        why = f": {reason_text(standing, cause, now_ms)}"
-    reached = sum(standing.is_reached(one) for one in plan.required)
-    done = f"{reached} of {len(plan.required)} required milestones are reached"
-    return f"{state.name} is {words} under {plan.id} (version {known.version}){since}{why}; {done}."
-
-
-def _rule(standing: Standing, rule: Deadline) -> dict[str, Any]:
-    return {
-        "status": rule.status,
-        "reason": rule.reason,
-        "milestone": rule.milestone,
-        "text": rule_text(standing, rule),
-        "at": rfc3339_or_none(rule.at_ms),
-    }
-
-
-def _condition(milestone: Milestone, state: AccountState, known: PlanState, standing: Standing) -> dict[str, Any]:
-    reached = known.now_reached()
-    progress = progress_of(milestone, state.facts, reached)
-    return {
-        "milestone": milestone.id,
-        "title": milestone.title,
-        "required": milestone.required,
-        "met": milestone.id in reached,
-        "measured": progress.measured,
-        "threshold": progress.threshold,
-        "at": rfc3339_or_none(reached.get(milestone.id)),
-        "due_at": rfc3339_or_none(standing.due_at(milestone.id)),
-        "waiting_for": [one for one in milestone.needs if one not in reached],
-        "text": way_to(standing.plan, milestone, standing),
-        "parts": list(_parts(milestone.when, state, reached)),
-    }
-
-
-def _parts(condition: Condition | None, state: AccountState, reached: dict[str, int]) -> Iterator[dict[str, Any]]:
-    """The parts of a combined condition, each with its own measure."""
-    if not isinstance(condition, AtLeast):
-        return
-    for part in condition.parts:
-        progress = part.progress(state.facts.trackers, reached)
-        yield {
-            "text": condition_text(part),
-            "met": progress.share >= 1,
-            "measured": progress.measured,
-            "threshold": progress.threshold,
-            "at": rfc3339_or_none(part.reached_at(state.facts.trackers, reached)),
-        }

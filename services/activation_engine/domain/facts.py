@@ -1,37 +1,35 @@
 """Facts about one account: a fold whose every field is a join, so order, repetition and replay change nothing."""
 
-from collections.abc import Iterable
-from typing import Any, TypeAlias
+from collections.abc import Container, Iterable
+from typing import Any
 
-from msgspec import Struct
-from msgspec.json import encode
+from msgspec import Struct, field
 
+from services.activation_engine.domain.activity import Activity, ActivityRule, copy_of, forget_person, join_activity
 from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.instants import parse_instant
-from services.activation_engine.domain.trackers import Tracker, TrackerStates
+from services.activation_engine.domain.orders import Orders, erase_person, join_orders
+from services.activation_engine.domain.registers import Dated, Scalar, keep_newer
+from services.activation_engine.domain.trackers import Tracker, TrackerStates, person64
 
-Scalar: TypeAlias = str | int | float | bool | None
-# (timestamp in ms, message id, value): the newest wins, the message id breaks ties.
-Dated: TypeAlias = tuple[int, str, Scalar]
-
-MARK_PREFIX = "reached."
+MARK_PREFIX, WAIVE_PREFIX = "reached.", "waived."
 # Kept before any other trait when an account has more than the limit.
 RESERVED_TRAITS = frozenset({"name", "segment", "owner", "contract_start", "renewal_at"})
 TRAITS_MAX = 96
-TRAIT_NAME_CHARS_MAX = 64
+TRAIT_NAME_CHARS_MAX = 80
 TRAIT_VALUE_CHARS_MAX = 255
 # How far ahead of its arrival a record may date a milestone by hand; further is a promise, not a result.
-_MARK_AHEAD_MS_MAX = 5 * 60_000
+MARK_AHEAD_MS_MAX = 5 * 60_000
 _INT64 = range(-(2**63), 2**63)
 
 
 class Facts(Struct, array_like=True):
-    """What is known. Times are milliseconds; `last_activity_ms` is rounded up to the plan set's step."""
+    """What is known: tracker states by tracker id, traits, activity by the rules of the live plans, and orders."""
 
     trackers: TrackerStates = {}
     traits: dict[str, Dated] = {}
-    first_activity_ms: int | None = None
-    last_activity_ms: int | None = None
+    activity: dict[int, Activity] = {}
+    orders: Orders = field(default_factory=Orders)
 
     def trait(self, name: str) -> Scalar:
         """The current value, None when it is absent or null."""
@@ -42,18 +40,12 @@ class Facts(Struct, array_like=True):
         """All traits that have a value."""
         return {name: dated[2] for name, dated in self.traits.items() if dated[2] is not None}
 
-
-def fold_activity(facts: Facts, at_ms: int, step_ms: int) -> tuple[bool, bool]:
-    """Take in somebody's use of the product; whether the first, and whether the rounded last activity changed."""
-    first = facts.first_activity_ms
-    earlier = first is None or at_ms < first
-    if earlier:
-        facts.first_activity_ms = at_ms
-    last = facts.last_activity_ms
-    if last is not None and at_ms <= last:
-        return earlier, False
-    facts.last_activity_ms = -(-at_ms // step_ms) * step_ms
-    return earlier, True
+    def waived(self) -> frozenset[str]:
+        """The milestones that this account need not reach."""
+        prefix = len(WAIVE_PREFIX)
+        return frozenset(
+            name[prefix:] for name, dated in self.traits.items() if name[:prefix] == WAIVE_PREFIX and dated[2]
+        )
 
 
 def fold_traits(facts: Facts, event: Event) -> bool:
@@ -61,8 +53,15 @@ def fold_traits(facts: Facts, event: Event) -> bool:
     changed = False
     for name, value in event.section("traits").items():
         if storable(name, value) and not _promised(name, value, event):
-            changed |= _keep_newer(facts.traits, name, (event.occurred_at_ms, event.message_id, value))
+            changed |= keep_newer(facts.traits, name, (event.occurred_at_ms, event.message_id, value))
     return changed and _cut(facts.traits)
+
+
+def set_trait(facts: Facts, event: Event, name: str, value: Scalar) -> bool:
+    """Take in one trait that a command stands for; whether it changed."""
+    if _promised(name, value, event):
+        return False
+    return keep_newer(facts.traits, name, (event.occurred_at_ms, event.message_id, value)) and _cut(facts.traits)
 
 
 def _promised(name: str, value: Any, event: Event) -> bool:
@@ -71,7 +70,7 @@ def _promised(name: str, value: Any, event: Event) -> bool:
     if not name.startswith(MARK_PREFIX):
         return False
     at = parse_instant(value)
-    return at is not None and at > event.received_at_ms + _MARK_AHEAD_MS_MAX
+    return at is not None and at > event.received_at_ms + MARK_AHEAD_MS_MAX
 
 
 def storable(name: str, value: Any) -> bool:
@@ -85,6 +84,30 @@ def storable(name: str, value: Any) -> bool:
     return value is None or isinstance(value, float)
 
 
+def forget(facts: Facts, user_id: str, at_ms: int) -> bool:
+    """Erase a person's id: what they did goes on to count under a pseudonym. Whether that changed anything."""
+    changed = erase_person(facts.orders, user_id, at_ms)
+    for activity in facts.activity.values():
+        changed |= forget_person(activity, user_id)
+    return changed
+
+
+def retain(facts: Facts, trackers: Container[int], rules: Iterable[ActivityRule]) -> bool:
+    """Keep only what live plans ask for, and begin what is new: a new tracker counts from now on, a new rule of
+    activity goes on from what was activity by the rules before. Whether that changed anything."""
+    surplus = [one for one in facts.trackers if one not in trackers]
+    for one in surplus:
+        del facts.trackers[one]
+    wanted = {rule.id for rule in rules}
+    if wanted == facts.activity.keys() or not facts.activity:
+        return bool(surplus)
+    before = Activity()
+    for rule in sorted(facts.activity):
+        join_activity(before, facts.activity[rule])
+    facts.activity = {rule: facts.activity.get(rule) or copy_of(before) for rule in sorted(wanted)}
+    return True
+
+
 def merge(mine: Facts, theirs: Facts, trackers: Iterable[Tracker]) -> None:
     """Join other facts about the same account into `mine`, as if their records had been folded here."""
     for tracker in trackers:
@@ -93,29 +116,15 @@ def merge(mine: Facts, theirs: Facts, trackers: Iterable[Tracker]) -> None:
             known = mine.trackers.get(tracker.id)
             mine.trackers[tracker.id] = other if known is None else tracker.join(known, other)
     for name, dated in theirs.traits.items():
-        _keep_newer(mine.traits, name, dated)
+        keep_newer(mine.traits, name, dated)
     _cut(mine.traits)
-    mine.first_activity_ms = _least(mine.first_activity_ms, theirs.first_activity_ms)
-    if theirs.last_activity_ms is not None:
-        mine.last_activity_ms = max(mine.last_activity_ms or theirs.last_activity_ms, theirs.last_activity_ms)
-
-
-def _least(mine: int | None, theirs: int | None) -> int | None:
-    known = [at for at in (mine, theirs) if at is not None]
-    return min(known) if known else None
-
-
-def _keep_newer(traits: dict[str, Dated], name: str, dated: Dated) -> bool:
-    known = traits.get(name)
-    if known is not None and _rank(known) >= _rank(dated):
-        return False
-    traits[name] = dated
-    return True
-
-
-def _rank(dated: Dated) -> tuple[int, str, bytes]:
-    # The value comes last so that two bodies under one id still have one winner.
-    return dated[0], dated[1], encode(dated[2])
+    for rule, activity in theirs.activity.items():
+        join_activity(mine.activity.setdefault(rule, Activity()), activity)
+    join_orders(mine.orders, theirs.orders)
+    if mine.orders.erased:
+        for activity in mine.activity.values():
+            for person in [one for one in activity.people if person64(one) in mine.orders.erased]:
+                forget_person(activity, person)
 
 
 def _cut(traits: dict[str, Dated]) -> bool:
@@ -127,4 +136,4 @@ def _cut(traits: dict[str, Dated]) -> bool:
 
 
 def _reserved(name: str) -> bool:
-    return name in RESERVED_TRAITS or name.startswith(MARK_PREFIX)
+    return name in RESERVED_TRAITS or name.startswith((MARK_PREFIX, WAIVE_PREFIX))

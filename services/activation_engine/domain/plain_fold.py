@@ -12,8 +12,9 @@ from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.domain.signals import CandidateSignal, number
+from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.domain.timers import PartitionClock, advance
-from services.activation_engine.domain.transitions import apply_event, apply_tick
+from services.activation_engine.domain.transitions import apply_event
 
 
 class Tick(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from services.activation_engine.domain.activity import ActivityRule
+from services.activation_engine.domain.activity import Activity, ActivityRule
 from services.activation_engine.domain.conditions import Condition, Leaf, Progress
 from services.activation_engine.domain.facts import MARK_PREFIX, Facts
 from services.activation_engine.domain.instants import parse_instant
@@ -18,6 +18,8 @@ FIRST_EVENT = "first_event"
 SEGMENT_TRAIT = "segment"
 # A milestone nominally due by the end of this week belongs to the set-up.
 _SETUP_WEEKS = 2
+# Never changed: an account of which no activity is known.
+_NO_ACTIVITY = Activity()
 
 
 class Due(Struct, frozen=True):
@@ -133,13 +135,35 @@ class Plan(Struct, frozen=True):
         known = self.segments.get(named) if isinstance(named, str) else None
         return known or self.segments[self.default_segment]
 
+    def activity_of(self, facts: Facts) -> Activity:
+        """What is known of the account's activity by this plan's rule."""
+        return facts.activity.get(self.activity.id) or _NO_ACTIVITY
+
+    def adoption_of(self, facts: Facts) -> float | None:
+        """The share of core features that the account uses, 0 to 1; None when the plan names none."""
+        if not self.core_features:
+            return None
+        used = sum(one.tracker.reached_at(facts.trackers) is not None for one in self.core_features)
+        return used / len(self.core_features)
+
+    def quiet_limits(self) -> Iterator[int]:
+        """Every length of quiet that decides something, in milliseconds."""
+        if self.quiet_ms is not None:
+            yield self.quiet_ms
+        yield from (one.for_ms for one in (*self.risks, *self.opportunities) if one.quiet)
+
     def start_of(self, facts: Facts) -> int | None:
         """The first of the plan's `start` sources that is known, in milliseconds."""
         for source in self.start:
-            at = facts.first_activity_ms if source == FIRST_EVENT else parse_instant(facts.trait(source))
+            at = self.activity_of(facts).first_ms if source == FIRST_EVENT else parse_instant(facts.trait(source))
             if at is not None:
                 return at
         return None
+
+    def waived_by(self, facts: Facts) -> frozenset[str]:
+        """The milestones that this account need not reach; first value cannot be waived."""
+        waived = facts.waived()
+        return waived - {self.first_value} if waived else waived
 
     def setup(self) -> Iterator[Milestone]:
         """The milestones nominally due in the first two weeks."""
@@ -149,18 +173,20 @@ class Plan(Struct, frozen=True):
 
 def reached_milestones(plan: Plan, facts: Facts) -> dict[str, int]:
     """When each reached milestone was reached: its own condition or its prerequisites, whichever came last; a date set
-    by hand stands alone, whatever the prerequisites say, and the earlier of the two counts."""
+    by hand stands alone, whatever the prerequisites say, and the earlier of the two counts. What is waived is needed by
+    nobody."""
     reached: dict[str, int] = {}
-    states, traits = facts.trackers, facts.traits
+    states, traits, waived = facts.trackers, facts.traits, plan.waived_by(facts)
     for milestone in plan.milestones:
         at = milestone.when.reached_at(states, reached) if milestone.when is not None else None
         if at is not None and milestone.needs:
             for needed in milestone.needs:
                 prerequisite = reached.get(needed)
-                if prerequisite is None:
+                if prerequisite is not None:
+                    at = max(at, prerequisite)
+                elif needed not in waived:
                     at = None
                     break
-                at = max(at, prerequisite)
         if milestone.mark_trait in traits:
             marked = parse_instant(facts.trait(milestone.mark_trait))
             if marked is not None:

@@ -1,15 +1,27 @@
 """The plan versions that are live on a partition, compiled into one index from event name to trackers."""
 
 from collections.abc import Iterable
-from typing import Literal, Self, TypeAlias
+from typing import Literal, NamedTuple, Self, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from services.activation_engine.domain.activity import (
+    PRESENT_DAYS,
+    Activity,
+    ActivityRule,
+    Fold,
+    fold_activity,
+    know_role,
+    pseudonym,
+)
+from services.activation_engine.domain.commands import apply_command
 from services.activation_engine.domain.event import USAGE_TYPES, Event
-from services.activation_engine.domain.facts import Facts, fold_activity, fold_traits
+from services.activation_engine.domain.facts import Facts, fold_traits
 from services.activation_engine.domain.instants import DAY_MS
+from services.activation_engine.domain.orders import MOVE
 from services.activation_engine.domain.plan import Plan
-from services.activation_engine.domain.trackers import Tracker
+from services.activation_engine.domain.trackers import Tracker, person64
 
 LIVE_PLANS_MAX = 200
 # Last activity is kept this much finer than the shortest limit on quiet, at least daily.
@@ -30,10 +42,21 @@ class LivePlan(Struct, frozen=True, eq=False):
     policy: Policy = "silent"
 
 
+class Change(NamedTuple):
+    """What a record changed: the plans to decide again; whether somebody or something new has to be looked at by the
+    next tick, beyond a later last activity."""
+
+    settle: tuple[LivePlan, ...] = ()
+    news: bool = False
+
+
+_MOVED = Change()
+
+
 class PlanSet:
     """Immutable: a version that goes live or is retired makes a new set."""
 
-    __slots__ = ("_by_name", "_prefixed", "_remembered", "_users", "activity_step_ms", "live", "trackers")
+    __slots__ = ("_by_name", "_prefixed", "_remembered", "_users", "_watched", "fold_by", "live", "rules", "trackers")
 
     def __init__(self, live: tuple[LivePlan, ...]) -> None:
         self.live = live
@@ -41,8 +64,16 @@ class PlanSet:
         self._users: dict[int, tuple[LivePlan, ...]] = {}
         self._by_name: dict[str, tuple[Tracker, ...]] = {}
         self._remembered: dict[str, tuple[Tracker, ...]] = {}
-        quiets = [one.plan.quiet_ms for one in live if one.plan.quiet_ms is not None]
-        self.activity_step_ms = max(1, min([DAY_MS, *(quiet // _QUIET_STEPS for quiet in quiets)]))
+        plans = [one.plan for one in live]
+        self.rules = tuple({one.activity.id: one.activity for one in plans}.values()) or (ActivityRule(),)
+        self.fold_by = _fold_by(plans)
+        self._watched = {
+            leaf.tracker.id
+            for one in plans
+            for watch in (*one.risks, *one.opportunities)
+            for condition in watch.conditions()
+            for leaf in condition.leaves()
+        }
         for one in live:
             for leaf in one.plan.leaves():
                 tracker = self.trackers.setdefault(leaf.tracker.id, leaf.tracker)
@@ -67,8 +98,25 @@ class PlanSet:
         """The names, as sent, that live plans ask for exactly."""
         return frozenset(self._by_name)
 
+    @property
+    def activity_step_ms(self) -> int:
+        """The step to which times of activity are rounded up."""
+        return self.fold_by.step_ms
+
+    def has(self, plan_id: str) -> bool:
+        """Whether a version of this plan is live."""
+        return any(one.plan.id == plan_id for one in self.live)
+
+    def covers(self, plan: Plan, facts: Facts) -> bool:
+        """Whether the account runs under this plan: the one it was moved to, if that is live, otherwise all whose
+        `applies_to` matches."""
+        moved_to = facts.orders.ordered(MOVE)
+        if isinstance(moved_to, str) and self.has(moved_to):
+            return plan.id == moved_to
+        return plan.covers(facts)
+
     def _match(self, name: str) -> tuple[Tracker, ...]:
-        matched = (one for one in self.trackers.values() if _selects(one, name))
+        matched = (one for one in self.trackers.values() if one.selector.names_it(name))
         # Those with `where` come first: they alone can find the body unreadable, and then nothing is changed yet.
         return tuple(sorted(matched, key=lambda one: (not one.selector.where, one.id)))
 
@@ -88,39 +136,68 @@ class PlanSet:
         """Whether folding the record may read its body."""
         if event.type in USAGE_TYPES:
             return not event.staff and any(one.selector.where for one in self.wanting(event.name or ""))
-        return _sets_traits(event)
+        return event.type in ("group", "command")
 
-    def fold(self, facts: Facts, event: Event) -> tuple[LivePlan, ...] | None:
-        """Take one record into the facts. Returns the plans to decide again, () when only the last activity moved,
-        and None when nothing changed. Raises InvalidBody, with nothing changed, when a needed body is unreadable."""
+    def fold(self, facts: Facts, event: Event) -> Change | None:
+        """Take one record into the facts; None when nothing changed. Raises InvalidBody, with nothing changed, when a
+        needed body is unreadable."""
         if event.type in USAGE_TYPES:
             return None if event.staff else self._fold_usage(facts, event)
-        if _sets_traits(event):
-            return self.live if fold_traits(facts, event) else None
-        return None
+        if event.type == "identify":
+            return self._fold_role(facts, event)
+        if event.type == "command" and event.name == "note":
+            return self._fold_trackers(facts, replace(event, type="note", name=event.text("event")))
+        changed = event.type == "group" and fold_traits(facts, event)
+        changed = changed or (event.type == "command" and apply_command(facts, event))
+        return Change(self.live, news=True) if changed else None
 
-    def _fold_usage(self, facts: Facts, event: Event) -> tuple[LivePlan, ...] | None:
-        changed: tuple[LivePlan, ...] | None = None
+    def _fold_trackers(self, facts: Facts, event: Event) -> Change | None:
+        changed: Change | None = None
         for tracker in self.wanting(event.name or ""):
             if tracker.fold(facts.trackers, event):
-                users = self._users[tracker.id]
-                changed = users if not changed else changed + tuple(one for one in users if one not in changed)
+                settle, news = changed or _MOVED
+                fresh = tuple(one for one in self._users[tracker.id] if one not in settle)
+                changed = Change(settle + fresh, news or tracker.id in self._watched)
+        return changed
+
+    def _fold_usage(self, facts: Facts, event: Event) -> Change | None:
+        changed = self._fold_trackers(facts, event)
         if not event.user_id:
             return changed
-        at = event.occurred_at_ms
-        last, first = facts.last_activity_ms, facts.first_activity_ms
-        if last is not None and first is not None and first <= at <= last:
+        person = event.user_id
+        if facts.orders.erased and person64(person) in facts.orders.erased:
+            person = pseudonym(person)
+        for rule in self.rules:
+            if not rule.excluded.names_it(event.name or ""):
+                changed = self._fold_activity(facts, rule, event, person, changed)
+        return changed
+
+    def _fold_activity(
+        self, facts: Facts, rule: ActivityRule, event: Event, person: str, changed: Change | None
+    ) -> Change | None:
+        activity = facts.activity.get(rule.id)
+        if activity is None:
+            activity = facts.activity[rule.id] = Activity()
+        first, role = activity.first_ms, event.role
+        seen, in_role = activity.people.get(person), 0 if role is None else activity.roles.get(role, 0)
+        if not fold_activity(activity, event, person, self.fold_by):
             return changed
-        earlier, later = fold_activity(facts, at, self.activity_step_ms)
-        if earlier:
-            return self.live
-        return () if later and changed is None else changed
+        if activity.first_ms != first:
+            return Change(self.live, news=True)
+        settle, news = changed or _MOVED
+        back = event.occurred_at_ms - self.fold_by.present_ms
+        news = news or seen is None or seen[0] < back or (role is not None and in_role < back)
+        return Change(settle, news)
+
+    def _fold_role(self, facts: Facts, event: Event) -> Change | None:
+        if event.staff or event.role is None:
+            return None
+        known = [know_role(facts.activity.setdefault(rule.id, Activity()), event.role) for rule in self.rules]
+        return Change(news=True) if any(known) else None
 
 
-def _sets_traits(event: Event) -> bool:
-    return event.type == "group" or (event.type == "command" and event.name == "set")
-
-
-def _selects(tracker: Tracker, name: str) -> bool:
-    selector = tracker.selector
-    return name in selector.names or any(name.startswith(prefix) for prefix in selector.prefixes)
+def _fold_by(plans: list[Plan]) -> Fold:
+    quiets = [quiet for one in plans for quiet in one.quiet_limits()]
+    lengths = tuple(sorted({one.day_ms for one in plans})) or (DAY_MS,)
+    step = max(1, min([DAY_MS, *(quiet // _QUIET_STEPS for quiet in quiets)]))
+    return Fold(step, lengths, PRESENT_DAYS * lengths[0])

@@ -1,6 +1,6 @@
 """Candidate signals: what a transition announces, under an id that replay and re-evaluation mint again."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid5
@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from services.activation_engine.domain.account import AccountState, PlanState
 from services.activation_engine.domain.instants import in_days, rfc3339, rfc3339_or_none
+from services.activation_engine.domain.orders import Orders
 from services.activation_engine.domain.plan_set import LivePlan
 
 ACTIVATION_STARTED = "account.activation_started"
@@ -18,6 +19,16 @@ ACTIVATED = "account.activated"
 AT_RISK = "account.at_risk"
 STALLED = "account.stalled"
 RECOVERED = "account.recovered"
+ESCALATED = "account.escalated"
+RISK_OPENED, RISK_CLOSED = "account.risk_opened", "account.risk_closed"
+OPPORTUNITY_OPENED, OPPORTUNITY_CLOSED = "account.opportunity_opened", "account.opportunity_closed"
+CLOSED = "account.closed"
+ERASED = "account.erased"
+# What a clock decides can be snoozed; what happened once cannot.
+_CAN_BE_SNOOZED = frozenset(
+    {AT_RISK, STALLED, RECOVERED, ESCALATED, RISK_OPENED, RISK_CLOSED, OPPORTUNITY_OPENED, OPPORTUNITY_CLOSED}
+)
+_KIND_AT = len("account.")
 
 # Changing it would announce everything a second time.
 _NAMESPACE = UUID("6f0c7a3e-5d0b-5c2e-9a61-2f1d6a4f8b90")
@@ -29,8 +40,8 @@ class Evidence(Struct):
     """The rule in words, what was measured against which threshold, message ids, and the other rules that held."""
 
     rule: str
-    measured: float | int | None = None
-    threshold: float | int | None = None
+    measured: float | int | str | None = None
+    threshold: float | int | str | None = None
     events: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
 
@@ -61,6 +72,9 @@ class CandidateSignal(Struct, kw_only=True):
     ttfv_days: float | None = None
     evidence: Evidence
     next: str | None = None
+    risk: str | None = None
+    opportunity: str | None = None
+    outcome: str | None = None
     origin: str = "live"
     late: bool = False
     sequence: int = 0
@@ -85,6 +99,19 @@ def clock_origin(state: AccountState, plan_state: PlanState, live: LivePlan, dea
 def days_between(start_ms: int | None, at_ms: int | None, day_ms: int) -> float | None:
     """Plan days from the start, not below 0; None when either is unknown."""
     return None if start_ms is None or at_ms is None else in_days(max(0, at_ms - start_ms), day_ms)
+
+
+def audible(state: AccountState, announced: Sequence[CandidateSignal], now_ms: int) -> Sequence[CandidateSignal]:
+    """Those that nobody has snoozed, by kind or by the id of the risk or opportunity."""
+    orders = state.facts.orders
+    if not announced or not orders.registers:
+        return announced
+    return [one for one in announced if one.type not in _CAN_BE_SNOOZED or not _muted(orders, one, now_ms)]
+
+
+def _muted(orders: Orders, signal: CandidateSignal, now_ms: int) -> bool:
+    about = signal.risk or signal.opportunity
+    return orders.muted(signal.type[_KIND_AT:], now_ms) or (about is not None and orders.muted(about, now_ms))
 
 
 def number(state: AccountState, signal: CandidateSignal) -> None:
@@ -127,6 +154,9 @@ def to_payload(signal: CandidateSignal, *, traits: Collection[str] = (), account
             "also": list(signal.evidence.also),
         },
         "next": signal.next,
+        "risk": signal.risk,
+        "opportunity": signal.opportunity,
+        "outcome": signal.outcome,
         "links": {"account": link} if link else {},
         "origin": signal.origin,
         "late": signal.late,

@@ -13,6 +13,9 @@ from services.activation_engine.domain.account import (
     STALLED,
     PlanState,
 )
+from services.activation_engine.domain.activity import Activity
+from services.activation_engine.domain.facts import Facts
+from services.activation_engine.domain.orders import still_times
 from services.activation_engine.domain.plan import Plan, Segment
 from services.activation_engine.domain.timers import Hole, after
 
@@ -22,30 +25,43 @@ MILESTONE_OVERDUE, QUIET, WINDOW_OVER, FIRST_VALUE_LATE = (
     "window_over",
     "first_value_late",
 )
+# So long after first value nobody escalates.
+_CALM_DAYS = 7
 Phase: TypeAlias = Literal["onboarding", "activation", "post_first_value"]
 
 
 class Standing(Struct, frozen=True):
-    """All that the rules look at, apart from the clock."""
+    """All that the rules look at, apart from the clock. `still` are the stretches that count for no clock: the
+    partition's holes and the account's pauses."""
 
     plan: Plan
     segment: Segment
     start_ms: int | None
     begun: bool
     reached: Mapping[str, int | None]
-    last_activity_ms: int | None
-    holes: Sequence[Hole]
+    activity: Activity
+    still: Sequence[Hole]
+    waived: frozenset[str] = frozenset()
+
+    @property
+    def last_activity_ms(self) -> int | None:
+        """When anybody was last active, rounded up."""
+        return self.activity.last_ms
 
     def is_reached(self, milestone: str) -> bool:
         """By what is known now."""
         return self.reached.get(milestone) is not None
 
+    def is_missing(self, milestone: str) -> bool:
+        """Whether it would still have to be reached if it is required."""
+        return self.reached.get(milestone) is None and milestone not in self.waived
+
     def due_at(self, milestone: str) -> int | None:
-        """When it is due, holes taken out; None when undated or before a start is known."""
+        """When it is due, still stretches taken out; None when undated or before a start is known."""
         offset = self.segment.due_offsets_ms.get(milestone)
         if offset is None or self.start_ms is None:
             return None
-        return after(self.start_ms, offset, self.holes)
+        return after(self.start_ms, offset, self.still)
 
 
 class Deadline(Struct, frozen=True):
@@ -66,42 +82,48 @@ class Verdict(Struct, frozen=True):
     next_due_ms: int | None = None
 
 
-def standing_of(
-    plan: Plan, state: PlanState, last_activity_ms: int | None, holes: Sequence[Hole], now_ms: int
-) -> Standing:
-    """The standing that a plan state describes at `now_ms`."""
-    segment = plan.segments.get(state.segment) or plan.segments[plan.default_segment]
-    return Standing(plan, segment, state.start_ms, state.begun(now_ms), state.reached, last_activity_ms, holes)
+def standing_of(plan: Plan, state: PlanState, facts: Facts, holes: tuple[Hole, ...], now_ms: int) -> Standing:
+    """The standing that a plan state and facts describe at `now_ms`; `holes` are the partition's."""
+    return Standing(
+        plan,
+        plan.segments.get(state.segment) or plan.segments[plan.default_segment],
+        state.start_ms,
+        state.begun(now_ms),
+        state.reached,
+        plan.activity_of(facts),
+        still_times(facts.orders, holes, now_ms),
+        plan.waived_by(facts),
+    )
 
 
 def is_activated(standing: Standing) -> bool:
-    """Whether every required milestone is reached."""
-    reached = standing.reached
+    """Whether every required milestone is reached or waived."""
+    reached, waived = standing.reached, standing.waived
     for one in standing.plan.required:  # noqa: SIM110 - a generator doubles the cost of this, the hottest rule
-        if reached.get(one) is None:
+        if reached.get(one) is None and one not in waived:
             return False
     return True
 
 
 def deadlines(standing: Standing) -> list[Deadline]:
     """Every deadline of an account that has started and is not activated, in the order of the rules."""
-    plan, segment, start, holes = standing.plan, standing.segment, standing.start_ms, standing.holes
+    plan, segment, start, still = standing.plan, standing.segment, standing.start_ms, standing.still
     assert start is not None
     found: list[Deadline] = []
-    overdue = next(((offset, one) for offset, one in segment.obligations if not standing.is_reached(one)), None)
+    overdue = next(((offset, one) for offset, one in segment.obligations if standing.is_missing(one)), None)
     valueless = not standing.is_reached(plan.first_value)
     if overdue is not None and plan.overdue_ms is not None:
-        at = after(start, overdue[0] + plan.overdue_ms, holes)
+        at = after(start, overdue[0] + plan.overdue_ms, still)
         found.append(Deadline(STALLED, MILESTONE_OVERDUE, at, overdue[1]))
     if plan.quiet_ms is not None and standing.last_activity_ms is not None:
-        found.append(Deadline(STALLED, QUIET, after(standing.last_activity_ms, plan.quiet_ms, holes)))
+        found.append(Deadline(STALLED, QUIET, after(standing.last_activity_ms, plan.quiet_ms, still)))
     if valueless and segment.window_ms is not None:
-        found.append(Deadline(STALLED, WINDOW_OVER, after(start, segment.window_ms, holes)))
+        found.append(Deadline(STALLED, WINDOW_OVER, after(start, segment.window_ms, still)))
     if overdue is not None:
-        at = after(start, overdue[0] + plan.grace_ms, holes)
+        at = after(start, overdue[0] + plan.grace_ms, still)
         found.append(Deadline(AT_RISK, MILESTONE_OVERDUE, at, overdue[1]))
     if valueless and segment.at_risk_after_ms is not None:
-        found.append(Deadline(AT_RISK, FIRST_VALUE_LATE, after(start, segment.at_risk_after_ms, holes)))
+        found.append(Deadline(AT_RISK, FIRST_VALUE_LATE, after(start, segment.at_risk_after_ms, still)))
     return found
 
 
@@ -122,12 +144,27 @@ def judge(standing: Standing, clock_ms: int) -> Verdict:
 
 
 def next_check(standing: Standing) -> int | None:
-    """A lower bound of the next instant at which a tick may decide something for an account not in trouble."""
+    """A lower bound of the next instant at which a tick may decide the status of an account not in trouble."""
     if not standing.begun:
         return standing.start_ms
     if is_activated(standing):
         return None
     return min((one.at_ms for one in deadlines(standing)), default=None)
+
+
+def next_escalation(standing: Standing, facts: Facts) -> int | None:
+    """When an account is to be escalated, which may be past; None when it is not: it has no start, is activated, or
+    has what the plan's `unless` asks for. In the days right after first value people are left alone."""
+    plan, after_ms, start = standing.plan, standing.segment.escalate_after_ms, standing.start_ms
+    if plan.escalation is None or after_ms is None or start is None or not standing.begun or is_activated(standing):
+        return None
+    known = {one: at for one, at in standing.reached.items() if at is not None}
+    unless = plan.escalation.unless
+    if unless is not None and unless.reached_at(facts.trackers, known) is not None:
+        return None
+    at = after(start, after_ms, standing.still)
+    first_value = known.get(plan.first_value)
+    return at if first_value is None else max(at, after(first_value, _CALM_DAYS * plan.day_ms, standing.still))
 
 
 def phase(standing: Standing, now_ms: int) -> Phase:
@@ -136,13 +173,6 @@ def phase(standing: Standing, now_ms: int) -> Phase:
         return "post_first_value"
     for milestone in standing.plan.setup():
         due = standing.due_at(milestone.id)
-        if not standing.is_reached(milestone.id) and (due is None or due > now_ms):
+        if standing.is_missing(milestone.id) and (due is None or due > now_ms):
             return "onboarding"
     return "activation"
-
-
-def likely(standing: Standing, reason: str) -> str:
-    """The probable kind of trouble behind a stall: `execution` when required set-up is missing or people went quiet.
-    What cannot be told from the facts is `unknown`."""
-    unmet = any(one.required and not standing.is_reached(one.id) for one in standing.plan.setup())
-    return "execution" if unmet or reason == QUIET else "unknown"

@@ -82,3 +82,14 @@ def between(start_ms: int, end_ms: int, holes: Sequence[Hole]) -> int:
     for hole_start, hole_end in holes:
         passed -= max(0, min(hole_end, end_ms) - max(hole_start, start_ms))
     return passed
+
+
+def before(end_ms: int, length_ms: int, holes: Sequence[Hole]) -> int:
+    """The instant from which `length_ms` of plan time have passed until `end_ms`."""
+    start = end_ms - length_ms
+    for hole_start, hole_end in reversed(holes):
+        if hole_end <= start:
+            break
+        if hole_start < end_ms:
+            start -= min(hole_end, end_ms) - hole_start
+    return start

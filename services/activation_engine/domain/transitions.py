@@ -1,66 +1,55 @@
-"""What one record or one tick does to an account: facts folded, milestones and statuses decided, signals returned."""
+"""What one record does to an account: facts folded; starts, milestones, activation, pauses and closings decided.
+
+What only a tick decides is in `ticking.py`."""
 
 from collections.abc import Sequence
 
-from services.activation_engine.domain import announcements, signals
+from services.activation_engine.domain import announcements
 from services.activation_engine.domain.account import (
     ACTIVATED,
-    AT_RISK,
+    BY_HAND,
     CLOSED,
     LEFT_PLAN,
     NOT_STARTED,
     ON_TRACK,
-    STALLED,
     TROUBLED,
     AccountState,
     PlanState,
 )
 from services.activation_engine.domain.announcements import Subject
 from services.activation_engine.domain.event import Event
+from services.activation_engine.domain.facts import retain
+from services.activation_engine.domain.orders import Life, life_of, next_turn, pause_on
 from services.activation_engine.domain.plan import reached_milestones
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
-from services.activation_engine.domain.signals import CandidateSignal
-from services.activation_engine.domain.status import Verdict, is_activated, judge, next_check, standing_of
+from services.activation_engine.domain.signals import CandidateSignal, audible
+from services.activation_engine.domain.status import is_activated, next_check, standing_of
 from services.activation_engine.domain.timers import SENDER_LEAD_MS_MAX, PartitionClock
 
 _NO_SIGNALS: Sequence[CandidateSignal] = ()
 
 
 def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: PartitionClock) -> Sequence[CandidateSignal]:
-    """Fold one record into the state, in place, and decide what records decide: starts, milestones, activation.
-    Raises InvalidBody, with nothing changed, when the record can never be applied."""
+    """Fold one record into the state, in place, and decide what records decide. Raises InvalidBody, with nothing
+    changed, when the record can never be applied."""
     announced = _NO_SIGNALS
     if state.adopted is not plans:
         if plans.needs_body(event):
             event.client()
-        announced = _adopt(state, plans, clock)
+        announced = adopt(state, plans, clock)
     changed = plans.fold(state.facts, event)
     if changed is None:
         return announced
     state.dirty = True
-    if not changed:
-        if any(one.status in TROUBLED for one in state.plans.values()):
-            state.check_by(clock.clock_ms or 0)
+    if changed.news or any(one.alert for one in state.plans.values()):
+        state.check_by(clock.clock_ms or 0)
+    if not changed.settle:
         return announced
+    now_ms = _log_now(clock, event)
     decided = list(announced)
-    for live in changed:
-        decided += _settle(state, live, clock, _log_now(clock, event), event=event)
-    return decided
-
-
-def apply_tick(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequence[CandidateSignal]:
-    """Decide what only a tick decides, for an account whose `next_check_ms` has come: at_risk, stalled, recovered,
-    and starts that lay in the future. Sets the next check. Nothing is decided in a hold."""
-    if clock.holding or clock.clock_ms is None:
-        return _NO_SIGNALS
-    decided = [] if state.adopted is plans else list(_adopt(state, plans, clock))
-    state.next_check_ms = None
-    state.dirty = state.decided = True
-    for live in plans.live:
-        plan_state = state.plans.get(live.plan.id)
-        if plan_state is not None and plan_state.status != CLOSED:
-            decided += _tick_plan(state, live, plan_state, clock, clock.clock_ms)
-    return decided
+    for live in changed.settle:
+        decided += _settle(state, plans, live, clock, now_ms, event=event)
+    return audible(state, decided, now_ms)
 
 
 def _log_now(clock: PartitionClock, event: Event) -> int:
@@ -69,57 +58,97 @@ def _log_now(clock: PartitionClock, event: Event) -> int:
     return max(clock.clock_ms or 0, min(event.appended_at_ms, event.received_at_ms + SENDER_LEAD_MS_MAX))
 
 
-def _adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequence[CandidateSignal]:
+def adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequence[CandidateSignal]:
     """Bring an account up to the live versions by what was known before the next input. What it had reached by then is
     history: marked, and announced only when the version was published to do so."""
+    state.dirty |= retain(state.facts, plans.trackers, plans.rules)
     decided: list[CandidateSignal] = []
     for live in plans.live:
         known = state.plans.get(live.plan.id)
         if known is None or known.version != live.version:
-            now = max(clock.clock_ms or 0, live.live_from_ms)
-            decided += _settle(state, live, clock, now, event=None)
+            now_ms = max(clock.clock_ms or 0, live.live_from_ms)
+            decided += _settle(state, plans, live, clock, now_ms, event=None)
             state.dirty |= live.plan.id in state.plans
+    retired = [one for plan, one in state.plans.items() if one.status != CLOSED and not plans.has(plan)]
+    for known in retired:
+        _close(known, LEFT_PLAN, clock.clock_ms or 0)
+        state.dirty = state.decided = True
     state.adopted = plans
     return decided
 
 
 def _settle(
-    state: AccountState, live: LivePlan, clock: PartitionClock, now_ms: int, *, event: Event | None
+    state: AccountState, plans: PlanSet, live: LivePlan, clock: PartitionClock, now_ms: int, *, event: Event | None
 ) -> list[CandidateSignal]:
     """Decide an account's start, milestones and activation under one plan, by its facts. Without an event a version is
     being adopted."""
     plan, facts = live.plan, state.facts
     state.decided = True
     known = state.plans.get(plan.id)
-    if not plan.covers(facts):
+    if not plans.covers(plan, facts):
         if known is not None:
-            _leave(known, live, now_ms)
+            known.version = live.version
+            _close(known, LEFT_PLAN, now_ms)
         return []
     if known is None:
         known = state.plans[plan.id] = PlanState(live.version)
-    elif known.status == CLOSED:
-        _enter(known, Verdict(NOT_STARTED), now_ms)
     known.version = live.version
     _place(state, live, known, event)
-    reached = reached_milestones(plan, facts)
-    fresh = {one: at for one, at in reached.items() if one not in known.reached}
-    if reached != known.reached:
-        known.reached = {**dict.fromkeys(known.reached), **reached}
-    standing = standing_of(plan, known, facts.last_activity_ms, clock.holes, now_ms)
-    subject = Subject(
-        state, live, known, standing, event.message_id if event else None, None if event else "plan_change"
-    )
-    decided = [*_begin(subject, now_ms), *_reach(subject, fresh), *_activate(subject, now_ms)]
-    _plan_check(subject, clock)
+    life = life_of(facts.orders)
+    if life.closed_at_ms is None:
+        decided = _live_on(state, live, known, clock, now_ms, event)
+    else:
+        decided = _end(_subject(state, live, known, clock, now_ms, event), life, life.closed_at_ms)
     return [] if event is None and live.policy == "silent" else decided
 
 
-def _leave(known: PlanState, live: LivePlan, now_ms: int) -> None:
-    """Freeze an account that the plan does not cover any more; no signal."""
-    known.version = live.version
-    if known.status != CLOSED:
-        _enter(known, Verdict(CLOSED), now_ms)
-        known.reason = LEFT_PLAN
+def _subject(
+    state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock, now_ms: int, event: Event | None
+) -> Subject:
+    standing = standing_of(live.plan, known, state.facts, clock.holes, now_ms)
+    return Subject(state, live, known, standing, event.message_id if event else None, None if event else "plan_change")
+
+
+def _live_on(
+    state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock, now_ms: int, event: Event | None
+) -> list[CandidateSignal]:
+    """Pauses, and what the facts have reached, of an account that is not closed."""
+    if known.status == CLOSED:
+        known.enter(NOT_STARTED, now_ms)
+    pause(state, known, now_ms)
+    reached = reached_milestones(live.plan, state.facts)
+    fresh = {one: at for one, at in reached.items() if one not in known.reached}
+    if reached != known.reached:
+        known.reached = {**dict.fromkeys(known.reached), **reached}
+    subject = _subject(state, live, known, clock, now_ms, event)
+    decided = [*begin(subject, now_ms), *_reach(subject, fresh), *_activate(subject, now_ms)]
+    _plan_check(subject, clock, news=bool(fresh))
+    return decided
+
+
+def _end(subject: Subject, life: Life, closed_at_ms: int) -> list[CandidateSignal]:
+    """Close by hand; once per life somebody is told."""
+    known = subject.plan_state
+    announced = [] if known.status == CLOSED else [announcements.closed(subject, life)]
+    _close(known, BY_HAND, closed_at_ms)
+    return announced
+
+
+def _close(known: PlanState, reason: str, now_ms: int) -> None:
+    """Freeze an account under a plan; its risks and opportunities end without a word."""
+    if known.status != CLOSED or known.reason != reason:
+        known.enter(CLOSED, now_ms, reason=reason)
+    known.paused, known.watches, known.watchful, known.healthy_since_ms = False, {}, False, None
+
+
+def pause(state: AccountState, known: PlanState, now_ms: int) -> bool:
+    """Note whether a pause is on, and let a tick look when that changes by itself."""
+    orders = state.facts.orders
+    known.paused = pause_on(orders, now_ms) is not None
+    turn = next_turn(orders, now_ms)
+    if turn is not None:
+        state.check_by(turn)
+    return known.paused
 
 
 def _place(state: AccountState, live: LivePlan, known: PlanState, event: Event | None) -> None:
@@ -131,17 +160,18 @@ def _place(state: AccountState, live: LivePlan, known: PlanState, event: Event |
             known.judged_from_ms = max(known.judged_from_ms, event.appended_at_ms)
 
 
-def _begin(subject: Subject, now_ms: int) -> list[CandidateSignal]:
+def begin(subject: Subject, now_ms: int) -> list[CandidateSignal]:
+    """Enter the plan once its start has come."""
     known, standing = subject.plan_state, subject.standing
     if not standing.begun:
         if known.status not in (NOT_STARTED, ACTIVATED):
-            _enter(known, Verdict(NOT_STARTED), now_ms)
+            known.enter(NOT_STARTED, now_ms)
         return []
     first = known.begun_ms is None
     known.begun_ms = standing.start_ms
-    status_from = known.status
-    if status_from == NOT_STARTED:
-        _enter(known, Verdict(ON_TRACK), now_ms)
+    status_from = known.shown
+    if known.status == NOT_STARTED:
+        known.enter(ON_TRACK, now_ms)
     return [announcements.activation_started(subject, status_from)] if first else []
 
 
@@ -163,52 +193,25 @@ def _activate(subject: Subject, now_ms: int) -> list[CandidateSignal]:
     known, standing = subject.plan_state, subject.standing
     if not is_activated(standing):
         if known.status == ACTIVATED:
-            _enter(known, Verdict(ON_TRACK if standing.begun else NOT_STARTED), now_ms)
+            known.enter(ON_TRACK if standing.begun else NOT_STARTED, now_ms)
         return []
-    at = max(known.reached[one] or 0 for one in standing.plan.required)
-    first, status_from = known.activated_at_ms is None, known.status
+    # What is waived has no time; with nothing else required, now is as good as any.
+    times = [at for one in standing.plan.required if (at := known.reached.get(one)) is not None]
+    at = max(times, default=now_ms if known.activated_at_ms is None else known.activated_at_ms)
+    first, status_from = known.activated_at_ms is None, known.shown
     known.activated_at_ms = at
-    if status_from != ACTIVATED:
-        _enter(known, Verdict(ACTIVATED), at)
+    if known.status != ACTIVATED:
+        known.enter(ACTIVATED, at)
     return [announcements.activated(subject, status_from, at)] if first else []
 
 
-def _plan_check(subject: Subject, clock: PartitionClock) -> None:
-    """Let a tick look at the account in time; one in trouble is looked at by the very next tick."""
-    if subject.plan_state.status in TROUBLED:
+def _plan_check(subject: Subject, clock: PartitionClock, *, news: bool) -> None:
+    """Let a tick look at the account in time; the very next one at an account in trouble, or in which something new may
+    open or close a watch."""
+    plan = subject.plan
+    if subject.plan_state.status in TROUBLED or (news and (plan.risks or plan.opportunities)):
         subject.state.check_by(clock.clock_ms or 0)
         return
     due = next_check(subject.standing)
     if due is not None:
         subject.state.check_by(due)
-
-
-def _tick_plan(
-    state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock, clock_ms: int
-) -> list[CandidateSignal]:
-    standing = standing_of(live.plan, known, state.facts.last_activity_ms, clock.holes, clock_ms)
-    subject = Subject(state, live, known, standing)
-    decided = _begin(subject, clock_ms)
-    verdict = judge(standing, clock_ms)
-    before = known.status
-    if verdict.status != before:
-        if verdict.status in TROUBLED:
-            kind = signals.STALLED if verdict.status == STALLED else signals.AT_RISK
-            # Getting better from stalled to at risk is not news.
-            if (before, verdict.status) != (STALLED, AT_RISK):
-                decided.append(announcements.trouble(subject, kind, verdict, clock_ms))
-        elif verdict.status == ON_TRACK and before in TROUBLED:
-            decided.append(announcements.recovered(subject, clock_ms))
-        _enter(known, verdict, verdict.cause.at_ms if verdict.cause else clock_ms)
-    if verdict.next_due_ms is not None:
-        state.check_by(verdict.next_due_ms)
-    return decided
-
-
-def _enter(known: PlanState, verdict: Verdict, since_ms: int) -> None:
-    """Change the status; reason and deadline are those of the rule that caused it."""
-    cause = verdict.cause
-    known.status, known.status_since_ms = verdict.status, since_ms
-    known.reason = cause.reason if cause else None
-    known.cause = cause.milestone if cause else None
-    known.deadline_ms = cause.at_ms if cause else None

@@ -41,8 +41,8 @@ def listed(texts: list[str], joint: str) -> str:
 def way_to(plan: Plan, milestone: Milestone, standing: Standing) -> str:
     """What would reach a milestone, in one sentence."""
     if milestone.when is None:
-        return f"{milestone.title} is reached when somebody sets the trait {milestone.mark_trait}."
-    missing = [plan.milestone(one).title for one in milestone.needs if not standing.is_reached(one)]
+        return f"{milestone.title} is reached when somebody marks it."
+    missing = [plan.milestone(one).title for one in milestone.needs if standing.is_missing(one)]
     also = f", once {listed(missing, 'and')} {'is' if len(missing) == 1 else 'are'} reached" if missing else ""
     return f"{milestone.title} is reached by {condition_text(milestone.when)}{also}."
 
@@ -69,12 +69,12 @@ def reason_text(standing: Standing, rule: Deadline, clock_ms: int) -> str:
     if rule.reason == MILESTONE_OVERDUE and rule.milestone is not None:
         due = standing.due_at(rule.milestone)
         assert due is not None
-        late = days_text(between(due, clock_ms, standing.holes), day_ms)
+        late = days_text(between(due, clock_ms, standing.still), day_ms)
         on = date_text(due, start_ms=standing.start_ms, day_ms=day_ms)
         return f"{plan.milestone(rule.milestone).title} is {late} overdue (due {on})"
     if rule.reason == QUIET:
         return quiet_text(standing, clock_ms)
-    started = days_text(between(standing.start_ms or 0, clock_ms, standing.holes), day_ms)
+    started = days_text(between(standing.start_ms or 0, clock_ms, standing.still), day_ms)
     title = plan.milestone(plan.first_value).title
     if rule.reason == FIRST_VALUE_LATE:
         return f"{title} is not reached {started} after the start"
@@ -86,7 +86,7 @@ def quiet_text(standing: Standing, clock_ms: int) -> str:
     """`nobody was active for 3 days`."""
     if standing.last_activity_ms is None:
         return "nobody was ever active"
-    quiet = between(standing.last_activity_ms, clock_ms, standing.holes)
+    quiet = between(standing.last_activity_ms, clock_ms, standing.still)
     return f"nobody was active for {days_text(quiet, standing.plan.day_ms)}"
 
 
@@ -94,7 +94,7 @@ def quiet_days(standing: Standing, clock_ms: int) -> int:
     """Whole plan days since anybody was active, 0 when nobody ever was."""
     if standing.last_activity_ms is None:
         return 0
-    return max(0, between(standing.last_activity_ms, clock_ms, standing.holes)) // standing.plan.day_ms
+    return max(0, between(standing.last_activity_ms, clock_ms, standing.still)) // standing.plan.day_ms
 
 
 def remedy(standing: Standing, rule: Deadline) -> str:

@@ -18,8 +18,9 @@ from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.explain import plan_rows
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.signals import CandidateSignal, number, to_payload
+from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.domain.timers import PartitionClock
-from services.activation_engine.domain.transitions import apply_event, apply_tick
+from services.activation_engine.domain.transitions import apply_event
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.tables import (
     account,

@@ -25,7 +25,7 @@ class Story(Oracle):
         self.take(tick(begin))
 
     def until(self, number: float) -> list[str]:
-        """Tick up to that day; what was announced, as `type` or `type:milestone or reason`."""
+        """Tick up to that day; what was announced, as `type`, `type:milestone or reason or watch`, `…:outcome`."""
         told: list[CandidateSignal] = []
         assert self.clock.clock_ms is not None
         quietly = msgspec.structs.replace(self.clock, clock_ms=day(number) - 1)
@@ -48,7 +48,8 @@ class Story(Oracle):
 
 def named(signals: list[CandidateSignal]) -> list[str]:
     """Short names of signals."""
-    return [
-        one.type.removeprefix(TYPE) + (f":{one.milestone_id or one.reason}" if one.milestone_id or one.reason else "")
-        for one in signals
-    ]
+    return [":".join(filter(None, (one.type.removeprefix(TYPE), _about(one), one.outcome))) for one in signals]
+
+
+def _about(one: CandidateSignal) -> str | None:
+    return one.risk or one.opportunity or one.milestone_id or one.reason

@@ -209,7 +209,7 @@ def test_a_mark_in_the_future_is_no_result() -> None:
 def test_what_is_no_activity(record: Event) -> None:
     """Staff, events without a person, and everything but use of the product."""
     facts = folded(record)
-    assert (facts.first_activity_ms, facts.last_activity_ms) == (None, None)
+    assert facts.activity == {}
 
 
 def test_staff_reaches_no_milestone() -> None:
@@ -221,11 +221,11 @@ def test_staff_reaches_no_milestone() -> None:
 def test_last_activity_is_rounded_up() -> None:
     """To a sixty-fourth of the shortest limit on quiet, so that most events change nothing."""
     step = 14 * DAY_MS // 64
-    facts = folded(event(at=day(1)))
-    assert facts.first_activity_ms == day(1)
-    assert facts.last_activity_ms is not None
-    assert 0 <= facts.last_activity_ms - day(1) < step
-    assert facts.last_activity_ms % step == 0
+    known = folded(event(at=day(1))).activity[0]
+    assert known.first_ms == day(1)
+    assert known.last_ms is not None
+    assert 0 <= known.last_ms - day(1) < step
+    assert known.last_ms % step == 0
 
 
 def test_traits_last_writer_wins() -> None:

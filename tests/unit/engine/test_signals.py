@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from schemas.signals import Signal
-from services.activation_engine.domain.explain import describe, explain, plan_rows
+from services.activation_engine.domain.explain import describe, plan_rows
+from services.activation_engine.domain.explanation import explain
 from services.activation_engine.domain.signals import CandidateSignal, signal_id, to_payload
 from tests.builders import SMALL_PLAN, day, event, plan, plan_set, traits
 from tests.unit.engine.story import Story
@@ -61,6 +62,9 @@ def test_payload_is_the_contract() -> None:
             "also": [],
         },
         "next": "Output is reached by report.made.",
+        "risk": None,
+        "opportunity": None,
+        "outcome": None,
         "links": {"account": "https://crm.example/acme"},
         "origin": "live",
         "late": False,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from services.activation_engine.domain.status import Standing, judge, likely, next_check, phase
+from services.activation_engine.domain.activity import Activity
+from services.activation_engine.domain.facts import Facts
+from services.activation_engine.domain.likely import likely
+from services.activation_engine.domain.status import Standing, judge, next_check, phase
 from services.activation_engine.domain.timers import Hole
 from tests.builders import day, plan
 
@@ -41,8 +44,8 @@ def standing(
         start_ms=None if start is None else day(start),
         begun=begun,
         reached=reached or {},
-        last_activity_ms=None if active is None else day(active),
-        holes=holes,
+        activity=Activity() if active is None else Activity(day(0), day(active)),
+        still=holes,
     )
 
 
@@ -95,7 +98,7 @@ milestones: {value: {when: a.b}}
 first_value: value
 """
     )
-    situation = Standing(net, net.segments["smb"], day(0), True, {}, None, ())
+    situation = Standing(net, net.segments["smb"], day(0), True, {}, Activity(), ())
     assert judge(situation, day(44)).status == "on_track"
     verdict = judge(situation, day(45))
     assert verdict.cause is not None
@@ -140,6 +143,6 @@ def test_phase(situation: Standing, clock: float, expected: str) -> None:
 
 def test_likely_trouble() -> None:
     """Missing set-up or quiet people point at execution; otherwise the facts do not tell."""
-    assert likely(standing(), "milestone_overdue") == "execution"
-    assert likely(standing(SET_UP), "quiet") == "execution"
-    assert likely(standing(SET_UP), "milestone_overdue") == "unknown"
+    assert likely(standing(), Facts(), "milestone_overdue", day(20)) == "execution"
+    assert likely(standing(SET_UP), Facts(), "quiet", day(20)) == "execution"
+    assert likely(standing(SET_UP), Facts(), "milestone_overdue", day(20)) == "unknown"

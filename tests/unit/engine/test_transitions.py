@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from services.activation_engine.domain.transitions import apply_tick
+from services.activation_engine.domain.ticking import apply_tick
 from tests.builders import DAY_MS, SMALL_PLAN, day, event, plan, plan_set, traits
 from tests.fakes.oracle import Oracle, Tick
 from tests.unit.engine.story import Story, named, tick

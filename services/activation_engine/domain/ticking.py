@@ -1,0 +1,132 @@
+"""What one tick does to an account whose time has come: at risk, stalled, recovered, escalated, risks, opportunities,
+and starts that lay in the future."""
+
+from collections.abc import Iterable, Sequence
+
+from services.activation_engine.domain import announcements, signals
+from services.activation_engine.domain.account import (
+    ACTIVATED,
+    AT_RISK,
+    CLOSED,
+    ON_TRACK,
+    STALLED,
+    TROUBLED,
+    AccountState,
+    PlanState,
+)
+from services.activation_engine.domain.announcements import Subject
+from services.activation_engine.domain.plan_set import LivePlan, PlanSet
+from services.activation_engine.domain.signals import CandidateSignal, audible
+from services.activation_engine.domain.status import judge, next_escalation, standing_of
+from services.activation_engine.domain.timers import PartitionClock
+from services.activation_engine.domain.transitions import adopt, begin, pause
+from services.activation_engine.domain.truths import View
+from services.activation_engine.domain.watch_announcements import announce
+from services.activation_engine.domain.watches import Watch, WatchState
+from services.activation_engine.domain.watching import look
+
+_NO_SIGNALS: Sequence[CandidateSignal] = ()
+
+
+def apply_tick(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequence[CandidateSignal]:
+    """Decide what only a tick decides, for an account whose `next_check_ms` has come, and set the next check. Nothing
+    is decided in a hold."""
+    if clock.holding or clock.clock_ms is None:
+        return _NO_SIGNALS
+    decided = [] if state.adopted is plans else list(adopt(state, plans, clock))
+    state.next_check_ms = None
+    state.dirty = state.decided = True
+    for live in plans.live:
+        plan_state = state.plans.get(live.plan.id)
+        if plan_state is not None and plan_state.status != CLOSED:
+            decided += _tick_plan(state, live, plan_state, clock, clock.clock_ms)
+    return audible(state, decided, clock.clock_ms)
+
+
+def _tick_plan(
+    state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock, clock_ms: int
+) -> list[CandidateSignal]:
+    if pause(state, known, clock_ms):
+        return []
+    subject = Subject(state, live, known, standing_of(live.plan, known, state.facts, clock.holes, clock_ms))
+    return [
+        *begin(subject, clock_ms),
+        *_judge(subject, clock_ms),
+        *_escalate(subject, clock_ms),
+        *_watch(subject, clock_ms),
+    ]
+
+
+def _judge(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
+    """The status by the rules; one signal at most."""
+    known, decided = subject.plan_state, list[CandidateSignal]()
+    verdict = judge(subject.standing, clock_ms)
+    before, cause = known.status, verdict.cause
+    if verdict.next_due_ms is not None:
+        subject.state.check_by(verdict.next_due_ms)
+    if verdict.status == before:
+        return decided
+    if verdict.status in TROUBLED:
+        kind = signals.STALLED if verdict.status == STALLED else signals.AT_RISK
+        # Getting better from stalled to at risk is not news.
+        if (before, verdict.status) != (STALLED, AT_RISK):
+            decided.append(announcements.trouble(subject, kind, verdict, clock_ms))
+    elif verdict.status == ON_TRACK and before in TROUBLED:
+        decided.append(announcements.recovered(subject, clock_ms))
+    if cause is None:
+        known.enter(verdict.status, clock_ms)
+    else:
+        known.enter(verdict.status, cause.at_ms, reason=cause.reason, cause=cause.milestone, by=cause.at_ms)
+    return decided
+
+
+def _escalate(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
+    """Once per life, past the segment's time, unless what the plan asks for is there."""
+    known, life = subject.plan_state, subject.state.life
+    if known.escalated_life == life:
+        return []
+    at = next_escalation(subject.standing, subject.state.facts)
+    if at is None:
+        return []
+    if at > clock_ms:
+        subject.state.check_by(at)
+        return []
+    known.escalated_life = life
+    return [announcements.escalated(subject, at, clock_ms)]
+
+
+def _watch(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
+    """Risks, then whether the account is healthy, then opportunities, which may ask for that."""
+    known, plan = subject.plan_state, subject.plan
+    if not plan.risks and not plan.opportunities:
+        return []
+    view = View(subject.standing, subject.state.facts, clock_ms)
+    states: dict[str, WatchState] = {}
+    known.watchful = False
+    decided = _look_at(subject, plan.risks, view, states)
+    at_risk = any(one.opened_at_ms is not None for one in states.values())
+    healthy = known.status in (ON_TRACK, ACTIVATED) and not at_risk
+    if not healthy:
+        known.healthy_since_ms = None
+    elif known.healthy_since_ms is None:
+        known.healthy_since_ms = clock_ms
+    view = View(subject.standing, subject.state.facts, clock_ms, known.healthy_since_ms)
+    decided += _look_at(subject, plan.opportunities, view, states)
+    known.watches = states
+    return decided
+
+
+def _look_at(
+    subject: Subject, watches: Iterable[Watch], view: View, states: dict[str, WatchState]
+) -> list[CandidateSignal]:
+    known, decided = subject.plan_state, list[CandidateSignal]()
+    for watch in watches:
+        found = look(watch, known.watches.get(watch.id) or WatchState(), view)
+        if not found.state.blank:
+            states[watch.id] = found.state
+        if found.happened is not None:
+            decided.append(announce(subject, found.happened, view))
+        if found.next_ms is not None:
+            subject.state.check_by(found.next_ms)
+        known.watchful |= found.waits_for_use
+    return decided

@@ -1,0 +1,121 @@
+"""Deciding risks and opportunities at a tick: what opens, what closes, and when to look again."""
+
+from msgspec import Struct
+
+from services.activation_engine.domain.timers import after
+from services.activation_engine.domain.truths import Part, View, parts
+from services.activation_engine.domain.watches import Watch, WatchState
+
+OPENED, CLOSED = "opened", "closed"
+HELD, MISSED = "held", "missed"
+# An opportunity is one only in an account that is in use.
+_IN_USE_DAYS = 14
+
+
+class Happening(Struct, frozen=True):
+    """A watch that opened or closed: since `at_ms`, the instant of its opening, which names the episode. `part` is
+    what was measured; `outcome` is that of an opportunity that closed."""
+
+    watch: Watch
+    what: str
+    at_ms: int
+    part: Part | None = None
+    outcome: str | None = None
+
+
+class Look(Struct, frozen=True):
+    """What a tick finds about one watch: the state to keep, what happened, when time may change something, and whether
+    any further use of the product may."""
+
+    state: WatchState
+    happened: Happening | None = None
+    next_ms: int | None = None
+    waits_for_use: bool = False
+
+
+def look(watch: Watch, known: WatchState, view: View) -> Look:
+    """Decide one watch."""
+    found = list(parts(watch, known, view))
+    holds = all(one.holds for one in found)
+    if known.opened_at_ms is not None:
+        return _look_at_open(watch, known, view, found, holds=holds)
+    if not holds:
+        return Look(WatchState(), None, _next(watch, known, view, found))
+    opens_at, since = _opens_at(watch, known, view, found)
+    unused = watch.opportunity and not _is_in_use(view)
+    if known.spent or opens_at > view.clock_ms or unused:
+        waiting = WatchState(since_ms=since, spent=known.spent)
+        soonest = _soonest(view, [opens_at, *(one.next_ms for one in found)])
+        return Look(waiting, None, soonest, unused or (known.spent and bool(watch.quiet)))
+    if watch.open_ms is not None and after(opens_at, watch.open_ms, view.standing.still) <= view.clock_ms:
+        return Look(WatchState(spent=True), None, _next(watch, known, view, found), bool(watch.quiet))
+    baseline = next((int(one.threshold or 0) for one in found if one.name == "active_days"), None)
+    opened = WatchState(since_ms=since, opened_at_ms=opens_at, baseline=baseline)
+    happening = Happening(watch, OPENED, opens_at, found[0])
+    return Look(opened, happening, _next(watch, opened, view, found), bool(watch.quiet))
+
+
+def _look_at_open(watch: Watch, known: WatchState, view: View, found: list[Part], *, holds: bool) -> Look:
+    outcome = _ending(watch, known, view, found, holds=holds)
+    if outcome is None:
+        return Look(known, None, _next(watch, known, view, found), bool(watch.quiet))
+    assert known.opened_at_ms is not None
+    closed = Happening(watch, CLOSED, known.opened_at_ms, found[0], outcome or None)
+    state = WatchState(spent=holds and watch.opportunity)
+    return Look(state, closed, _next(watch, state, view, found), bool(watch.quiet))
+
+
+def _opens_at(watch: Watch, known: WatchState, view: View, found: list[Part]) -> tuple[int, int | None]:
+    """The instant at which a watch whose parts hold opens, and since when they hold together if that is to be
+    remembered: where it does not follow from the facts, it is the clock of the first tick that saw it."""
+    named = {one.name: one for one in found}
+    base = next((named[one].from_ms for one in ("after", "quiet", "before") if one in named), None)
+    remembered = any(one.from_ms is None for one in found)
+    since = (view.clock_ms if known.since_ms is None else known.since_ms) if remembered else None
+    if base is None:
+        assert since is not None, f"{watch.id} has a part that dates it"
+        return after(since, watch.for_ms, view.standing.still), since
+    # Of quiet people `for` is the length of their quiet, so it is not waited for twice.
+    waited = 0 if watch.quiet else watch.for_ms
+    exact = max([base, *(one.from_ms for one in found if one.from_ms is not None)])
+    opens_at = after(base, waited, view.standing.still)
+    return max(opens_at, exact, since or 0), since
+
+
+def _ending(watch: Watch, known: WatchState, view: View, found: list[Part], *, holds: bool) -> str | None:
+    """The outcome with which an open watch ends at this tick, "" for a risk; None while it stays open."""
+    if not watch.opportunity:
+        return None if holds else ""
+    assert known.opened_at_ms is not None
+    if _was_held(watch, known.opened_at_ms, view, found):
+        return HELD
+    if watch.open_ms is not None and after(known.opened_at_ms, watch.open_ms, view.standing.still) <= view.clock_ms:
+        return MISSED
+    return None
+
+
+def _was_held(watch: Watch, opened_at_ms: int, view: View, found: list[Part]) -> bool:
+    """Whether what an opportunity waits for has happened: its `until`, otherwise the quiet people came back, or what
+    made it unnecessary."""
+    if watch.until is not None:
+        happened, opening = view.reached_at(watch.until), view.reached_at(watch.after)
+        return happened is not None and happened >= (opened_at_ms if opening is None else opening)
+    return any(not one.holds for one in found if one.name in ("quiet", "unless"))
+
+
+def _is_in_use(view: View) -> bool:
+    """Whether somebody was active in the last 14 plan days."""
+    last = view.standing.activity.last_ms
+    return last is not None and after(last, view.days(_IN_USE_DAYS), view.standing.still) > view.clock_ms
+
+
+def _next(watch: Watch, state: WatchState, view: View, found: list[Part]) -> int | None:
+    """When time alone may change a watch: one of its parts, or the end of an open opportunity."""
+    ends = [one.next_ms for one in found]
+    if state.opened_at_ms is not None and watch.open_ms is not None:
+        ends.append(after(state.opened_at_ms, watch.open_ms, view.standing.still))
+    return _soonest(view, ends)
+
+
+def _soonest(view: View, instants: list[int | None]) -> int | None:
+    return min((at for at in instants if at is not None and at > view.clock_ms), default=None)
