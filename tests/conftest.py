@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import hypothesis
 import pytest
 
 from deploy.local.data_folder import DataFolder
@@ -24,6 +25,11 @@ from deploy.local.places import jars_path, root
 from deploy.local.progress import Silence
 from deploy.local.running import shared_servers
 from deploy.local.servers import servers_alone
+
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("untimed", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("untimed")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from typing import Self
 
 from msgspec import Struct
 
+from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.orders import life_of
 from services.activation_engine.domain.plan_set import PlanSet
@@ -18,6 +19,8 @@ NOT_STARTED, ON_TRACK, AT_RISK, STALLED, ACTIVATED, PAUSED, CLOSED = (
     "paused",
     "closed",
 )
+# Of one account, in memory.
+_USERS_REMEMBERED = 64
 # Statuses from which `recovered` is possible: the next tick looks again as soon as anything changes.
 TROUBLED = frozenset({AT_RISK, STALLED})
 # Reasons of `closed`: the plan does not cover the account any more, or somebody closed it.
@@ -62,11 +65,6 @@ class PlanState(Struct, array_like=True):
         self.reason, self.cause, self.deadline_ms = reason, cause, by
 
     @property
-    def alert(self) -> bool:
-        """Whether the next tick looks as soon as anything changes."""
-        return self.status in TROUBLED or self.watchful
-
-    @property
     def shown(self) -> str:
         """The status as people see it."""
         return PAUSED if self.paused and self.status != CLOSED else self.status
@@ -90,6 +88,7 @@ class AccountState:
         "dirty",
         "enrolled_at_ms",
         "facts",
+        "known_use",
         "next_check_ms",
         "plans",
         "sequence",
@@ -108,6 +107,8 @@ class AccountState:
         self.decided = False
         # The plan set that it was last brought up to; not stored.
         self.adopted: PlanSet | None = None
+        # Per (user id, role) the instants, (from, to], at which further use is known to change nothing; not stored.
+        self.known_use: dict[tuple[str | None, str | None], tuple[int, int]] = {}
 
     @classmethod
     def new(cls, account_id: str, enrolled_at_ms: int) -> Self:
@@ -122,6 +123,14 @@ class AccountState:
         return life_of(self.facts.orders).number
 
     @property
+    def alert(self) -> bool:
+        """Whether the next tick looks as soon as anything changes."""
+        for known in self.plans.values():  # noqa: SIM110 - a generator doubles the cost, on the hot path
+            if known.watchful or known.status in TROUBLED:
+                return True
+        return False
+
+    @property
     def name(self) -> str:
         """What people call it: the trait `name`, otherwise its id."""
         name = self.facts.trait("name")
@@ -132,6 +141,17 @@ class AccountState:
         """The trait `owner`."""
         owner = self.facts.trait("owner")
         return owner if isinstance(owner, str) and owner else None
+
+    def remember_use(self, event: Event, stretch: tuple[int, int]) -> None:
+        """Spare further uses like this one the fold."""
+        if len(self.known_use) >= _USERS_REMEMBERED:
+            self.known_use.clear()
+        self.known_use[event.user_id, event.role] = stretch
+
+    def is_known_use(self, event: Event) -> bool:
+        """Whether this use of the product changes no facts of activity."""
+        stretch = self.known_use.get((event.user_id, event.role))
+        return stretch is not None and stretch[0] < event.occurred_at_ms <= stretch[1]
 
     def check_by(self, at_ms: int) -> None:
         """Lower `next_check_ms`; a later time leaves it alone, for it is only a lower bound."""

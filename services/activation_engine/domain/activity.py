@@ -95,41 +95,78 @@ class Fold(Struct, frozen=True):
 
 
 def fold_activity(activity: Activity, event: Event, person: str, how: Fold) -> bool:
-    """Take in one use of the product by `person`; whether anything changed."""
-    at, name, role = event.occurred_at_ms, event.name or event.type, event.role
+    """Take in one use of the product by `person`; whether anything changed. Equal to a join with that one use, without
+    the copies."""
+    at, role, seen = event.occurred_at_ms, event.role, activity.people.get(person)
     up = how.up(at)
-    if _adds_nothing(activity, at, up, name, person, role, how):
-        return False
-    theirs = Activity(at, up, (at, name))
-    theirs.days = {length: (at // length, b"\x01") for length in how.day_lengths}
-    theirs.people = {person: (up, role or "")}
-    theirs.roles = {} if role is None else {role: up}
-    return join_activity(activity, theirs)
-
-
-def _adds_nothing(activity: Activity, at: int, up: int, name: str, person: str, role: str | None, how: Fold) -> bool:
-    """Whether the join would change nothing; most events end here, so it spares them the join's copies."""
-    first, last, did = activity.first_ms, activity.last_ms, activity.did
-    if first is None or last is None or did is None or at < first or up > last:
-        return False
-    if up == last and (at, name) < did:
-        return False
-    seen = activity.people.get(person)
-    if seen is None:
-        people = activity.people
-        if len(people) < PEOPLE_KEPT or (up, _number(person)) > min(
-            (at, _number(one)) for one, (at, _) in people.items()
-        ):
-            return False
-    elif up > seen[0] or (up == seen[0] and (role or "") > seen[1]):
-        return False
+    changed = _fold_times(activity, at, up, event.name or event.type)
+    for length in how.day_lengths:
+        newest = activity.days.get(length)
+        if newest is None or newest[0] != at // length:
+            changed |= _fold_day(activity, length, at // length)
+    if seen is None or up > seen[0] or (role is not None and up == seen[0] and role > seen[1]):
+        changed |= _fold_person(activity, person, (up, role or ""))
     if role is not None and activity.roles.get(role, -1) < up:
-        return False
-    days = activity.days
-    for length in how.day_lengths:  # noqa: SIM110 - a generator doubles the cost of this, the hottest rule
-        if length not in days or days[length][0] != at // length:
-            return False
+        changed |= _fold_role(activity, role, up)
+    return changed
+
+
+def _fold_times(activity: Activity, at: int, up: int, name: str) -> bool:
+    first, last, did = activity.first_ms, activity.last_ms, activity.did
+    if first is None or last is None or did is None:
+        activity.first_ms, activity.last_ms, activity.did = at, up, (at, name)
+        return True
+    earlier = at < first
+    if earlier:
+        activity.first_ms = at
+    if up > last:
+        activity.last_ms, activity.did = up, (at, name)
+    elif up < last or at > did[0] or (at, name) >= did:
+        return earlier
+    else:
+        activity.did = (at, name)
     return True
+
+
+def _fold_day(activity: Activity, length: int, day: int) -> bool:
+    known, one = activity.days.get(length), (day, b"\x01")
+    joined = _joined_bits(one if known is None else known, one)
+    if joined == known:
+        return False
+    activity.days[length] = joined
+    return True
+
+
+def _fold_person(activity: Activity, person: str, seen: Seen) -> bool:
+    people = activity.people
+    if person not in people and len(people) >= PEOPLE_KEPT:
+        last, number = min(_places(people))
+        if (seen[0], _number(person)) < (last, number):
+            return False
+    people[person] = seen
+    activity.people = _newest_people(people)
+    return True
+
+
+def _fold_role(activity: Activity, role: str, up: int) -> bool:
+    before = activity.roles.get(role)
+    activity.roles[role] = up
+    activity.roles = _first_roles(activity.roles)
+    return activity.roles.get(role) != before
+
+
+def known_stretch(activity: Activity, event: Event, person: str, how: Fold) -> tuple[int, int]:
+    """The instants, (from, to], at which a further use by the same person in the same role changes nothing; valid for
+    good, since facts only grow. Empty when the person is not kept."""
+    at, first, last, did = event.occurred_at_ms, activity.first_ms, activity.last_ms, activity.did
+    if first is None or last is None or did is None or person not in activity.people:
+        return 0, 0
+    up = how.up(at)
+    start, end = max(first - 1, up - how.step_ms, did[0] if up == last else 0), up
+    for length in how.day_lengths:
+        newest = activity.days[length][0]
+        start, end = max(start, newest * length - 1), min(end, (newest + 1) * length - 1)
+    return start, end
 
 
 def know_role(activity: Activity, role: str) -> bool:
@@ -179,20 +216,28 @@ def _join_people(mine: Activity, theirs: Activity) -> dict[str, Seen]:
     joined = dict(mine.people)
     for person, seen in theirs.people.items():
         joined[person] = max(seen, joined.get(person, seen))
-    if len(joined) <= PEOPLE_KEPT:
-        return joined
-    newest = sorted(joined, key=lambda person: (joined[person][0], _number(person)), reverse=True)
-    return {person: joined[person] for person in newest[:PEOPLE_KEPT]}
+    return _newest_people(joined)
+
+
+def _newest_people(people: dict[str, Seen]) -> dict[str, Seen]:
+    if len(people) <= PEOPLE_KEPT:
+        return people
+    newest = sorted(people, key=lambda person: (people[person][0], _number(person)), reverse=True)
+    return {person: people[person] for person in newest[:PEOPLE_KEPT]}
 
 
 def _join_roles(mine: Activity, theirs: Activity) -> dict[str, int]:
     joined = dict(mine.roles)
     for role, last in theirs.roles.items():
         joined[role] = max(last, joined.get(role, last))
-    if len(joined) <= ROLES_KEPT:
-        return joined
-    kept = sorted(joined, key=lambda role: (role not in STANDARD_ROLES, role))[:ROLES_KEPT]
-    return {role: joined[role] for role in kept}
+    return _first_roles(joined)
+
+
+def _first_roles(roles: dict[str, int]) -> dict[str, int]:
+    if len(roles) <= ROLES_KEPT:
+        return roles
+    kept = sorted(roles, key=lambda role: (role not in STANDARD_ROLES, role))[:ROLES_KEPT]
+    return {role: roles[role] for role in kept}
 
 
 def copy_of(activity: Activity) -> Activity:

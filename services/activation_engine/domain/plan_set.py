@@ -13,6 +13,7 @@ from services.activation_engine.domain.activity import (
     Fold,
     fold_activity,
     know_role,
+    known_stretch,
     pseudonym,
 )
 from services.activation_engine.domain.commands import apply_command
@@ -50,13 +51,24 @@ class Change(NamedTuple):
     news: bool = False
 
 
-_MOVED = Change()
+_MOVED, _NEWS = Change(), Change(news=True)
 
 
 class PlanSet:
     """Immutable: a version that goes live or is retired makes a new set."""
 
-    __slots__ = ("_by_name", "_prefixed", "_remembered", "_users", "_watched", "fold_by", "live", "rules", "trackers")
+    __slots__ = (
+        "_by_name",
+        "_excluding",
+        "_prefixed",
+        "_remembered",
+        "_users",
+        "_watched",
+        "fold_by",
+        "live",
+        "rules",
+        "trackers",
+    )
 
     def __init__(self, live: tuple[LivePlan, ...]) -> None:
         self.live = live
@@ -66,6 +78,7 @@ class PlanSet:
         self._remembered: dict[str, tuple[Tracker, ...]] = {}
         plans = [one.plan for one in live]
         self.rules = tuple({one.activity.id: one.activity for one in plans}.values()) or (ActivityRule(),)
+        self._excluding = any(rule.id for rule in self.rules)
         self.fold_by = _fold_by(plans)
         self._watched = {
             leaf.tracker.id
@@ -146,12 +159,13 @@ class PlanSet:
         if event.type == "identify":
             return self._fold_role(facts, event)
         if event.type == "command" and event.name == "note":
-            return self._fold_trackers(facts, replace(event, type="note", name=event.text("event")))
+            return self.fold_trackers(facts, replace(event, type="note", name=event.text("event")))
         changed = event.type == "group" and fold_traits(facts, event)
         changed = changed or (event.type == "command" and apply_command(facts, event))
         return Change(self.live, news=True) if changed else None
 
-    def _fold_trackers(self, facts: Facts, event: Event) -> Change | None:
+    def fold_trackers(self, facts: Facts, event: Event) -> Change | None:
+        """Take an event into the trackers alone: for a note, and for a use whose person and time are known."""
         changed: Change | None = None
         for tracker in self.wanting(event.name or ""):
             if tracker.fold(facts.trackers, event):
@@ -161,16 +175,29 @@ class PlanSet:
         return changed
 
     def _fold_usage(self, facts: Facts, event: Event) -> Change | None:
-        changed = self._fold_trackers(facts, event)
+        changed = self.fold_trackers(facts, event)
         if not event.user_id:
             return changed
         person = event.user_id
         if facts.orders.erased and person64(person) in facts.orders.erased:
             person = pseudonym(person)
-        for rule in self.rules:
-            if not rule.excluded.names_it(event.name or ""):
-                changed = self._fold_activity(facts, rule, event, person, changed)
+        for rule in self._counting(event.name or ""):
+            changed = self._fold_activity(facts, rule, event, person, changed)
         return changed
+
+    def stretch(self, facts: Facts, event: Event) -> tuple[int, int]:
+        """The instants, (from, to], at which further uses by the event's person in the same role change no facts of
+        activity; empty where that is not known."""
+        activity = facts.activity.get(self.rules[0].id)
+        if self._excluding or activity is None or not event.user_id:
+            return 0, 0
+        return known_stretch(activity, event, event.user_id, self.fold_by)
+
+    def _counting(self, name: str) -> tuple[ActivityRule, ...]:
+        """The rules by which an event of this name is activity."""
+        if not self._excluding:
+            return self.rules
+        return tuple(rule for rule in self.rules if not rule.excluded.names_it(name))
 
     def _fold_activity(
         self, facts: Facts, rule: ActivityRule, event: Event, person: str, changed: Change | None
@@ -178,16 +205,18 @@ class PlanSet:
         activity = facts.activity.get(rule.id)
         if activity is None:
             activity = facts.activity[rule.id] = Activity()
-        first, role = activity.first_ms, event.role
-        seen, in_role = activity.people.get(person), 0 if role is None else activity.roles.get(role, 0)
+        first, seen = activity.first_ms, activity.people.get(person)
+        in_role = 0 if event.role is None else activity.roles.get(event.role, 0)
         if not fold_activity(activity, event, person, self.fold_by):
             return changed
         if activity.first_ms != first:
             return Change(self.live, news=True)
-        settle, news = changed or _MOVED
+        # Somebody who is new, or comes back after having been away for so long that nobody counted on them.
         back = event.occurred_at_ms - self.fold_by.present_ms
-        news = news or seen is None or seen[0] < back or (role is not None and in_role < back)
-        return Change(settle, news)
+        news = seen is None or seen[0] < back or (event.role is not None and in_role < back)
+        if changed is None:
+            return _NEWS if news else _MOVED
+        return Change(changed.settle, news or changed.news)
 
     def _fold_role(self, facts: Facts, event: Event) -> Change | None:
         if event.staff or event.role is None:

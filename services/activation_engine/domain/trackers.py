@@ -45,7 +45,7 @@ class Selector(Struct, frozen=True):
 
     def names_it(self, name: str) -> bool:
         """Whether an event of this name is meant."""
-        return name in self.names or any(name.startswith(prefix) for prefix in self.prefixes)
+        return name in self.names or (bool(self.prefixes) and name.startswith(self.prefixes))
 
     @property
     def everything(self) -> bool:

@@ -17,11 +17,11 @@ from services.activation_engine.domain.account import (
     PlanState,
 )
 from services.activation_engine.domain.announcements import Subject
-from services.activation_engine.domain.event import Event
+from services.activation_engine.domain.event import USAGE_TYPES, Event
 from services.activation_engine.domain.facts import retain
 from services.activation_engine.domain.orders import Life, life_of, next_turn, pause_on
 from services.activation_engine.domain.plan import reached_milestones
-from services.activation_engine.domain.plan_set import LivePlan, PlanSet
+from services.activation_engine.domain.plan_set import Change, LivePlan, PlanSet
 from services.activation_engine.domain.signals import CandidateSignal, audible
 from services.activation_engine.domain.status import is_activated, next_check, standing_of
 from services.activation_engine.domain.timers import SENDER_LEAD_MS_MAX, PartitionClock
@@ -37,11 +37,11 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
         if plans.needs_body(event):
             event.client()
         announced = adopt(state, plans, clock)
-    changed = plans.fold(state.facts, event)
+    changed = _fold(state, event, plans)
     if changed is None:
         return announced
     state.dirty = True
-    if changed.news or any(one.alert for one in state.plans.values()):
+    if changed.news or state.alert:
         state.check_by(clock.clock_ms or 0)
     if not changed.settle:
         return announced
@@ -50,6 +50,19 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
     for live in changed.settle:
         decided += _settle(state, plans, live, clock, now_ms, event=event)
     return audible(state, decided, now_ms)
+
+
+def _fold(state: AccountState, event: Event, plans: PlanSet) -> Change | None:
+    """Take the record into the facts. Most are uses of a kind that was seen a moment ago: of those only the trackers
+    want to know."""
+    if event.type in USAGE_TYPES and event.user_id is not None and not event.staff:
+        if state.is_known_use(event):
+            return plans.fold_trackers(state.facts, event) if plans.wanting(event.name or "") else None
+        changed = plans.fold(state.facts, event)
+        if changed is None:
+            state.remember_use(event, plans.stretch(state.facts, event))
+        return changed
+    return plans.fold(state.facts, event)
 
 
 def _log_now(clock: PartitionClock, event: Event) -> int:
@@ -74,6 +87,7 @@ def adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequenc
         _close(known, LEFT_PLAN, clock.clock_ms or 0)
         state.dirty = state.decided = True
     state.adopted = plans
+    state.known_use.clear()
     return decided
 
 

@@ -78,7 +78,7 @@ def key(signal: CandidateSignal) -> tuple[str, str, str, bool, int]:
     return signal.account_id, signal.id, signal.origin, signal.late, signal.timestamp_ms
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(STEPS, min_size=1, max_size=12))
 def test_due_accounts_are_enough(steps: list[tuple[str, object, int]]) -> None:
     """The same signals, sequence and standing; whatever happened can be told and explained."""
