@@ -26,7 +26,6 @@ from deploy.local.progress import Silence
 from deploy.local.running import shared_servers
 from deploy.local.servers import servers_alone
 
-
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("untimed", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("untimed")

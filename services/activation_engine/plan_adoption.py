@@ -16,11 +16,15 @@ from services.runtime.process import Stopping
 log = structlog.get_logger(__name__)
 
 
+# The policy of a version without content, by which a plan ends.
+RETIRED = "retired"
+
+
 class PlanSource(Protocol):
     """Where versions are read from."""
 
     async def published_plans(self) -> list[PublishedPlan]:
-        """The newest version of every plan that is not retired."""
+        """The newest version of every plan."""
 
     async def plan_content(self, plan: str, version: int) -> Mapping[str, Any]:
         """The validated content of one version."""
@@ -46,17 +50,16 @@ class PlanCatalog:
         """Learn what is published, compiled before any partition adopts it. Raises StoreUnavailable."""
         newest = await self._source.published_plans()
         for one in newest:
-            await self._plan(one.plan, one.version)
+            if one.policy != RETIRED:
+                await self._plan(one.plan, one.version)
         self.published = {one.plan: one for one in newest}
 
     def pending(self, adopted: Mapping[str, Adoption]) -> list[PublishedPlan]:
         """The published versions that are newer than what a partition adopted."""
-        return [
-            one for one in self.published.values() if one.plan not in adopted or adopted[one.plan].version < one.version
-        ]
+        return [one for one in self.published.values() if _is_news(one, adopted.get(one.plan))]
 
     async def plan_set(self, adopted: Iterable[Adoption]) -> PlanSet:
-        """The set of these versions. Raises StoreUnavailable."""
+        """The set of these versions without those that ended their plan. Raises StoreUnavailable."""
         return PlanSet.of(
             [
                 LivePlan(
@@ -66,6 +69,7 @@ class PlanCatalog:
                     "emit" if one.policy == "emit" else "silent",
                 )
                 for one in adopted
+                if one.policy != RETIRED
             ]
         )
 
@@ -75,3 +79,10 @@ class PlanCatalog:
             content = await self._source.plan_content(plan, version)
             known = self._compiled[plan, version] = plan_from_content(dict(content)).plan
         return known
+
+
+def _is_news(published: PublishedPlan, adopted: Adoption | None) -> bool:
+    """Whether a partition has to adopt a version; a plan that ended before it ever began is none of its business."""
+    if adopted is None:
+        return published.policy != RETIRED
+    return adopted.version < published.version

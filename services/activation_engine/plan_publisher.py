@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.plans import registry
 from services.activation_engine.plans.loader import CheckedPlan
-from services.activation_engine.plans.registry import PlanDocument, PlanVersion, Policy, Published
+from services.activation_engine.plans.registry import PlanDocument, PlanMemory, PlanVersion, Policy, Published
 from services.activation_engine.reading.partitions import adopted_versions
 from services.activation_engine.reading.shared_read import SharedRead
 
@@ -33,20 +33,43 @@ class Adoption:
 class PlanPublisher:
     """Publishes and reads plans."""
 
-    def __init__(self, engine: AsyncEngine, *, partitions: Callable[[], int], adoption_wait_seconds: float) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, plans: PlanMemory, partitions: Callable[[], int], adoption_wait_seconds: float
+    ) -> None:
         self._engine = engine
+        self._plans = plans
         self._adoption_wait_seconds = adoption_wait_seconds
         self._partitions = partitions
         self._adopted = SharedRead(lambda: adopted_versions(engine), interval_seconds=_LOOK_SECONDS)
 
-    async def publish(self, checked: CheckedPlan, *, source: str, policy: Policy) -> Published:
-        """Store the version; raises registry.TooManyPlans."""
-        return await registry.publish(self._engine, checked, source=source, policy=policy)
+    async def publish(self, checked: CheckedPlan, *, source: str, policy: Policy) -> tuple[Published, list[str]]:
+        """Store the version; what that did, and the milestones with conditions that no live plan has had before, which
+        therefore count only what comes from now on. Raises registry.TooManyPlans."""
+        known = await self._live_trackers()
+        published = await registry.publish(self._engine, checked, source=source, policy=policy)
+        return published, checked.plan.counting_anew(known) if published.changed else []
+
+    async def _live_trackers(self) -> set[int]:
+        async with self._engine.connect() as connection:
+            newest = await registry.newest_versions(connection)
+            plans = await self._plans.get(connection, [(one.plan, one.version) for one in newest])
+        return {leaf.tracker.id for plan in plans.values() for leaf in plan.leaves()}
+
+    async def retire(self, plan: str) -> Published | None:
+        """End a plan; None when there is no such plan."""
+        return await registry.retire(self._engine, plan)
 
     async def wait_until_live(self, plan: str, version: int) -> bool:
         """Whether every partition adopted the version within the time that is waited for it."""
         return await self._adopted.wait_until(
             lambda by_plan: Adoption(by_plan, self._partitions()).everywhere(plan, version),
+            timeout_seconds=self._adoption_wait_seconds,
+        )
+
+    async def wait_until_ended(self, plan: str, version: int) -> bool:
+        """Whether no partition judges by the plan any more, within the time that is waited for it."""
+        return await self._adopted.wait_until(
+            lambda by_plan: all(known >= version for known in by_plan.get(plan, {}).values()),
             timeout_seconds=self._adoption_wait_seconds,
         )
 

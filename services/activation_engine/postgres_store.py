@@ -102,7 +102,7 @@ class PostgresStore:
             return [LedgerRow(part, row.seq, str(row.id), *row[2:]) for row in rows]
 
     async def published_plans(self) -> list[PublishedPlan]:
-        """The newest version of every plan that is not retired."""
+        """The newest version of every plan."""
         async with self._connection() as connection:
             return [PublishedPlan(*row) for row in await connection.execute(statements.PUBLISHED)]
 

@@ -45,7 +45,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A plan version live on a partition from an offset and a log time on."""
+    """A plan version live on a partition from an offset and a log time on; one of policy `retired` ends its plan."""
 
     part: int
     plan: str
@@ -147,7 +147,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class PublishedPlan:
-    """The newest version of a plan that is not retired."""
+    """The newest version of a plan; of policy `retired` when the plan was retired by it."""
 
     plan: str
     version: int
@@ -182,7 +182,7 @@ class Store(Protocol):
         """Signals above `after` in order, at least one if there is any."""
 
     async def published_plans(self) -> list[PublishedPlan]:
-        """The newest version of every plan that is not retired."""
+        """The newest version of every plan."""
 
     async def plan_content(self, plan: str, version: int) -> Mapping[str, Any]:
         """The validated content of one version."""

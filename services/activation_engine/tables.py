@@ -86,7 +86,6 @@ plan_version = sa.Table(
     sa.Column("content", JSON, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("published_at", _Moment, nullable=False),
-    sa.Column("retired_at", _Moment),
 )
 
 # From which offset, and which log time, a version judges a partition; the newest version of a plan is the live one.

@@ -47,6 +47,7 @@ def test_every_promised_operation_exists() -> None:
         "GET /v1/plans",
         "GET /v1/plans/{plan}",
         "GET /v1/plans/{plan}/versions/{version}",
+        "DELETE /v1/plans/{plan}",
         "PUT /v1/plans/{plan}",
         "POST /v1/plans/{plan}/check",
         "GET /v1/partitions",

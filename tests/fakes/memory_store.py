@@ -116,7 +116,7 @@ class MemoryStore:
         return rows
 
     async def published_plans(self) -> list[PublishedPlan]:
-        """The newest version of every plan that is not retired."""
+        """The newest version of every plan."""
         newest = dict(sorted(self.versions))
         return [PublishedPlan(plan, version, self.versions[plan, version][0]) for plan, version in newest.items()]
 

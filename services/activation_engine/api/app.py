@@ -44,11 +44,12 @@ def new_engine_api(
     api = new_api(title=_TITLE, description=_DESCRIPTION)
     may_read = require(keys, Scope.ACCOUNTS_READ)
     ledger = LedgerReads(reads)
-    accounts = AccountReads(reads, views=PartitionViews(PlanMemory()))
+    memory = PlanMemory()
+    accounts = AccountReads(reads, views=PartitionViews(memory))
     applied = AppliedPositions(
         SharedRead(lambda: next_offsets(reads), interval_seconds=_LOOK_SECONDS), wait_seconds=position_wait_seconds
     )
-    plans = PlanPublisher(reads, partitions=partitions, adoption_wait_seconds=adoption_wait_seconds)
+    plans = PlanPublisher(reads, plans=memory, partitions=partitions, adoption_wait_seconds=adoption_wait_seconds)
     api.include_router(account_routes(accounts=accounts, ledger=ledger, applied=applied, may_read=may_read))
     api.include_router(signal_routes(ledger=ledger, may_read=may_read))
     api.include_router(plan_routes(plans=plans, may_read=may_read, may_write=require(keys, Scope.PLANS_WRITE)))

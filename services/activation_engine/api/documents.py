@@ -173,6 +173,18 @@ class PublishedPlan(BaseModel):
     hash: str = Field(description="Of the validated content; comments and the order of keys do not matter")
     changed: bool = Field(description="False: this was the newest version already")
     live: bool = Field(description="True: every partition judges events accepted from now on by this version")
+    counts_from_publish: list[str] = Field(
+        description="Milestones with a condition that no live plan had before: it counts only what comes from now on"
+    )
+
+
+class RetiredPlan(BaseModel):
+    """What retiring did."""
+
+    plan: str
+    version: int = Field(description="The last version, by which the plan ended")
+    changed: bool = Field(description="False: it was retired already")
+    retired: bool = Field(description="True: no partition judges by the plan any more")
 
 
 class CheckedPlanDocument(BaseModel):
@@ -191,7 +203,7 @@ class PlanVersionDocument(BaseModel):
     title: str
     version: int
     hash: str
-    policy: Literal["silent", "emit"]
+    policy: Literal["silent", "emit", "retired"]
     published_at: str = Field(description=_TIME)
     live: bool = Field(description="Whether every partition has adopted this or a newer version")
 

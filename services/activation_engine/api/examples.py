@@ -139,7 +139,15 @@ EXPLANATION = {
 }
 
 _HASH = "6d0c1f5b7a0e4e8f9b3c2d1a0f9e8d7c6b5a49382716f5e4d3c2b1a09f8e7d6c"
-PUBLISHED = {"plan": "b2b-saas", "version": 3, "hash": _HASH, "changed": True, "live": True}
+PUBLISHED = {
+    "plan": "b2b-saas",
+    "version": 3,
+    "hash": _HASH,
+    "changed": True,
+    "live": True,
+    "counts_from_publish": ["team_using"],
+}
+RETIRED_PLAN = {"plan": "b2b-saas", "version": 4, "changed": True, "retired": True}
 CHECKED = {"plan": "b2b-saas", "title": "From contract to the first measurable outcome", "hash": _HASH, "valid": True}
 PLAN_VERSION = {
     "plan": "b2b-saas",

@@ -16,10 +16,11 @@ from services.activation_engine.api.documents import (
     PlanDocument,
     PlanList,
     PublishedPlan,
+    RetiredPlan,
 )
 from services.activation_engine.api.plan_bodies import PLAN_BYTES_MAX, PLAN_INVALID, PLAN_TOO_LARGE, PlanBodies
 from services.activation_engine.plan_publisher import Adoption, PlanPublisher
-from services.activation_engine.plans.registry import PLANS_MAX, PlanVersion, Policy, TooManyPlans
+from services.activation_engine.plans.registry import PLANS_MAX, RETIRED, PlanVersion, Policy, TooManyPlans
 from services.runtime.api import problem_responses
 from services.runtime.cursors import decode_cursor, encode_cursor
 from services.runtime.problems import Problem
@@ -44,6 +45,7 @@ def plan_routes(*, plans: PlanPublisher, may_read: Authenticated, may_write: Aut
     routes = APIRouter(prefix="/v1/plans", tags=["plans"])
     bodies = PlanBodies()
     _add_publish(routes, plans, bodies, may_write)
+    _add_retire(routes, plans, may_write)
     _add_check(routes, bodies, may_write)
     _add_list(routes, plans, may_read)
     _add_show(routes, plans, may_read)
@@ -75,7 +77,7 @@ def _add_publish(routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, ma
         Content that is the newest version already changes nothing. Scope `plans:write`."""
         checked, source = await bodies.checked(request, plan)
         try:
-            published = await plans.publish(checked, source=source, policy=policy)
+            published, anew = await plans.publish(checked, source=source, policy=policy)
         except TooManyPlans:
             raise Problem(*_TOO_MANY) from None
         live = await plans.wait_until_live(published.plan, published.version)
@@ -86,8 +88,28 @@ def _add_publish(routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, ma
                 "hash": published.hash,
                 "changed": published.changed,
                 "live": live,
+                "counts_from_publish": anew,
             }
         )
+
+
+def _add_retire(routes: APIRouter, plans: PlanPublisher, may_write: Authenticated) -> None:
+    @routes.delete(
+        "/{plan}",
+        summary="Retire a plan",
+        dependencies=[Depends(may_write)],
+        response_class=Response,
+        responses={**shown(RetiredPlan, examples.RETIRED_PLAN), **problem_responses(_UNKNOWN)},
+    )
+    async def retire_plan(plan: PlanId) -> Response:
+        """End the plan: accounts leave it without a signal, and what it tracked alone is forgotten. Its versions stay
+        readable, and publishing it again begins anew. Answers once no partition judges by it (after 10 s at most, then
+        with `retired` false: ask again). Scope `plans:write`."""
+        published = await plans.retire(plan)
+        if published is None:
+            raise Problem(*_UNKNOWN)
+        retired = await plans.wait_until_ended(plan, published.version)
+        return answer({"plan": plan, "version": published.version, "changed": published.changed, "retired": retired})
 
 
 def _add_check(routes: APIRouter, bodies: PlanBodies, may_write: Authenticated) -> None:
@@ -139,7 +161,9 @@ def _add_show(routes: APIRouter, plans: PlanPublisher, may_read: Authenticated) 
         if not versions:
             raise Problem(*_UNKNOWN)
         adoption = await plans.adoption()
-        newest = await _content(plans, plan, versions[0].version, adoption)
+        last = next(one for one in versions if one.policy != RETIRED)
+        newest = await _content(plans, plan, last.version, adoption)
+        newest["live"] &= versions[0].policy != RETIRED
         return answer({**newest, "versions": [_version(head, adoption) for head in versions]})
 
     @routes.get(
@@ -156,7 +180,7 @@ def _add_show(routes: APIRouter, plans: PlanPublisher, may_read: Authenticated) 
 
 async def _content(plans: PlanPublisher, plan: str, version: int, adoption: Adoption) -> dict[str, Any]:
     found = await plans.version(plan, version)
-    if found is None:
+    if found is None or found.head.policy == RETIRED:
         raise Problem(*_UNKNOWN)
     return {**_version(found.head, adoption), "content": found.content, "source": found.source}
 
@@ -169,5 +193,5 @@ def _version(head: PlanVersion, adoption: Adoption) -> dict[str, Any]:
         "hash": head.hash,
         "policy": head.policy,
         "published_at": to_rfc3339(to_milliseconds(head.published_at)),
-        "live": adoption.everywhere(head.plan, head.version),
+        "live": head.policy != RETIRED and adoption.everywhere(head.plan, head.version),
     }

@@ -1,7 +1,7 @@
 """A compiled plan: milestones in an order in which each comes after what it needs, and every length in milliseconds,
 already scaled by the plan's `day` and stretched by the segment's pace."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -122,6 +122,14 @@ class Plan(Struct, frozen=True):
             yield from watch.conditions()
         if self.escalation is not None and self.escalation.unless is not None:
             yield self.escalation.unless
+
+    def counting_anew(self, known: Container[int]) -> list[str]:
+        """The milestones that have a condition whose tracker is not among the known ones."""
+        return [
+            one.id
+            for one in self.displayed()
+            if one.when is not None and any(leaf.tracker.id not in known for leaf in one.when.leaves())
+        ]
 
     def covers(self, facts: Facts) -> bool:
         """Whether the account runs under this plan at all."""

@@ -17,16 +17,19 @@ from services.activation_engine.plans.loader import CheckedPlan, plan_from_conte
 PLANS_MAX = 200
 
 Policy = Literal["silent", "emit"]
+# A version of this policy has no content: by it the plan ends, partition by partition, as others begin.
+RETIRED = "retired"
 
 # Any constant: one publication at a time, so that numbers are unique and the limit on plans holds.
 _PUBLISHING_LOCK = 0x66765F706C616E
 
 _LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
 _NEWEST_OF_PLAN = sa.text(
-    "SELECT version, hash, retired_at FROM activation.plan_version WHERE plan = :plan ORDER BY version DESC LIMIT 1"
+    "SELECT version, hash, policy FROM activation.plan_version WHERE plan = :plan ORDER BY version DESC LIMIT 1"
 )
 _COUNT_OTHERS = sa.text(
-    "SELECT count(DISTINCT plan) FROM activation.plan_version WHERE plan <> :plan AND retired_at IS NULL"
+    "SELECT count(*) FROM (SELECT DISTINCT ON (plan) plan, policy FROM activation.plan_version WHERE plan <> :plan"
+    " ORDER BY plan, version DESC) AS newest WHERE policy <> 'retired'"
 )
 _INSERT = sa.text(
     "INSERT INTO activation.plan_version (plan, version, hash, title, policy, content, source)"
@@ -35,8 +38,8 @@ _INSERT = sa.text(
 
 _COLUMNS = "plan, version, hash, title, policy, published_at"
 _NEWEST = sa.text(
-    f"SELECT DISTINCT ON (plan) {_COLUMNS} FROM activation.plan_version"  # noqa: S608 - a constant of ours
-    " WHERE plan > :after AND retired_at IS NULL ORDER BY plan, version DESC LIMIT :limit"
+    f"SELECT {_COLUMNS} FROM (SELECT DISTINCT ON (plan) {_COLUMNS} FROM activation.plan_version"  # noqa: S608 - constants
+    " WHERE plan > :after ORDER BY plan, version DESC) AS newest WHERE policy <> 'retired' ORDER BY plan LIMIT :limit"
 )
 _VERSIONS = sa.text(
     f"SELECT {_COLUMNS} FROM activation.plan_version WHERE plan = :plan ORDER BY version DESC LIMIT :limit"  # noqa: S608
@@ -73,7 +76,7 @@ class PlanVersion:
     version: int
     hash: str
     title: str
-    policy: Policy
+    policy: Policy | Literal["retired"]
     published_at: datetime
 
 
@@ -92,7 +95,7 @@ async def publish(engine: AsyncEngine, checked: CheckedPlan, *, source: str, pol
     async with engine.begin() as connection:
         await connection.execute(_LOCK, {"key": _PUBLISHING_LOCK})
         newest = (await connection.execute(_NEWEST_OF_PLAN, {"plan": plan})).one_or_none()
-        live = newest is not None and newest.retired_at is None
+        live = newest is not None and newest.policy != RETIRED
         if newest is not None and live and newest.hash == checked.hash:
             return Published(plan, newest.version, newest.hash, changed=False)
         if not live and await connection.scalar(_COUNT_OTHERS, {"plan": plan}) >= PLANS_MAX:
@@ -101,6 +104,20 @@ async def publish(engine: AsyncEngine, checked: CheckedPlan, *, source: str, pol
         values = {"plan": plan, "version": version, "hash": checked.hash, "title": checked.title, "policy": policy}
         await connection.execute(_INSERT, {**values, "content": json.dumps(checked.content), "source": source})
     return Published(plan, version, checked.hash, changed=True)
+
+
+async def retire(engine: AsyncEngine, plan: str) -> Published | None:
+    """End a plan by a last version, unless it has ended already; None when there is no such plan."""
+    async with engine.begin() as connection:
+        await connection.execute(_LOCK, {"key": _PUBLISHING_LOCK})
+        newest = (await connection.execute(_NEWEST_OF_PLAN, {"plan": plan})).one_or_none()
+        if newest is None:
+            return None
+        if newest.policy == RETIRED:
+            return Published(plan, newest.version, newest.hash, changed=False)
+        values = {"plan": plan, "version": newest.version + 1, "hash": "", "title": "", "policy": RETIRED}
+        await connection.execute(_INSERT, {**values, "content": "{}", "source": ""})
+    return Published(plan, newest.version + 1, "", changed=True)
 
 
 async def newest_versions(connection: AsyncConnection, *, after: str = "", limit: int = PLANS_MAX) -> list[PlanVersion]:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.timers import PartitionClock
-from services.activation_engine.plans.registry import PlanMemory
+from services.activation_engine.plans.registry import RETIRED, PlanMemory
 
 _NEXT_OFFSETS = sa.text("SELECT part, next_offset FROM activation.partition_lease")
 _ADOPTED = sa.text("SELECT part, plan, max(version) FROM activation.partition_plan GROUP BY part, plan")
@@ -88,7 +88,8 @@ class PartitionViews:
         wanted = {"parts": sorted(parts)}
         live: dict[int, list[tuple[Any, ...]]] = {part: [] for part in parts}
         for part, *adoption in await connection.execute(_LIVE, wanted):
-            live[part].append(tuple(adoption))
+            if adoption[-1] != RETIRED:
+                live[part].append(tuple(adoption))
         views = {}
         for row in (await connection.execute(_CLOCKS, wanted)).all():
             plans = await self._plan_set(connection, tuple(live[row.part]))

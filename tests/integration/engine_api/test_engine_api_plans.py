@@ -7,7 +7,13 @@ import asyncio
 import httpx
 import pytest
 
-from services.activation_engine.api.documents import PlanContentDocument, PlanDocument, PlanList, PublishedPlan
+from services.activation_engine.api.documents import (
+    PlanContentDocument,
+    PlanDocument,
+    PlanList,
+    PublishedPlan,
+    RetiredPlan,
+)
 from services.activation_engine.plans.registry import PLANS_MAX
 from services.runtime.access import Scope
 from tests.integration.engine_api.conftest import Api
@@ -32,11 +38,43 @@ async def test_publishing_answers_when_every_partition_has_adopted(api: Api) -> 
         again = await put(api, "# a comment\n" + PLAN_TEXT.replace("week 1,", "week 1  ,"))
         other = await put(api, PLAN_TEXT.replace("week 1", "week 2"), policy="emit")
     PublishedPlan.model_validate(first.json())
-    assert first.json() | {"hash": ""} == {"plan": "b2b-saas", "version": 1, "hash": "", "changed": True, "live": True}
-    assert again.json() == first.json() | {"changed": False}
+    told = {"plan": "b2b-saas", "version": 1, "changed": True, "live": True}
+    assert told.items() <= first.json().items()
+    assert again.json() == first.json() | {"changed": False, "counts_from_publish": []}
     assert (other.json()["version"], other.json()["changed"], other.json()["live"]) == (2, True, True)
     shown = (await api.http.get("/v1/plans/b2b-saas/versions/2")).json()
     assert shown["policy"] == "emit"
+
+
+async def test_new_conditions_count_from_publish(api: Api) -> None:
+    """The answer names the milestones with a condition that no live plan had; retitling or moving one is none."""
+    changed = PLAN_TEXT.replace("{due: week 1, when: data.ingested}", "{due: week 3, when: data.ingested.again}")
+    assert changed != PLAN_TEXT
+    async with api.rows.adopting():
+        first = (await put(api, PLAN_TEXT)).json()
+        moved = (await put(api, PLAN_TEXT.replace("week 1", "week 2"))).json()
+        other = (await put(api, changed)).json()
+    assert "first_data" in first["counts_from_publish"]
+    assert moved["counts_from_publish"] == []
+    assert other["counts_from_publish"] == ["first_data"]
+
+
+async def test_retiring_ends_a_plan_everywhere(api: Api) -> None:
+    """By a last version that partitions adopt like any other; publishing again begins anew."""
+    assert (await api.http.delete("/v1/plans/b2b-saas")).json()["code"] == "plan_unknown"
+    async with api.rows.adopting():
+        await put(api, PLAN_TEXT)
+        ended = await api.http.delete("/v1/plans/b2b-saas")
+        again = await api.http.delete("/v1/plans/b2b-saas")
+        assert (await api.http.get("/v1/plans")).json()["data"] == []
+        shown = (await api.http.get("/v1/plans/b2b-saas")).json()
+        back = (await put(api, PLAN_TEXT)).json()
+    RetiredPlan.model_validate(ended.json())
+    assert ended.json() == {"plan": "b2b-saas", "version": 2, "changed": True, "retired": True}
+    assert again.json() == ended.json() | {"changed": False}
+    assert (shown["version"], shown["live"]) == (1, False)
+    assert [one["policy"] for one in shown["versions"]] == ["retired", "silent"]
+    assert (back["version"], back["changed"], back["live"]) == (3, True, True)
 
 
 async def test_going_back_is_a_new_version(api: Api) -> None:

@@ -14,6 +14,7 @@ from services.activation_engine.domain.encoding import decode, encode
 from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.plain_fold import Oracle, Tick
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
+from services.activation_engine.plan_adoption import RETIRED
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.store import Adoption
 from tests.builders import START_MS
@@ -22,7 +23,9 @@ from tests.unit.engine_shell.test_transactions import Engine
 
 SOONER = QUICK_PLAN.replace("output: {due: 4d", "output: {due: 3d").replace("quiet: 8d", "quiet: 6d")
 MORE = SOONER.replace("habit: {when", "seen: {due: 1d, when: page.viewed}\n  habit: {when")
-VERSIONS = {number: load_plan(text) for number, text in enumerate((QUICK_PLAN, SOONER, MORE), 1)}
+VERSIONS = {number: load_plan(text) for number, text in enumerate((QUICK_PLAN, SOONER, MORE, QUICK_PLAN, MORE), 1)}
+# By this version the plan ends, until the one after it.
+LAST = 4
 NAMES = ("Data Imported", "Report Made", "Page Viewed", "page.viewed")
 
 
@@ -44,11 +47,12 @@ def log_of(dice: random.Random) -> list[Any]:
 async def applied(engine: Engine, log: list[Any], dice: random.Random) -> dict[int, Adoption]:
     """Apply the log in batches, publish versions and lose the partition now and then; the adoptions by offset."""
     adoptions: dict[int, Adoption] = {}
-    unpublished = [1, 2, 3]
+    unpublished = [*VERSIONS]
     while (place := engine.store.leases[0].next_offset) < len(log):
         if unpublished and (place == 0 or dice.random() < 0.1):
             version = unpublished.pop(0)
-            engine.store.versions["quick", version] = (dice.choice(["silent", "emit"]), VERSIONS[version].content)
+            policy = RETIRED if version == LAST else dice.choice(["silent", "emit"])
+            engine.store.versions["quick", version] = (policy, VERSIONS[version].content)
             await engine.catalog.refresh()
         # The second half of an overflowing tick is only known to its owner, unless a sweep is what overflows.
         if dice.random() < 0.1 and (not engine.leases.held[0].midway or engine.store.leases[0].sweep_after):
@@ -66,7 +70,7 @@ def replayed(log: list[Any], adoptions: dict[int, Adoption]) -> Oracle:
     for record in log:
         if (one := adoptions.get(record.offset)) is not None:
             live = LivePlan(VERSIONS[one.version].plan, one.version, one.live_from_ms, one.policy)  # type: ignore[arg-type]
-            oracle.take(PlanSet.of([live]))
+            oracle.take(PlanSet.of([] if one.policy == RETIRED else [live]))
         given = decode_record(record)
         if isinstance(given, TickInput):
             oracle.take(Tick(record.timestamp, given.sent_at_ms, given.last_event_at_ms))
@@ -92,5 +96,7 @@ async def test_a_replay_finds_the_same_signals_and_states(seed: int, due_max: in
     oracle = replayed(log, await applied(engine, log, dice))
     assert sorted(row.id for row in engine.store.ledger[0]) == sorted(signal.id for signal in oracle.signals)
     assert set(engine.store.accounts) == set(oracle.accounts)
+    ended = [row for row in engine.store.plans.values() if row.version == LAST]
+    assert all((row.status, row.reason) == ("closed", "left_plan") for row in ended)
     for account_id, row in engine.store.accounts.items():
         assert without_check(decode(account_id, row.facts)) == without_check(oracle.accounts[account_id])

@@ -88,11 +88,10 @@ _STATEMENTS = (
         version       integer NOT NULL CHECK (version > 0),
         hash          text NOT NULL,
         title         text NOT NULL DEFAULT '',
-        policy        text NOT NULL DEFAULT 'silent' CHECK (policy IN ('silent', 'emit')),
+        policy        text NOT NULL DEFAULT 'silent' CHECK (policy IN ('silent', 'emit', 'retired')),
         content       json NOT NULL,
         source        text NOT NULL,
         published_at  timestamptz NOT NULL DEFAULT now(),
-        retired_at    timestamptz,
         PRIMARY KEY (plan, version)
     )
     """,
