@@ -10,7 +10,7 @@ import msgspec
 
 from services.activation_engine.batch import Announced, Outcome
 from services.activation_engine.domain.encoding import encode
-from services.activation_engine.domain.explain import plan_rows
+from services.activation_engine.domain.explain import last_event, plan_rows
 from services.activation_engine.domain.signals import CandidateSignal, number, to_payload
 from services.activation_engine.partition import Held
 from services.activation_engine.store import AccountRow, Commit, Lease, LedgerRow, moved
@@ -71,8 +71,9 @@ def add_accounts(commit: Commit, outcome: Outcome, dirty: Iterable[Held]) -> Non
     part, plans = outcome.partition.part, outcome.partition.plans
     for held in dirty:
         state = held.state
+        facts, did = encode(state), last_event(state)
         commit.accounts.append(
-            AccountRow(state.account_id, part, state.next_check_ms, encode(state), state.name, state.owner)
+            AccountRow(state.account_id, part, state.next_check_ms, facts, state.name, state.owner, did)
         )
         if state.decided:
             state.decided = False

@@ -83,26 +83,31 @@ COMPARE_AND_SET = _statement(
     counts="text",
 )
 UPSERT_ACCOUNTS = _statement(
-    "INSERT INTO activation.account AS stored (account_id, part, next_check, facts, name, owner) "
-    "SELECT account_id, part, next_check_ms, facts, name, owner FROM :rows "
+    "INSERT INTO activation.account AS stored (account_id, part, next_check, facts, name, owner, last_event) "
+    "SELECT account_id, part, next_check_ms, facts, name, owner, last_event FROM :rows "
     "ON CONFLICT (account_id) DO UPDATE SET next_check = excluded.next_check, facts = excluded.facts, "
-    "name = excluded.name, owner = excluded.owner, rev = stored.rev + 1 WHERE stored.part = excluded.part",
+    "name = excluded.name, owner = excluded.owner, last_event = excluded.last_event, rev = stored.rev + 1 "
+    "WHERE stored.part = excluded.part",
     account_id="text",
     part="int",
     next_check_ms="bigint",
     facts="bytea",
     name="text",
     owner="text",
+    last_event="text",
 )
 UPSERT_PLANS = _statement(
     "INSERT INTO activation.account_plan (account_id, plan, version, status, reason, segment, started_at, "
-    "first_value_at, activated_at, reached) SELECT account_id, plan, version, status, reason, segment, "
+    "first_value_at, activated_at, reached, adoption, active_day, active_days, closed_at) "
+    "SELECT account_id, plan, version, status, reason, segment, "
     "to_timestamp(started_at_ms / 1000.0), to_timestamp(first_value_at_ms / 1000.0), "
-    "to_timestamp(activated_at_ms / 1000.0), CAST(reached AS jsonb) FROM :rows "
+    "to_timestamp(activated_at_ms / 1000.0), CAST(reached AS jsonb), adoption, active_day, active_days, "
+    "to_timestamp(closed_at_ms / 1000.0) FROM :rows "
     "ON CONFLICT (account_id, plan) DO UPDATE SET version = excluded.version, "
     "status = excluded.status, reason = excluded.reason, segment = excluded.segment, "
     "started_at = excluded.started_at, first_value_at = excluded.first_value_at, "
-    "activated_at = excluded.activated_at, reached = excluded.reached",
+    "activated_at = excluded.activated_at, reached = excluded.reached, adoption = excluded.adoption, "
+    "active_day = excluded.active_day, active_days = excluded.active_days, closed_at = excluded.closed_at",
     account_id="text",
     plan="text",
     version="int",
@@ -113,6 +118,10 @@ UPSERT_PLANS = _statement(
     first_value_at_ms="bigint",
     activated_at_ms="bigint",
     reached="text",
+    adoption="real",
+    active_day="int",
+    active_days="bytea",
+    closed_at_ms="bigint",
 )
 INSERT_LEDGER = _statement(
     "INSERT INTO activation.ledger (part, seq, id, account_id, type, payload, appended_ms) "
@@ -173,15 +182,16 @@ def lease_arrays(leases: Sequence[tuple[UUID, Lease]]) -> Arrays:
 
 def account_arrays(rows: Sequence[AccountRow]) -> Arrays:
     """For UPSERT_ACCOUNTS."""
-    return _columns(rows, "account_id", "part", "next_check_ms", "facts", "name", "owner")
+    return _columns(rows, "account_id", "part", "next_check_ms", "facts", "name", "owner", "last_event")
 
 
 def plan_arrays(rows: Sequence[tuple[str, PlanRow]]) -> Arrays:
     """For UPSERT_PLANS."""
     standings = [row for _, row in rows]
     plain = ("plan", "version", "status", "reason", "segment", "started_at_ms", "first_value_at_ms", "activated_at_ms")
+    of_insights = ("adoption", "active_day", "active_days", "closed_at_ms")
     return {
-        **_columns(standings, *plain),
+        **_columns(standings, *plain, *of_insights),
         "account_id": [account_id for account_id, _ in rows],
         "reached": [_json(row.reached) for row in standings],
     }

@@ -85,7 +85,7 @@ class DueQuery:
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account to write."""
+    """An account to write; `last_event` names what it did last."""
 
     account_id: str
     part: int
@@ -93,6 +93,7 @@ class AccountRow:
     facts: bytes
     name: str | None
     owner: str | None
+    last_event: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

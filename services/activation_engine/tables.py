@@ -44,6 +44,7 @@ account = sa.Table(
     sa.Column("facts", BYTEA, nullable=False),
     sa.Column("name", sa.Text),
     sa.Column("owner", sa.Text),
+    sa.Column("last_event", sa.Text),
 )
 
 account_plan = sa.Table(
@@ -59,6 +60,10 @@ account_plan = sa.Table(
     sa.Column("first_value_at", _Moment),
     sa.Column("activated_at", _Moment),
     sa.Column("reached", JSONB, nullable=False),
+    sa.Column("adoption", sa.REAL),
+    sa.Column("active_day", sa.Integer),
+    sa.Column("active_days", BYTEA, nullable=False),
+    sa.Column("closed_at", _Moment),
 )
 
 # Every signal, gapless by `seq` within its partition; `payload` is the exact JSON that subscribers get.
