@@ -45,13 +45,14 @@ class LivePlan(Struct, frozen=True, eq=False):
 
 class Change(NamedTuple):
     """What a record changed: the plans to decide again; whether somebody or something new has to be looked at by the
-    next tick, beyond a later last activity."""
+    next tick, beyond a later last activity; whether an active day came in, which queries want to know."""
 
     settle: tuple[LivePlan, ...] = ()
     news: bool = False
+    day: bool = False
 
 
-_MOVED, _NEWS = Change(), Change(news=True)
+_MOVED = Change()
 
 
 class PlanSet:
@@ -169,9 +170,9 @@ class PlanSet:
         changed: Change | None = None
         for tracker in self.wanting(event.name or ""):
             if tracker.fold(facts.trackers, event):
-                settle, news = changed or _MOVED
-                fresh = tuple(one for one in self._users[tracker.id] if one not in settle)
-                changed = Change(settle + fresh, news or tracker.id in self._watched)
+                known = changed or _MOVED
+                fresh = tuple(one for one in self._users[tracker.id] if one not in known.settle)
+                changed = Change(known.settle + fresh, known.news or tracker.id in self._watched)
         return changed
 
     def _fold_usage(self, facts: Facts, event: Event) -> Change | None:
@@ -205,7 +206,7 @@ class PlanSet:
         activity = facts.activity.get(rule.id)
         if activity is None:
             activity = facts.activity[rule.id] = Activity()
-        first, seen = activity.first_ms, activity.people.get(person)
+        first, seen, days = activity.first_ms, activity.people.get(person), list(activity.days.values())
         in_role = 0 if event.role is None else activity.roles.get(event.role, 0)
         if not fold_activity(activity, event, person, self.fold_by):
             return changed
@@ -214,9 +215,8 @@ class PlanSet:
         # Somebody who is new, or comes back after having been away for so long that nobody counted on them.
         back = event.occurred_at_ms - self.fold_by.present_ms
         news = seen is None or seen[0] < back or (event.role is not None and in_role < back)
-        if changed is None:
-            return _NEWS if news else _MOVED
-        return Change(changed.settle, news or changed.news)
+        known = changed or _MOVED
+        return Change(known.settle, news or known.news, known.day or days != list(activity.days.values()))
 
     def _fold_role(self, facts: Facts, event: Event) -> Change | None:
         if event.staff or event.role is None:

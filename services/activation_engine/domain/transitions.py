@@ -41,6 +41,7 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
     if changed is None:
         return announced
     state.dirty = True
+    state.decided |= changed.day
     if changed.news or state.alert:
         state.check_by(clock.clock_ms or 0)
     if not changed.settle:
