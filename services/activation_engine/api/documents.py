@@ -30,6 +30,38 @@ class MilestoneDocument(BaseModel):
     reached_at: str | None = Field(description=_TIME)
 
 
+class WatchEvidence(BaseModel):
+    """What is measured now against which threshold."""
+
+    rule: str
+    measured: float | int | str | None
+    threshold: float | int | str | None
+
+
+class OpenRisk(BaseModel):
+    """A risk that is open."""
+
+    id: str
+    title: str
+    opened_at: str = Field(description=_TIME)
+    reason: str = Field(description="The rule as the plan states it")
+    evidence: WatchEvidence
+
+
+class OpenOpportunity(OpenRisk):
+    """An opportunity that is open."""
+
+    closes_at: str | None = Field(description="When it is missed; " + _TIME)
+
+
+class Diagnosis(BaseModel):
+    """What a person said is wrong, and what is to be done."""
+
+    cause: Literal["fit", "execution"]
+    action: str | None
+    at: str = Field(description=_TIME)
+
+
 class AccountPlanRow(BaseModel):
     """An account under one plan."""
 
@@ -45,8 +77,8 @@ class AccountPlanRow(BaseModel):
     ttfv_days: TimeToFirstValue | None
     completion_rate: float = Field(description="Share of required milestones reached, 0 to 1")
     adoption: float | None = Field(description="Share of core features in use, 0 to 1")
-    risks: list[dict[str, Any]]
-    opportunities: list[dict[str, Any]]
+    risks: list[OpenRisk]
+    opportunities: list[OpenOpportunity]
 
 
 class AccountPlanDocument(AccountPlanRow):
@@ -69,6 +101,7 @@ class AccountRow(BaseModel):
     id: str
     traits: dict[str, Any]
     last_activity_at: str | None = Field(description=_ACTIVITY)
+    diagnosis: Diagnosis | None
     plans: list[AccountPlanRow] = Field(description="Empty when no plan applies")
 
 
@@ -78,6 +111,7 @@ class AccountDocument(BaseModel):
     id: str
     traits: dict[str, Any]
     last_activity_at: str | None = Field(description=_ACTIVITY)
+    diagnosis: Diagnosis | None
     people: list[PersonDocument]
     plans: list[AccountPlanDocument] = Field(description="Empty when no plan applies")
 
@@ -104,7 +138,8 @@ class ConditionDocument(BaseModel):
 
     milestone: str
     title: str
-    required: bool
+    required: bool = Field(description="By the plan, and not waived for this account")
+    waived: bool
     met: bool
     measured: float | int | str | None
     threshold: float | int | str | None
@@ -113,6 +148,26 @@ class ConditionDocument(BaseModel):
     waiting_for: list[str] = Field(description="Milestones that it needs and that are not reached")
     text: str
     parts: list[MeasuredPart]
+
+
+class WatchPart(BaseModel):
+    """One part of a risk or opportunity."""
+
+    part: str
+    holds: bool
+    measured: float | int | str | None
+    threshold: float | int | str | None
+
+
+class WatchExplanation(BaseModel):
+    """A risk or opportunity of the plan, open or not, and how far each of its parts holds."""
+
+    id: str
+    title: str
+    rule: str
+    open: bool
+    opened_at: str | None = Field(description=_TIME)
+    parts: list[WatchPart]
 
 
 class RuleDocument(BaseModel):
@@ -137,6 +192,8 @@ class PlanExplanation(BaseModel):
     next: str
     text: str
     rules: list[RuleDocument]
+    risks: list[WatchExplanation]
+    opportunities: list[WatchExplanation]
     conditions: list[ConditionDocument]
 
 
@@ -146,6 +203,7 @@ class Explanation(BaseModel):
     text: str
     clock_at: str | None = Field(description="The time it is judged at: the partition's newest tick; " + _TIME)
     last_activity_at: str | None = Field(description=_ACTIVITY)
+    last_event: str | None = Field(description="What its people did last: the first event of their newest use")
     plans: list[PlanExplanation]
 
 

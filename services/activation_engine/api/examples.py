@@ -51,7 +51,19 @@ _PLAN_ROW: dict[str, Any] = {
     "ttfv_days": {"gross": None, "net": None, "before_start": False},
     "completion_rate": 0.5,
     "adoption": 0.4,
-    "risks": [],
+    "risks": [
+        {
+            "id": "single_threaded",
+            "title": "Single threaded",
+            "opened_at": "2026-11-14T10:00:00Z",
+            "reason": "fewer than 2 people in 28 days, for 30 days",
+            "evidence": {
+                "rule": "fewer than 2 people in 28 days, for 30 days",
+                "measured": 1,
+                "threshold": 2,
+            },
+        }
+    ],
     "opportunities": [],
 }
 _MILESTONES = [
@@ -74,6 +86,7 @@ _ACCOUNT: dict[str, Any] = {
     "id": "acme",
     "traits": {"name": "Acme", "segment": "smb", "owner": "dana@vendor.example", "contract_start": "2026-10-22"},
     "last_activity_at": "2026-11-16T00:00:00Z",
+    "diagnosis": {"cause": "execution", "action": "help", "at": "2026-11-15T12:00:00Z"},
 }
 ACCOUNT = {
     **_ACCOUNT,
@@ -87,6 +100,7 @@ _CONDITIONS: list[dict[str, Any]] = [
         "milestone": "first_data",
         "title": "First data",
         "required": True,
+        "waived": False,
         "met": True,
         "measured": 1,
         "threshold": 1,
@@ -100,6 +114,7 @@ _CONDITIONS: list[dict[str, Any]] = [
         "milestone": "first_output",
         "title": "First output",
         "required": True,
+        "waived": False,
         "met": False,
         "measured": 0,
         "threshold": 1,
@@ -114,6 +129,7 @@ EXPLANATION = {
     "text": "Acme is at risk under b2b-saas (version 3) since 15 Nov: First output is 4 days overdue (due 12 Nov).",
     "clock_at": "2026-11-16T10:00:00Z",
     "last_activity_at": "2026-11-16T00:00:00Z",
+    "last_event": "Data Imported",
     "plans": [
         {
             "plan": "b2b-saas",
@@ -133,6 +149,17 @@ EXPLANATION = {
                     "at": "2026-11-15T10:00:00Z",
                 }
             ],
+            "risks": [
+                {
+                    "id": "single_threaded",
+                    "title": "Single threaded",
+                    "rule": "fewer than 2 people in 28 days, for 30 days",
+                    "open": True,
+                    "opened_at": "2026-11-14T10:00:00Z",
+                    "parts": [{"part": "people", "holds": True, "measured": 1, "threshold": 2}],
+                }
+            ],
+            "opportunities": [],
             "conditions": _CONDITIONS,
         }
     ],

@@ -13,7 +13,7 @@ from services.activation_engine.domain.account import (
 )
 from services.activation_engine.domain.announcements import Subject, next_step
 from services.activation_engine.domain.conditions import AtLeast, Condition
-from services.activation_engine.domain.explain import last_activity_at, standing_in, standings
+from services.activation_engine.domain.explain import last_activity_at, last_event, standing_in, standings
 from services.activation_engine.domain.instants import date_text, rfc3339, rfc3339_or_none
 from services.activation_engine.domain.orders import life_of, pause_on
 from services.activation_engine.domain.plan import Milestone, Plan, progress_of
@@ -33,6 +33,7 @@ def explain(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict[
         "text": text,
         "clock_at": rfc3339_or_none(clock.clock_ms),
         "last_activity_at": last_activity_at(state, plans),
+        "last_event": last_event(state),
         "plans": explained,
     }
 
