@@ -4,47 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from threading import Event
 from typing import Any
 
 import psutil
-import pytest
 import pytest_asyncio
 
 from deploy.local.data_folder import DataFolder
-from deploy.local.places import jars_path, root
-from deploy.local.progress import Silence
-from deploy.local.servers import servers_alone
 from schemas.signals import Signal
 from services.runtime.kafka import BrokerTrouble
 from tests.builders_signals import SignalPublisher, a_signal
+from tests.fakes.private_servers import pid_of
 from tests.fakes.receiver import Receiver, verify
 from tests.running_notifier import NotifierClient, Servers, notifier_process, prepare, query, until
 
 _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'firstvalue-notifier'"
-
-
-@pytest.fixture(scope="module")
-def private() -> Iterator[DataFolder]:
-    """A PostgreSQL and a Kafka of this module alone, which are started again when they die."""
-    data, stopping = DataFolder(root() / ".firstvalue-test" / f"notifier-away-{os.getpid()}"), Event()
-    with servers_alone(data, jars=jars_path(), environment={}, progress=Silence(), stopping=stopping) as stack:
-        watching = threading.Thread(target=stack.watch)
-        watching.start()
-        yield data
-        stopping.set()
-        watching.join()
-    shutil.rmtree(data.path)
-
-
-def pid_of(data: DataFolder, name: str) -> int:
-    """The process of one of the servers."""
-    return next(int(entry["pid"]) for entry in data.read_state()["processes"] if entry["name"] == name)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
