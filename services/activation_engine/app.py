@@ -21,6 +21,9 @@ from services.activation_engine.consumer import Consumer, Pace
 from services.activation_engine.leases import Leases
 from services.activation_engine.log_probe import LogProbe, LogUnreachable
 from services.activation_engine.metrics import EngineMetrics
+from services.activation_engine.operations.events_log import EventsLog
+from services.activation_engine.operations.owner import OwnersDuties
+from services.activation_engine.operations.verbs import Operations, new_operations
 from services.activation_engine.plan_adoption import PlanCatalog
 from services.activation_engine.postgres_store import PostgresStore
 from services.activation_engine.relay import Relay
@@ -44,6 +47,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _CLIENT = "firstvalue-engine"
 _WAIT_SECONDS = 1.0
 _STATUSES_SECONDS = 30.0
+_WISHES_SECONDS = 1.0
 
 
 class Engine:
@@ -70,12 +74,28 @@ class Engine:
             lambda: new_consumer(shared.kafka_bootstrap_servers, client_id=f"{_CLIENT}-probe", group_id=None),
             topic=self.topic,
         )
+        self.outward = Outward(
+            frozenset(name.strip() for name in settings.signal_traits.split(",") if name.strip()),
+            settings.account_link,
+        )
+        self.operations = self._operations()
         self.relay = self._relay()
         self.leases = self._leases()
         self.transactions = self._transactions()
         self.consumer = self._consumer()
         self.health = Health(checks={"database": lambda: postgres.answers(self.pool), "broker": self._connected})
         self.metrics.watch_relay(self.relay.unpublished)
+
+    def _operations(self) -> Operations:
+        servers = self.shared.kafka_bootstrap_servers
+        log = EventsLog(
+            new_consumer=lambda: new_consumer(servers, client_id=f"{_CLIENT}-operations", group_id=None),
+            new_producer=lambda: new_producer(servers, client_id=f"{_CLIENT}-operations"),
+            topic=self.topic,
+        )
+        return new_operations(
+            self.reads, log, outward=self.outward, show_differences=self.metrics.audit_differences.set
+        )
 
     def _relay(self) -> Relay:
         return Relay(
@@ -99,14 +119,13 @@ class Engine:
         )
 
     def _transactions(self) -> Transactions:
-        traits = frozenset(name.strip() for name in self.settings.signal_traits.split(",") if name.strip())
         return Transactions(
             store=self.store,
             leases=self.leases,
             catalog=self.catalog,
             relay=self.relay,
             metrics=self.metrics,
-            outward=Outward(traits, self.settings.account_link),
+            outward=self.outward,
             due_accounts_max=self.settings.due_accounts_max,
         )
 
@@ -153,7 +172,9 @@ async def serve(shared: SharedSettings, settings: EngineSettings, *, stopping: S
     private = HttpServer(
         PrivateApp(engine.health, engine.metrics.registry), host=shared.host, port=settings.metrics_port
     )
-    api = new_engine_api(reads=engine.reads, keys=engine.keys, partitions=lambda: engine.parts)
+    api = new_engine_api(
+        reads=engine.reads, keys=engine.keys, partitions=lambda: engine.parts, operations=engine.operations
+    )
     public = HttpServer(api, host=shared.host, port=settings.port, drain_seconds=shared.drain_seconds / 2)
     log.info("listening", port=public.port, metrics_port=private.port)
     servers = [asyncio.create_task(server.serve()) for server in (private, public)]
@@ -176,12 +197,14 @@ def _workers(engine: Engine, stopping: Stopping) -> dict[str, Callable[[], Corou
     watchdog = Watchdog(
         consumer=engine.consumer, leases=engine.leases, probe=engine.probe, stall_seconds=settings.stall_seconds
     )
+    duties = OwnersDuties(engine.reads, leases=engine.leases, relay=engine.relay, jobs=engine.operations.jobs)
     return {
         "relay": engine.relay.run,
         "consumer": lambda: engine.consumer.run(stopping, beat=lambda: beat("consumer")),
         "keys": lambda: engine.keys.keep_fresh(stopping),
         "plans": lambda: engine.catalog.watch(stopping, poll_seconds=settings.plans_poll_ms / 1000),
         "offsets": lambda: engine.consumer.commit_offsets(stopping, every_seconds=settings.offsets_commit_seconds),
+        "wishes": lambda: duties.run(stopping, poll_seconds=_WISHES_SECONDS),
         "watchdog": lambda: watchdog.run(stopping),
         "statuses": lambda: _count_statuses(engine, stopping),
     }
@@ -227,6 +250,7 @@ async def _check(engine: Engine) -> None:
 async def _drain(engine: Engine, public: HttpServer) -> None:
     """Finish the batch under way, publish what it announced, note how far that came, leave the group."""
     engine.health.drain()
+    await engine.operations.runner.close()
     await engine.consumer.ended.wait()
     with suppress(TimeoutError):
         async with asyncio.timeout(engine.shared.drain_seconds / 2):

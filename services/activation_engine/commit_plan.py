@@ -50,14 +50,15 @@ def ledger_rows(
     rows = []
     for seq, one in enumerate(signals, lease.out_seq + numbered + 1):
         number(one.state, one.signal)
-        payload = _payload(one.signal, outward)
+        payload = payload_of(one.signal, outward)
         rows.append(
             LedgerRow(lease.part, seq, one.signal.id, one.signal.account_id, one.signal.type, payload, one.appended_ms)
         )
     return rows
 
 
-def _payload(signal: CandidateSignal, outward: Outward) -> bytes:
+def payload_of(signal: CandidateSignal, outward: Outward) -> bytes:
+    """The JSON that is stored and sent for a numbered signal, at most PAYLOAD_BYTES_MAX."""
     payload = msgspec.json.encode(to_payload(signal, traits=outward.traits, account_link=outward.account_link))
     if len(payload) > PAYLOAD_BYTES_MAX:
         # Only traits are unbounded enough to get here; a signal without them is worth more than none.

@@ -127,6 +127,13 @@ class Leases:
             await self._note_stop(part, held.lease.stamp, reason)
             self._show()
 
+    def reclaim(self, parts: Iterable[int]) -> None:
+        """An operator decided how these stopped partitions go on: claim them again, and look at their log again."""
+        for part in parts:
+            if self.stopped.pop(part, None) is not None:
+                self._waiting[part] = float("-inf")
+        self._show()
+
     async def _write_stamps(self, parts: Collection[int]) -> list[Claim]:
         """A2: one short transaction each."""
         claims = []

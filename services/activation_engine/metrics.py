@@ -110,6 +110,11 @@ class EngineMetrics:
         self.dead_letters = Counter(
             "firstvalue_dead_letters", "Records that can never be applied.", ["reason"], registry=registry
         )
+        self.audit_differences = Gauge(
+            "firstvalue_engine_audit_differences",
+            "What the newest audit of this process found stored otherwise than the log says.",
+            registry=registry,
+        )
         _start_at_zero(self.events, OUTCOMES)
         _start_at_zero(self.phase_seconds, PHASES)
         _start_at_zero(self.signals, ACCOUNT_TYPES)

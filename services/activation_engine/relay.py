@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -28,14 +29,31 @@ _ACK_SECONDS = 10.0
 _RETRY_SECONDS = 0.5
 
 
+@dataclass(slots=True)
+class _Repeat:
+    """Signals to send again: those above `acked_seq` up to `to_seq`."""
+
+    acked_seq: int
+    to_seq: int
+
+
 @dataclass(slots=True, eq=False)
 class _Lane:
-    """One claimed partition: what is in the ledger, and up to where Kafka has acknowledged."""
+    """One claimed partition: what is in the ledger, up to where Kafka has acknowledged, and what is wanted again."""
 
     part: int
     acked_seq: int
     out_seq: int
     busy: bool = False
+    repeats: dict[UUID, _Repeat] = field(default_factory=dict)
+
+    def wanted_again(self) -> _Repeat | None:
+        """The first range that is not sent again wholly."""
+        return next((one for one in self.repeats.values() if one.acked_seq < one.to_seq), None)
+
+    def has_work(self) -> bool:
+        """Whether there is anything to send."""
+        return self.acked_seq < self.out_seq or self.wanted_again() is not None
 
 
 class Relay:
@@ -71,6 +89,20 @@ class Relay:
             lane.out_seq = out_seq
             self._wake.set()
 
+    def repeat(self, part: int, wanted: Mapping[UUID, range]) -> dict[UUID, int]:
+        """Have these numbers of the partition's ledger sent again, each range under a name, and no others. Ask again
+        for how far each is: the last number acknowledged again. Empty when the partition is not ours."""
+        lane = self._lanes.get(part)
+        if lane is None:
+            return {}
+        lane.repeats = {
+            name: lane.repeats.get(name) or _Repeat(numbers.start - 1, numbers.stop - 1)
+            for name, numbers in wanted.items()
+        }
+        if lane.wanted_again() is not None:
+            self._wake.set()
+        return {name: one.acked_seq for name, one in lane.repeats.items()}
+
     def acked_seq(self, part: int) -> int:
         """Up to where the partition's signals are known to be on Kafka."""
         lane = self._lanes.get(part)
@@ -98,7 +130,7 @@ class Relay:
                 while True:
                     await self._connect()
                     for lane in list(self._lanes.values()):
-                        if not lane.busy and lane.acked_seq < lane.out_seq:
+                        if not lane.busy and lane.has_work():
                             lane.busy = True
                             tasks.create_task(self._publish(lane))
                     await self._wake.wait()
@@ -110,15 +142,15 @@ class Relay:
         """Publish what the lane's ledger has; at a failure give way for a moment and start at the first unacked row."""
         producer = self._producer
         try:
-            while self._lanes.get(lane.part) is lane and lane.acked_seq < lane.out_seq:
-                # Not beyond what is known to be committed: a commit whose answer is under way is not told yet.
-                rows_max = min(self._rows_max, lane.out_seq - lane.acked_seq)
-                rows = await self._store.read_ledger(
-                    lane.part, after=lane.acked_seq, rows_max=rows_max, bytes_max=_BATCH_BYTES_MAX
-                )
-                crash_point("engine.relay_read")
-                lane.acked_seq = await self._send(producer, lane.part, rows)
-                self._acked.set()
+            while self._lanes.get(lane.part) is lane and lane.has_work():
+                # New ones first, a batch of each in turn: a long repetition holds nobody up.
+                if lane.acked_seq < lane.out_seq:
+                    # Not beyond what is known to be committed: a commit whose answer is under way is not told yet.
+                    lane.acked_seq = await self._send_next(producer, lane.part, lane.acked_seq, lane.out_seq)
+                    self._acked.set()
+                again = lane.wanted_again()
+                if again is not None:
+                    again.acked_seq = await self._send_next(producer, lane.part, again.acked_seq, again.to_seq)
                 crash_point("engine.relay_acked")
         except (KafkaError, TimeoutError, OSError, StoreUnavailable) as error:
             self._metrics.publish_failures.inc()
@@ -130,6 +162,13 @@ class Relay:
         finally:
             lane.busy = False
             self._wake.set()
+
+    async def _send_next(self, producer: Any, part: int, after: int, to: int) -> int:
+        """Send the next signals above `after` and up to `to`; the number of the last that was acknowledged."""
+        rows_max = min(self._rows_max, to - after)
+        rows = await self._store.read_ledger(part, after=after, rows_max=rows_max, bytes_max=_BATCH_BYTES_MAX)
+        crash_point("engine.relay_read")
+        return await self._send(producer, part, rows)
 
     async def _send(self, producer: Any, part: int, rows: Sequence[LedgerRow]) -> int:
         """Send as many rows as one batch holds; the number of the last, once it is acknowledged."""

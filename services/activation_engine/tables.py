@@ -129,6 +129,7 @@ dead_letter = sa.Table(
     sa.Column("appended_ms", sa.BigInteger, nullable=False),
     sa.Column("recorded_at", _Moment, nullable=False),
     sa.Column("requeued_at", _Moment),
+    sa.Column("requeued_offset", sa.BigInteger),
 )
 
 tombstone = sa.Table(
@@ -138,4 +139,36 @@ tombstone = sa.Table(
     sa.Column("part", sa.Integer, nullable=False),
     sa.Column("erase_offset", sa.BigInteger, nullable=False),
     sa.Column("erased_at", _Moment, nullable=False),
+)
+
+# Where an operator let a stopped partition go on: offsets in between are skipped, or applied again.
+partition_resume = sa.Table(
+    "partition_resume",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True),
+    sa.Column("part", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("left_offset", sa.BigInteger, nullable=False),
+    sa.Column("next_offset", sa.BigInteger, nullable=False),
+    sa.Column("resumed_by", sa.Text, nullable=False),
+    sa.Column("resumed_at", _Moment, nullable=False),
+)
+
+# Long work, of whichever replica; one that runs and has not been heard of for a while has died with its process.
+job = sa.Table(
+    "job",
+    metadata,
+    sa.Column("id", UUID, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("part", sa.Integer),
+    sa.Column("arguments", JSONB, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("done", sa.BigInteger, nullable=False),
+    sa.Column("total", sa.BigInteger),
+    sa.Column("result", JSON),
+    sa.Column("error", sa.Text),
+    sa.Column("requested_by", sa.Text, nullable=False),
+    sa.Column("created_at", _Moment, nullable=False),
+    sa.Column("heartbeat_at", _Moment, nullable=False),
+    sa.Column("ended_at", _Moment),
 )

@@ -9,7 +9,7 @@ import typer
 
 from deploy.demo import commands as demo
 from deploy.local import commands as local_stack
-from services.cli.commands import accounts, deliveries, endpoints, keys, plans, services, signals
+from services.cli.commands import accounts, deliveries, endpoints, keys, operations, plans, services, signals
 from services.cli.output import REFUSED, UNREACHABLE, USAGE, Misused, Refused, Unreachable, complain
 
 
@@ -35,6 +35,7 @@ def new_command() -> typer.Typer:
         ("endpoint", endpoints.app),
         ("delivery", deliveries.app),
         ("key", keys.app),
+        ("ops", operations.app),
     ):
         app.add_typer(verbs, name=noun)
     return app

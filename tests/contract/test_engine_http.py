@@ -13,14 +13,15 @@ from services.activation_engine.api import examples, new_engine_api
 from services.activation_engine.plans.loader import load_plan
 from services.runtime.key_ring import KeyRing
 from services.runtime.postgres import connect
+from tests.fakes.operations import operations_over
 
 
 def document() -> dict[str, Any]:
     """The document, of an app whose database is never asked."""
     nowhere = connect("postgresql://nobody@127.0.0.1:1/nothing", service="test")
-    return new_engine_api(
-        reads=nowhere, keys=KeyRing(nowhere, admin_key="k", pepper=""), partitions=lambda: 1
-    ).openapi()
+    keys = KeyRing(nowhere, admin_key="k", pepper="")
+    operations = operations_over(nowhere)
+    return new_engine_api(reads=nowhere, keys=keys, partitions=lambda: 1, operations=operations).openapi()
 
 
 DOCUMENT = document()
@@ -51,6 +52,13 @@ def test_every_promised_operation_exists() -> None:
         "PUT /v1/plans/{plan}",
         "POST /v1/plans/{plan}/check",
         "GET /v1/partitions",
+        "POST /v1/partitions/{part}/resume",
+        "POST /v1/partitions/{part}/republish",
+        "GET /v1/dead-letters",
+        "POST /v1/dead-letters/{letter_id}/requeue",
+        "POST /v1/audits",
+        "GET /v1/jobs/{job_id}",
+        "DELETE /v1/jobs/{job_id}",
     }
 
 
@@ -67,7 +75,8 @@ def test_an_operation_is_explained(name: str) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_example_fits_its_schema(name: str) -> None:
     """The example of each answer is valid, and holds every field of the schema."""
-    content = OPERATIONS[name]["responses"]["200"]["content"]["application/json"]
+    (success,) = (response for status, response in OPERATIONS[name]["responses"].items() if status < "300")
+    content = success["content"]["application/json"]
     schema = {**content["schema"], "components": DOCUMENT["components"]}
     jsonschema.Draft202012Validator(schema).validate(content["example"])
     model = DOCUMENT["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
@@ -80,7 +89,7 @@ def test_errors_have_the_one_shape(name: str) -> None:
     responses = OPERATIONS[name]["responses"]
     assert {"401", "403", "422", "503"} <= set(responses)
     for status, response in responses.items():
-        if status == "200":
+        if status < "300":
             continue
         content = response["content"]["application/json"]
         assert content["schema"]["$ref"].endswith("/ProblemDocument")

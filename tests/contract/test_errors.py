@@ -22,6 +22,7 @@ from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.endpoints import EndpointStore
 from services.runtime.key_ring import KeyRing
 from services.runtime.postgres import connect
+from tests.fakes.operations import operations_over
 
 # Never asked: nothing listens there.
 NOWHERE = connect("postgresql://nobody@127.0.0.1:1/nothing", service="test")
@@ -43,7 +44,7 @@ def notifier_api() -> FastAPI:
 
 APPS = {
     "ingest": new_ingest_api(ring=KEYS, keys=KeyStore(NOWHERE), pepper=""),
-    "engine": new_engine_api(reads=NOWHERE, keys=KEYS, partitions=lambda: 1),
+    "engine": new_engine_api(reads=NOWHERE, keys=KEYS, partitions=lambda: 1, operations=operations_over(NOWHERE)),
     "notifier": notifier_api(),
 }
 

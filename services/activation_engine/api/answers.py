@@ -19,9 +19,9 @@ Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Rows at most")]
 LIMIT = LIMIT_DEFAULT
 
 
-def answer(value: object) -> Response:
-    """200 with `value` as JSON."""
-    return Response(msgspec.json.encode(value), media_type="application/json")
+def answer(value: object, *, status: int = 200) -> Response:
+    """`value` as JSON."""
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
 def signals_as_sent(payloads: Iterable[bytes]) -> list[msgspec.Raw]:
@@ -29,6 +29,7 @@ def signals_as_sent(payloads: Iterable[bytes]) -> list[msgspec.Raw]:
     return [msgspec.Raw(payload) for payload in payloads if payload]
 
 
-def shown(model: type[BaseModel], example: Any) -> dict[int | str, dict[str, Any]]:
-    """For a route's `responses`: what 200 looks like."""
-    return {200: {"model": model, "description": "OK", "content": {"application/json": {"example": example}}}}
+def shown(model: type[BaseModel], example: Any, *, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: what success looks like."""
+    description = "OK" if status == 200 else "Accepted; it is done beside"
+    return {status: {"model": model, "description": description, "content": {"application/json": {"example": example}}}}

@@ -8,11 +8,15 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.api.account_paths import EncodedAccountPaths
-from services.activation_engine.api.accounts import account_routes
+from services.activation_engine.api.accounts import Authenticated, account_routes
+from services.activation_engine.api.dead_letters import dead_letter_routes
+from services.activation_engine.api.jobs import audit_routes, job_routes
+from services.activation_engine.api.partition_verbs import partition_verb_routes
 from services.activation_engine.api.partitions import partition_routes
 from services.activation_engine.api.plans import plan_routes
 from services.activation_engine.api.positions import AppliedPositions
 from services.activation_engine.api.signals import signal_routes
+from services.activation_engine.operations.verbs import Operations
 from services.activation_engine.plan_publisher import PlanPublisher
 from services.activation_engine.plans.registry import PlanMemory
 from services.activation_engine.reading.accounts import AccountReads
@@ -36,6 +40,7 @@ def new_engine_api(
     reads: AsyncEngine,
     keys: KeyRing,
     partitions: Callable[[], int],
+    operations: Operations,
     adoption_wait_seconds: float = 10.0,
     position_wait_seconds: float = 5.0,
 ) -> FastAPI:
@@ -52,9 +57,21 @@ def new_engine_api(
     plans = PlanPublisher(reads, plans=memory, partitions=partitions, adoption_wait_seconds=adoption_wait_seconds)
     api.include_router(account_routes(accounts=accounts, ledger=ledger, applied=applied, may_read=may_read))
     api.include_router(signal_routes(ledger=ledger, may_read=may_read))
-    api.include_router(plan_routes(plans=plans, may_read=may_read, may_write=require(keys, Scope.PLANS_WRITE)))
-    api.include_router(
-        partition_routes(read_progress=lambda: all_progress(reads), may_administer=require(keys, Scope.ADMIN))
-    )
+    may_write = require(keys, Scope.PLANS_WRITE)
+    api.include_router(plan_routes(plans=plans, may_read=may_read, may_write=may_write))
+    api.include_router(job_routes(jobs=operations.jobs, may_write=may_write))
+    may_administer = require(keys, Scope.ADMIN)
+    api.include_router(partition_routes(read_progress=lambda: all_progress(reads), may_administer=may_administer))
+    _include_verbs(api, operations, may_administer)
     api.add_middleware(EncodedAccountPaths)
     return api
+
+
+def _include_verbs(api: FastAPI, operations: Operations, may_administer: Authenticated) -> None:
+    api.include_router(
+        partition_verb_routes(
+            resumes=operations.resumes, republishing=operations.republishing, may_administer=may_administer
+        )
+    )
+    api.include_router(dead_letter_routes(letters=operations.dead_letters, may_administer=may_administer))
+    api.include_router(audit_routes(audit=operations.audit, runner=operations.runner, may_administer=may_administer))

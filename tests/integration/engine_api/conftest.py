@@ -20,6 +20,7 @@ from services.runtime.access import Scope, generate_key, hash_key
 from services.runtime.key_ring import KeyRing
 from services.runtime.migrations import upgrade
 from services.runtime.postgres import connect
+from tests.fakes.operations import operations_over
 from tests.integration.engine_api.partition_rows import PARTITIONS, PartitionRows
 
 ADMIN_KEY = "an admin key"
@@ -92,7 +93,8 @@ async def serving(database: AsyncEngine, **waits: float) -> AsyncIterator[Api]:
 
     rows = PartitionRows(database)
     await rows.claim_all()
-    app = new_engine_api(reads=database, keys=keys, partitions=lambda: PARTITIONS, **waits)
+    operations = operations_over(database)
+    app = new_engine_api(reads=database, keys=keys, partitions=lambda: PARTITIONS, operations=operations, **waits)
     transport = httpx.ASGITransport(app=app)
     headers = {"authorization": f"Bearer {ADMIN_KEY}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://engine", headers=headers) as client:

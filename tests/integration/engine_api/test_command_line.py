@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.activation_engine.api import new_engine_api
 from services.runtime.http_server import HttpServer
 from services.runtime.key_ring import KeyRing
+from tests.fakes.operations import operations_over
 from tests.integration.engine_api.conftest import ADMIN_KEY
 from tests.integration.engine_api.partition_rows import PARTITIONS, PLAN_TEXT, PartitionRows, traits, usage
 
@@ -62,7 +63,10 @@ async def terminal(database: AsyncEngine, tmp_path: Path) -> AsyncIterator[Termi
     await rows.apply("acme/1", traits("acme/1", name="Acme", owner="dana"), usage("acme/1", "data.ingested", day=0))
     await rows.apply("b", usage("b", "data.ingested", day=0), part=1)
     app = new_engine_api(
-        reads=database, keys=KeyRing(database, admin_key=ADMIN_KEY, pepper=""), partitions=lambda: PARTITIONS
+        reads=database,
+        keys=KeyRing(database, admin_key=ADMIN_KEY, pepper=""),
+        partitions=lambda: PARTITIONS,
+        operations=operations_over(database),
     )
     server = HttpServer(app, host="127.0.0.1", port=0)
     serving = asyncio.create_task(server.serve())
@@ -138,3 +142,26 @@ async def test_failures_have_their_exit_status(
     assert (ended.status, ended.output) == (status, "")
     assert complaint in ended.complaint
     assert "Traceback" not in ended.complaint
+
+
+async def test_operators_see_partitions_and_are_asked_before_a_resume(terminal: Terminal) -> None:
+    """A stopped partition says why; going on needs a yes, and is refused for one that is not stopped."""
+    await terminal.rows.move_lease(2, stopped="records_expired", owner=None)
+    table = await terminal.run("ops", "partitions")
+    assert [line.split()[:3] for line in table.output.splitlines()[1:]] == [
+        ["0", "running", "-"],
+        ["1", "running", "-"],
+        ["2", "stopped", "records_expired"],
+    ]
+    unasked = await terminal.run("ops", "resume", "2", "--from", "earliest")
+    assert (unasked.status, unasked.output) == (USAGE, "")
+    assert "stopped at offset 0 (records_expired)" in unasked.complaint
+    running = await terminal.run("ops", "resume", "1", "--from", "7", "--yes")
+    assert running.status == REFUSED
+    assert "partition_not_stopped" in running.complaint
+    nowhere = await terminal.run("ops", "resume", "2", "--from", "there", "--yes")
+    assert nowhere.status == USAGE
+    without_broker = await terminal.run("ops", "resume", "2", "--from", "latest", "--yes")
+    assert (without_broker.status, "broker_unavailable" in without_broker.complaint) == (UNREACHABLE, True)
+    letters = await terminal.run("ops", "dead-letters", "--json")
+    assert (letters.status, json.loads(letters.output)) == (0, [])

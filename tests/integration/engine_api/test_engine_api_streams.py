@@ -16,6 +16,7 @@ from services.activation_engine.api.documents import PartitionList, SignalStream
 from services.runtime.access import Scope
 from services.runtime.key_ring import KeyRing
 from services.runtime.postgres import connect
+from tests.fakes.operations import operations_over
 from tests.integration.engine_api.conftest import Api
 from tests.integration.engine_api.partition_rows import PARTITIONS, START_MS, usage
 
@@ -111,7 +112,8 @@ async def test_a_position_that_is_not_applied_times_out(impatient_api: Api) -> N
 async def test_a_database_that_is_away_is_no_failure_of_ours() -> None:
     """503 `database_unavailable` with Retry-After, so that clients come back."""
     away = connect("postgresql://nobody@127.0.0.1:1/nothing", service="test")
-    app = new_engine_api(reads=away, keys=KeyRing(away, admin_key="k", pepper=""), partitions=lambda: 1)
+    keys = KeyRing(away, admin_key="k", pepper="")
+    app = new_engine_api(reads=away, keys=keys, partitions=lambda: 1, operations=operations_over(away))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://engine") as client:
         for path in ("/v1/accounts", "/v1/accounts/a", "/v1/signals", "/v1/plans", "/v1/partitions"):
             answer = await client.get(path, headers={"authorization": "Bearer k"})

@@ -150,3 +150,23 @@ async def test_a_partition_that_was_taken_away_is_not_waited_for() -> None:
         assert relay.unpublished() == 0
         assert relay.acked_seq(0) == 0
         await relay.flush()
+
+
+async def test_what_is_wanted_again_is_sent_again_beside_what_is_new() -> None:
+    """Each range once, in order, whatever fails meanwhile; a range that nobody wants any more is forgotten."""
+    first, second = uuid4(), uuid4()
+    broker = Broker("", "refused")
+    async with relay_of(broker, store_with(12)) as relay:
+        relay.start(0, acked_seq=8, out_seq=10)
+        assert relay.repeat(1, {first: range(1, 2)}) == {}
+        wanted = {first: range(2, 6), second: range(4, 5)}
+        assert relay.repeat(0, wanted) == {first: 1, second: 3}
+        while relay.repeat(0, wanted) != {first: 5, second: 4}:
+            await asyncio.sleep(0)
+        relay.repeat(0, {})
+        relay.committed(0, 12)
+        await relay.flush()
+        assert relay.acked_seq(0) == 12
+    new = [seq for seq in broker.landed[0] if seq > 8]
+    again = [seq for seq in broker.landed[0] if seq <= 8]
+    assert (new, again) == ([9, 10, 11, 12], [2, 3, 4, 5, 4])

@@ -1,0 +1,1 @@
+"""The audit: what is stored, compared with a fresh fold of the log from which it was made."""

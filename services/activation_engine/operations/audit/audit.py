@@ -1,0 +1,177 @@
+"""The audit of all partitions, one after another: its work as a job, and the result that it answers with."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.activation_engine.commit_plan import Outward
+from services.activation_engine.operations.audit.differences import Differences, compare_account
+from services.activation_engine.operations.audit.fold import LogIncomplete, PartitionFold
+from services.activation_engine.operations.audit.ledger import LedgerCheck
+from services.activation_engine.operations.audit.pacer import Pacer
+from services.activation_engine.operations.audit.snapshot import Snapshot, read_snapshot
+from services.activation_engine.operations.events_log import EventsLog
+from services.activation_engine.operations.job_runner import Progress
+from services.activation_engine.plans.registry import PlanMemory
+
+AUDIT = "audit"
+LISTED_MAX = 200
+_LOOK_SECONDS = 0.5
+
+_PARTS = sa.text("SELECT part, next_offset FROM activation.partition_lease ORDER BY part")
+_NEXT_OFFSET = sa.text("SELECT next_offset FROM activation.partition_lease WHERE part = :part")
+
+
+@dataclass(slots=True)
+class _Checked:
+    """What came of one partition; `incomplete` says why nothing could be compared."""
+
+    part: int
+    next_offset: int
+    differences: Differences
+    accounts: int = 0
+    signals: int = 0
+    incomplete: str | None = None
+
+
+class Audit:
+    """Does audits. `moved_seconds` is how long a partition may take to move on before what differs is believed."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        log: EventsLog,
+        *,
+        plans: PlanMemory,
+        outward: Outward,
+        show: Callable[[int], None],
+        moved_seconds: float = 15.0,
+    ) -> None:
+        self._engine = engine
+        self._log = log
+        self._plans = plans
+        self._outward = outward
+        self._show = show
+        self._moved_seconds = moved_seconds
+
+    async def run(self, progress: Progress) -> dict[str, Any]:
+        """Compare every partition; the result as JSON. Raises LogUnreachable and what a database that is away does."""
+        async with self._engine.connect() as connection:
+            parts = (await connection.execute(_PARTS)).all()
+        progress.total = sum(row.next_offset for row in parts)
+        checked = []
+        finished = 0
+        for row in parts:
+            checked.append(await self._partition(row.part, progress))
+            finished += row.next_offset
+            progress.done = finished
+        result = _result(checked)
+        self._show(result["differences"])
+        return result
+
+    async def _partition(self, part: int, progress: Progress) -> _Checked:
+        # Without its accounts first: it may be that nothing can be compared.
+        place = await read_snapshot(self._engine, part, with_accounts=False)
+        incomplete = await self._incomplete(place)
+        if incomplete is not None:
+            return _Checked(part, place.next_offset, {}, incomplete=incomplete)
+        pacer = Pacer()
+        fold = PartitionFold(self._log, part, pacer=pacer, progress=progress)
+        ledger = LedgerCheck(self._engine, part, outward=self._outward, pacer=pacer)
+        try:
+            return await self._compare(place, fold, ledger, pacer)
+        except LogIncomplete as error:
+            return _Checked(part, place.next_offset, {}, incomplete=str(error))
+
+    async def _incomplete(self, snapshot: Snapshot) -> str | None:
+        if snapshot.source != self._log.topic:
+            return f"what is stored was made from the topic {snapshot.source}"
+        if snapshot.resumed:
+            return "an operator let the partition go on elsewhere than it had stopped"
+        begin = (await self._log.bounds(snapshot.part)).begin
+        return f"the oldest record that is kept is {begin}; the log was cut by its retention" if begin > 0 else None
+
+    async def _compare(self, place: Snapshot, fold: PartitionFold, ledger: LedgerCheck, pacer: Pacer) -> _Checked:
+        """Fold up to where the partition is by now, and compare. What differs while more is to be applied counts if it
+        does so at two places of the log: a tick that is half decided, or a sweep, shows at one of them."""
+        await self._advance(fold, ledger, place)
+        found, snapshot = await self._look(fold, ledger, pacer)
+        if found and (snapshot.sweeping or await self._behind(snapshot)):
+            await self._moved(snapshot)
+            again, snapshot = await self._look(fold, ledger, pacer)
+            found = {where: again[where] for where in again if where in found}
+        return _Checked(
+            snapshot.part, snapshot.next_offset, {**found, **ledger.found}, len(snapshot.accounts), ledger.compared
+        )
+
+    async def _look(self, fold: PartitionFold, ledger: LedgerCheck, pacer: Pacer) -> tuple[Differences, Snapshot]:
+        snapshot = await read_snapshot(self._engine, fold.part)
+        await self._advance(fold, ledger, snapshot)
+        found: Differences = {}
+        plans, folded = fold.oracle.plans, fold.oracle.accounts
+        for account_id in [*folded, *(one for one in snapshot.accounts if one not in folded)]:
+            row = snapshot.accounts.get(account_id)
+            found |= compare_account(account_id, folded.get(account_id), row, plans)
+            await pacer.rest_if_due()
+        return found | await ledger.unowed(snapshot.out_seq), snapshot
+
+    async def _advance(self, fold: PartitionFold, ledger: LedgerCheck, snapshot: Snapshot) -> None:
+        async with self._engine.connect() as connection:
+            plans = await self._plans.get(connection, [(one.plan, one.version) for one in snapshot.adoptions])
+        async for owed in fold.advance(snapshot, plans):
+            await ledger.compare(owed)
+
+    async def _behind(self, snapshot: Snapshot) -> bool:
+        return (await self._log.bounds(snapshot.part)).end > snapshot.next_offset
+
+    async def _moved(self, snapshot: Snapshot) -> None:
+        """Return when the partition has applied more, or does not seem to."""
+        deadline = time.monotonic() + self._moved_seconds
+        while time.monotonic() < deadline:
+            async with self._engine.connect() as connection:
+                if await connection.scalar(_NEXT_OFFSET, {"part": snapshot.part}) > snapshot.next_offset:
+                    return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _result(checked: list[_Checked]) -> dict[str, Any]:
+    counts = Counter(where.kind for one in checked for where in one.differences)
+    listed = [
+        {
+            "partition": one.part,
+            "account": where.account or None,
+            "kind": where.kind,
+            "subject": where.subject or None,
+            "expected": what.expected,
+            "found": what.found,
+        }
+        for one in checked
+        for where, what in one.differences.items()
+    ]
+    return {
+        "differences": sum(counts.values()),
+        "counts": dict(counts),
+        "listed": listed[:LISTED_MAX],
+        "complete": all(one.incomplete is None for one in checked),
+        "partitions": [_partition_result(one) for one in checked],
+    }
+
+
+def _partition_result(one: _Checked) -> dict[str, Any]:
+    return {
+        "partition": one.part,
+        "state": "compared" if one.incomplete is None else "log_incomplete",
+        "why": one.incomplete,
+        "next_offset": one.next_offset,
+        "accounts": one.accounts,
+        "signals": one.signals,
+        "differences": len(one.differences),
+    }

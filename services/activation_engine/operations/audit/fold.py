@@ -1,0 +1,82 @@
+"""The log of one partition folded afresh, by the plain fold and by nothing else, with the ledger checked on the way."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+from services.activation_engine.decoder import Poison, Record, TickInput, decode_record
+from services.activation_engine.domain.event import InvalidBody
+from services.activation_engine.domain.plain_fold import Oracle, Tick
+from services.activation_engine.domain.plan import Plan
+from services.activation_engine.domain.plan_set import LivePlan, PlanSet
+from services.activation_engine.domain.signals import CandidateSignal
+from services.activation_engine.operations.audit.pacer import Pacer
+from services.activation_engine.operations.audit.snapshot import Snapshot
+from services.activation_engine.operations.events_log import EventsLog
+from services.activation_engine.operations.job_runner import Progress
+
+
+class LogIncomplete(Exception):
+    """The log does not reach from offset 0 to what was applied; the message says why."""
+
+
+class PartitionFold:
+    """Grows with every `advance`."""
+
+    def __init__(self, log: EventsLog, part: int, *, pacer: Pacer, progress: Progress) -> None:
+        self.oracle = Oracle()
+        self.next_offset = 0
+        self.part = part
+        self._log = log
+        self._pacer = pacer
+        self._progress = progress
+        self._live: dict[str, LivePlan] = {}
+        self._adopted = 0
+
+    async def advance(
+        self, snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]
+    ) -> AsyncIterator[list[CandidateSignal]]:
+        """Fold on up to the snapshot's place; yields the signals that are owed, oldest first, some at a time. Raises
+        LogIncomplete, LogUnreachable."""
+        if self.next_offset >= snapshot.next_offset:
+            return
+        reading = self._log.read(self.part, self.next_offset, snapshot.next_offset)
+        async with contextlib.aclosing(reading) as chunks:
+            async for records in chunks:
+                owed: list[CandidateSignal] = []
+                for record in records:
+                    owed += self._take(record, snapshot, plans)
+                    await self._pacer.rest_if_due()
+                self._progress.done += len(records)
+                yield owed
+
+    def _take(self, record: Record, snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]) -> list[CandidateSignal]:
+        if record.offset != self.next_offset:
+            raise LogIncomplete(f"the log has no record {self.next_offset}; it goes on at {record.offset}")
+        self._adopt(record.offset, snapshot, plans)
+        given = decode_record(record)
+        if isinstance(given, TickInput):
+            self.oracle.take(Tick(record.timestamp, given.sent_at_ms, given.last_event_at_ms))
+        elif not isinstance(given, Poison) and record.offset not in snapshot.foreign:
+            # A body that cannot be read is refused by the engine in the same place.
+            with contextlib.suppress(InvalidBody):
+                self.oracle.take(given)
+        self.next_offset = record.offset + 1
+        # The fold itself does not need them any more, and there may be millions.
+        owed, self.oracle.signals = self.oracle.signals, []
+        return owed
+
+    def _adopt(self, offset: int, snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]) -> None:
+        due = [one for one in snapshot.adoptions[self._adopted :] if one.from_offset <= offset]
+        if not due:
+            return
+        self._adopted += len(due)
+        for one in due:
+            self._live[one.plan] = LivePlan(
+                plans[one.plan, one.version],
+                one.version,
+                one.live_from_ms,
+                "emit" if one.policy == "emit" else "silent",
+            )
+        self.oracle.take(PlanSet.of(self._live.values()))

@@ -1,0 +1,205 @@
+"""`firstvalue ops`: what an operator does when something is wrong, or to know that nothing is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from services.cli.addresses import EngineUrl, Key, find
+from services.cli.client import Client, segment
+from services.cli.output import (
+    REFUSED,
+    ROWS_DEFAULT,
+    AsJson,
+    Misused,
+    Refused,
+    Rows,
+    complain,
+    confirm,
+    print_json,
+    print_table,
+    say,
+)
+
+app = typer.Typer(help="Operate the engine: partitions, dead letters, audits.", no_args_is_help=True)
+
+Part = Annotated[int, typer.Argument(min=0, help="The partition's number.")]
+_PARTITION_FIELDS = ("partition", "state", "problem", "owner", "next_offset", "behind_seconds", "unpublished_signals")
+_LETTER_FIELDS = ("id", "partition", "offset", "reason", "key", "recorded_at", "requeued_at", "detail")
+_DIFFERENCE_FIELDS = ("partition", "account", "kind", "subject", "expected", "found")
+_LOOK_SECONDS = 0.5
+
+
+@app.command()
+def partitions(*, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False) -> None:
+    """List partitions: who works on each, how far it is, and why when it is stopped."""
+    rows = Client(find("engine", url=engine_url, key=key)).ask("GET", "/v1/partitions")["data"]
+    if as_json:
+        print_json(rows)
+    else:
+        _print_rows(_PARTITION_FIELDS, rows, empty="no partitions yet: has an engine ever started?")
+
+
+@app.command()
+def resume(
+    part: Part,
+    *,
+    place: Annotated[str, typer.Option("--from", help="earliest, latest, or an offset.")],
+    reason: Annotated[str | None, typer.Option(help="Why it is stopped, as listed. Default: as it is now.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    engine_url: EngineUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a stopped partition go on from a place that you choose. What lies before it is skipped for good."""
+    start = place if place in ("earliest", "latest") else _offset(place)
+    client = Client(find("engine", url=engine_url, key=key))
+    row = next((one for one in client.ask("GET", "/v1/partitions")["data"] if one["partition"] == part), None)
+    stopped = reason or (row["problem"] if row else None) or "not stopped"
+    stood = row["next_offset"] if row else "?"
+    confirm(f"Partition {part} stopped at offset {stood} ({stopped}). Go on from {place}?", yes=yes)
+    answer = client.ask("POST", f"/v1/partitions/{part}/resume", body={"from": start, "reason": stopped})
+    if as_json:
+        print_json(answer)
+        return
+    skipped = answer["skipped"]
+    at_most = "" if skipped["certain"] else "at most "
+    say(
+        f"partition {part} goes on from offset {answer['next_offset']}, having stopped at {answer['left_offset']};"
+        f" the log holds {answer['log_begin']} to {answer['log_end']}; {at_most}{skipped['count']} offsets are skipped"
+    )
+
+
+@app.command()
+def republish(
+    part: Part,
+    *,
+    from_seq: Annotated[int, typer.Option("--from", min=1, help="Number of the first signal.")],
+    to_seq: Annotated[int | None, typer.Option("--to", min=1, help="Number of the last. Default: the newest.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
+    engine_url: EngineUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a range of a partition's signals to Kafka again; subscribers recognise repeats."""
+    client = Client(find("engine", url=engine_url, key=key))
+    body = {"from_seq": from_seq, "to_seq": to_seq}
+    job = client.ask("POST", f"/v1/partitions/{part}/republish", body=body)
+    if wait:
+        job = _ended(client, job, title="sending again", unit="signals")
+    if as_json:
+        print_json(job)
+    elif wait:
+        say(f"partition {part}: {job['done']} signals sent again")
+    else:
+        say(f"job {job['id']}: {job['total']} signals of partition {part} to send again")
+
+
+@app.command("dead-letters")
+def dead_letters(
+    *,
+    part: Annotated[int | None, typer.Option(min=0, help="Of this partition only.")] = None,
+    reason: Annotated[str | None, typer.Option(help="With this reason only.")] = None,
+    limit: Rows = ROWS_DEFAULT,
+    engine_url: EngineUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """List records that the engine could not apply, newest first; --json shows what they say."""
+    client = Client(find("engine", url=engine_url, key=key))
+    rows = list(client.rows("/v1/dead-letters", parameters={"part": part, "reason": reason}, limit=limit))
+    if as_json:
+        print_json(rows)
+    else:
+        _print_rows(_LETTER_FIELDS, rows, empty="no dead letters")
+
+
+@app.command()
+def requeue(
+    letter_ids: Annotated[list[int], typer.Argument(min=1, help="Ids as listed.")],
+    *,
+    again: Annotated[bool, typer.Option("--again", help="Also what was requeued before.")] = False,
+    engine_url: EngineUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send dead letters through the log again, once their cause is removed."""
+    client = Client(find("engine", url=engine_url, key=key))
+    parameters = {"again": "true"} if again else {}
+    done = []
+    for letter_id in letter_ids:
+        path = f"/v1/dead-letters/{letter_id}/requeue"
+        done.append(client.ask("POST", path, parameters=parameters))
+        if not as_json:
+            one = done[-1]
+            say(f"{one['id']}: partition {one['partition']}, offset {one['requeued_offset']}, {one['requeued_at']}")
+    if as_json:
+        print_json(done)
+
+
+@app.command()
+def audit(*, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Compare what is stored with a fresh fold of the log. Exit status 1 when anything differs."""
+    client = Client(find("engine", url=engine_url, key=key))
+    job = _ended(client, client.ask("POST", "/v1/audits"), title="folding the log", unit="records")
+    result = job["result"]
+    if as_json:
+        print_json(result)
+    else:
+        _print_audit(result)
+    if result["differences"]:
+        raise typer.Exit(REFUSED)
+
+
+def _print_audit(result: dict[str, Any]) -> None:
+    for one in result["partitions"]:
+        if one["state"] == "compared":
+            compared = f"{one['accounts']} accounts and {one['signals']} signals"
+            differ = f"{one['differences']} differences"
+            say(f"partition {one['partition']}: {compared} up to offset {one['next_offset']}, {differ}")
+        else:
+            complain(f"partition {one['partition']}: not compared, {one['why']}")
+    if result["differences"]:
+        _print_rows(_DIFFERENCE_FIELDS, result["listed"], empty="")
+        complain(f"{result['differences']} differences, {len(result['listed'])} of them listed")
+
+
+def _ended(client: Client, job: dict[str, Any], *, title: str, unit: str) -> dict[str, Any]:
+    """The job once it has ended, with a bar on a terminal meanwhile; interrupted, it is cancelled. Raises Refused."""
+    path = f"/v1/jobs/{segment(job['id'])}"
+    bar = Progress(
+        TextColumn(title),
+        BarColumn(),
+        TextColumn("{task.completed:.0f} of {task.total:.0f} " + unit),
+        console=Console(file=sys.stderr),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(title, total=0)
+        try:
+            while job["state"] in ("waiting", "running"):
+                bar.update(task, completed=job["done"], total=job["total"] or 0)
+                time.sleep(_LOOK_SECONDS)
+                job = client.ask("GET", path)
+        except KeyboardInterrupt:
+            client.ask("DELETE", path)
+            raise
+    if job["state"] != "done":
+        raise Refused(job["error"] or f"The job {job['id']} was {job['state']}.")
+    return job
+
+
+def _offset(text: str) -> int:
+    if not text.isdecimal():
+        raise Misused(f"--from {text}: write earliest, latest, or an offset such as 1204.")
+    return int(text)
+
+
+def _print_rows(fields: tuple[str, ...], rows: list[dict[str, Any]], *, empty: str) -> None:
+    print_table(fields, ([row.get(field) for field in fields] for row in rows), empty=empty)

@@ -1,0 +1,207 @@
+"""What operators ask of a running engine: audits that find what is planted, signals sent again, letters requeued."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.activation_engine.domain.encoding import decode, encode
+from tests.fakes.engine_operator import ADMIN_KEY, WITH_ADMIN, Operator
+from tests.fakes.engine_process import EngineProcess, eventually
+from tests.fakes.engine_records import QUICK_PLAN, event_value
+from tests.fakes.engine_room import EngineRoom, engine_room
+
+PARTS = 3
+
+
+@pytest.fixture
+async def room(
+    fresh_database: Any, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[EngineRoom]:
+    word = request.node.name.removeprefix("test_")[:20]
+    database = await asyncio.to_thread(fresh_database, word)
+    async with engine_room(
+        database_url=database, kafka=kafka_bootstrap, prefix=f"{topic_prefix}{word}.", folder=tmp_path, parts=PARTS
+    ) as opened:
+        await opened.publish_plan()
+        yield opened
+
+
+async def recorded(room: EngineRoom, count: int) -> None:
+    """Wait for so many signals."""
+
+    async def so() -> bool:
+        return bool(await room.database.fetchval("SELECT count(*) >= $1 FROM activation.ledger", count))
+
+    await eventually(so, within_seconds=30, what=f"{count} signals recorded")
+
+
+async def differences_shown(engine: EngineProcess) -> str:
+    """The line of the metric."""
+    async with httpx.AsyncClient() as client:
+        page = (await client.get(await asyncio.to_thread(engine.metrics_url))).text
+    return next(line for line in page.splitlines() if line.startswith("firstvalue_engine_audit_differences "))
+
+
+async def test_an_audit_under_load_finds_nothing(room: EngineRoom) -> None:
+    """While batches are cut anywhere, a plan version goes live and is swept, poison and foreign accounts come in."""
+    engine = room.start(**WITH_ADMIN, FIRSTVALUE_ENGINE_BATCH_EVENTS_MAX="50", FIRSTVALUE_ENGINE_DUE_ACCOUNTS_MAX="5")
+    async with room.load(events_per_second=200):
+        await recorded(room, 60)
+        for poison in (b"{", b'{"v": 7}', None):
+            await room.append(0, key=b"acme", value=poison)
+        known = await room.database.fetchrow("SELECT account_id, part FROM activation.account LIMIT 1")
+        assert known is not None
+        value = event_value(known["account_id"], "Data Imported", "elsewhere")
+        await room.append((known["part"] + 1) % PARTS, key=known["account_id"].encode(), value=value)
+        await room.publish_plan(QUICK_PLAN.replace("count: 3", "count: 2"), version=2, policy="emit")
+        result = await Operator(engine).audit(room)
+    assert result["listed"] == []
+    assert (result["differences"], result["complete"]) == (0, True)
+    assert sum(one["accounts"] for one in result["partitions"]) > 20
+    assert sum(one["signals"] for one in result["partitions"]) > 60
+    reasons = await room.database.fetch("SELECT reason FROM activation.dead_letter WHERE reason = 'wrong_partition'")
+    assert len(reasons) == 1
+    assert (await differences_shown(engine)).endswith(" 0.0")
+
+
+async def test_an_audit_lists_what_is_stored_otherwise(room: EngineRoom) -> None:
+    """Each kind of difference, planted once, is listed with its account; what is right is not."""
+    engine = room.start(**WITH_ADMIN)
+    async with room.load(accounts=20, events_per_second=200):
+        await recorded(room, 60)
+    await eventually(room.caught_up, within_seconds=20, what="all applied")
+    # The owner would write accounts again as they should be.
+    engine.kill()
+    planted = await plant(room)
+    auditor = room.start(**WITH_ADMIN)
+    status, result = await audited_by_command(auditor)
+    assert status == 1
+    listed = [(one["kind"], one["account"]) for one in result["listed"]]
+    assert sorted(listed, key=str) == sorted([*planted, ("ledger_gap", None)], key=str)
+    assert result["differences"] == len(listed)
+    assert result["counts"] == dict(Counter(kind for kind, _ in listed))
+    assert (await differences_shown(auditor)).endswith(f" {len(listed)}.0")
+
+
+async def audited_by_command(engine: EngineProcess) -> tuple[int, dict[str, Any]]:
+    """The exit status of `firstvalue ops audit`, and what it printed."""
+    url = await asyncio.to_thread(engine.url)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.cli", "ops", "audit", "--json"),
+        env={**os.environ, "FIRSTVALUE_ENGINE_URL": url, "FIRSTVALUE_API_KEY": ADMIN_KEY},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, dict(json.loads(output))
+
+
+async def plant(room: EngineRoom) -> set[tuple[str, str]]:
+    """Change one account for each kind of difference; the kinds with their accounts."""
+    database = room.database
+    rows = await database.fetch(
+        "SELECT account_id, part, facts FROM activation.account a WHERE (SELECT count(*) FROM activation.ledger l"
+        " WHERE l.account_id = a.account_id) > 1 ORDER BY account_id LIMIT 7"
+    )
+    changed, dropped, row_changed, plan_changed, missing, rewritten, extra = (row["account_id"] for row in rows)
+    state = decode(changed, rows[0]["facts"])
+    state.facts.first_activity_ms = 1
+    await database.execute("UPDATE activation.account SET facts = $2 WHERE account_id = $1", changed, encode(state))
+    await database.execute("DELETE FROM activation.account WHERE account_id = $1", dropped)
+    await database.execute("UPDATE activation.account SET owner = 'nobody' WHERE account_id = $1", row_changed)
+    await database.execute("UPDATE activation.account_plan SET status = 'paused' WHERE account_id = $1", plan_changed)
+    first = "(SELECT id FROM activation.ledger WHERE account_id = $1 ORDER BY seq LIMIT 1)"
+    await database.execute(f"DELETE FROM activation.ledger WHERE id = {first}", missing)
+    forged = b'{"type": "account.stalled", "account": {}}'
+    await database.execute(f"UPDATE activation.ledger SET payload = $2 WHERE id = {first}", rewritten, forged)
+    await database.execute(
+        "WITH lease AS (UPDATE activation.partition_lease SET out_seq = out_seq + 1 WHERE part = $2 RETURNING out_seq)"
+        " INSERT INTO activation.ledger (part, seq, id, account_id, type, payload, appended_ms)"
+        " SELECT $2, out_seq, gen_random_uuid(), $1, 'account.stalled', $3, 1 FROM lease",
+        extra,
+        rows[6]["part"],
+        b"{}",
+    )
+    return {
+        ("state", changed),
+        ("account_missing", dropped),
+        ("account_row", row_changed),
+        ("account_plan", plan_changed),
+        ("signal_missing", missing),
+        ("signal_changed", rewritten),
+        ("signal_unexpected", extra),
+    }
+
+
+async def test_signals_are_sent_again_by_the_owner_whoever_is_asked(room: EngineRoom) -> None:
+    """A replica that does not own the partition is asked; the range comes again there, and nothing else of old."""
+    engines = [room.start(group="pair", **WITH_ADMIN) for _ in range(2)]
+    async with room.load(events_per_second=200):
+        await recorded(room, 60)
+    await eventually(room.caught_up, within_seconds=20, what="all applied and published")
+    lease = await room.database.fetchrow("SELECT * FROM activation.partition_lease ORDER BY out_seq DESC LIMIT 1")
+    assert lease is not None
+    part, owner = lease["part"], int(lease["owner"].rpartition("/")[2])
+    other = Operator(next(engine for engine in engines if engine.process.pid != owner))
+    before = Counter(_numbers(await room.records(room.signals_topic), part))
+    job = await other.job("POST", f"/v1/partitions/{part}/republish", {"from_seq": 3, "to_seq": 7})
+    assert (job["state"], job["done"], job["result"]) == ("done", 5, {"republished": 5})
+    after = Counter(_numbers(await room.records(room.signals_topic), part))
+    # A takeover may repeat the newest ones meanwhile.
+    old = {seq: count for seq, count in (after - before).items() if seq <= lease["out_seq"] // 2}
+    assert old == dict.fromkeys(range(3, 8), 1)
+    beyond = await other.ask("POST", f"/v1/partitions/{part}/republish", {"from_seq": lease["out_seq"] + 1})
+    assert (beyond.status_code, beyond.json()["code"]) == (422, "range_outside_ledger")
+    unknown = await other.ask("POST", "/v1/partitions/99/republish", {"from_seq": 1})
+    assert unknown.json()["code"] == "partition_unknown"
+
+
+def _numbers(records: dict[int, list[Any]], part: int) -> list[int]:
+    return [int(dict(record.headers)["seq"]) for record in records[part]]
+
+
+async def test_a_dead_letter_is_listed_and_requeued_once(room: EngineRoom) -> None:
+    """The same bytes go to the same partition; asked twice it is appended once, unless again."""
+    engine = room.start(**WITH_ADMIN)
+    operator = Operator(engine)
+    await room.append(1, key=b"acme", value=b'{"v": 7, "deep": [1]}')
+    await room.append(1, key=b"\xff", value=b"\xfe{")
+
+    async def listed() -> bool:
+        return len((await operator.ask("GET", "/v1/dead-letters")).json()["data"]) == 2
+
+    await eventually(listed, within_seconds=20, what="two dead letters")
+    newest, oldest = (await operator.ask("GET", "/v1/dead-letters?part=1")).json()["data"]
+    assert (oldest["reason"], oldest["key"], oldest["value"]) == ("unknown_version", "acme", {"v": 7, "deep": [1]})
+    assert (newest["key"], newest["key_base64"], newest["value"], newest["value_base64"]) == (
+        None,
+        "/w==",
+        None,
+        "/ns=",
+    )
+    page = (await operator.ask("GET", "/v1/dead-letters?limit=1")).json()
+    following = (await operator.ask("GET", f"/v1/dead-letters?limit=1&cursor={page['next']}")).json()
+    assert [page["data"][0]["id"], following["data"][0]["id"]] == [newest["id"], oldest["id"]]
+    assert (await operator.ask("GET", "/v1/dead-letters?reason=no_value")).json()["data"] == []
+    path = f"/v1/dead-letters/{oldest['id']}/requeue"
+    first, second = [(await operator.ask("POST", path)).json() for _ in range(2)]
+    assert first == second
+    again = (await operator.ask("POST", f"{path}?again=true")).json()
+    assert again["requeued_offset"] == first["requeued_offset"] + 1
+    log = (await room.records(room.events_topic))[1]
+    assert [(record.key, record.value) for record in log if record.offset >= first["requeued_offset"]] == [
+        (b"acme", b'{"v": 7, "deep": [1]}')
+    ] * 2
+    unknown = await operator.ask("POST", "/v1/dead-letters/999/requeue")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "dead_letter_unknown")
