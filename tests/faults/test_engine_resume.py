@@ -93,8 +93,15 @@ async def test_a_stopped_partition_goes_on_where_an_operator_says(room: EngineRo
     assert engine.process.poll() is None
     repeated = await operator.ask("POST", "/v1/partitions/0/resume", body)
     assert repeated.json()["code"] == "partition_not_stopped"
-    states = {one["partition"]: one["state"] for one in (await operator.audit(room))["partitions"]}
-    assert states == {0: "log_incomplete", 1: "compared"}
+    audited = await operator.audit(room)
+    states = {one["partition"]: one["state"] for one in audited["partitions"]}
+    assert (states, audited["differences"]) == ({0: "log_incomplete", 1: "compared"}, 0)
+    account = next(name for name in map(str, range(100)) if room.part_of(name) == 0)
+    await room.send(account, "Data Imported")
+    await room.producer.flush()
+    await eventually(room.caught_up, within_seconds=20, what="signals published")
+    await room.database.execute("DELETE FROM activation.ledger WHERE part = 0 AND seq = 1")
+    assert (await operator.audit(room))["counts"] == {"ledger_gap": 1}
 
 
 async def test_an_offset_inside_the_log_is_compared_with_the_record_before_it(room: EngineRoom) -> None:

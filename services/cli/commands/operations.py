@@ -163,7 +163,7 @@ def _print_audit(result: dict[str, Any]) -> None:
             differ = f"{one['differences']} differences"
             say(f"partition {one['partition']}: {compared} up to offset {one['next_offset']}, {differ}")
         else:
-            complain(f"partition {one['partition']}: not compared, {one['why']}")
+            complain(f"partition {one['partition']}: not compared with its log: {one['why']}")
     if result["differences"]:
         _print_rows(_DIFFERENCE_FIELDS, result["listed"], empty="")
         complain(f"{result['differences']} differences, {len(result['listed'])} of them listed")

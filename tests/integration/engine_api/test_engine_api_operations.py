@@ -52,7 +52,7 @@ async def test_a_job_is_cancelled_by_whichever_replica_is_asked(api: Api, jobs: 
     assert (refused.status_code, refused.json()["code"], refused.json()["job"]) == (409, "audit_running", str(job.id))
 
     async def shown() -> bool:
-        return (await state_of(api, job.id))["total"] == 10
+        return bool((await state_of(api, job.id))["total"] == 10)
 
     await eventually(shown, within_seconds=10, what="progress is shown")
     cancelled = (await api.http.delete(f"/v1/jobs/{job.id}")).json()
@@ -91,7 +91,7 @@ async def test_a_job_that_was_stopped_or_broke_says_so(api: Api, jobs: JobStore)
     audit = (await api.http.post("/v1/audits")).json()
 
     async def failed() -> bool:
-        return (await state_of(api, audit["id"]))["state"] == "failed"
+        return bool((await state_of(api, audit["id"]))["state"] == "failed")
 
     await eventually(failed, within_seconds=20, what="the audit has failed")
     assert "went away" in (await state_of(api, audit["id"]))["error"]

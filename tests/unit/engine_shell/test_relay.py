@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.relay import Relay
 from services.activation_engine.store import LedgerRow
+from tests.fakes.engine_process import eventually
 from tests.fakes.memory_store import MemoryStore
 
 
@@ -161,8 +162,11 @@ async def test_what_is_wanted_again_is_sent_again_beside_what_is_new() -> None:
         assert relay.repeat(1, {first: range(1, 2)}) == {}
         wanted = {first: range(2, 6), second: range(4, 5)}
         assert relay.repeat(0, wanted) == {first: 1, second: 3}
-        while relay.repeat(0, wanted) != {first: 5, second: 4}:
-            await asyncio.sleep(0)
+
+        async def sent() -> bool:
+            return relay.repeat(0, wanted) == {first: 5, second: 4}
+
+        await eventually(sent, within_seconds=5, what="both ranges sent again")
         relay.repeat(0, {})
         relay.committed(0, 12)
         await relay.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.commit_plan import Outward
-from services.activation_engine.operations.audit.differences import Differences, compare_account
-from services.activation_engine.operations.audit.fold import LogIncomplete, PartitionFold
+from services.activation_engine.domain.plan import Plan
+from services.activation_engine.operations.audit.differences import Differences, compare_account, compare_row
+from services.activation_engine.operations.audit.fold import LogIncomplete, PartitionFold, live_set
 from services.activation_engine.operations.audit.ledger import LedgerCheck
 from services.activation_engine.operations.audit.pacer import Pacer
 from services.activation_engine.operations.audit.snapshot import Snapshot, read_snapshot
@@ -32,7 +33,7 @@ _NEXT_OFFSET = sa.text("SELECT next_offset FROM activation.partition_lease WHERE
 
 @dataclass(slots=True)
 class _Checked:
-    """What came of one partition; `incomplete` says why nothing could be compared."""
+    """What came of one partition; `incomplete` says why its log could not be folded."""
 
     part: int
     next_offset: int
@@ -78,18 +79,21 @@ class Audit:
         return result
 
     async def _partition(self, part: int, progress: Progress) -> _Checked:
-        # Without its accounts first: it may be that nothing can be compared.
+        # Without its accounts first: it may be that the log tells nothing of them.
         place = await read_snapshot(self._engine, part, with_accounts=False)
-        incomplete = await self._incomplete(place)
-        if incomplete is not None:
-            return _Checked(part, place.next_offset, {}, incomplete=incomplete)
         pacer = Pacer()
-        fold = PartitionFold(self._log, part, pacer=pacer, progress=progress)
         ledger = LedgerCheck(self._engine, part, outward=self._outward, pacer=pacer)
-        try:
-            return await self._compare(place, fold, ledger, pacer)
-        except LogIncomplete as error:
-            return _Checked(part, place.next_offset, {}, incomplete=str(error))
+        fold = PartitionFold(self._log, part, pacer=pacer, progress=progress)
+        incomplete = await self._incomplete(place)
+        if incomplete is None:
+            try:
+                await self._advance(fold, ledger, place)
+                return await self._compare(lambda: self._look(fold, ledger, pacer), ledger)
+            except LogIncomplete as error:
+                incomplete = str(error)
+        checked = await self._compare(lambda: self._look_within(part, ledger, pacer), ledger)
+        checked.incomplete = incomplete
+        return checked
 
     async def _incomplete(self, snapshot: Snapshot) -> str | None:
         if snapshot.source != self._log.topic:
@@ -99,20 +103,22 @@ class Audit:
         begin = (await self._log.bounds(snapshot.part)).begin
         return f"the oldest record that is kept is {begin}; the log was cut by its retention" if begin > 0 else None
 
-    async def _compare(self, place: Snapshot, fold: PartitionFold, ledger: LedgerCheck, pacer: Pacer) -> _Checked:
-        """Fold up to where the partition is by now, and compare. What differs while more is to be applied counts if it
-        does so at two places of the log: a tick that is half decided, or a sweep, shows at one of them."""
-        await self._advance(fold, ledger, place)
-        found, snapshot = await self._look(fold, ledger, pacer)
+    async def _compare(
+        self, look: Callable[[], Awaitable[tuple[Differences, Snapshot]]], ledger: LedgerCheck
+    ) -> _Checked:
+        """What differs while more is to be applied counts if it does so at two places of the log: a tick that is half
+        decided, or a sweep, shows at one of them."""
+        found, snapshot = await look()
         if found and (snapshot.sweeping or await self._behind(snapshot)):
             await self._moved(snapshot)
-            again, snapshot = await self._look(fold, ledger, pacer)
+            again, snapshot = await look()
             found = {where: again[where] for where in again if where in found}
         return _Checked(
             snapshot.part, snapshot.next_offset, {**found, **ledger.found}, len(snapshot.accounts), ledger.compared
         )
 
     async def _look(self, fold: PartitionFold, ledger: LedgerCheck, pacer: Pacer) -> tuple[Differences, Snapshot]:
+        """What is stored, with the log folded up to the same place."""
         snapshot = await read_snapshot(self._engine, fold.part)
         await self._advance(fold, ledger, snapshot)
         found: Differences = {}
@@ -123,11 +129,23 @@ class Audit:
             await pacer.rest_if_due()
         return found | await ledger.unowed(snapshot.out_seq), snapshot
 
+    async def _look_within(self, part: int, ledger: LedgerCheck, pacer: Pacer) -> tuple[Differences, Snapshot]:
+        """What can be said without the log: rows repeat their states, and the ledger's numbers have no gap."""
+        snapshot = await read_snapshot(self._engine, part)
+        plans = live_set(snapshot.adoptions, await self._compiled(snapshot))
+        found: Differences = {}
+        for account_id, row in snapshot.accounts.items():
+            found |= compare_row(account_id, row, plans)
+            await pacer.rest_if_due()
+        return found | await ledger.unowed(snapshot.out_seq, gaps_only=True), snapshot
+
     async def _advance(self, fold: PartitionFold, ledger: LedgerCheck, snapshot: Snapshot) -> None:
-        async with self._engine.connect() as connection:
-            plans = await self._plans.get(connection, [(one.plan, one.version) for one in snapshot.adoptions])
-        async for owed in fold.advance(snapshot, plans):
+        async for owed in fold.advance(snapshot, await self._compiled(snapshot)):
             await ledger.compare(owed)
+
+    async def _compiled(self, snapshot: Snapshot) -> Mapping[tuple[str, int], Plan]:
+        async with self._engine.connect() as connection:
+            return await self._plans.get(connection, [(one.plan, one.version) for one in snapshot.adoptions])
 
     async def _behind(self, snapshot: Snapshot) -> bool:
         return (await self._log.bounds(snapshot.part)).end > snapshot.next_offset

@@ -71,6 +71,15 @@ def compare_account(account_id: str, state: AccountState | None, row: StoredRow 
     return {**found, **_columns(state, stored, row), **_plan_rows(state, row, plans)}
 
 
+def compare_row(account_id: str, row: StoredRow, plans: PlanSet) -> Differences:
+    """An account's rows with the state that they repeat, which is all that can be said without its log."""
+    try:
+        stored = decode(account_id, row.facts)
+    except UnknownEncoding as error:
+        return {Place(account_id, "state", "encoding"): difference("a readable state", str(error))}
+    return {**_columns(stored, stored, row), **_plan_rows(stored, row, plans)}
+
+
 def _columns(state: AccountState, stored: AccountState, row: StoredRow) -> Differences:
     # The next check is a lower bound, which a sweep may bring nearer to the truth: the row has to repeat its own state.
     expected = {"next_check": stored.next_check_ms, "name": state.name, "owner": state.owner}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 from services.activation_engine.decoder import Poison, Record, TickInput, decode_record
 from services.activation_engine.domain.event import InvalidBody
@@ -15,10 +15,26 @@ from services.activation_engine.operations.audit.pacer import Pacer
 from services.activation_engine.operations.audit.snapshot import Snapshot
 from services.activation_engine.operations.events_log import EventsLog
 from services.activation_engine.operations.job_runner import Progress
+from services.activation_engine.store import Adoption
 
 
 class LogIncomplete(Exception):
     """The log does not reach from offset 0 to what was applied; the message says why."""
+
+
+def live_set(adoptions: Iterable[Adoption], plans: Mapping[tuple[str, int], Plan]) -> PlanSet:
+    """What judges a partition that adopted these versions, in this order."""
+    return PlanSet.of(
+        {
+            one.plan: LivePlan(
+                plans[one.plan, one.version],
+                one.version,
+                one.live_from_ms,
+                "emit" if one.policy == "emit" else "silent",
+            )
+            for one in adoptions
+        }.values()
+    )
 
 
 class PartitionFold:
@@ -31,7 +47,6 @@ class PartitionFold:
         self._log = log
         self._pacer = pacer
         self._progress = progress
-        self._live: dict[str, LivePlan] = {}
         self._adopted = 0
 
     async def advance(
@@ -68,15 +83,7 @@ class PartitionFold:
         return owed
 
     def _adopt(self, offset: int, snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]) -> None:
-        due = [one for one in snapshot.adoptions[self._adopted :] if one.from_offset <= offset]
-        if not due:
-            return
-        self._adopted += len(due)
-        for one in due:
-            self._live[one.plan] = LivePlan(
-                plans[one.plan, one.version],
-                one.version,
-                one.live_from_ms,
-                "emit" if one.policy == "emit" else "silent",
-            )
-        self.oracle.take(PlanSet.of(self._live.values()))
+        due = sum(one.from_offset <= offset for one in snapshot.adoptions)
+        if due > self._adopted:
+            self._adopted = due
+            self.oracle.take(live_set(snapshot.adoptions[:due], plans))

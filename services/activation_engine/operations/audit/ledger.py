@@ -64,8 +64,8 @@ class LedgerCheck:
             if changed is not None:
                 self.found[Place(signal.account_id, "signal_changed", signal.id)] = changed
 
-    async def unowed(self, out_seq: int) -> Differences:
-        """Rows up to `out_seq` that no record accounts for, and numbers that have no row."""
+    async def unowed(self, out_seq: int, *, gaps_only: bool = False) -> Differences:
+        """Numbers up to `out_seq` that have no row, and unless `gaps_only` rows that no record accounts for."""
         found: Differences = {}
         after = 0
         while after < out_seq:
@@ -75,7 +75,7 @@ class LedgerCheck:
             for row in rows:
                 if row.seq > after + 1:
                     found[Place("", "ledger_gap", str(after + 1))] = difference(f"{after + 1}…{row.seq - 1}", None)
-                if row.seq >= len(self._owed) or not self._owed[row.seq]:
+                if not gaps_only and (row.seq >= len(self._owed) or not self._owed[row.seq]):
                     found[Place(row.account_id, "signal_unexpected", str(row.id))] = difference(None, row.type)
                 after = row.seq
                 await self._pacer.rest_if_due()

@@ -7,6 +7,8 @@ import time
 
 # Far below the 50 ms that anything may hold the loop; what is done between two looks adds to it.
 _SLICE_SECONDS = 0.005
+# What seems longer than this was spent waiting for others.
+_REST_SECONDS_MAX = 0.05
 
 
 class Pacer:
@@ -19,5 +21,5 @@ class Pacer:
         """Call often: between two records, between two rows."""
         used = time.perf_counter() - self._since
         if used >= _SLICE_SECONDS:
-            await asyncio.sleep(used)
+            await asyncio.sleep(min(used, _REST_SECONDS_MAX))
             self._since = time.perf_counter()
