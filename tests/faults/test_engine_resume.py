@@ -14,6 +14,7 @@ from aiokafka.structs import TopicPartition
 from schemas.topics import PRODUCT_EVENTS
 from tests.fakes.engine_operator import WITH_ADMIN, Operator
 from tests.fakes.engine_process import EngineProcess, eventually
+from tests.fakes.engine_records import QUICK_PLAN
 from tests.fakes.engine_room import EngineRoom, engine_room
 
 PARTS = 2
@@ -125,6 +126,9 @@ async def test_a_recreated_topic_is_applied_from_its_beginning(room: EngineRoom)
     for _ in range(5):
         await room.tick()
     await eventually(room.caught_up, within_seconds=20, what="all applied")
+    changed = QUICK_PLAN.replace("count: 3", "count: 2")
+    await room.publish_plan(changed, version=2)
+    assert await newest_place(room) == 5
     engine.kill()
     await recreate(room)
     for _ in range(8):
@@ -136,6 +140,7 @@ async def test_a_recreated_topic_is_applied_from_its_beginning(room: EngineRoom)
         resumed = await operator.ask("POST", f"/v1/partitions/{part}/resume", body)
         assert (resumed.json()["next_offset"], resumed.json()["skipped"]["count"]) == (0, 0), resumed.text
     await reached(room, {0: (8, None), 1: (8, None)})
+    assert await newest_place(room) == 0
     await room.send("acme", "Data Imported")
     await room.producer.flush()
 
@@ -144,6 +149,18 @@ async def test_a_recreated_topic_is_applied_from_its_beginning(room: EngineRoom)
         return bool(await room.database.fetchval(query))
 
     await eventually(announced, within_seconds=20, what="a milestone by the plan that was live")
+
+
+async def newest_place(room: EngineRoom) -> int:
+    """The offset from which on version 2 is live, once it is so everywhere."""
+    rows: list[Any] = []
+
+    async def adopted() -> bool:
+        rows[:] = await room.database.fetch("SELECT from_offset FROM activation.partition_plan WHERE version = 2")
+        return len(rows) == PARTS
+
+    await eventually(adopted, within_seconds=20, what="version 2 adopted")
+    return max(int(row["from_offset"]) for row in rows)
 
 
 async def recreate(room: EngineRoom) -> None:
