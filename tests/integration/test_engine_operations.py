@@ -116,7 +116,7 @@ async def plant(room: EngineRoom) -> set[tuple[str, str]]:
     )
     changed, dropped, row_changed, plan_changed, missing, rewritten, extra = (row["account_id"] for row in rows)
     state = decode(changed, rows[0]["facts"])
-    state.facts.first_activity_ms = 1
+    state.facts.traits["plan_tier"] = (1, "planted", "gold")
     await database.execute("UPDATE activation.account SET facts = $2 WHERE account_id = $1", changed, encode(state))
     await database.execute("DELETE FROM activation.account WHERE account_id = $1", dropped)
     await database.execute("UPDATE activation.account SET owner = 'nobody' WHERE account_id = $1", row_changed)

@@ -21,7 +21,7 @@ from services.activation_engine.operations.audit.pacer import Pacer
 from services.activation_engine.operations.audit.snapshot import Snapshot, read_snapshot
 from services.activation_engine.operations.events_log import EventsLog
 from services.activation_engine.operations.job_runner import Progress
-from services.activation_engine.plans.registry import PlanMemory
+from services.activation_engine.plans.registry import RETIRED, PlanMemory
 
 AUDIT = "audit"
 LISTED_MAX = 200
@@ -145,7 +145,8 @@ class Audit:
 
     async def _compiled(self, snapshot: Snapshot) -> Mapping[tuple[str, int], Plan]:
         async with self._engine.connect() as connection:
-            return await self._plans.get(connection, [(one.plan, one.version) for one in snapshot.adoptions])
+            wanted = [(one.plan, one.version) for one in snapshot.adoptions if one.policy != RETIRED]
+            return await self._plans.get(connection, wanted)
 
     async def _behind(self, snapshot: Snapshot) -> bool:
         return (await self._log.bounds(snapshot.part)).end > snapshot.next_offset

@@ -9,7 +9,7 @@ import msgspec
 
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import UnknownEncoding, decode, encode
-from services.activation_engine.domain.explain import plan_rows
+from services.activation_engine.domain.explain import PlanRow, last_event, plan_rows
 from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.operations.audit.snapshot import StoredRow
 
@@ -84,13 +84,20 @@ def _columns(state: AccountState, stored: AccountState, row: StoredRow) -> Diffe
     # The next check is a lower bound, which a sweep may bring nearer to the truth: the row has to repeat its own state.
     expected = {"next_check": stored.next_check_ms, "name": state.name, "owner": state.owner}
     found = {"next_check": row.next_check_ms, "name": row.name, "owner": row.owner}
+    expected["last_event"], found["last_event"] = last_event(state), row.last_event
     return _each(state.account_id, "account_row", expected, found)
 
 
 def _plan_rows(state: AccountState, row: StoredRow, plans: PlanSet) -> Differences:
-    expected = {one.plan: msgspec.to_builtins(one) for one in plan_rows(state, plans)}
-    found = {plan: msgspec.to_builtins(one) for plan, one in row.plans.items()}
+    expected = {one.plan: _plan_row(one) for one in plan_rows(state, plans)}
+    found = {plan: _plan_row(one) for plan, one in row.plans.items()}
     return _each(state.account_id, "account_plan", expected, found)
+
+
+def _plan_row(row: PlanRow) -> dict[str, Any]:
+    # The database keeps the share in single precision.
+    adoption = None if row.adoption is None else round(row.adoption, 4)
+    return {**msgspec.to_builtins(row), "adoption": adoption}
 
 
 def _each(account_id: str, kind: str, expected: dict[str, Any], found: dict[str, Any]) -> Differences:

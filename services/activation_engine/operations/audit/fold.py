@@ -15,6 +15,7 @@ from services.activation_engine.operations.audit.pacer import Pacer
 from services.activation_engine.operations.audit.snapshot import Snapshot
 from services.activation_engine.operations.events_log import EventsLog
 from services.activation_engine.operations.job_runner import Progress
+from services.activation_engine.plans.registry import RETIRED
 from services.activation_engine.store import Adoption
 
 
@@ -24,16 +25,16 @@ class LogIncomplete(Exception):
 
 def live_set(adoptions: Iterable[Adoption], plans: Mapping[tuple[str, int], Plan]) -> PlanSet:
     """What judges a partition that adopted these versions, in this order."""
+    newest = {one.plan: one for one in adoptions}
     return PlanSet.of(
-        {
-            one.plan: LivePlan(
-                plans[one.plan, one.version],
-                one.version,
-                one.live_from_ms,
-                "emit" if one.policy == "emit" else "silent",
-            )
-            for one in adoptions
-        }.values()
+        LivePlan(
+            plans[one.plan, one.version],
+            one.version,
+            one.live_from_ms,
+            "emit" if one.policy == "emit" else "silent",
+        )
+        for one in newest.values()
+        if one.policy != RETIRED
     )
 
 
