@@ -119,7 +119,7 @@ UPSERT_PLANS = _statement(
     activated_at_ms="bigint",
     reached="text",
     adoption="real",
-    active_day="int",
+    active_day="bigint",
     active_days="bytea",
     closed_at_ms="bigint",
 )

@@ -61,7 +61,7 @@ account_plan = sa.Table(
     sa.Column("activated_at", _Moment),
     sa.Column("reached", JSONB, nullable=False),
     sa.Column("adoption", sa.REAL),
-    sa.Column("active_day", sa.Integer),
+    sa.Column("active_day", sa.BigInteger),
     sa.Column("active_days", BYTEA, nullable=False),
     sa.Column("closed_at", _Moment),
 )

@@ -19,7 +19,7 @@ def upgrade() -> None:
     op.execute("""
         ALTER TABLE activation.account_plan
             ADD COLUMN adoption real,
-            ADD COLUMN active_day integer,
+            ADD COLUMN active_day bigint,
             ADD COLUMN active_days bytea NOT NULL DEFAULT '',
             ADD COLUMN closed_at timestamptz
     """)
