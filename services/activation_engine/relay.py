@@ -146,11 +146,16 @@ class Relay:
                 # New ones first, a batch of each in turn: a long repetition holds nobody up.
                 if lane.acked_seq < lane.out_seq:
                     # Not beyond what is known to be committed: a commit whose answer is under way is not told yet.
-                    lane.acked_seq = await self._send_next(producer, lane.part, lane.acked_seq, lane.out_seq)
+                    sent = await self._send_next(producer, lane.part, lane.acked_seq, lane.out_seq)
+                    if sent is None:
+                        self._give_up(lane)
+                        return
+                    lane.acked_seq = sent
                     self._acked.set()
                 again = lane.wanted_again()
                 if again is not None:
-                    again.acked_seq = await self._send_next(producer, lane.part, again.acked_seq, again.to_seq)
+                    sent = await self._send_next(producer, lane.part, again.acked_seq, again.to_seq)
+                    again.acked_seq = again.to_seq if sent is None else sent
                 crash_point("engine.relay_acked")
         except (KafkaError, TimeoutError, OSError, StoreUnavailable) as error:
             self._metrics.publish_failures.inc()
@@ -163,12 +168,23 @@ class Relay:
             lane.busy = False
             self._wake.set()
 
-    async def _send_next(self, producer: Any, part: int, after: int, to: int) -> int:
-        """Send the next signals above `after` and up to `to`; the number of the last that was acknowledged."""
+    async def _send_next(self, producer: Any, part: int, after: int, to: int) -> int | None:
+        """Send the next signals above `after` and up to `to`; the number of the last that was acknowledged, None when
+        the ledger has none."""
         rows_max = min(self._rows_max, to - after)
         rows = await self._store.read_ledger(part, after=after, rows_max=rows_max, bytes_max=_BATCH_BYTES_MAX)
+        if not rows:
+            return None
         crash_point("engine.relay_read")
         return await self._send(producer, part, rows)
+
+    def _give_up(self, lane: _Lane) -> None:
+        """A failover lost rows that were committed; were they waited for, intake could stand still for ever. The next
+        transaction finds that its stamp is lost as well, and the partition is claimed again."""
+        log.warning("ledger_lost", part=lane.part, after_seq=lane.acked_seq, expected_seq=lane.out_seq)
+        if self._lanes.get(lane.part) is lane:
+            self.stop(lane.part)
+            self._acked.set()
 
     async def _send(self, producer: Any, part: int, rows: Sequence[LedgerRow]) -> int:
         """Send as many rows as one batch holds; the number of the last, once it is acknowledged."""
@@ -181,7 +197,7 @@ class Relay:
             if batch.append(key=row.account_id.encode(), value=value, timestamp=None, headers=headers) is None:
                 break
             sent = row.seq
-        assert sent, f"the ledger of partition {part} has a gap, or a signal exceeds a batch"
+        assert sent, f"a signal of partition {part} exceeds a batch"
         batch.close()
         async with asyncio.timeout(_ACK_SECONDS):
             acknowledged = await producer.send_batch(batch, self._topic, partition=part)

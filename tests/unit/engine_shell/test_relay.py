@@ -174,3 +174,15 @@ async def test_what_is_wanted_again_is_sent_again_beside_what_is_new() -> None:
     new = [seq for seq in broker.landed[0] if seq > 8]
     again = [seq for seq in broker.landed[0] if seq <= 8]
     assert (new, again) == ([9, 10, 11, 12], [2, 3, 4, 5, 4])
+
+
+async def test_rows_that_a_failover_lost_are_not_waited_for() -> None:
+    """What is left is published and the partition given up, so that intake does not stand still; the others go on."""
+    broker, store = Broker(), store_with(3, parts=2)
+    async with relay_of(broker, store) as relay:
+        relay.start(0, acked_seq=1, out_seq=5)
+        await relay.flush()
+        assert relay.unpublished() == 0
+        relay.start(1, acked_seq=0, out_seq=3)
+        await relay.flush()
+    assert broker.landed == {0: [2, 3], 1: [1, 2, 3]}
