@@ -101,6 +101,7 @@ def fold(outcome: Outcome, records: Sequence[Record], inputs: Sequence[Input], d
         else:
             _refuse(outcome, record, given.reason, given.detail)
         outcome.taken = index + 1
+        outcome.midway = False
         outcome.next_offset = record.offset + 1
         outcome.last_append_ms = record.timestamp
         if index % _STEP == 0:

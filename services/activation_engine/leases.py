@@ -169,7 +169,8 @@ class Leases:
             plans=plans,
             accounts=AccountCache(self._accounts_cached_max),
             names=set(claim.names),
-            midway=bool(claim.lease.sweep_after),
+            # The owner before may have decided the next record, if that is a tick, for some of its accounts.
+            midway=bool(claim.lease.sweep_after) or (checked.waiting and claim.lease.last_append_ms is not None),
         )
         self.held[part] = partition
         del self._waiting[part]

@@ -25,10 +25,12 @@ class LogUnreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Where to go on, or why not: `source_changed`, `records_expired`, `tail_lost` or `recreated`."""
+    """Where to go on, or why not: `source_changed`, `records_expired`, `tail_lost` or `recreated`; `waiting` when there
+    are records to go on with."""
 
     next_offset: int
     stop_reason: str | None = None
+    waiting: bool = False
 
 
 class LogProbe:
@@ -115,9 +117,9 @@ def _by_bounds(lease: Lease, topic: str, begin: int, end: int) -> Checked:
         return Checked(lease.next_offset, "source_changed")
     if lease.last_append_ms is None and lease.next_offset == 0:
         # Never applied anything: what retention took before the first start was promised to nobody.
-        return Checked(begin)
+        return Checked(begin, waiting=begin < end)
     if lease.next_offset < begin:
         return Checked(lease.next_offset, "records_expired")
     if lease.next_offset > end:
         return Checked(lease.next_offset, "tail_lost")
-    return Checked(lease.next_offset)
+    return Checked(lease.next_offset, waiting=lease.next_offset < end)

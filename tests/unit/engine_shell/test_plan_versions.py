@@ -54,8 +54,7 @@ async def applied(engine: Engine, log: list[Any], dice: random.Random) -> dict[i
             policy = RETIRED if version == LAST else dice.choice(["silent", "emit"])
             engine.store.versions["quick", version] = (policy, VERSIONS[version].content)
             await engine.catalog.refresh()
-        # The second half of an overflowing tick is only known to its owner, unless a sweep is what overflows.
-        if dice.random() < 0.1 and (not engine.leases.held[0].midway or engine.store.leases[0].sweep_after):
+        if dice.random() < 0.2:
             await engine.leases.revoke(within_seconds=1)
             await engine.claim()
         await engine.transactions.apply({0: log[place : place + dice.randrange(1, 40)]}, {})

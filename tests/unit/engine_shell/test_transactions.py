@@ -23,10 +23,10 @@ from tests.fakes.memory_store import MemoryStore
 
 
 class SameLog:
-    """A log that still is what was applied."""
+    """A log that still is what was applied, and goes on."""
 
     async def check(self, leases: Sequence[Lease]) -> dict[int, Checked]:
-        return {lease.part: Checked(lease.next_offset) for lease in leases}
+        return {lease.part: Checked(lease.next_offset, waiting=True) for lease in leases}
 
 
 class Engine:
