@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from uuid import UUID, uuid4
@@ -54,7 +53,7 @@ class Leases:
         self.new_stamp = new_stamp
         self.held: dict[int, Partition] = {}
         self.stopped: dict[int, str] = {}
-        # Assigned and not claimed: when to try, by the monotonic clock.
+        # Assigned and not claimed: when to try, by the loop's clock.
         self._waiting: dict[int, float] = {}
         self._failures: dict[int, int] = {}
         # Changes with every assignment: who waited for something compares it before believing what it held.
@@ -97,7 +96,7 @@ class Leases:
 
     def claimable(self) -> list[int]:
         """Assigned partitions whose wait is over."""
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         return [part for part, retry_at in self._waiting.items() if retry_at <= now]
 
     async def claim(self, parts: Collection[int]) -> list[Partition]:
@@ -194,7 +193,7 @@ class Leases:
     def _retry_later(self, part: int) -> None:
         failures = self._failures[part] = self._failures.get(part, 0) + 1
         wait = min(self._heartbeat_seconds * 2 ** (failures - 1), _RETRY_SECONDS_MAX)
-        self._waiting[part] = time.monotonic() + wait * (1 + random.random() / 2)
+        self._waiting[part] = asyncio.get_running_loop().time() + wait * (1 + random.random() / 2)
 
     def _forget(self, part: int) -> None:
         del self.held[part]
