@@ -20,7 +20,7 @@ demo: setup
 
 # Fast tests first: a mistake in a rule shows before any server starts.
 test: lint
-	$(BIN)/python -m pytest tests/unit tests/contract tests/conformance tests/integration tests/faults tests/e2e
+	$(BIN)/python -m pytest tests/unit tests/contract tests/conformance tests/simulator tests/integration tests/faults tests/e2e
 
 test-fast: setup
 	$(BIN)/python -m pytest tests/unit

@@ -180,6 +180,18 @@ async def test_the_ledger_is_read_in_order_within_bounds(store: Store) -> None:
     assert await store.known_signals([rows[1].id, str(uuid4())]) == {rows[1].id}
 
 
+async def test_a_repeated_signal_refuses_the_whole_commit(store: Store) -> None:
+    """Neither an id nor a number of a partition comes a second time, whoever believes that it is new."""
+    known, moved = step(await claimed(store), out_seq=1)
+    row = signal(1)
+    await store.commit(Commit([(known, moved)], ledger=[row]))
+    for again in (replace(row, seq=2), signal(1)):
+        with pytest.raises(StoreUnavailable):
+            await store.commit(Commit([step(moved, next_offset=9)], ledger=[signal(3), again]))
+    assert (await store.claim(0, stamp=uuid4(), owner="x")).lease.next_offset == 0
+    assert await store.read_ledger(0, after=0, rows_max=10, bytes_max=1_000) == [row]
+
+
 async def test_rows_for_queries_are_written_and_counted(store: Store) -> None:
     """One per account and plan; a later commit replaces it."""
     lease = await claimed(store)

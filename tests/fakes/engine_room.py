@@ -17,15 +17,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import PRODUCT_EVENTS, SIGNALS, TOPICS
 from services.activation_engine.app import MIGRATIONS
-from services.activation_engine.decoder import Poison, TickInput, decode_record
-from services.activation_engine.domain.plain_fold import Oracle, Tick
-from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.plans.loader import load_plan
+from services.activation_engine.store import Adoption
 from services.runtime.kafka import create_topics
 from services.runtime.migrations import upgrade
 from tests.fakes.engine_comparison import check_account, check_topic
 from tests.fakes.engine_process import EngineProcess
 from tests.fakes.engine_records import QUICK_PLAN, event_value, tick_value
+from tests.fakes.oracle import Oracle, fold_log
 
 
 class EngineRoom:
@@ -174,25 +173,14 @@ class EngineRoom:
 
     async def owed(self, part: int, records: Sequence[Any]) -> Oracle:
         """The plain fold of a partition's records, with plan versions live from where the partition adopted them."""
-        adopted = await self.database.fetch(
-            "SELECT p.from_offset, p.live_from_ms, p.policy, p.version, v.source FROM activation.partition_plan p"
-            " JOIN activation.plan_version v USING (plan, version) WHERE part = $1 ORDER BY from_offset, version",
+        rows = await self.database.fetch(
+            "SELECT p.plan, p.version, p.from_offset, p.live_from_ms, p.policy, v.source"
+            " FROM activation.partition_plan p JOIN activation.plan_version v USING (plan, version) WHERE part = $1",
             part,
         )
-        oracle = Oracle()
-        live: dict[str, LivePlan] = {}
-        for record in records:
-            while adopted and adopted[0]["from_offset"] <= record.offset:
-                row = adopted.pop(0)
-                plan = load_plan(row["source"]).plan
-                live[plan.id] = LivePlan(plan, row["version"], row["live_from_ms"], row["policy"])
-                oracle.take(PlanSet.of(live.values()))
-            given = decode_record(record)
-            if isinstance(given, TickInput):
-                oracle.take(Tick(record.timestamp, given.sent_at_ms, given.last_event_at_ms))
-            elif not isinstance(given, Poison):
-                oracle.take(given)
-        return oracle
+        plans = {(row["plan"], row["version"]): load_plan(row["source"]).plan for row in rows}
+        adoptions = [Adoption(part, *tuple(row)[:-1]) for row in rows]
+        return fold_log(records, adoptions, lambda plan, version: plans[plan, version])
 
     async def check_against_oracle(self) -> int:
         """Compare ledger, accounts and the signals topic with the plain fold of all that was applied; the number of

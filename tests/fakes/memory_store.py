@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,12 +24,14 @@ from services.activation_engine.store import (
     NameSeen,
     PublishedPlan,
     StoredAccount,
+    StoreUnavailable,
 )
 
 
 @dataclass
 class MemoryStore:
-    """Everything is in the open, so that tests may look and plant."""
+    """Everything is in the open, so that tests may look and plant. `adopted` has every adoption, in order, and
+    `adoptions` the newest of each partition and plan."""
 
     leases: dict[int, Lease] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
@@ -38,7 +41,20 @@ class MemoryStore:
     names: dict[tuple[int, str], NameSeen] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     adoptions: dict[tuple[int, str], Adoption] = field(default_factory=dict)
+    adopted: list[Adoption] = field(default_factory=list)
     versions: dict[tuple[str, int], tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def copy(self) -> MemoryStore:
+        """The same rows, kept apart."""
+        copied = MemoryStore()
+        copied.become(self)
+        return copied
+
+    def become(self, other: MemoryStore) -> None:
+        """Have the rows of the other, and forget one's own."""
+        for each in fields(MemoryStore):
+            setattr(self, each.name, copy(getattr(other, each.name)))
+        self.ledger = {part: list(rows) for part, rows in other.ledger.items()}
 
     async def create_leases(self, parts: int, *, source: str) -> None:
         """Make the rows of partitions 0 to `parts` - 1 that do not exist."""
@@ -92,6 +108,8 @@ class MemoryStore:
         owners = ((row, self.accounts.get(row.account_id)) for row in commit.accounts)
         if any(known is not None and known.part != row.part for row, known in owners):
             raise AccountElsewhere("an account belongs to another partition")
+        if self._repeats(commit.ledger):
+            raise StoreUnavailable("the ledger has a signal of this id or number already")
         self.leases |= {lease.part: lease for _, lease in commit.leases}
         self.accounts |= {row.account_id: row for row in commit.accounts}
         self.plans |= {(account_id, row.plan): row for account_id, row in commit.plans}
@@ -103,6 +121,13 @@ class MemoryStore:
             self.names[seen.part, seen.name] = grown
         self.dead_letters += commit.dead_letters
         self.adoptions |= {(one.part, one.plan): one for one in commit.adoptions}
+        self.adopted += commit.adoptions
+
+    def _repeats(self, rows: Sequence[LedgerRow]) -> bool:
+        kept = [row for ledger in self.ledger.values() for row in ledger] if rows else []
+        together = [*kept, *rows]
+        ids, numbers = {row.id for row in together}, {(row.part, row.seq) for row in together}
+        return min(len(ids), len(numbers)) < len(together)
 
     async def read_ledger(self, part: int, *, after: int, rows_max: int, bytes_max: int) -> list[LedgerRow]:
         """Signals above `after` in order, at least one if there is any."""

@@ -1,5 +1,62 @@
-"""The oracle of the tests: the domain's plain fold, under the name that tests know."""
+"""The oracle of the tests: the domain's plain fold, under the name that tests know, and fed from a log as it is."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Literal, cast
+
+from services.activation_engine.decoder import Poison, TickInput, decode_record
+from services.activation_engine.decoder import Record as LogRecord
+from services.activation_engine.domain.event import InvalidBody
 from services.activation_engine.domain.plain_fold import Oracle, Record, Tick, expected_ids, fold_partition
+from services.activation_engine.domain.plan import Plan
+from services.activation_engine.domain.plan_set import LivePlan, PlanSet
+from services.activation_engine.domain.signals import CandidateSignal
+from services.activation_engine.plan_adoption import RETIRED
+from services.activation_engine.store import Adoption
 
-__all__ = ["Oracle", "Record", "Tick", "expected_ids", "fold_partition"]
+__all__ = ["Oracle", "Record", "Tick", "expected_ids", "fold_log", "fold_partition", "replay"]
+
+
+def fold_log(
+    records: Iterable[LogRecord], adoptions: Iterable[Adoption], plan_of: Callable[[str, int], Plan]
+) -> Oracle:
+    """The oracle after these records of one partition, with versions live from where the partition adopted them."""
+    oracle = Oracle()
+    for _ in replay(oracle, records, adoptions, plan_of):
+        pass
+    return oracle
+
+
+def replay(
+    oracle: Oracle,
+    records: Iterable[LogRecord],
+    adoptions: Iterable[Adoption],
+    plan_of: Callable[[str, int], Plan],
+) -> Iterator[tuple[LogRecord, list[CandidateSignal]]]:
+    """Each record as the oracle takes it, with the signals that it owes."""
+    waiting = sorted(adoptions, key=lambda one: (one.from_offset, one.version))
+    live: dict[str, LivePlan] = {}
+    for record in records:
+        before = dict(live)
+        while waiting and waiting[0].from_offset <= record.offset:
+            one = waiting.pop(0)
+            live.pop(one.plan, None)
+            if one.policy != RETIRED:
+                policy = cast(Literal["silent", "emit"], one.policy)
+                live[one.plan] = LivePlan(plan_of(one.plan, one.version), one.version, one.live_from_ms, policy)
+        if live != before:
+            oracle.take(PlanSet.of(live.values()))
+        yield record, _take(oracle, record)
+
+
+def _take(oracle: Oracle, record: LogRecord) -> list[CandidateSignal]:
+    given = decode_record(record)
+    if isinstance(given, TickInput):
+        return oracle.take(Tick(record.timestamp, given.sent_at_ms, given.last_event_at_ms))
+    if isinstance(given, Poison):
+        return []
+    with suppress(InvalidBody):
+        return oracle.take(given)
+    return []

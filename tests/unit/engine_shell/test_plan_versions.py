@@ -8,17 +8,14 @@ from typing import Any
 
 import pytest
 
-from services.activation_engine.decoder import TickInput, decode_record
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode, encode
-from services.activation_engine.domain.event import Event
-from services.activation_engine.domain.plain_fold import Oracle, Tick
-from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.plan_adoption import RETIRED
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.store import Adoption
 from tests.builders import START_MS
 from tests.fakes.engine_records import QUICK_PLAN, event_value, tick_value
+from tests.fakes.oracle import fold_log
 from tests.unit.engine_shell.test_transactions import Engine
 
 SOONER = QUICK_PLAN.replace("output: {due: 4d", "output: {due: 3d").replace("quiet: 8d", "quiet: 6d")
@@ -63,21 +60,6 @@ async def applied(engine: Engine, log: list[Any], dice: random.Random) -> dict[i
     return adoptions
 
 
-def replayed(log: list[Any], adoptions: dict[int, Adoption]) -> Oracle:
-    """The plain fold of the log, with versions live from where they were adopted."""
-    oracle = Oracle()
-    for record in log:
-        if (one := adoptions.get(record.offset)) is not None:
-            live = LivePlan(VERSIONS[one.version].plan, one.version, one.live_from_ms, one.policy)  # type: ignore[arg-type]
-            oracle.take(PlanSet.of([] if one.policy == RETIRED else [live]))
-        given = decode_record(record)
-        if isinstance(given, TickInput):
-            oracle.take(Tick(record.timestamp, given.sent_at_ms, given.last_event_at_ms))
-        elif isinstance(given, Event):
-            oracle.take(given)
-    return oracle
-
-
 def without_check(state: AccountState) -> bytes:
     """A replay lowers the next check of every account at an adoption; an owner sweeps them instead."""
     state.next_check_ms = None
@@ -92,7 +74,8 @@ async def test_a_replay_finds_the_same_signals_and_states(seed: int, due_max: in
     engine = Engine(due_accounts_max=due_max)
     await engine.claim()
     log = log_of(dice)
-    oracle = replayed(log, await applied(engine, log, dice))
+    adoptions = await applied(engine, log, dice)
+    oracle = fold_log(log, adoptions.values(), lambda _, version: VERSIONS[version].plan)
     assert sorted(row.id for row in engine.store.ledger[0]) == sorted(signal.id for signal in oracle.signals)
     assert set(engine.store.accounts) == set(oracle.accounts)
     ended = [row for row in engine.store.plans.values() if row.version == LAST]

@@ -1,0 +1,150 @@
+"""What must hold: an observer of every commit while faults last, and a comparison with the plain fold at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from msgspec import json
+
+from services.activation_engine.decoder import Poison, TickInput, decode_record
+from services.activation_engine.domain.account import AccountState
+from services.activation_engine.domain.encoding import decode, encode
+from services.activation_engine.domain.plain_fold import Oracle
+from services.activation_engine.domain.plan import Plan
+from services.activation_engine.domain.signals import CandidateSignal, to_payload
+from services.activation_engine.store import Commit, Lease
+from tests.fakes.memory_store import MemoryStore
+from tests.fakes.oracle import replay
+from tests.simulator.log import LogRecord
+from tests.simulator.notifier import IntakeTables
+
+# A signal: when its record was appended, account, id, payload.
+Row: TypeAlias = tuple[int, str, str, bytes]
+
+
+class Violation(Exception):
+    """A promise is broken."""
+
+
+def require(holds: bool, what: str, *details: object) -> None:
+    """Raise Violation unless it holds."""
+    if not holds:
+        raise Violation(" ".join([what, *map(str, details)]))
+
+
+class Observer:
+    """Sees every commit: nothing that was reached, applied, numbered or published goes backwards but by a failover."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._leases: dict[int, Lease] = {}
+        self._reached: dict[tuple[str, str], frozenset[str]] = {}
+        # Ids in ledgers that a failover forgot: they may have been published, whatever comes instead of them.
+        self.lost: set[str] = set()
+
+    def committed(self, commit: Commit) -> None:
+        """A commit was applied."""
+        for _, lease in commit.leases:
+            known = self._leases.get(lease.part)
+            require(known is None or _standing(known) <= _standing(lease), "a lease went backwards:", known, lease)
+            ledger = self._store.ledger.get(lease.part, [])
+            gapless = [row.seq for row in ledger] == list(range(1, lease.out_seq + 1))
+            require(gapless, "the ledger is not gapless:", lease.part, [row.seq for row in ledger], lease.out_seq)
+            self._leases[lease.part] = lease
+        for row in commit.accounts:
+            for plan, standing in decode(row.account_id, row.facts).plans.items():
+                before = self._reached.get((row.account_id, plan), frozenset())
+                require(before <= standing.reached.keys(), "milestones were lost:", row.account_id, before)
+                self._reached[row.account_id, plan] = frozenset(standing.reached)
+
+    def rewound(self, before: MemoryStore) -> None:
+        """A failover made the store forget its last commits."""
+        kept = {row.id for rows in self._store.ledger.values() for row in rows}
+        self.lost |= {row.id for rows in before.ledger.values() for row in rows} - kept
+        self._leases, self._reached = dict(self._store.leases), {}
+
+
+def _standing(lease: Lease) -> tuple[int, int, int]:
+    return lease.next_offset, lease.out_seq, lease.clock.clock_ms or 0
+
+
+def check_partition(
+    part: int, store: MemoryStore, records: Sequence[LogRecord], plan_of: Callable[[str, int], Plan]
+) -> Oracle:
+    """Lease, accounts, ledger and dead letters of a drained partition are what a plain fold of its log gives."""
+    lease = store.leases[part]
+    require(lease.next_offset == len(records), "not at the end:", part, lease)
+    require(lease.stopped is None, "stopped:", part, lease.stopped)
+    oracle, owed = Oracle(), []
+    for record, signals in replay(oracle, records, [one for one in store.adopted if one.part == part], plan_of):
+        owed += [(record.timestamp, signal) for signal in signals]
+    require(lease.clock == oracle.clock, "clocks differ:", part, lease.clock, oracle.clock)
+    _check_ledger(part, store, owed)
+    _check_accounts(part, store, oracle)
+    _check_counts(part, store, lease, records)
+    return oracle
+
+
+def _check_ledger(part: int, store: MemoryStore, owed: Sequence[tuple[int, CandidateSignal]]) -> None:
+    """In order of records and, for each account, of its signals. Which of two accounts that one tick moves comes first
+    is not owed: next checks are lower bounds, as good as when an account was last looked at."""
+    rows = store.ledger.get(part, [])
+    require([row.seq for row in rows] == list(range(1, len(rows) + 1)), "the ledger is not gapless:", part)
+    found = [(row.appended_ms, row.account_id, row.id, row.payload or b"") for row in rows]
+    wanted = [(at_ms, one.account_id, one.id, json.encode(to_payload(one))) for at_ms, one in owed]
+    found, wanted = _grouped(found), _grouped(wanted)
+    require(found == wanted, "signals differ:", part, "missing", _less(wanted, found), "extra", _less(found, wanted))
+
+
+def _grouped(rows: list[Row]) -> list[Row]:
+    """In their order, but account by account where one record moved several."""
+    moments = {at_ms: number for number, at_ms in enumerate(dict.fromkeys(row[0] for row in rows))}
+    return sorted(rows, key=lambda row: (moments[row[0]], row[1]))
+
+
+def _check_accounts(part: int, store: MemoryStore, oracle: Oracle) -> None:
+    mine = {row.account_id: row for row in store.accounts.values() if row.part == part}
+    require(mine.keys() == oracle.accounts.keys(), "accounts differ:", part, mine.keys() ^ oracle.accounts.keys())
+    for account_id, row in mine.items():
+        found, owed = decode(account_id, row.facts), oracle.accounts[account_id]
+        require(_decided(found) == _decided(owed), "a state differs:", account_id, _decided(found), _decided(owed))
+
+
+def _decided(state: AccountState) -> bytes:
+    """Everything but the next check."""
+    state.next_check_ms = None
+    return encode(state)
+
+
+def _check_counts(part: int, store: MemoryStore, lease: Lease, records: Sequence[LogRecord]) -> None:
+    inputs = [decode_record(record) for record in records]
+    poison = [record.offset for record, given in zip(records, inputs, strict=True) if isinstance(given, Poison)]
+    letters = sorted(letter.offset for letter in store.dead_letters if letter.part == part)
+    require(letters == poison, "dead letters differ:", part, letters, poison)
+    counted = sum(lease.counts.get(name, 0) for name in ("applied", "unchanged", "dead_lettered"))
+    owed = sum(not isinstance(given, TickInput) for given in inputs)
+    require(counted == owed, "records were counted wrongly:", part, lease.counts, owed)
+
+
+def check_delivered(store: MemoryStore, tables: IntakeTables, lost: set[str], *, failovers: bool) -> None:
+    """The notifier took every signal of the ledger, in its order, as it is written there; each once unless its own
+    tables were rewound; and nothing else but what a failover made the ledger forget."""
+    require(not tables.unreadable, "unreadable signals:", tables.unreadable)
+    for part in store.leases:
+        rows = {row.id: row for row in store.ledger.get(part, [])}
+        taken = [message for on, message in tables.delivered if on == part]
+        ids = list(dict.fromkeys(message.id for message in taken))
+        missing, extra = rows.keys() - set(ids), set(ids) - rows.keys() - lost
+        require(not missing, "never delivered:", part, missing)
+        require(not extra, "delivered and owed by nobody:", part, extra)
+        require(failovers or len(taken) == len(ids), "delivered twice:", part, Counter(one.id for one in taken))
+        require([one for one in ids if one not in lost] == [one for one in rows if one not in lost], "order:", part)
+        for message in taken:
+            same = message.id in lost or message.body == rows[message.id].payload
+            require(same, "delivered differently:", part, message.id)
+
+
+def _less(some: Sequence[Row], others: Sequence[Row]) -> list[Row]:
+    return sorted(set(some) - set(others))
