@@ -34,8 +34,8 @@ def replay(
     records: Iterable[LogRecord],
     adoptions: Iterable[Adoption],
     plan_of: Callable[[str, int], Plan],
-) -> Iterator[tuple[LogRecord, list[CandidateSignal]]]:
-    """Each record as the oracle takes it, with the signals that it owes."""
+) -> Iterator[tuple[LogRecord, list[CandidateSignal] | None]]:
+    """Each record as the oracle takes it, with the signals that it owes; None for one that can never be applied."""
     waiting = sorted(adoptions, key=lambda one: (one.from_offset, one.version))
     live: dict[str, LivePlan] = {}
     for record in records:
@@ -51,12 +51,11 @@ def replay(
         yield record, _take(oracle, record)
 
 
-def _take(oracle: Oracle, record: LogRecord) -> list[CandidateSignal]:
+def _take(oracle: Oracle, record: LogRecord) -> list[CandidateSignal] | None:
     given = decode_record(record)
     if isinstance(given, TickInput):
         return oracle.take(Tick(record.timestamp, given.sent_at_ms, given.last_event_at_ms))
-    if isinstance(given, Poison):
-        return []
-    with suppress(InvalidBody):
-        return oracle.take(given)
-    return []
+    if not isinstance(given, Poison):
+        with suppress(InvalidBody):
+            return oracle.take(given)
+    return None

@@ -58,6 +58,19 @@ TRAITS: tuple[dict[str, Any], ...] = (
     {"contract_start": to_rfc3339(START_MS - DAY_MS)},
     {"contract_start": to_rfc3339(START_MS + 20 * DAY_MS)},
 )
+ORDERS: tuple[tuple[str, dict[str, Any]], ...] = (
+    *(("set", {"traits": traits}) for traits in TRAITS),
+    ("pause", {"reason": "audit"}),
+    ("resume", {}),
+    ("snooze", {"kind": "at_risk", "until": to_rfc3339(START_MS + 15 * DAY_MS)}),
+    ("mark", {"milestone": "data", "at": to_rfc3339(START_MS + DAY_MS)}),
+    # Without its date: a dead letter.
+    ("mark", {"milestone": "output"}),
+    ("waive", {"milestone": "habit"}),
+    ("close", {"reason": "churned"}),
+    ("reopen", {}),
+    ("note", {"text": "called"}),
+)
 POISON: tuple[bytes | None, ...] = (b"{", b'{"v": 7}', None)
 
 
@@ -109,7 +122,9 @@ class Workload:
         if kind < 0.18:
             return Sent(part_of(account), account.encode(), self.dice.choice(POISON), self.at_ms)
         if kind < 0.28:
-            return self._value(account, type="command", event="set", body={"traits": self.dice.choice(TRAITS)})
+            command, fields = self.dice.choice(ORDERS)
+            body = {"command": command, "account_id": account, **fields}
+            return self._value(account, type="command", event=command, body=body)
         late_ms = self.dice.choice([0, 0, 0, DAY_MS // 2, 3 * DAY_MS])
         user, staff = f"user-{self.dice.randrange(3)}", self.dice.random() < 0.05
         return self._value(
