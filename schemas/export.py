@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.commands import AnyCommand
 from schemas.plan_file import PlanFile
 from schemas.product_event import ProductEvent, Tick
 from schemas.signals import TYPES, Ping, Signal
@@ -21,6 +22,7 @@ def exported() -> dict[str, str]:
     """Every generated file by its name, as it must stand in the folder."""
     schemas: dict[str, dict[str, Any]] = {
         "product_event": msgspec.json.schema(ProductEvent),
+        "command": msgspec.json.schema(AnyCommand),
         "tick": msgspec.json.schema(Tick),
         "signal": msgspec.json.schema(Signal),
         "endpoint.ping": msgspec.json.schema(Ping),

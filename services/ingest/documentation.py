@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI
 
+from schemas.commands import COMMANDS, AnyCommand
 from services.ingest.routes import HOT_ROUTES, Route, Shape
 from services.runtime.api import problem_responses
 
@@ -22,11 +26,6 @@ _SINGLE_EXAMPLES: dict[str, dict[str, Any]] = {
 _BATCH_EXAMPLE = {
     "sentAt": "2026-11-20T10:00:00Z",
     "batch": [{"type": type_, **_SINGLE_EXAMPLES[type_]} for type_ in ("group", "track")],
-}
-_COMMAND_EXAMPLE = {
-    "command": "set",
-    "account_id": "acme",
-    "traits": {"segment": "smb", "contract_start": "2026-11-01"},
 }
 _REJECTION = {
     "index": 1,
@@ -48,12 +47,15 @@ _PROBLEMS = (
     (503, "draining", "This replica is shutting down; send the same again."),
 )
 _OBJECT = {"type": "object"}
+_COMPONENT = "#/components/schemas/{name}"
+_ANY_COMMAND = {"anyOf": [{"$ref": _COMPONENT.format(name=kind.__name__)} for kind in COMMANDS.values()]}
 _DESCRIPTION = {
     Shape.BATCH: "Up to 1,000 events in the Segment shape, gzip or deflate welcome. Each event stands alone: 200 means "
     "that Kafka has every accepted one, and `errors` says why the others were rejected.",
     Shape.SINGLE: "One event in the Segment shape; 200 means that Kafka has it.",
     Shape.COMMANDS: "Change accounts: one command, an array, or one per line. `position` can be given to the engine as "
-    "`?after=` to wait until the commands are applied.",
+    "`?after=` to wait until the commands are applied. `erase` and `erase_person` need a key with the scope `admin`: "
+    "with another key, a request that holds one is refused as a whole.",
 }
 
 
@@ -66,6 +68,7 @@ def describe_hot_routes(api: FastAPI) -> None:
             document = of_the_rest()
             for route in HOT_ROUTES:
                 document["paths"][route.path] = {"post": _operation(route)}
+            document["components"]["schemas"].update(_command_schemas())
             api.openapi_schema = document
         return api.openapi_schema
 
@@ -81,7 +84,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "description": _DESCRIPTION[route.shape],
         "operationId": f"post_{route.path.rpartition('/')[2]}",
         "security": [{"key": []}],
-        "requestBody": {"required": True, "content": _content(_body_example(route))},
+        "requestBody": {"required": True, "content": _body(route)},
         "responses": {"200": {"description": "Taken", "content": _content(answer)}, **_problems()},
     }
 
@@ -102,10 +105,28 @@ def _problems() -> dict[str, Any]:
     return responses
 
 
-def _body_example(route: Route) -> dict[str, Any]:
-    if route.shape is Shape.BATCH:
-        return _BATCH_EXAMPLE
-    return _COMMAND_EXAMPLE if route.type is None else _SINGLE_EXAMPLES[route.type]
+def _body(route: Route) -> dict[str, Any]:
+    if route.shape is Shape.COMMANDS:
+        return {"application/json": {"schema": _one_or_more(_ANY_COMMAND), "examples": _command_examples()}}
+    return _content(_BATCH_EXAMPLE if route.type is None else _SINGLE_EXAMPLES[route.type])
+
+
+def _command_schemas() -> dict[str, Any]:
+    """Each command's own schema, by the names that the document refers to."""
+    _, components = msgspec.json.schema_components([AnyCommand], ref_template=_COMPONENT)
+    return components
+
+
+def _command_examples() -> dict[str, Any]:
+    folder = files("schemas") / "examples" / "command"
+    return {
+        name: {"summary": kind.__doc__, "value": json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))}
+        for name, kind in COMMANDS.items()
+    }
+
+
+def _one_or_more(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"oneOf": [schema, {"type": "array", "items": schema}]}
 
 
 def _content(example: dict[str, Any]) -> dict[str, Any]:

@@ -112,10 +112,12 @@ class Intake:
             principal = await authenticate(self._ring, key, route.scope)
         body = await self._body(headers, receive, hold)
         hold.enter()
+        bytes_max = self._limits.event_bytes_max
         if route.shape is Shape.COMMANDS:
+            assert principal is not None
             items: list[bytes] = commands.split_commands(body, commands_max=self._limits.events_max)
             read: _Reader = partial(
-                commands.read_command, bytes_max=self._limits.event_bytes_max, received_at=received_at
+                commands.read_command, bytes_max=bytes_max, received_at=received_at, may=principal.may
             )
         else:
             batch = self._split(route, body)
@@ -123,7 +125,7 @@ class Intake:
             self._observe_skew(batch.sent_at, received_at)
             if batch.write_key is not None:
                 key = same_key(key, batch.write_key)
-            type_of_route, bytes_max = route.type, self._limits.event_bytes_max
+            type_of_route = route.type
 
             def read(item: bytes) -> IncomingEvent:
                 return segment.read_event(batch, item, type_of_route=type_of_route, bytes_max=bytes_max)

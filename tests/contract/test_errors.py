@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -73,6 +74,15 @@ def test_documented_errors_have_the_one_shape(service: str) -> None:
             assert example["value"]["code"] == code, name
             assert example["value"]["message"].endswith("."), name
             assert example["value"]["request_id"], name
+
+
+@pytest.mark.parametrize("service", APPS)
+def test_every_reference_leads_somewhere(service: str) -> None:
+    """Schemas that are added by hand are where the document says."""
+    document = APPS[service].openapi()
+    wanted = set(re.findall('"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert wanted
+    assert wanted <= set(document["components"]["schemas"])
 
 
 @pytest.mark.parametrize("service", APPS)

@@ -10,12 +10,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from schemas import export, product_event, signals
+from schemas.commands import COMMANDS, AnyCommand
 from schemas.timestamps import from_milliseconds, to_milliseconds, to_rfc3339
 
 EXAMPLES = sorted(export.EXAMPLES.glob("*/*.json"))
 DECODERS = {
     "product_event": product_event.decode_product_event,
     "tick": product_event.decode_tick,
+    "command": msgspec.json.Decoder(AnyCommand).decode,
     "signal": signals.decode,
     "endpoint.ping": msgspec.json.Decoder(signals.Ping).decode,
 }
@@ -33,7 +35,13 @@ def test_generated_schemas_are_fresh() -> None:
 
 def test_every_type_has_an_example() -> None:
     """Each signal type that is announced, and each kind of record, is shown by at least one example."""
-    assert {path.parent.name for path in EXAMPLES} == {*signals.TYPES, "product_event", "tick"}
+    assert {path.parent.name for path in EXAMPLES} == {*signals.TYPES, "product_event", "tick", "command"}
+
+
+def test_every_command_has_an_example() -> None:
+    """One of its own name, which is what the documentation of ingest shows."""
+    examples = {path.stem: json.loads(path.read_text()) for path in EXAMPLES if path.parent.name == "command"}
+    assert {name: example["command"] for name, example in examples.items()} == {name: name for name in COMMANDS}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=example_name)

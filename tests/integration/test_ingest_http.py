@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from schemas.commands import COMMANDS
+from schemas.export import EXAMPLES
 from schemas.positions import decode_position
 from services.ingest.partitions import partitioner
 from tests.integration.ingest_process import (
@@ -107,6 +109,46 @@ async def test_commands_answer_where_they_are(service: IngestProcess, kafka_boot
     for record in written.values():
         last[record.partition] = max(record.offset + 1, last.get(record.partition, 0))
     assert position == last
+
+
+async def test_every_command_lands_on_the_topic_untouched(
+    service: IngestProcess, kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    """Under its account's key, named by its own name, with the client's bytes as body."""
+    bodies = {
+        name: json.dumps(
+            {**json.loads((EXAMPLES / "command" / f"{name}.json").read_text()), "message_id": f"cmd-{name}"}
+        )
+        for name in COMMANDS
+    }
+    answer = service.post("/v1/commands", ("[" + " , ".join(bodies.values()) + "]").encode())
+    assert (answer.status_code, answer.json()["errors"]) == (200, [])
+    events = await events_of(kafka_bootstrap, f"{topic_prefix}product.events.v1")
+    mine = [event for event in events if event.message_id.startswith("cmd-")]
+    assert [(event.type, event.event, event.account_id) for event in mine] == [
+        ("command", name, "acme") for name in COMMANDS
+    ]
+    assert {event.event: bytes(event.body).decode() for event in mine} == bodies
+
+
+async def test_what_erases_needs_an_admin_key_for_the_whole_request(
+    service: IngestProcess, kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    """403 wherever it stands among others, and none of them is in the log."""
+    resume = {"command": "resume", "account_id": "acme", "message_id": "beside-erase"}
+    for command in ({"command": "erase"}, {"command": "erase_person", "user_id": "u-1"}):
+        erase = {**command, "account_id": "acme", "message_id": "erase-unasked"}
+        for body in ([resume, erase], [erase, resume], erase):
+            refused = service.post("/v1/commands", body, key=key_with(service, "accounts:write"))
+            assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+            assert "admin" in refused.json()["message"]
+    allowed = service.post("/v1/commands", {**erase, "message_id": "erase-asked"}, key=key_with(service, "admin"))
+    assert (allowed.status_code, allowed.json()["accepted"]) == (200, 1)
+    events = await events_of(kafka_bootstrap, f"{topic_prefix}product.events.v1")
+    seen = {event.message_id for event in events} & {"beside-erase", "erase-unasked", "erase-asked"}
+    assert seen == {"erase-asked"}
+    dead = await records_of(kafka_bootstrap, f"{topic_prefix}product.events.dead.v1")
+    assert not [record for record in dead if b"erase-unasked" in record.value]
 
 
 async def test_ticks_reach_every_partition_and_know_the_newest_product_event(
@@ -228,10 +270,11 @@ def test_the_document_shows_every_route_with_an_example(service: IngestProcess) 
     assert {"/v1/batch", "/v1/track", "/v1/commands", "/v1/keys", "/v1/keys/{key_id}"} <= set(paths)
     for path in ("/v1/batch", "/v1/import", "/v1/track", "/v1/identify", "/v1/group", "/v1/page", "/v1/commands"):
         operation = paths[path]["post"]
-        example = operation["requestBody"]["content"]["application/json"]["example"]
-        answer = service.post(path, example)
-        assert answer.status_code == 200, answer.text
-        assert set(answer.json()) <= set(operation["responses"]["200"]["content"]["application/json"]["example"])
+        content = operation["requestBody"]["content"]["application/json"]
+        for example in [one["value"] for one in content.get("examples", {}).values()] or [content["example"]]:
+            answer = service.post(path, example)
+            assert answer.status_code == 200, answer.text
+            assert set(answer.json()) <= set(operation["responses"]["200"]["content"]["application/json"]["example"])
 
 
 def test_a_service_that_is_asked_to_stop_ends_cleanly(service: IngestProcess, tmp_path: Path) -> None:

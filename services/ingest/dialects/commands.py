@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 import msgspec
 
+from schemas.commands import COMMANDS
+from services.ingest.dialects.command_checks import check_command
 from services.ingest.dialects.splitting import elements
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
-from services.ingest.times import CLOCK_AHEAD_MAX, moment
 from services.runtime import strict_json
+from services.runtime.access import Scope
+from services.runtime.problems import Problem
 from services.runtime.strict_json import InvalidJson
 
 
-class _Command(msgspec.Struct):
+class _Common(msgspec.Struct):
+    """What is looked at before it is known which command this is."""
+
     command: str
     account_id: str | int | None = None
     message_id: str | None = None
     timestamp: str | int | float | None = None
 
 
-class _Set(msgspec.Struct):
-    traits: dict[str, str | int | float | bool | list[Any] | dict[str, Any] | None]
-
-
-# Each command by name, with the fields it needs besides those that all have.
-_FIELDS: dict[str, type[msgspec.Struct]] = {"set": _Set}
-
-# Traits that the engine reads as dates, and the prefix of those that date a milestone by hand.
-_DATES = frozenset({"contract_start", "renewal_at"})
-_REACHED = "reached."
-_YEARS = range(1970, 2200)
-
 _LINE = re.compile(rb"[^\s][^\n]*+")
-
-_decode_command = msgspec.json.Decoder(_Command).decode
 
 
 def split_commands(body: bytes, *, commands_max: int) -> list[bytes]:
@@ -58,13 +49,16 @@ def split_commands(body: bytes, *, commands_max: int) -> list[bytes]:
     return found
 
 
-def read_command(raw: bytes, *, bytes_max: int, received_at: datetime) -> IncomingEvent:
-    """One command as an event of type `command`, whose name is the command's; raises Rejected."""
+def read_command(raw: bytes, *, bytes_max: int, received_at: datetime, may: Callable[[Scope], bool]) -> IncomingEvent:
+    """One command as an event of type `command`, whose name is the command's.
+
+    Raises Rejected, and Problem 403 `scope_missing` when the key may not give it: then the whole request is refused.
+    """
     if len(raw) > bytes_max:
         raise Rejected("event_too_large", f"Keep one command within {bytes_max} bytes.")
     try:
         value = strict_json.decode(raw)
-        common = _decode_command(raw)
+        common = msgspec.convert(value, _Common)
     except InvalidJson as error:
         raise Rejected(error.code, error.message) from error
     except msgspec.ValidationError as error:
@@ -73,14 +67,8 @@ def read_command(raw: bytes, *, bytes_max: int, received_at: datetime) -> Incomi
     try:
         if message_id is not None:
             checked_id(message_id, "message_id")
-        fields = _FIELDS.get(common.command)
-        if fields is None:
-            raise Rejected("command_unknown", f"Use one of these commands: {', '.join(sorted(_FIELDS))}.")
-        if common.account_id is None:
-            raise Rejected("account_missing", "Say in `account_id` which account the command is about.")
-        _check_dates(msgspec.convert(value, fields), received_at)
-    except msgspec.ValidationError as error:
-        raise Rejected("command_invalid", f"Correct the command: {error}.", message_id=message_id) from error
+        _check_known(common, may)
+        check_command(common.command, value, received_at=received_at)
     except Rejected as rejected:
         rejected.message_id = message_id and message_id[:80]
         raise
@@ -89,27 +77,18 @@ def read_command(raw: bytes, *, bytes_max: int, received_at: datetime) -> Incomi
     )
 
 
-def _check_dates(fields: msgspec.Struct, received_at: datetime) -> None:
-    """A date that nobody can read, or a milestone reached in the future, would be taken and never seen again."""
-    if not isinstance(fields, _Set):
-        return
-    for name, value in fields.traits.items():
-        by_hand = name.startswith(_REACHED)
-        if value is None or not (by_hand or name in _DATES):
-            continue
-        at = _date(name, value)
-        if by_hand and at - received_at > CLOCK_AHEAD_MAX:
-            raise Rejected("trait_invalid", f"Set {name[:80]} to a day that has come: it says when that was reached.")
-
-
-def _date(name: str, value: Any) -> datetime:
-    try:
-        at = moment(value, name) if isinstance(value, str) else None
-    except Rejected:
-        at = None
-    if at is None or at.year not in _YEARS:
-        raise Rejected("trait_invalid", f"Send {name[:80]} as a date like 2026-11-01, or null to take it back.")
-    return at
+def _check_known(common: _Common, may: Callable[[Scope], bool]) -> None:
+    kind = COMMANDS.get(common.command)
+    if kind is None:
+        raise Rejected("command_unknown", f"Use one of these commands: {', '.join(sorted(COMMANDS))}.")
+    if not may(Scope(kind.scope)):
+        raise Problem(
+            403,
+            "scope_missing",
+            f"Use a key with the scope {kind.scope} for {common.command}; nothing of this request was taken.",
+        )
+    if common.account_id is None:
+        raise Rejected("account_missing", "Say in `account_id` which account the command is about.")
 
 
 def _lines(body: bytes, commands_max: int) -> list[bytes]:

@@ -1,29 +1,23 @@
-"""The parts of a request: body, compression, keys, commands, and the bytes that are held."""
+"""The parts of a request: body, compression, keys, and the bytes that are held."""
 
 from __future__ import annotations
 
 import base64
 import gzip
-import json
 import tracemalloc
 import zlib
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.ingest.bodies import ClientGone, plain_body, read_body
 from services.ingest.credentials import key_in_headers, same_key
 from services.ingest.delivery import BrokerUnavailable, Delivery
-from services.ingest.dialects.commands import read_command, split_commands
-from services.ingest.events import BodyInvalid, Rejected
+from services.ingest.events import BodyInvalid
 from services.ingest.inflight import Hold, InFlight, Overloaded
 from services.runtime.problems import Problem
 
 LIMIT = 10_000
-NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 TEXT = b'{"batch":[]}' * 20
 
 
@@ -160,94 +154,6 @@ def test_contradicting_or_unreadable_keys_are_refused(headers: dict[bytes, bytes
     assert (problem.value.status, problem.value.code) == (401, code)
     with pytest.raises(Problem):
         same_key("a", "b")
-
-
-SET = {"command": "set", "account_id": "acme", "traits": {"segment": "smb"}, "message_id": "c-1"}
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        json.dumps([SET, SET]),
-        json.dumps(SET) + "\n\n" + json.dumps(SET) + "\n",
-        "\n [" + json.dumps(SET) + " ,\n" + json.dumps(SET, indent=2) + "]\n",
-    ],
-)
-def test_commands_come_as_array_or_lines(body: str) -> None:
-    """Whatever the white space."""
-    commands = [
-        read_command(raw, bytes_max=65_536, received_at=NOW) for raw in split_commands(body.encode(), commands_max=10)
-    ]
-    assert [(one.type, one.event, one.account_id, one.message_id) for one in commands] == [
-        ("command", "set", "acme", "c-1")
-    ] * 2
-
-
-def test_one_command_may_spread_over_lines() -> None:
-    """A pretty-printed object is not newline-delimited JSON."""
-    assert len(split_commands(json.dumps(SET, indent=2).encode(), commands_max=10)) == 1
-
-
-@pytest.mark.parametrize(
-    ("command", "code"),
-    [
-        ({"command": "explode", "account_id": "acme"}, "command_unknown"),
-        ({"account_id": "acme"}, "command_invalid"),
-        ({"command": "set", "account_id": "acme"}, "command_invalid"),
-        ({"command": "set", "account_id": "acme", "traits": [1]}, "command_invalid"),
-        ({**SET, "message_id": "m" * 256}, "id_too_long"),
-        ({**SET, "traits": {"x": "\0"}}, "nul_character"),
-        ({**SET, "traits": {"x": "y" * 70_000}}, "event_too_large"),
-        ([SET], "command_invalid"),
-        ({"command": "set", "traits": {"x": 1}}, "account_missing"),
-        ({**SET, "traits": {"contract_start": "soon"}}, "trait_invalid"),
-        ({**SET, "traits": {"contract_start": 20261101}}, "trait_invalid"),
-        ({**SET, "traits": {"reached.first_output": "last week"}}, "trait_invalid"),
-        ({**SET, "traits": {"reached.first_output": "2026-11-21"}}, "trait_invalid"),
-    ],
-)
-def test_a_bad_command_is_rejected(command: Any, code: str) -> None:
-    """With a code that says why."""
-    with pytest.raises(Rejected) as rejected:
-        read_command(json.dumps(command).encode(), bytes_max=65_536, received_at=NOW)
-    assert rejected.value.code == code
-
-
-def test_dates_of_an_import_are_taken() -> None:
-    """What was reached in the past, a contract that starts later, and a date that is taken back."""
-    traits = {"reached.a": "2026-11-20T10:04:00Z", "reached.b": "2020-02-01", "contract_start": "2027-01-01"}
-    for chosen in (traits, dict.fromkeys(traits)):
-        raw = json.dumps({**SET, "traits": chosen}).encode()
-        assert read_command(raw, bytes_max=65_536, received_at=NOW).event == "set"
-
-
-@pytest.mark.parametrize(
-    ("body", "code"), [(b" ", "batch_empty"), (b"[]", "batch_empty"), (b"[1,2,3]", "too_many_events")]
-)
-def test_bodies_without_or_with_too_many_commands_are_refused(body: bytes, code: str) -> None:
-    """As a whole."""
-    with pytest.raises(BodyInvalid) as refusal:
-        split_commands(body, commands_max=2)
-    assert refusal.value.code == code
-
-
-@pytest.mark.parametrize("bad", [b'{"x":NaN}', b'{"x":1e400}', b'{"x":"\xff"}', b"{", b'{"x":"\\ud800"}', b"x"])
-@pytest.mark.parametrize("at", [0, 1])
-def test_a_bad_line_spoils_no_other(bad: bytes, at: int) -> None:
-    """Wherever it is and however bad; empty lines count for nothing."""
-    lines = [b'{"command":"set","account_id":"a","traits":{}}'] * 2
-    lines.insert(at, bad)
-    assert split_commands(b"\r\n\n \n".join(lines), commands_max=3) == lines
-
-
-@given(st.binary(max_size=200))
-def test_arbitrary_commands_raise_nothing_else(body: bytes) -> None:
-    """Noise is refused or rejected."""
-    try:
-        for raw in split_commands(body, commands_max=10):
-            read_command(raw, bytes_max=100, received_at=NOW)
-    except (BodyInvalid, Rejected):
-        return
 
 
 async def test_a_delivery_is_done_when_every_part_is() -> None:
