@@ -9,7 +9,17 @@ import typer
 
 from deploy.demo import commands as demo
 from deploy.local import commands as local_stack
-from services.cli.commands import accounts, deliveries, endpoints, keys, operations, plans, services, signals
+from services.cli.commands import (
+    account_orders,
+    accounts,
+    deliveries,
+    endpoints,
+    keys,
+    operations,
+    plans,
+    services,
+    signals,
+)
 from services.cli.output import REFUSED, UNREACHABLE, USAGE, Misused, Refused, Unreachable, complain
 
 
@@ -28,6 +38,7 @@ def new_command() -> typer.Typer:
     app.command()(services.serve)
     app.command()(services.migrate)
     app.command()(services.topics)
+    account_orders.register(accounts.app)
     for noun, verbs in (
         ("account", accounts.app),
         ("plan", plans.app),

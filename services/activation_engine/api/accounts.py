@@ -75,14 +75,15 @@ def _add_list(routes: APIRouter, accounts: AccountReads) -> None:
         plan: Text = None,
         status: AccountStatus | None = None,
         segment: Text = None,
+        milestone: Text = None,
         owner: Text = None,
         cursor: Cursor = None,
         limit: Limit = LIMIT,
     ) -> Response:
-        """Accounts by id. `plan`, `status` and `segment` must hold together for one plan of the account; `owner` is
-        the account's trait. Scope `accounts:read`."""
+        """Accounts by id. `plan`, `status`, `segment` and `milestone` (one that is reached) must hold together for one
+        plan of the account; `owner` is the account's trait. Scope `accounts:read`."""
         after = decode_cursor(cursor, str)[0] if cursor is not None else ""
-        wanted = AccountFilter(plan=plan, status=status, segment=segment, owner=owner)
+        wanted = AccountFilter(plan=plan, status=status, segment=segment, milestone=milestone, owner=owner)
         found = await accounts.page(wanted, after=after, limit=limit + 1)
         following = encode_cursor([found[limit - 1].state.account_id]) if len(found) > limit else None
         return answer({"data": [_row(seen) for seen in found[:limit]], "next": following})

@@ -19,15 +19,24 @@ SELECT account_id, part, facts FROM activation.account AS a
 WHERE account_id > :after {conditions}
 ORDER BY account_id LIMIT :limit
 """
+# What a filter asks of one row of an account under a plan.
+_OF_PLAN = {
+    "plan": "p.plan = :plan",
+    "status": "p.status = :status",
+    "segment": "p.segment = :segment",
+    "milestone": "p.reached ? CAST(:milestone AS text)",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFilter:
-    """Which accounts to list: those with a plan for which all that is given of `plan`, `status` and `segment` holds."""
+    """Which accounts to list: those with a plan for which all that is given of `plan`, `status`, `segment` and
+    `milestone` (one that is reached) holds; `owner` is the account's trait."""
 
     plan: str | None = None
     status: str | None = None
     segment: str | None = None
+    milestone: str | None = None
     owner: str | None = None
 
 
@@ -65,15 +74,14 @@ class AccountReads:
 
 
 def _page_query(wanted: AccountFilter) -> tuple[sa.TextClause, dict[str, str]]:
-    of_plan = {name: value for name in ("plan", "status", "segment") if (value := getattr(wanted, name)) is not None}
+    given = {name: value for name in _OF_PLAN if (value := getattr(wanted, name)) is not None}
     conditions = ""
-    if of_plan:
-        same = " AND ".join(f"p.{name} = :{name}" for name in of_plan)
+    if given:
+        holds = " AND ".join(_OF_PLAN[name] for name in given)
         conditions += (
-            f" AND EXISTS (SELECT FROM activation.account_plan p WHERE p.account_id = a.account_id AND {same})"
+            f" AND EXISTS (SELECT FROM activation.account_plan p WHERE p.account_id = a.account_id AND {holds})"
         )
-    values = dict(of_plan)
     if wanted.owner is not None:
         conditions += " AND owner = :owner"
-        values["owner"] = wanted.owner
-    return sa.text(_PAGE.format(conditions=conditions)), values
+        given["owner"] = wanted.owner
+    return sa.text(_PAGE.format(conditions=conditions)), given

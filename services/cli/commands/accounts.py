@@ -10,7 +10,7 @@ from services.cli.addresses import EngineUrl, Key, find
 from services.cli.client import Client, segment
 from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_json, print_table, say
 
-app = typer.Typer(help="List, show and explain accounts.", no_args_is_help=True)
+app = typer.Typer(help="List, show and explain accounts, and say what the product cannot.", no_args_is_help=True)
 
 AccountId = Annotated[str, typer.Argument(help="The account's id, as the product sends it.")]
 
@@ -21,6 +21,7 @@ def list_accounts(
     plan: Annotated[str | None, typer.Option(help="Under this plan only.")] = None,
     status: Annotated[str | None, typer.Option(help="For example stalled.")] = None,
     segment_name: Annotated[str | None, typer.Option("--segment", help="For example smb.")] = None,
+    milestone: Annotated[str | None, typer.Option(help="That reached this milestone, by its id.")] = None,
     owner: Annotated[str | None, typer.Option(help="The trait `owner`.")] = None,
     limit: Rows = ROWS_DEFAULT,
     engine_url: EngineUrl = None,
@@ -28,7 +29,7 @@ def list_accounts(
     as_json: AsJson = False,
 ) -> None:
     """List accounts with their status under each plan."""
-    wanted = {"plan": plan, "status": status, "segment": segment_name, "owner": owner}
+    wanted = {"plan": plan, "status": status, "segment": segment_name, "milestone": milestone, "owner": owner}
     client = Client(find("engine", url=engine_url, key=key))
     rows = list(client.rows("/v1/accounts", parameters=wanted, limit=limit))
     if as_json:

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from schemas.positions import encode_position
 from services.activation_engine.api import new_engine_api
 from services.runtime.http_server import HttpServer
 from services.runtime.key_ring import KeyRing
 from tests.fakes.operations import operations_over
+from tests.fakes.stand_in_services import stand_in_services
 from tests.integration.engine_api.conftest import ADMIN_KEY
 from tests.integration.engine_api.partition_rows import PARTITIONS, PLAN_TEXT, PartitionRows, traits, usage
 
@@ -88,10 +90,30 @@ async def test_accounts_are_listed_shown_and_explained(terminal: Terminal) -> No
     assert "\x1b" not in table.output
     owned = json.loads((await terminal.run("account", "list", "--owner", "dana", "--json")).output)
     assert [row["id"] for row in owned] == ["acme/1"]
+    reached = await terminal.run("account", "list", "--milestone", "first_data", "--json")
+    assert [row["id"] for row in json.loads(reached.output)] == ["acme/1", "b"]
+    assert (await terminal.run("account", "list", "--milestone", "first_output")).complaint == "no accounts\n"
     shown = await terminal.run("account", "show", "acme/1")
     assert "First data" in shown.output
     explained = await terminal.run("account", "explain", "acme/1")
     assert explained.output.startswith("Acme is on track under b2b-saas")
+
+
+async def test_an_order_is_answered_by_what_the_engine_then_knows(terminal: Terminal) -> None:
+    """Once the engine is past the position that ingest answered; an account that it forgot is erased."""
+    with stand_in_services() as ingest:
+        ingest.position = encode_position({1: 7})
+        giving = asyncio.create_task(
+            terminal.run("account", "set", "acme/1", "segment=big", FIRSTVALUE_INGEST_URL=ingest.url)
+        )
+        async with asyncio.timeout(30):
+            while not ingest.commands:
+                await asyncio.sleep(0.02)
+        await terminal.rows.move_lease(1, next_offset=7)
+        given = await giving
+        assert (given.status, given.output) == (0, "acme/1: on_track under b2b-saas\n"), given.complaint
+        gone = await terminal.run("account", "erase", "gone", "--yes", FIRSTVALUE_INGEST_URL=ingest.url)
+        assert (gone.status, gone.output) == (0, "gone: erased\n"), gone.complaint
 
 
 async def test_signals_are_printed_one_a_line(terminal: Terminal) -> None:

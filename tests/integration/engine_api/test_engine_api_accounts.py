@@ -136,6 +136,28 @@ async def test_lists_filter_by_plan_status_segment_and_owner(api: Api) -> None:
     assert "milestones" not in row["plans"][0]
 
 
+async def test_lists_filter_by_a_milestone_that_is_reached(api: Api) -> None:
+    """Under the same plan as the other filters; a name that is no milestone finds nobody."""
+    await api.rows.publish()
+    other = PLAN_TEXT.replace("plan: b2b-saas", "plan: other").replace("when: data.ingested", "when: list.built")
+    await api.rows.publish(other)
+    await api.rows.apply("both", usage("both", "data.ingested", day=0), usage("both", "report.generated", day=1))
+    await api.rows.apply("first", usage("first", "data.ingested", day=0))
+    await api.rows.apply("list", usage("list", "list.built", day=0), part=1)
+    await api.rows.apply("none", usage("none", "page.viewed", day=0))
+
+    async def listed(**parameters: str) -> list[str]:
+        answer = await api.http.get("/v1/accounts", params=parameters)
+        return [row["id"] for row in answer.json()["data"]]
+
+    assert await listed(milestone="first_data") == ["both", "first", "list"]
+    assert await listed(milestone="first_data", plan="b2b-saas") == ["both", "first"]
+    assert await listed(milestone="first_data", plan="other") == ["list"]
+    assert await listed(milestone="first_output") == ["both"]
+    assert await listed(milestone="first_data", status="activated") == ["both"]
+    assert await listed(milestone="first_data%' OR true --") == []
+
+
 async def test_pages_of_accounts_join_to_the_whole_list(api: Api) -> None:
     """Following `next` meets every account once, over partitions and odd ids."""
     names = sorted(["a", "b", "ä", "z/1", "客户", "🚀", "Z"])

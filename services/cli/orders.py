@@ -1,0 +1,137 @@
+"""Gives one command about an account to ingest, waits until the engine has applied it, and prints what now is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from schemas.plan_terms import duration_ms
+from schemas.timestamps import to_milliseconds, to_rfc3339
+from services.cli.addresses import EngineUrl, IngestUrl, Key, find
+from services.cli.client import Client, segment
+from services.cli.output import AsJson, Misused, Refused, print_json, say
+from services.runtime import strict_json
+from services.runtime.strict_json import InvalidJson
+
+# Each wait of the engine is 5 s.
+_WAITS_MAX = 6
+
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until the engine has applied it.")]
+
+
+def order(name: str, account_id: str, **fields: Any) -> dict[str, Any]:
+    """The command `name` as ingest takes it."""
+    return {"command": name, "account_id": account_id, **fields}
+
+
+def gives(verb: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+    """What the command line runs for a `verb` that makes an order of its arguments: it takes these and the options of
+    `give`, and gives the order."""
+    own = inspect.signature(verb, eval_str=True).parameters.values()
+    _, *shared = inspect.signature(give, eval_str=True).parameters.values()
+
+    def run(**given: Any) -> None:
+        options = {option.name: given.pop(option.name) for option in shared}
+        give(verb(**given), **options)
+
+    run.__doc__ = verb.__doc__
+    # Typer reads a command's parameters from its signature.
+    run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    return run
+
+
+def give(
+    command: dict[str, Any],
+    *,
+    no_wait: NoWait = False,
+    ingest_url: IngestUrl = None,
+    engine_url: EngineUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Post the command; print the account's status under each plan once it is applied. Raises Refused, Unreachable."""
+    ingest = Client(find("ingest", url=ingest_url, key=key))
+    # Found before anything is changed, so that an address that is missing changes nothing.
+    engine = None if no_wait else Client(find("engine", url=engine_url, key=key))
+    taken = ingest.ask("POST", "/v1/commands", body=command)
+    if engine is None:
+        answer, text = taken, f"{command['account_id']}: {command['command']} is on its way"
+    else:
+        account = _applied(engine, command, taken["position"])
+        answer, text = {**taken, "account": account}, _standing(command["account_id"], account)
+    if as_json:
+        print_json(answer)
+    else:
+        say(text)
+
+
+def trait_values(pairs: list[str]) -> dict[str, Any]:
+    """Traits by name of `name=value` texts, where a value is a JSON scalar or else a text, and none is null.
+
+    Raises Misused for a text without name or sign.
+    """
+    traits: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not (name and sign):
+            raise Misused(f"{pair} is no trait: write name=value, or name= to take it back.")
+        traits[name] = _scalar(text)
+    return traits
+
+
+def date_text(text: str | None) -> str | None:
+    """The instant that lies a duration such as `14d` ahead; any other text as it is, for ingest to judge."""
+    if text is None:
+        return None
+    try:
+        ahead_ms = duration_ms(text)
+    except ValueError:
+        return text
+    return to_rfc3339(to_milliseconds(datetime.now(UTC)) + ahead_ms)
+
+
+def _scalar(text: str) -> Any:
+    if not text:
+        return None
+    try:
+        value = strict_json.decode(text.encode())
+    except InvalidJson:
+        return text
+    return text if isinstance(value, list | dict) else value
+
+
+def _applied(engine: Client, command: dict[str, Any], position: str) -> dict[str, Any] | None:
+    """The account once the engine is past `position`; None when it is erased."""
+    account_id = command["account_id"]
+    for _ in range(_WAITS_MAX):
+        try:
+            account: dict[str, Any] = engine.ask(
+                "GET", f"/v1/accounts/{segment(account_id)}", parameters={"after": position}
+            )
+        except Refused as refused:
+            code = (refused.problem or {}).get("code")
+            if code == "account_unknown" and command["command"] == "erase":
+                return None
+            if code != "not_yet_applied":
+                raise
+        else:
+            return account
+    raise Refused(
+        f"The {command['command']} of {account_id} is accepted and will not be lost, but the engine has not applied it "
+        "yet: look again with `firstvalue account show`."
+    )
+
+
+def _standing(account_id: str, account: dict[str, Any] | None) -> str:
+    if account is None:
+        return f"{account_id}: erased"
+    return f"{account_id}: {'; '.join(map(_status, account['plans'])) or 'no plan applies'}"
+
+
+def _status(plan: dict[str, Any]) -> str:
+    reason = f" ({plan['reason']})" if plan["reason"] else ""
+    return f"{plan['status']}{reason} under {plan['plan']}"

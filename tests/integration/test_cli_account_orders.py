@@ -1,0 +1,197 @@
+"""`firstvalue account set, pause, mark …`: the command each posts by ingest's own checks, and what is printed then."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from schemas.commands import COMMANDS
+from services.cli.__main__ import main
+from services.runtime.access import Scope
+from services.runtime.problems import problem_body
+from tests.fakes.stand_in_services import StandInServices, stand_in_services
+
+REFUSED, USAGE, UNREACHABLE = 1, 2, 3
+STALLED = {"plan": "b2b-saas", "status": "stalled", "reason": "quiet"}
+ON_TRACK = {"plan": "abm", "status": "on_track", "reason": None}
+LATE = (504, problem_body("not_yet_applied", "Ask again.", "r-2"))
+UNKNOWN = (404, problem_body("account_unknown", "Check the id.", "r-3"))
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def services() -> Iterator[StandInServices]:
+    """Where the commands go; the engine knows acme, once."""
+    with stand_in_services() as running:
+        running.account_answers = [(200, {"id": "acme", "plans": [STALLED, ON_TRACK]})]
+        yield running
+
+
+@pytest.fixture
+def run(services: StandInServices, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`firstvalue account` with these words; its exit status."""
+    for service in ("INGEST", "ENGINE"):
+        monkeypatch.setenv(f"FIRSTVALUE_{service}_URL", services.url)
+    monkeypatch.setenv("FIRSTVALUE_API_KEY", "k")
+
+    def run_words(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["firstvalue", "account", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    return run_words
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        (
+            ["set", "acme", "segment=smb", "seats=12", "vip=true", "crm_id=0015", "note=a=b", "owner=", "old=null"],
+            {
+                "traits": {
+                    "segment": "smb",
+                    "seats": 12,
+                    "vip": True,
+                    "crm_id": "0015",
+                    "note": "a=b",
+                    "owner": None,
+                    "old": None,
+                }
+            },
+        ),
+        (
+            ["set", "acme", "a=NaN", "b=[1]", 'c="15"', "d=1e999", "e=123456789012345678901234567890"],
+            {"traits": {"a": "NaN", "b": "[1]", "c": "15", "d": "1e999", "e": "123456789012345678901234567890"}},
+        ),
+        (["note", "acme", "conversation.held", "--text", "hi"], {"event": "conversation.held", "text": "hi"}),
+        (
+            ["pause", "acme", "--reason", "Freeze", "--side", "customer", "--until", "2199-01-04"],
+            {"reason": "Freeze", "side": "customer", "until": "2199-01-04"},
+        ),
+        (["pause", "acme", "--reason", "Freeze", "--side", "us"], {"reason": "Freeze", "side": "us", "until": None}),
+        (["resume", "acme"], {}),
+        (["snooze", "acme", "at_risk", "--until", "2026-12-01"], {"kind": "at_risk", "until": "2026-12-01"}),
+        (["mark", "acme", "first_output", "--at", "2026-01-02"], {"milestone": "first_output", "at": "2026-01-02"}),
+        (["waive", "acme", "first_output"], {"milestone": "first_output"}),
+        (["diagnose", "acme", "fit"], {"cause": "fit", "action": None}),
+        (["diagnose", "acme", "execution", "--action", "help"], {"cause": "execution", "action": "help"}),
+        (["move", "acme", "abm"], {"plan": "abm"}),
+        (["move", "acme", "--back"], {"plan": None}),
+        (["close", "acme", "--reason", "Left"], {"reason": "Left"}),
+        (["reopen", "acme"], {}),
+        (["erase", "acme", "--yes"], {}),
+        (["erase-person", "acme", "u-1", "--yes"], {"user_id": "u-1"}),
+    ],
+)
+def test_each_verb_gives_its_command(
+    run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str], words: list[str], fields: dict[str, Any]
+) -> None:
+    """Ingest takes it, the engine is asked for the account past its position, and one line says what now is."""
+    assert run(*words) == 0
+    name = words[0].replace("-", "_")
+    assert services.commands == [{"command": name, "account_id": "acme", **fields}]
+    assert services.asked == [f"/v1/accounts/acme?after={services.position}"]
+    assert capsys.readouterr().out == "acme: stalled (quiet) under b2b-saas; on_track under abm\n"
+
+
+def test_every_command_has_a_verb(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named as the command, with hyphens."""
+    assert run("--help") == 0
+    verbs = {line.strip("│ ").partition(" ")[0] for line in capsys.readouterr().out.splitlines()}
+    assert {name.replace("_", "-") for name in COMMANDS} <= verbs
+
+
+@pytest.mark.parametrize(("length", "ahead"), [("14d", timedelta(days=14)), ("2h", timedelta(hours=2))])
+def test_a_length_is_counted_from_now(run: Run, services: StandInServices, length: str, ahead: timedelta) -> None:
+    """For those who think in days from today."""
+    before = datetime.now(UTC)
+    assert run("snooze", "acme", "stalled", "--until", length) == 0
+    until = datetime.fromisoformat(services.commands[0]["until"])
+    assert before - timedelta(milliseconds=1) <= until - ahead <= datetime.now(UTC)
+
+
+def test_a_program_gets_the_answer_and_the_account(
+    run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --json; without waiting there is no account to show."""
+    assert run("resume", "acme", "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["accepted"], printed["account"]["id"]) == (1, "acme")
+    assert run("resume", "acme", "--json", "--no-wait") == 0
+    assert "account" not in json.loads(capsys.readouterr().out)
+    assert run("resume", "acme", "--no-wait") == 0
+    assert capsys.readouterr().out == "acme: resume is on its way\n"
+    assert len(services.asked) == 1
+
+
+def test_waiting_goes_on_while_the_engine_is_behind(
+    run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half a minute, then exit status 1 and a sentence that says the command is not lost."""
+    services.account_answers = [LATE, LATE, (200, {"id": "acme", "plans": []})]
+    assert run("resume", "acme") == 0
+    assert capsys.readouterr().out == "acme: no plan applies\n"
+    services.account_answers = [LATE] * 6
+    assert run("resume", "acme") == REFUSED
+    assert "will not be lost" in capsys.readouterr().err
+
+
+def test_an_erased_account_is_gone(run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str]) -> None:
+    """That nobody knows it is what was asked for; after any other command it is a refusal."""
+    services.account_answers = [UNKNOWN, UNKNOWN, UNKNOWN]
+    assert run("erase", "acme", "--yes") == 0
+    assert capsys.readouterr().out == "acme: erased\n"
+    assert run("erase", "acme", "--yes", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["account"] is None
+    assert run("resume", "acme") == REFUSED
+    assert "account_unknown" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "complaint"),
+    [
+        (["pause", "acme", "--reason", "x", "--side", "us", "--until", "2020-01-01"], REFUSED, "a date to come"),
+        (["snooze", "acme", "first_value_reached", "--until", "14d"], REFUSED, "never be told"),
+        (["note", "acme", "held"], REFUSED, "with a dot"),
+        (["set", "acme", "contract_start=soon"], REFUSED, "trait_invalid"),
+        (["snooze", "acme", "at_risk", "--until", "99999d"], REFUSED, "2026-12-01"),
+        (["set", "acme", "segment"], USAGE, "name=value"),
+        (["set", "acme", "=smb"], USAGE, "name=value"),
+        (["move", "acme"], USAGE, "--back"),
+        (["move", "acme", "abm", "--back"], USAGE, "--back"),
+        (["pause", "acme", "--reason", "x"], USAGE, "--side"),
+        (["diagnose", "acme", "luck"], USAGE, "execution"),
+        (["erase", "acme"], USAGE, "--yes"),
+        (["erase-person", "acme", "u-1"], USAGE, "--yes"),
+        (["resume", "acme", "--ingest-url", "http://127.0.0.1:1"], UNREACHABLE, "http://127.0.0.1:1"),
+        (["resume", "acme", "--engine-url", "127.0.0.1:1"], USAGE, "is not an address"),
+    ],
+)
+def test_what_is_not_taken_changes_nothing(
+    run: Run,
+    services: StandInServices,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    status: int,
+    complaint: str,
+) -> None:
+    """Refused by ingest, used wrongly, unconfirmed or with nobody there: the exit status tells which."""
+    assert run(*words) == status
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert complaint in printed.err
+    assert services.commands == []
+
+
+def test_erasing_needs_an_admin_key(run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said in ingest's words."""
+    services.scopes = frozenset({Scope.ACCOUNTS_WRITE})
+    assert run("erase", "acme", "--yes") == REFUSED
+    assert "scope admin" in capsys.readouterr().err
