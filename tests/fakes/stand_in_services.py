@@ -30,6 +30,7 @@ class StandInServices:
     account_answers: list[Answer] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     url: str = ""
+    taken: threading.Event = field(default_factory=threading.Event)
 
     def take(self, raw: bytes) -> Answer:
         """As POST /v1/commands."""
@@ -40,6 +41,7 @@ class StandInServices:
         except Problem as problem:
             return problem.status, problem_body(problem.code, problem.message, "r-1")
         self.commands.append(json.loads(raw))
+        self.taken.set()
         return 200, {"success": True, "accepted": 1, "rejected": 0, "errors": [], "position": self.position}
 
 

@@ -106,9 +106,7 @@ async def test_an_order_is_answered_by_what_the_engine_then_knows(terminal: Term
         giving = asyncio.create_task(
             terminal.run("account", "set", "acme/1", "segment=big", FIRSTVALUE_INGEST_URL=ingest.url)
         )
-        async with asyncio.timeout(30):
-            while not ingest.commands:
-                await asyncio.sleep(0.02)
+        assert await asyncio.to_thread(ingest.taken.wait, 30)
         await terminal.rows.move_lease(1, next_offset=7)
         given = await giving
         assert (given.status, given.output) == (0, "acme/1: on_track under b2b-saas\n"), given.complaint
