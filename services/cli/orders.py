@@ -122,7 +122,7 @@ def _applied(engine: Client, command: dict[str, Any], position: str) -> dict[str
             return account
     raise Refused(
         f"The {command['command']} of {account_id} is accepted and will not be lost, but the engine has not applied it "
-        "yet: look again with `firstvalue account show`."
+        "yet: `firstvalue ops partitions` shows how far it is."
     )
 
 
