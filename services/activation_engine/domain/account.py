@@ -69,6 +69,11 @@ class PlanState(Struct, array_like=True):
         """The status as people see it."""
         return PAUSED if self.paused and self.status != CLOSED else self.status
 
+    @property
+    def shown_reason(self) -> str | None:
+        """Why, as people see it; a pause has its own words in the explanation."""
+        return self.reason if self.shown == self.status else None
+
     def now_reached(self) -> dict[str, int]:
         """The milestones that are reached by what is known now."""
         return {milestone: at for milestone, at in self.reached.items() if at is not None}

@@ -48,7 +48,7 @@ def _explain_plan(state: AccountState, live: LivePlan, known: PlanState, clock: 
         "plan": live.plan.id,
         "version": known.version,
         "status": known.shown,
-        "reason": known.reason,
+        "reason": known.shown_reason,
         "since": rfc3339_or_none(known.status_since_ms or None),
         "next_due_at": rfc3339_or_none(verdict.next_due_ms if known.status != CLOSED else None),
         "next": next_text,

@@ -78,6 +78,9 @@ def test_trouble_survives_a_pause_unspoken() -> None:
     story = begun()
     assert story.until(11) == ["at_risk:output"]
     story.happens(command("pause", day(11), reason="audit"))
+    told = explain(story.accounts["acme"], story.plans, story.clock)["plans"][0]
+    assert (told["status"], told["reason"]) == ("paused", None)
+    assert "audit (customer)" in told["next"]
     story.until(20)
     story.happens(command("resume", day(20)))
     assert story.until(20.5) == []
