@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
@@ -13,6 +14,7 @@ UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 
 DURATION_MS_MAX = 3_650 * DAY_MS
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_PERCENTAGE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%")
 _WEEK = re.compile(r"week (\d+(?:\.\d+)?)")
 
 
@@ -72,6 +74,19 @@ def _pace(value: Any) -> float:
     return float(value)
 
 
+def share(text: str) -> Fraction:
+    """The share that a percentage means: `40%` is 2/5. Raises ValueError that says how to write one."""
+    match = _PERCENTAGE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None or not 0 < Fraction(match[1]) <= 100:
+        raise ValueError("is not a percentage above 0% and up to 100%; write one such as 40%")
+    return Fraction(match[1]) / 100
+
+
+def _percentage(text: Any) -> str:
+    share(text)
+    return str(text).strip()
+
+
 def one_or_more(value: Any) -> Any:
     """A single text stands for a list of one."""
     return [value] if isinstance(value, str) else value
@@ -82,10 +97,14 @@ PositiveDuration = Annotated[
     str, BeforeValidator(_positive_duration), WithJsonSchema({"type": "string", "pattern": _DURATION.pattern})
 ]
 DueTime = Annotated[str, BeforeValidator(_due), WithJsonSchema({"type": "string", "examples": ["week 4", "30d"]})]
+Percentage = Annotated[
+    str, BeforeValidator(_percentage), WithJsonSchema({"type": "string", "pattern": _PERCENTAGE.pattern})
+]
 Pace = Annotated[float, BeforeValidator(_pace)]
 PlanId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 MilestoneId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Role = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 TraitName = Annotated[str, StringConstraints(pattern=r"^[^\s.][^\s]{0,63}$")]
 EventNames = Annotated[list[Text], BeforeValidator(one_or_more), Field(min_length=1, max_length=64)]
 Value = str | int | float | bool | None

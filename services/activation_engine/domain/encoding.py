@@ -4,6 +4,7 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from services.activation_engine.domain.account import AccountState, PlanState
+from services.activation_engine.domain.activity import PEOPLE_KEPT, ROLES_KEPT
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.plan import Plan
 
@@ -13,6 +14,11 @@ STATE_BYTES_SOFT = 1_500
 STATE_BYTES_ALARM = 1_900
 # A plan whose facts could grow beyond this for one account is refused.
 PLAN_STATE_BYTES_MAX = 16_384
+
+# An event's name and four times, the days of one length, people with their roles, and roles.
+_ACTIVITY_BYTES = 300 + 30 + PEOPLE_KEPT * (48 + 24 + 16) + ROLES_KEPT * (24 + 12)
+# Head of the name and of the entry, two instants, a truth value and a number of days.
+_WATCH_BYTES = 26
 
 
 class UnknownEncoding(ValueError):
@@ -61,7 +67,9 @@ def decode(account_id: str, data: bytes) -> AccountState:
 
 
 def state_bytes_max(plan: Plan) -> int:
-    """The most that one account's facts and standing can take under this plan alone, traits not counted."""
+    """The most that one account's facts and standing can take under this plan alone: with names of people of 48 bytes
+    and of roles of 24, traits and orders not counted."""
     trackers = {leaf.tracker.id: leaf.tracker for leaf in plan.leaves()}
     milestones = sum(len(milestone.id) + 11 for milestone in plan.milestones)
-    return 100 + milestones + sum(tracker.state_bytes_max() for tracker in trackers.values())
+    watches = sum(len(watch.id) + _WATCH_BYTES for watch in (*plan.risks, *plan.opportunities))
+    return 100 + _ACTIVITY_BYTES + milestones + watches + sum(one.state_bytes_max() for one in trackers.values())

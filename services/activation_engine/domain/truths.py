@@ -15,7 +15,7 @@ from services.activation_engine.domain.watches import Bounds, Watch, WatchState
 
 # A fall in active days is judged against this many days before it, of which so many must have been active, and not
 # sooner than so long after first value.
-_BASELINE_DAYS_MIN = 12
+BASELINE_DAYS_MIN = 12
 _JUDGED_AFTER_DAYS = 84
 
 
@@ -111,7 +111,7 @@ def _fall(share: float, known: WatchState, view: View) -> Part:
         baseline = standing.activity.days_between(today - 2 * PRESENT_DAYS, today - PRESENT_DAYS - 1, plan.day_ms)
         seen_from = (today - 2 * PRESENT_DAYS) * plan.day_ms
         blind = any(end > seen_from and end - start >= plan.day_ms for start, end in standing.still)
-        holds = baseline >= _BASELINE_DAYS_MIN and not blind and recent <= baseline * (1 - share)
+        holds = baseline >= BASELINE_DAYS_MIN and not blind and recent <= baseline * (1 - share)
     else:
         holds = recent <= baseline * (1 - share)
     return Part("active_days", holds, None, (today + 1) * plan.day_ms, recent, baseline)

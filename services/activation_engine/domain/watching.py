@@ -9,7 +9,7 @@ from services.activation_engine.domain.watches import Watch, WatchState
 OPENED, CLOSED = "opened", "closed"
 HELD, MISSED = "held", "missed"
 # An opportunity is one only in an account that is in use.
-_IN_USE_DAYS = 14
+IN_USE_DAYS = 14
 
 
 class Happening(Struct, frozen=True):
@@ -106,7 +106,7 @@ def _was_held(watch: Watch, opened_at_ms: int, view: View, found: list[Part]) ->
 def _is_in_use(view: View) -> bool:
     """Whether somebody was active in the last 14 plan days."""
     last = view.standing.activity.last_ms
-    return last is not None and after(last, view.days(_IN_USE_DAYS), view.standing.still) > view.clock_ms
+    return last is not None and after(last, view.days(IN_USE_DAYS), view.standing.still) > view.clock_ms
 
 
 def _next(watch: Watch, state: WatchState, view: View, found: list[Part]) -> int | None:

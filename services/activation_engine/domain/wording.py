@@ -24,7 +24,8 @@ def condition_text(condition: Condition) -> str:
             return label
         case AtLeast(needed=needed, parts=parts):
             texts = [
-                f"({condition_text(part)})" if isinstance(part, AtLeast) else condition_text(part) for part in parts
+                f"({condition_text(part)})" if isinstance(part, AtLeast) and not part.label else condition_text(part)
+                for part in parts
             ]
             if needed == len(texts):
                 return listed(texts, "and")

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from schemas.plan_file import AllCondition, AnyCondition, AtLeastCondition, EventCondition, PlanFile
+from schemas.plan_conditions import EventTest
+from schemas.plan_file import PlanFile
+from schemas.signals import ACCOUNT_TYPES
 from services.activation_engine.domain.encoding import PLAN_STATE_BYTES_MAX, state_bytes_max
-from services.activation_engine.plans.compiler import compile_plan, dependencies
-from services.activation_engine.plans.conditions import is_event, pattern_prefix
-from services.activation_engine.plans.errors import Path, PlanError, nearest
+from services.activation_engine.plans.compiler import compile_plan
+from services.activation_engine.plans.conditions import terms_of
+from services.activation_engine.plans.errors import PlanError, nearest
+from services.activation_engine.plans.reachability import check_cycles, check_dependents, check_holdable
+from services.activation_engine.plans.references import all_terms, event_names
+from services.activation_engine.plans.selectors import is_event, pattern_prefix
 from services.activation_engine.plans.source import Source
 from services.activation_engine.plans.timing import check_segments, check_timing
+from services.activation_engine.plans.watch_checks import check_watches
+
+# `snooze` takes one of these or the id of a risk or opportunity.
+_KINDS = frozenset(one.removeprefix("account.") for one in ACCOUNT_TYPES)
 
 
 def check(file: PlanFile, source: Source) -> list[PlanError]:
@@ -21,10 +29,19 @@ def check(file: PlanFile, source: Source) -> list[PlanError]:
         *_check_events(file, source),
         *_check_start(file, source),
         *_check_milestones(file, source),
+        *_check_names(file, source),
+        *_check_ids(file, source),
+        *check_holdable(file, source),
         *check_segments(file, source),
     ]
-    found = found or list(_check_cycles(file, source))
-    return found or [*check_timing(file, source), *_check_size(file, source)]
+    if not any(one.code == "unknown_milestone" for one in found):
+        found += list(check_cycles(file, source)) or list(check_dependents(file, source))
+    return found or [
+        *_check_features(file, source),
+        *check_timing(file, source),
+        *check_watches(file, source),
+        *_check_size(file, source),
+    ]
 
 
 def _check_events(file: PlanFile, source: Source) -> Iterator[PlanError]:
@@ -32,6 +49,10 @@ def _check_events(file: PlanFile, source: Source) -> Iterator[PlanError]:
         if "." not in name or "*" in name:
             hint = "plan names of events have a dot and no `*`, such as `report.generated`"
             yield source.error(("events", name), "wrong_name", f"`{name}` is not a plan name", hint, at_key=True)
+    for index, name in enumerate(file.activity.exclude if file.activity else ()):
+        if name == "*":
+            message, hint = "then nothing would ever be activity", "name the events that are none, or write `billing.*`"
+            yield source.error(("activity", "exclude", index), "rule_never_fires", message, hint)
 
 
 def _check_start(file: PlanFile, source: Source) -> Iterator[PlanError]:
@@ -50,54 +71,57 @@ def _check_milestones(file: PlanFile, source: Source) -> Iterator[PlanError]:
         yield source.error(("milestones",), "rule_never_fires", message, hint, at_key=True)
     for name, part in file.milestones.items():
         for index, needed in enumerate(part.needs):
-            path: Path = ("milestones", name, "needs", index)
             if needed not in file.milestones:
                 hint = nearest(needed, file.milestones)
-                yield source.error(path, "unknown_milestone", f"there is no milestone `{needed}`", hint)
-        yield from _check_condition(part.when, file, source, ("milestones", name, "when"))
+                message = f"there is no milestone `{needed}`"
+                yield source.error(("milestones", name, "needs", index), "unknown_milestone", message, hint)
 
 
-def _check_condition(condition: Any, file: PlanFile, source: Source, path: Path) -> Iterator[PlanError]:
-    match condition:
-        case str() if is_event(condition):
-            yield from _check_event_name(condition, source, path)
-        case str() if condition not in file.milestones:
-            hint = f"for an event of this name write {{event: {condition}}}; {nearest(condition, file.milestones)}"
-            yield source.error(path, "unknown_milestone", f"there is no milestone `{condition}`", hint.rstrip("; "))
-        case EventCondition(event=name):
-            yield from _check_event_name(name, source, (*path, "event"))
-        case AnyCondition(any=parts):
-            yield from _check_parts(parts, file, source, (*path, "any"))
-        case AllCondition(all=parts):
-            yield from _check_parts(parts, file, source, (*path, "all"))
-        case AtLeastCondition(at_least=threshold):
-            if threshold.n > len(threshold.of):
-                message = f"{threshold.n} of {len(threshold.of)} conditions can never hold"
-                hint = f"write n: {len(threshold.of)} or less"
-                yield source.error((*path, "at_least", "n"), "unreachable_milestone", message, hint)
-            yield from _check_parts(threshold.of, file, source, (*path, "at_least", "of"))
+def _check_names(file: PlanFile, source: Source) -> Iterator[PlanError]:
+    """Events and milestones that conditions, core features, loops and `activity` name."""
+    for path, term in all_terms(file):
+        if not isinstance(term, str) or is_event(term):
+            continue
+        if path[0] == "core_features":
+            what = "is a milestone, not an event" if term in file.milestones else "is not an event"
+            hint = f"write the events that show the feature in use, such as {{event: {term}}}"
+            yield source.error(path, "not_an_event", f"`{term}` {what}", hint)
+        elif term not in file.milestones:
+            hint = f"for an event of this name write {{event: {term}}}; {nearest(term, file.milestones)}"
+            yield source.error(path, "unknown_milestone", f"there is no milestone `{term}`", hint.rstrip("; "))
+    for path, name in event_names(file):
+        prefix = pattern_prefix(name)
+        if "*" in (name if prefix is None else prefix):
+            hint = "write `*` for every event, or `reports.*` for those that begin with `reports.`"
+            yield source.error(path, "wrong_name", f"`{name}` has a `*` in the wrong place", hint)
 
 
-def _check_parts(parts: list[Any], file: PlanFile, source: Source, path: Path) -> Iterator[PlanError]:
-    for index, part in enumerate(parts):
-        yield from _check_condition(part, file, source, (*path, index))
+def _check_ids(file: PlanFile, source: Source) -> Iterator[PlanError]:
+    """Risks and opportunities share one namespace with milestones and kinds of signals: snoozes and answers name them
+    by their id alone."""
+    taken: dict[str, str] = dict.fromkeys(file.milestones, "a milestone")
+    for kind, word, watches in (
+        ("risks", "a risk", dict[str, Any](file.risks)),
+        ("opportunities", "an opportunity", dict[str, Any](file.opportunities)),
+    ):
+        for name in watches:
+            other = "a kind of signal" if name in _KINDS else taken.get(name)
+            if other is not None:
+                message = f"`{name}` is the name of {other} too"
+                yield source.error((kind, name), "duplicate_id", message, "give one another name", at_key=True)
+            taken[name] = word
 
 
-def _check_event_name(name: str, source: Source, path: Path) -> Iterator[PlanError]:
-    prefix = pattern_prefix(name)
-    if "*" in (name if prefix is None else prefix):
-        hint = "write `*` for every event, or `reports.*` for those that begin with `reports.`"
-        yield source.error(path, "wrong_name", f"`{name}` has a `*` in the wrong place", hint)
-
-
-def _check_cycles(file: PlanFile, source: Source) -> Iterator[PlanError]:
-    try:
-        TopologicalSorter({one: dependencies(part) for one, part in file.milestones.items()}).prepare()
-    except CycleError as error:
-        names = list(reversed(error.args[1]))
-        message = f"unreachable: {' needs '.join(f'`{name}`' for name in names)}"
-        hint = "take one of them out of `needs` or `when`"
-        yield source.error(("milestones", names[0]), "cycle", message, hint, at_key=True)
+def _check_features(file: PlanFile, source: Source) -> Iterator[PlanError]:
+    seen: set[int] = set()
+    for index, leaf in enumerate(terms_of(file).core_features):
+        if leaf.tracker.id in seen:
+            assert file.core_features is not None
+            one = file.core_features.of[index]
+            name = one.event if isinstance(one, EventTest) else one
+            path = ("core_features", "of", index)
+            yield source.error(path, "wrong_value", f"`{name}` is listed twice", "remove one")
+        seen.add(leaf.tracker.id)
 
 
 def _check_size(file: PlanFile, source: Source) -> Iterator[PlanError]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from graphlib import TopologicalSorter
 from typing import Any
 
-from schemas.plan_file import AllCondition, AnyCondition, AtLeastCondition, MilestonePart, PlanFile, SegmentPart
+from schemas.plan_conditions import AllCondition, AnyCondition, AtLeastCondition
+from schemas.plan_file import EscalatePart, MilestonePart, PlanFile, SegmentPart
 from schemas.plan_terms import DAY_MS, due_weeks, duration_ms
-from services.activation_engine.domain.plan import Due, Milestone, Plan, Segment
-from services.activation_engine.plans.conditions import compile_condition, compile_tests, is_event
+from services.activation_engine.domain.activity import ActivityRule
+from services.activation_engine.domain.plan import Due, Escalation, Milestone, Plan, Segment
+from services.activation_engine.plans.conditions import Terms, compile_condition, terms_of, title_of
+from services.activation_engine.plans.selectors import compile_tests, is_event
+from services.activation_engine.plans.watches import compile_watches
 
 _WEEK_MS = 7 * DAY_MS
 _ONLY_SEGMENT = "all"
@@ -17,8 +20,10 @@ _ONLY_SEGMENT = "all"
 
 def compile_plan(file: PlanFile, content_hash: str) -> Plan:
     """The domain's plan. The file must have passed the checks."""
-    day_ms = duration_ms(file.day)
-    milestones = tuple(_milestones(file, day_ms))
+    terms = terms_of(file)
+    day_ms = terms.day_ms
+    milestones = tuple(_milestones(file, terms))
+    risks, opportunities = compile_watches(file, terms)
     segments, otherwise = compile_segments(file, milestones, day_ms)
     return Plan(
         id=file.plan,
@@ -37,18 +42,17 @@ def compile_plan(file: PlanFile, content_hash: str) -> Plan:
         overdue_ms=scaled(file.stalled.overdue, day_ms) if file.stalled.overdue else None,
         quiet_ms=max(1, scaled(file.stalled.quiet, day_ms)) if file.stalled.quiet else None,
         applies_to=compile_tests(file.applies_to or {}, split=False),
+        activity=ActivityRule.without(terms.excluded),
+        core_features=terms.core_features,
+        escalation=None if file.escalate is None else _escalation(file.escalate, terms),
+        risks=risks,
+        opportunities=opportunities,
     )
 
 
 def scaled(duration: str, day_ms: int) -> int:
     """Milliseconds of a duration of the plan, in plans whose day has another length."""
     return round(duration_ms(duration) * day_ms / DAY_MS)
-
-
-def title_of(name: str) -> str:
-    """`first_output` as `First output`."""
-    words = name.replace("_", " ").replace("-", " ").strip()
-    return words[:1].upper() + words[1:]
 
 
 def compile_due(text: str | None, day_ms: int) -> Due | None:
@@ -77,22 +81,24 @@ def _named(condition: Any) -> list[str]:
     return []
 
 
-def _milestones(file: PlanFile, day_ms: int) -> list[Milestone]:
-    titles = {one: part.title or title_of(one) for one, part in file.milestones.items()}
+def _milestones(file: PlanFile, terms: Terms) -> list[Milestone]:
     order = TopologicalSorter({one: dependencies(part) for one, part in file.milestones.items()}).static_order()
-    return [_milestone(one, file, titles, day_ms) for one in order]
+    return [_milestone(one, file.milestones[one], terms) for one in order]
 
 
-def _milestone(milestone_id: str, file: PlanFile, titles: Mapping[str, str], day_ms: int) -> Milestone:
-    part = file.milestones[milestone_id]
+def _milestone(milestone_id: str, part: MilestonePart, terms: Terms) -> Milestone:
     return Milestone(
         id=milestone_id,
-        title=titles[milestone_id],
+        title=terms.titles[milestone_id],
         required=part.required,
         needs=tuple(part.needs),
-        when=None if part.when is None else compile_condition(part.when, file, titles),
-        due=compile_due(part.due, day_ms),
+        when=None if part.when is None else compile_condition(part.when, terms),
+        due=compile_due(part.due, terms.day_ms),
     )
+
+
+def _escalation(part: EscalatePart, terms: Terms) -> Escalation:
+    return Escalation(None if part.unless is None else compile_condition(part.unless, terms), tuple(part.to))
 
 
 def compile_segments(file: PlanFile, milestones: tuple[Milestone, ...], day_ms: int) -> tuple[dict[str, Segment], str]:
@@ -104,22 +110,23 @@ def compile_segments(file: PlanFile, milestones: tuple[Milestone, ...], day_ms: 
     return built, str(file.segments["else"])
 
 
-def at_risk_after(file: PlanFile, segment: str) -> str | None:
-    """The plan's `at_risk_after` for one segment, as written."""
-    after = file.at_risk_after
-    return after.get(segment, after.get("else")) if isinstance(after, dict) else after
+def value_for(segment: str, values: str | dict[str, str] | None) -> str | None:
+    """What one segment is given where a plan says one duration for all, or one for each and `else`."""
+    return values.get(segment, values.get("else")) if isinstance(values, dict) else values
 
 
 def _segment(name: str, part: SegmentPart, file: PlanFile, milestones: tuple[Milestone, ...], day_ms: int) -> Segment:
     offsets = {one.id: one.due.offset_ms(part.pace) for one in milestones if one.due is not None}
     required = [one.id for one in milestones if one.required and one.due is not None]
-    late = at_risk_after(file, name)
+    late = value_for(name, file.at_risk_after)
+    escalate = value_for(name, file.escalate.at) if file.escalate else None
     order = list(file.milestones)
     return Segment(
         id=name,
         pace=part.pace,
         window_ms=scaled(part.window, day_ms) if part.window else None,
         at_risk_after_ms=scaled(late, day_ms) if late else None,
+        escalate_after_ms=scaled(escalate, day_ms) if escalate else None,
         due_offsets_ms=offsets,
         obligations=tuple(
             (offsets[one], one) for one in sorted(required, key=lambda one: (offsets[one], order.index(one)))

@@ -7,20 +7,30 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas import plan_file
+from schemas import plan_conditions, plan_file, plan_watches
+from schemas.plan_conditions import CONDITION_FORMS
 from schemas.plan_file import PlanFile
 from services.activation_engine.plans.errors import Path, PlanError, PlanErrors, nearest
 from services.activation_engine.plans.source import Source
 
 _MODELS: dict[str, type[BaseModel]] = {
-    "<event>": plan_file.EventCondition,
-    "<any>": plan_file.AnyCondition,
-    "<all>": plan_file.AllCondition,
-    "<at_least>": plan_file.AtLeastCondition,
+    **{f"<{form}>": model for form, model in CONDITION_FORMS.items()},
+    "<event_test>": plan_conditions.EventTest,
     "<segment>": plan_file.SegmentPart,
-    "<test>": plan_file.ValueTest,
-    "at_least": plan_file.Threshold,
+    "<test>": plan_conditions.ValueTest,
+    "<fewer>": plan_watches.FewerThan,
+    "at_least": plan_conditions.Threshold,
+    "active_days": plan_watches.FallPart,
     "stalled": plan_file.StalledPart,
+    "activity": plan_file.ActivityPart,
+    "core_features": plan_file.CoreFeaturesPart,
+    "escalate": plan_file.EscalatePart,
+}
+# Of the entries under a key, whatever their names.
+_ENTRIES: dict[str, type[BaseModel]] = {
+    "milestones": plan_file.MilestonePart,
+    "risks": plan_watches.RiskPart,
+    "opportunities": plan_watches.OpportunityPart,
 }
 _TYPES = {
     "model_type": "a mapping of keys and values (for none, write {})",
@@ -35,6 +45,8 @@ _IDS = {
     "plan": "use lower-case letters, digits, `-` and `_`, at most 64",
     "milestones": "a milestone id is lower-case letters, digits and `_`, at most 64, and never has a dot",
     "needs": "a milestone id is lower-case letters, digits and `_`, and never has a dot",
+    "risks": "the id of a risk is lower-case letters, digits and `_`, at most 64",
+    "opportunities": "the id of an opportunity is lower-case letters, digits and `_`, at most 64",
     "first_value": "write the id of one of the milestones",
 }
 
@@ -82,30 +94,27 @@ def _is_branch(step: str | int) -> bool:
 
 
 def _unknown_key(source: Source, path: Path, key: str, location: tuple[int | str, ...]) -> PlanError:
-    if key in plan_file.UNSUPPORTED_KEYS and len(path) == 1:
-        message = f"`{key}` is not supported by this version"
-        return source.error(path, "not_supported", message, "remove it", at_key=True)
-    known = _known_keys(location[:-1])
-    return source.error(path, "unknown_key", f"unknown key `{key}`", nearest(key, known), at_key=True)
+    hint = nearest(key, _known_keys(location[:-1]))
+    if path[0] == "risks" and len(path) == 3 and key in ("open", "healthy"):
+        hint = "only opportunities have it; a risk closes by itself once its rule does not hold"
+    return source.error(path, "unknown_key", f"unknown key `{key}`", hint, at_key=True)
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = PlanFile
     if location:
-        inner = _MODELS.get(str(location[-1]))
-        model = inner or plan_file.MilestonePart
+        parent = str(location[-2]) if len(location) == 2 else ""
+        model = _ENTRIES.get(parent) or _MODELS.get(str(location[-1])) or plan_file.MilestonePart
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _unknown_condition(source: Source, path: Path, value: Any) -> PlanError:
     keys = list(value) if isinstance(value, dict) else []
-    for key in keys:
-        if key in plan_file.UNSUPPORTED_CONDITIONS:
-            message = f"`{key}` conditions are not supported by this version"
-            return source.error((*path, key), "not_supported", message, "remove it", at_key=True)
-    hint = "write an event name, a milestone, {event: …}, {any: […]}, {all: […]} or {at_least: {n: …, of: […]}}"
+    hint = "write an event name, a milestone, {event: …}, {people: …}, {days: …}, {adoption: 40%}, {any: […]}, "
+    hint += "{all: […]} or {at_least: {n: …, of: […]}}"
     for key in keys[:1]:
-        hint = f"{nearest(key, ('event', 'any', 'all', 'at_least')).rstrip('?')}; {hint}"
+        close = nearest(key, CONDITION_FORMS)
+        hint = f"{close.rstrip('?')}; {hint}" if close.startswith("did") else hint
     return source.error(path, "wrong_condition", f"{_shown(value)} is not a condition", hint)
 
 
@@ -114,8 +123,13 @@ def _how_to_write(key: str) -> str:
         "plan": "write `plan: <name>`",
         "milestones": "write at least one milestone below `milestones:`",
         "first_value": "write `first_value: <milestone>`, the one at which the customer first gets value",
+        "days": "write `core_features: {days: 2, of: […]}`",
+        "at": "write `escalate: {at: 45d}`",
+        "down": "write `active_days: {down: 60%}`",
+        "lt": "write a number, or `{lt: 2}` for fewer than two",
+        "exclude": "write `activity: {exclude: [billing.*]}`",
         "n": "write `at_least: {n: 2, of: […]}`",
-        "of": "write `at_least: {n: 2, of: […]}`",
+        "of": "write a list: `of: […]`",
     }.get(key, "")
 
 

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 from schemas.plan_file import PlanFile, SegmentPart
 from services.activation_engine.domain.plan import Plan, Segment
-from services.activation_engine.plans.compiler import at_risk_after, compile_plan
-from services.activation_engine.plans.errors import PlanError, nearest
+from services.activation_engine.plans.compiler import compile_plan, value_for
+from services.activation_engine.plans.errors import Path, PlanError, nearest
 from services.activation_engine.plans.source import Source
 
 
 def check_segments(file: PlanFile, source: Source) -> Iterator[PlanError]:
     """Every segment has its values, and accounts that name none have a segment."""
     if file.segments is None:
-        if isinstance(file.at_risk_after, dict):
+        for path, _ in _values_per_segment(file):
             message = "there are no `segments` to give values for"
-            yield source.error(("at_risk_after",), "wrong_value", message, "write one duration, such as 30d")
+            yield source.error(path, "wrong_value", message, "write one duration, such as 30d")
         return
     names = [name for name in file.segments if name != "else"]
     otherwise = file.segments.get("else")
@@ -34,17 +34,24 @@ def check_segments(file: PlanFile, source: Source) -> Iterator[PlanError]:
     yield from _check_values(file, names, source)
 
 
+def _values_per_segment(file: PlanFile) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Where the plan gives a duration for each segment."""
+    if isinstance(file.at_risk_after, dict):
+        yield ("at_risk_after",), file.at_risk_after
+    if file.escalate is not None and isinstance(file.escalate.at, dict):
+        yield ("escalate", "at"), file.escalate.at
+
+
 def _check_values(file: PlanFile, names: list[str], source: Source) -> Iterator[PlanError]:
-    if not isinstance(file.at_risk_after, dict):
-        return
-    for name in file.at_risk_after:
-        if name not in [*names, "else"]:
-            message = f"there is no segment `{name}`"
-            yield source.error(("at_risk_after", name), "unknown_segment", message, nearest(name, names), at_key=True)
-    for name in names:
-        if at_risk_after(file, name) is None:
-            message, hint = f"segment `{name}` has no value here", f"add `{name}: 30d` or `else: 30d`"
-            yield source.error(("at_risk_after",), "segment_without_value", message, hint, at_key=True)
+    for path, values in _values_per_segment(file):
+        for name in values:
+            if name not in [*names, "else"]:
+                message = f"there is no segment `{name}`"
+                yield source.error((*path, name), "unknown_segment", message, nearest(name, names), at_key=True)
+        for name in names:
+            if value_for(name, values) is None:
+                message, hint = f"segment `{name}` has no value here", f"add `{name}: 30d` or `else: 30d`"
+                yield source.error(path, "segment_without_value", message, hint, at_key=True)
 
 
 def check_timing(file: PlanFile, source: Source) -> Iterator[PlanError]:

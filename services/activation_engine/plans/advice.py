@@ -1,0 +1,92 @@
+"""What is allowed in a plan and yet worth a word: event names that nobody ever sent, and help that comes late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from msgspec import Struct
+
+from schemas.plan_file import PlanFile
+from services.activation_engine.plans.compiler import compile_plan
+from services.activation_engine.plans.errors import Path, PlanError
+from services.activation_engine.plans.references import event_names
+from services.activation_engine.plans.selectors import pattern_prefix
+from services.activation_engine.plans.shape import read_shape
+from services.activation_engine.plans.source import Source
+
+_NEAREST_MAX = 3
+
+
+class SeenName(Struct, frozen=True):
+    """One row of the engine's catalogue: a name that was sent, and whether it used to come daily and has stopped."""
+
+    name: str
+    silent: bool = False
+
+
+def advise(text: str, *, file: str, seen: Iterable[SeenName] | None = None) -> list[PlanError]:
+    """Warnings about a plan that passed the checks, in the order of the file. Without `seen` no name is judged."""
+    source = Source(text, file)
+    shape = read_shape(source)
+    found = list(_late_help(shape, source))
+    if seen is not None:
+        found += _names(shape, source, {one.name: one for one in seen})
+    return sorted(found, key=lambda one: (one.line, one.column))
+
+
+def seen_names(rows: Iterable[Mapping[str, Any]]) -> list[SeenName]:
+    """The rows of `GET /v1/catalog`. Raises ValueError when they are something else."""
+    try:
+        return [SeenName(str(row["name"]), row.get("silent") is True) for row in rows]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError('expected {"data": [{"name": …}, …]}') from error
+
+
+def _late_help(file: PlanFile, source: Source) -> Iterator[PlanError]:
+    plan = compile_plan(file, "")
+    for segment in plan.segments.values():
+        at, window = segment.escalate_after_ms, segment.window_ms
+        if at is not None and window is not None and at > window:
+            days, limit = f"{at / plan.day_ms:g}", f"{window / plan.day_ms:g}"
+            message = f"escalates on day {days}, after the window of {limit} days of segment `{segment.id}` is over"
+            yield source.error(("escalate", "at", segment.id), "escalates_late", message, "make it earlier")
+
+
+def _names(file: PlanFile, source: Source, seen: Mapping[str, SeenName]) -> Iterator[PlanError]:
+    told: set[str] = set()
+    for path, name in _sent_names(file):
+        if name in told:
+            continue
+        told.add(name)
+        if name in seen:
+            if seen[name].silent:
+                message = f"`{name}` used to arrive daily and has stopped"
+                yield source.error(path, "event_silent", message, "look whether the product still sends it")
+        elif not _known_pattern(name, file, seen):
+            yield source.error(path, "event_never_seen", f"`{name}` was never sent", _nearest(name, seen))
+
+
+def _sent_names(file: PlanFile) -> Iterator[tuple[Path, str]]:
+    """The names that must come from outside: those that `events` maps to, and what is asked for without a mapping."""
+    for plan_name, sent in file.events.items():
+        for index, name in enumerate(sent):
+            yield ("events", plan_name, index), name
+    for path, name in event_names(file):
+        if name not in file.events:
+            yield path, name
+
+
+def _known_pattern(name: str, file: PlanFile, seen: Mapping[str, SeenName]) -> bool:
+    prefix = pattern_prefix(name)
+    return prefix is not None and any(one.startswith(prefix) for one in (*seen, *file.events))
+
+
+def _nearest(name: str, seen: Mapping[str, SeenName]) -> str:
+    folded = {one.lower().replace(".", " ").replace("_", " "): one for one in sorted(seen)}
+    wanted = name.lower().replace(".", " ").replace("_", " ")
+    close = [f"`{folded[one]}`" for one in get_close_matches(wanted, folded, n=_NEAREST_MAX, cutoff=0.5)]
+    if close:
+        return f"the nearest names that were sent: {', '.join(close)}"
+    return "send it once to be sure of its name, or list the sent names with `firstvalue event names`"

@@ -1,0 +1,104 @@
+"""Conditions that can never hold, and the milestones that nothing can reach because of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from schemas.plan_conditions import (
+    AdoptionCondition,
+    AllCondition,
+    AnyCondition,
+    AtLeastCondition,
+    EventCondition,
+)
+from schemas.plan_file import MilestonePart, PlanFile
+from services.activation_engine.domain.trackers import NO_EVENT
+from services.activation_engine.plans.compiler import dependencies
+from services.activation_engine.plans.errors import Path, PlanError
+from services.activation_engine.plans.references import conditions, walk
+from services.activation_engine.plans.selectors import covers, is_event, select
+from services.activation_engine.plans.source import Source
+
+
+def check_holdable(file: PlanFile, source: Source) -> Iterator[PlanError]:
+    """Conditions that nothing can make true, wherever they stand."""
+    for outer, condition in conditions(file):
+        for path, part in walk(outer, condition):
+            found = _why_never(part, file)
+            if found is not None:
+                step, message, hint = found
+                yield source.error((*path, *step), _code(path), message, hint)
+
+
+def _code(path: Path) -> str:
+    return "unreachable_milestone" if path[0] == "milestones" else "never_holds"
+
+
+def _why_never(part: Any, file: PlanFile) -> tuple[Path, str, str] | None:
+    """Where in this part, what is wrong, and what to write instead; its inner parts are asked on their own."""
+    match part:
+        case AtLeastCondition(at_least=threshold) if threshold.n > len(threshold.of):
+            message = f"{threshold.n} of {len(threshold.of)} conditions can never hold"
+            return ("at_least", "n"), message, f"write n: {len(threshold.of)} or less"
+        case AdoptionCondition() if file.core_features is None:
+            hint = "add `core_features: {days: 2, of: [<events>]}`"
+            return ("adoption",), "there are no `core_features` of which this could be a share", hint
+        case EventCondition(event=name, people=int()) if _is_no_activity(name, file):
+            hint = "take it out of `exclude`, or write `count` instead of `people`"
+            return ("event",), f"`activity.exclude` has `{name}`, so nobody is ever counted", hint
+    return None
+
+
+def _is_no_activity(name: str, file: PlanFile) -> bool:
+    excluded = select(file.activity.exclude, file.events) if file.activity else NO_EVENT
+    return covers(excluded, select([name], file.events))
+
+
+def check_cycles(file: PlanFile, source: Source) -> Iterator[PlanError]:
+    """Milestones that wait for each other."""
+    try:
+        TopologicalSorter({one: dependencies(part) for one, part in file.milestones.items()}).prepare()
+    except CycleError as error:
+        names = list(reversed(error.args[1]))
+        message = f"unreachable: {' needs '.join(f'`{name}`' for name in names)}"
+        hint = "take one of them out of `needs` or `when`"
+        yield source.error(("milestones", names[0]), "cycle", message, hint, at_key=True)
+
+
+def check_dependents(file: PlanFile, source: Source) -> Iterator[PlanError]:
+    """Milestones that need one which nothing can reach. There must be no cycle."""
+    reachable: set[str] = set()
+    order = TopologicalSorter({one: dependencies(part) for one, part in file.milestones.items()}).static_order()
+    for name in order:
+        part = file.milestones[name]
+        if _can_be_reached(part, file, reachable):
+            reachable.add(name)
+            continue
+        blocking = [one for one in dependencies(part) if one not in reachable]
+        if blocking:
+            message = f"unreachable: it needs `{blocking[0]}`, which nothing can reach"
+            hint = f"correct `{blocking[0]}` first"
+            yield source.error(("milestones", name), "unreachable_milestone", message, hint, at_key=True)
+
+
+def _can_be_reached(part: MilestonePart, file: PlanFile, reachable: set[str]) -> bool:
+    return all(one in reachable for one in part.needs) and _can_hold(part.when, file, reachable)
+
+
+def _can_hold(condition: Any, file: PlanFile, reachable: set[str]) -> bool:
+    if condition is None:
+        return True
+    if _why_never(condition, file) is not None:
+        return False
+    match condition:
+        case str():
+            return is_event(condition) or condition in reachable
+        case AnyCondition(any=parts):
+            return any(_can_hold(part, file, reachable) for part in parts)
+        case AllCondition(all=parts):
+            return all(_can_hold(part, file, reachable) for part in parts)
+        case AtLeastCondition(at_least=threshold):
+            return sum(_can_hold(part, file, reachable) for part in threshold.of) >= threshold.n
+    return True
