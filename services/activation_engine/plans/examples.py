@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
@@ -21,6 +22,7 @@ TIMES_MAX = 1_000
 _WHOSE = ("day", "account", "user", "role", "staff", "repeat", "every", "times")
 _WHAT = ("event", "page", "screen", "identify", *sorted(COMMANDS - {"erase"}))
 _EXPECTED = ("day", "account", "type", "milestone", "risk", "opportunity", "outcome", "reason")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _TOP_KEY = re.compile(r"^[A-Za-z_]", re.MULTILINE)
 
 Entry: TypeAlias = Mapping[str, Any]
@@ -65,8 +67,15 @@ def with_expected(text: str, lines: list[dict[str, Any]]) -> str:
 
 
 def _flow(line: dict[str, Any]) -> str:
-    shown = (f"{name}: {value:g}" if isinstance(value, float) else f"{name}: {value}" for name, value in line.items())
-    return "{" + ", ".join(shown) + "}"
+    return "{" + ", ".join(f"{name}: {_scalar(value)}" for name, value in line.items()) + "}"
+
+
+def _scalar(value: Any) -> str:
+    """A number or a text, in quotes where YAML would take it for something else."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    plain = _PLAIN.fullmatch(str(value)) and str(value).lower() not in ("null", "true", "false")
+    return str(value) if plain else json.dumps(str(value), ensure_ascii=False)
 
 
 class _Reader:

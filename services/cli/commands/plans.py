@@ -1,24 +1,39 @@
-"""`firstvalue plan`: check a plan file and publish it."""
+"""`firstvalue plan`: plans as files, published, shown and retired."""
 
 from __future__ import annotations
 
 import re
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from services.activation_engine.plans.loader import PlanErrors, load_plan
+from services.activation_engine.plans.english import in_english
+from services.activation_engine.plans.loader import load_plan
 from services.cli.addresses import EngineUrl, Key, find
 from services.cli.client import Client, segment
-from services.cli.output import REFUSED, AsJson, Misused, Refused, complain, print_json, say
+from services.cli.commands import plan_files
+from services.cli.output import (
+    REFUSED,
+    ROWS_DEFAULT,
+    AsJson,
+    Refused,
+    Rows,
+    confirm,
+    print_json,
+    print_table,
+    say,
+)
+from services.cli.plan_sources import PlanPath, loaded, read_bytes, read_text, show_errors
 
-app = typer.Typer(help="Check and publish plans.", no_args_is_help=True)
+app = typer.Typer(help="Write, check, try out, publish and retire plans.", no_args_is_help=True)
+app.command()(plan_files.new)
+app.command()(plan_files.check)
+app.command("test")(plan_files.try_out)
 
-PlanFile = Annotated[str, typer.Argument(help="A plan file, or - for standard input.")]
 _PLAN_ID = re.compile(r"^plan:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
+PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The id of a published plan.")]
 
 
 class Policy(StrEnum):
@@ -29,22 +44,70 @@ class Policy(StrEnum):
 
 
 @app.command()
-def check(file: PlanFile, *, as_json: AsJson = False) -> None:
-    """Check a plan file, here and without a service; each error with its line and what to write instead."""
-    try:
-        checked = load_plan(_decoded(_read(file), file), file=file)
-    except PlanErrors as refused:
-        _show(refused.to_list(), file, as_json=as_json)
-        raise typer.Exit(REFUSED) from None
-    if as_json:
-        print_json({"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "valid": True})
+def show(
+    what: Annotated[str, typer.Argument(metavar="FILE|PLAN", help="A plan file, - , or the id of a published plan.")],
+    *,
+    engine_url: EngineUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a plan as English sentences: a file here, a published plan by its newest version."""
+    if _is_file(what):
+        text, name = read_text(what), what
     else:
-        say(f"{checked.plan.id} is valid: {checked.title}")
+        client = Client(find("engine", url=engine_url, key=key))
+        text, name = client.ask("GET", f"/v1/plans/{segment(what)}")["source"], f"{what}.yaml"
+    checked = loaded(lambda: load_plan(text, file=name), name, as_json=as_json)
+    english = in_english(checked)
+    if as_json:
+        print_json({"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "text": english})
+    else:
+        say(english.rstrip("\n"))
+
+
+def _is_file(what: str) -> bool:
+    return what == "-" or what.endswith((".yaml", ".yml")) or "/" in what or Path(what).is_file()
+
+
+@app.command("list")
+def list_plans(
+    *, limit: Rows = ROWS_DEFAULT, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False
+) -> None:
+    """List published plans, each by its newest version."""
+    client = Client(find("engine", url=engine_url, key=key))
+    rows = list(client.rows("/v1/plans", limit=limit))
+    if as_json:
+        print_json({"data": rows, "next": None})
+        return
+    columns = ("plan", "version", "title", "policy", "live", "published_at")
+    cells = ([row.get(column) for column in columns] for row in rows)
+    print_table(columns, cells, empty="No plan is published: start with `firstvalue plan new`.")
+
+
+@app.command()
+def retire(
+    plan: PlanName,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    engine_url: EngineUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a plan: accounts leave it without a signal, and what it alone tracked is forgotten."""
+    client = Client(find("engine", url=engine_url, key=key))
+    confirm(f"Retire the plan {plan}? Accounts leave it, and what it alone tracked is forgotten.", yes=yes)
+    answer = client.ask("DELETE", f"/v1/plans/{segment(plan)}")
+    if as_json:
+        print_json(answer)
+    elif answer["retired"]:
+        say(f"{plan} is retired" if answer["changed"] else f"{plan} was retired already")
+    else:
+        say(f"{plan} is being retired, not on every partition yet: retire it again to wait for it")
 
 
 @app.command()
 def publish(
-    file: PlanFile,
+    file: PlanPath,
     *,
     policy: Annotated[
         Policy, typer.Option(help="Milestones reached before: noted only, or announced.")
@@ -56,16 +119,20 @@ def publish(
     """Publish a plan file as the newest version of its plan, and wait until it is live."""
     client = Client(find("engine", url=engine_url, key=key))
     try:
-        answer = _send(_read(file), file, client, policy=policy)
+        answer = _send(read_bytes(file), file, client, policy=policy)
     except Refused as refusal:
         errors = (refusal.problem or {}).get("errors")
         if not errors:
             raise
-        _show(errors, file, as_json=as_json)
+        show_errors(errors, file, as_json=as_json)
         raise typer.Exit(REFUSED) from None
     if as_json:
         print_json(answer)
-        return
+    else:
+        _tell_published(answer)
+
+
+def _tell_published(answer: dict[str, Any]) -> None:
     done = "published" if answer["changed"] else "was published already"
     live = (
         "live: events from now on are judged by it"
@@ -73,6 +140,9 @@ def publish(
         else "not live on every partition yet: publish the same file again to wait for it"
     )
     say(f"{answer['plan']} version {answer['version']} {done}, {live}")
+    anew = answer.get("counts_from_publish")
+    if anew:
+        say(f"What came before does not count for {', '.join(anew)}: nothing was tracked for that until now.")
 
 
 def _send(text: bytes, file: str, client: Client, *, policy: Policy) -> Any:
@@ -82,29 +152,3 @@ def _send(text: bytes, file: str, client: Client, *, policy: Policy) -> Any:
     headers = {"content-type": "application/yaml"}
     path = f"/v1/plans/{segment(plan)}"
     return client.ask("PUT", path, content=text, headers=headers, parameters={"policy": policy.value})
-
-
-def _show(errors: list[dict[str, Any]], file: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"errors": errors})
-        return
-    for error in errors:
-        hint = f"\n  {error['hint']}" if error.get("hint") else ""
-        complain(f"{file}:{error['line']}:{error['column']}: {error['message']}{hint}")
-
-
-def _read(file: str) -> bytes:
-    if file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise Misused(f"Cannot read {file}: {error.strerror}") from error
-
-
-def _decoded(content: bytes, file: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise Refused(f"{file}:{line}: this is not UTF-8; save the file as UTF-8.") from error
