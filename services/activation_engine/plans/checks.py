@@ -36,12 +36,8 @@ def check(file: PlanFile, source: Source) -> list[PlanError]:
     ]
     if not any(one.code == "unknown_milestone" for one in found):
         found += list(check_cycles(file, source)) or list(check_dependents(file, source))
-    return found or [
-        *_check_features(file, source),
-        *check_timing(file, source),
-        *check_watches(file, source),
-        *_check_size(file, source),
-    ]
+    found = found or [*_check_features(file, source), *check_watches(file, source)]
+    return found or [*check_timing(file, source), *_check_size(file, source)]
 
 
 def _check_events(file: PlanFile, source: Source) -> Iterator[PlanError]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.activation_engine.domain.event import COMMANDS
-from services.activation_engine.plans.errors import Path, PlanErrors, nearest
+from services.activation_engine.plans.errors import Path, PlanError, PlanErrors, nearest
 from services.activation_engine.plans.source import Source
 
 DAYS_MAX = 1_000
@@ -40,6 +40,12 @@ class Happening(Struct, frozen=True):
     role: str | None = None
     staff: bool = False
     repeat: int = 0
+    place: PlanError | None = None
+
+    def refused(self, message: str) -> PlanErrors:
+        """The finding that this record cannot be applied."""
+        assert self.place is not None, "records that were read have a place"
+        return PlanErrors([replace(self.place, message=message)])
 
 
 class Example(Struct, frozen=True):
@@ -122,6 +128,7 @@ class _Reader:
             role=self._optional((*path, "role"), entry.get("role")),
             staff=entry.get("staff") is True,
             repeat=int(self._number((*path, "repeat"), entry.get("repeat", 0), REPEATS_MAX)),
+            place=self._source.error(path, "wrong_example", ""),
         )
 
     def _expected(self, path: Path, entry: Any) -> dict[str, Any]:

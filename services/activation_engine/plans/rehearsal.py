@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from services.activation_engine.domain.event import Event
+from services.activation_engine.domain.event import Event, InvalidBody
 from services.activation_engine.domain.instants import rfc3339
 from services.activation_engine.domain.plain_fold import Oracle, Tick
 from services.activation_engine.domain.plan import Plan
@@ -43,7 +43,7 @@ class Outcome(Struct, frozen=True):
 
 
 def rehearse(plan: Plan, example: Example) -> Outcome:
-    """Replay the example under the plan and compare."""
+    """Replay the example under the plan and compare. Raises PlanErrors when a record cannot be applied."""
     announced = list(replay(plan, example))
     return Outcome(announced, _without(example.expected, announced), _without(announced, example.expected))
 
@@ -58,9 +58,15 @@ def replay(plan: Plan, example: Example) -> Iterator[Line]:
         announced = story.take(Tick(now, now, now))
         while waiting and _at(plan, waiting[0][1].day) <= now:
             number, happening = waiting.pop(0)
-            for record in _records(plan, happening, number):
-                announced += story.take(record)
+            announced += _take(story, plan, happening, number)
         yield from (_line(step / steps, signal) for signal in announced)
+
+
+def _take(story: Oracle, plan: Plan, happening: Happening, number: int) -> list[CandidateSignal]:
+    try:
+        return [signal for record in _records(plan, happening, number) for signal in story.take(record)]
+    except InvalidBody as error:
+        raise happening.refused(str(error)) from error
 
 
 def _at(plan: Plan, day: float) -> int:

@@ -113,7 +113,7 @@ def try_out(
     plan = loaded(lambda: load_plan(read_text(file), file=file), file, as_json=as_json).plan
     text = read_text(example)
     stream = loaded(lambda: load_example(text, file=example), example, as_json=as_json)
-    outcome = rehearse(plan, stream)
+    outcome = loaded(lambda: rehearse(plan, stream), example, as_json=as_json)
     if write:
         write_text(example, with_expected(text, outcome.announced))
     if as_json:
