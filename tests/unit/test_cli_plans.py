@@ -79,7 +79,7 @@ def test_names_never_seen_are_warnings(tmp_path: Path) -> None:
     (tmp_path / "seen.json").write_text('{"data": [{"name": "Report Mode"}], "next": null}')
     found = run("check", "plan.yaml", "--catalog", "seen.json")
     assert found.exit_code == 0
-    assert "warning: plan.yaml:2:33: `Report Made` was never sent\n" in found.stderr
+    assert "warning: plan.yaml:2:32: `Report Made` was never sent\n" in found.stderr
     answer = json.loads(run("check", "plan.yaml", "--catalog", "seen.json", "--json").stdout)
     assert [one["code"] for one in answer["warnings"]] == ["event_never_seen"]
     assert answer["names_checked"] is True
