@@ -26,11 +26,21 @@ _LOOKS = {
     "account.at_risk": ("at risk", "yellow"),
     "account.stalled": ("STALLED", "bold red"),
     "account.recovered": ("RECOVERED", "bold cyan"),
+    "account.escalated": ("ESCALATED", "bold yellow"),
+    "account.risk_opened": ("risk", "yellow"),
+    "account.risk_closed": ("risk over", "green"),
+    "account.opportunity_opened": ("opportunity", "cyan"),
+    "account.opportunity_closed": ("opportunity", "cyan"),
 }
 _TROUBLE = frozenset({"account.at_risk", "account.stalled"})
 # Their summaries begin with what the label says already: "stalled: …".
 _SAID_BY_LABEL = _TROUBLE | {"account.activation_started", "account.first_value_reached", "account.activated"}
-_WITH_REASON = frozenset(_LOOKS) - {"account.activation_started", "account.milestone_reached"}
+_WITH_REASON = _TROUBLE | {
+    "account.first_value_reached",
+    "account.activated",
+    "account.recovered",
+    "account.escalated",
+}
 _REASON_INDENT = " " * 53
 
 
@@ -139,7 +149,7 @@ def why(signal: Mapping[str, Any]) -> str:
 
 def _what(signal: Mapping[str, Any]) -> str:
     account = signal["account"]
-    text = str(signal["summary"]).removeprefix(f"{account['name'] or account['id']} ").rstrip(".")
+    text = str(signal["summary"]).removeprefix(account["name"] or account["id"]).lstrip(": ").rstrip(".")
     if signal["type"] in _SAID_BY_LABEL:
         text = text.partition(": ")[2] or text
     return f"{text}, as a late event shows" if signal.get("late") else text
