@@ -70,8 +70,6 @@ def _clauses(part: RiskPart, terms: Terms) -> Iterator[str]:
         yield f"{part.missing} is missing"
     if part.after is not None:
         yield f"after {condition_text(newest(part.after, terms))}{_until(part, terms)}"
-    elif part.until is not None:
-        yield f"no {condition_text(newest(part.until, terms))} yet"
     if part.before is not None and part.within is not None:
         yield f"{part.before} within {length(part.within)}"
     if isinstance(part, OpportunityPart) and part.healthy is not None:

@@ -95,7 +95,7 @@ Events
 """
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plan_files())
 def test_any_valid_plan(data: dict[str, Any]) -> None:
     """JSON is YAML, so the data is a file. Key order is no content."""
