@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from schemas.plan_conditions import COUNT_MAX, Condition, EventOrName, Part, TestOrValue
 from schemas.plan_terms import (
@@ -15,13 +15,13 @@ from schemas.plan_terms import (
     Duration,
     EventNames,
     MilestoneId,
+    OneOrMore,
     Pace,
     PlanId,
     PositiveDuration,
     Role,
     Text,
     TraitName,
-    one_or_more,
 )
 from schemas.plan_watches import WATCHES_MAX, OpportunityPart, RiskPart
 
@@ -57,7 +57,7 @@ class StalledPart(Part):
 class ActivityPart(Part):
     """Which events are no use of the product, by name or by a prefix `a.*`."""
 
-    exclude: Annotated[list[Text], BeforeValidator(one_or_more), Field(min_length=1, max_length=EXCLUDED_MAX)]
+    exclude: Annotated[list[Text], Field(min_length=1, max_length=EXCLUDED_MAX), OneOrMore]
 
 
 class CoreFeaturesPart(Part):
@@ -83,9 +83,7 @@ class EscalatePart(Part):
 
     at: PerSegment
     unless: Condition | None = None
-    to: Annotated[list[Role], BeforeValidator(one_or_more), Field(min_length=1, max_length=16)] = Field(
-        default=["owner"]
-    )
+    to: Annotated[list[Role], Field(min_length=1, max_length=16), OneOrMore] = Field(default=["owner"])
 
 
 def _segment_kind(value: Any) -> str:
@@ -106,9 +104,7 @@ class PlanFile(Part):
     events: dict[Text, EventNames] = Field(default={}, max_length=255)
     day: PositiveDuration = "24h"
     activity: ActivityPart | None = None
-    start: Annotated[list[Text], BeforeValidator(one_or_more), Field(min_length=1, max_length=16)] = Field(
-        default=["first_event"]
-    )
+    start: Annotated[list[Text], Field(min_length=1, max_length=16), OneOrMore] = Field(default=["first_event"])
     segments: dict[Text, SegmentOrName] | None = Field(default=None, min_length=1, max_length=65)
     grace: Duration = "1h"
     milestones: dict[MilestoneId, MilestonePart] = Field(min_length=1, max_length=MILESTONES_MAX)

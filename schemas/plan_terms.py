@@ -106,5 +106,7 @@ MilestoneId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Role = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 TraitName = Annotated[str, StringConstraints(pattern=r"^[^\s.][^\s]{0,63}$")]
-EventNames = Annotated[list[Text], BeforeValidator(one_or_more), Field(min_length=1, max_length=64)]
+# As a list, or a single text for a list of one.
+OneOrMore = BeforeValidator(one_or_more, json_schema_input_type=str | list[str])
+EventNames = Annotated[list[Text], Field(min_length=1, max_length=64), OneOrMore]
 Value = str | int | float | bool | None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from schemas.plan_conditions import Condition, EventOrName, Part
-from schemas.plan_terms import Percentage, PositiveDuration, Role, Text, TraitName, one_or_more
+from schemas.plan_terms import OneOrMore, Percentage, PositiveDuration, Role, Text, TraitName
 
 WATCHES_MAX = 32
 # An account's people and roles are remembered up to here, the most recently active first.
@@ -40,9 +40,7 @@ class RiskPart(Part):
     """All keys hold together, unbroken for `for`; it closes by itself once they do not."""
 
     title: Text | None = None
-    quiet: Annotated[list[Role], BeforeValidator(one_or_more), Field(min_length=1, max_length=PRESENT_MAX)] | None = (
-        None
-    )
+    quiet: Annotated[list[Role], Field(min_length=1, max_length=PRESENT_MAX), OneOrMore] | None = None
     people: Bound | None = None
     roles: Bound | None = None
     active_days: FallPart | None = None

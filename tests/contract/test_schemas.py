@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from schemas import export, product_event, signals
 from schemas.commands import COMMANDS, AnyCommand
 from schemas.timestamps import from_milliseconds, to_milliseconds, to_rfc3339
+from services.activation_engine.plan_templates import TEMPLATES, template_text
 
 EXAMPLES = sorted(export.EXAMPLES.glob("*/*.json"))
 DECODERS = {
@@ -50,6 +52,14 @@ def test_example_follows_its_schema(path: Path) -> None:
     name = export.schema_of_example(path.parent.name)
     Draft202012Validator(json.loads(export.exported()[f"{name}.schema.json"])).validate(json.loads(path.read_text()))
     DECODERS[name](path.read_bytes())
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_built_in_plans_follow_the_schema(name: str) -> None:
+    """Editors find nothing wrong with what the engine takes, short forms included."""
+    plan = YAML(typ="safe", pure=True).load(template_text(name))
+    plan["start"] = plan["start"][0]
+    Draft202012Validator(json.loads(export.exported()["plan.schema.json"])).validate(plan)
 
 
 @pytest.mark.parametrize("kind", signals.ACCOUNT_TYPES)

@@ -141,6 +141,27 @@ async def test_a_plan_file_is_checked_and_published(terminal: Terminal, tmp_path
     assert errors[0]["line"] == line
 
 
+async def test_published_plans_are_listed_shown_and_retired(terminal: Terminal, tmp_path: Path) -> None:
+    """What counts from now on is named; a published plan reads as English; nothing ends without --yes."""
+    file = tmp_path / "plan.yaml"
+    file.write_text(PLAN_TEXT.replace("milestones:\n", "milestones:\n  crowd: {when: {people: 3}, required: false}\n"))
+    async with terminal.rows.adopting():
+        published = await terminal.run("plan", "publish", str(file))
+        listed = await terminal.run("plan", "list")
+        shown = await terminal.run("plan", "show", "b2b-saas")
+        asked = await terminal.run("plan", "retire", "b2b-saas")
+        retired = await terminal.run("plan", "retire", "b2b-saas", "--yes")
+    assert "What came before does not count for crowd:" in published.output
+    assert "b2b-saas" in listed.output
+    assert "Crowd: reached by 3 people. It is optional." in shown.output
+    assert asked.status == USAGE
+    assert "Say so with --yes" in asked.complaint
+    assert retired.output == "b2b-saas is retired\n"
+    unknown = await terminal.run("plan", "show", "nothing")
+    assert unknown.status == REFUSED
+    assert "plan_unknown" in unknown.complaint
+
+
 @pytest.mark.parametrize(
     ("words", "environment", "status", "complaint"),
     [
