@@ -112,8 +112,6 @@ def _fall(part: RiskPart, file: PlanFile) -> Iterator[Finding]:
     days, left = 0, PRESENT_DAYS
     while left >= BASELINE_DAYS_MIN:
         days, left = days + PRESENT_DAYS, int(left * (1 - share(part.active_days.down)))
-        if days > 10_000:
-            return
     if _at_least(part.for_, days):
         message = f"a fall of {part.active_days.down} is never measured for {part.for_}: by then it is the usual"
         yield "for", _NEVER, message, f"make it shorter than {days}d, or remove it"
