@@ -100,10 +100,12 @@ def traits(
     )
 
 
-def command(name: str, moment: int = START_MS, /, *, message: str | None = None, **fields: Any) -> Event:
-    """A command about acme with these fields."""
+def command(
+    name: str, moment: int = START_MS, /, *, account: str = "acme", message: str | None = None, **fields: Any
+) -> Event:
+    """A command with these fields."""
     return Event(
-        account_id="acme",
+        account_id=account,
         message_id=message or f"m{next(_message_numbers)}",
         type="command",
         name=name,
@@ -111,7 +113,7 @@ def command(name: str, moment: int = START_MS, /, *, message: str | None = None,
         occurred_at_ms=moment,
         received_at_ms=moment,
         appended_at_ms=moment,
-        body=msgspec.json.encode({"command": name, "account_id": "acme", **fields}),
+        body=msgspec.json.encode({"command": name, "account_id": account, **fields}),
     )
 
 

@@ -10,17 +10,20 @@ from dataclasses import dataclass, field
 
 from services.activation_engine.decoder import Input, Reason, Record, TickInput
 from services.activation_engine.domain.account import AccountState
+from services.activation_engine.domain.erasure import ERASE, ERASE_PERSON, erase
 from services.activation_engine.domain.event import Event, InvalidBody
-from services.activation_engine.domain.signals import CandidateSignal
+from services.activation_engine.domain.signals import ERASED, CandidateSignal
 from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.domain.timers import PartitionClock, advance
 from services.activation_engine.domain.transitions import apply_event
 from services.activation_engine.partition import Held, Partition
-from services.activation_engine.store import DeadLetter, NameSeen
+from services.activation_engine.store import DeadLetter, Erasure, NameSeen
 
 # An event that took longer than this from its client to ingest counts as late.
 LATE_MS = 5 * 60_000
 NAMES_MAX = 10_000
+# Accounts erased by one transaction: each may have hundreds of rows, and a statement has ten seconds.
+ERASURES_MAX = 500
 # Records or accounts between two chances for the event loop: about five milliseconds of work.
 _STEP = 250
 
@@ -44,6 +47,11 @@ class Announced:
     signal: CandidateSignal
     appended_ms: int
 
+    @property
+    def blank(self) -> bool:
+        """Whether it keeps only its number and id: the same batch erased the account, of which it may not speak."""
+        return self.state.erased and self.signal.type != ERASED
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -60,6 +68,8 @@ class Outcome:
     dirty: dict[str, Held] = field(default_factory=dict)
     signals: list[Announced] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    erasures: dict[str, Erasure] = field(default_factory=dict)
+    erased_people: list[Erasure] = field(default_factory=list)
     names: dict[str, list[int]] = field(default_factory=dict)
     applied: int = 0
     unchanged: int = 0
@@ -92,6 +102,8 @@ def due_by(clock: PartitionClock, records: Sequence[Record], inputs: Sequence[In
 def fold(outcome: Outcome, records: Sequence[Record], inputs: Sequence[Input], due: DueAccounts) -> Iterator[None]:
     """Take the records in, in order; yields now and then so that the caller may let others run."""
     for index, (record, given) in enumerate(zip(records, inputs, strict=True)):
+        if outcome.erasures and len(outcome.erasures) == ERASURES_MAX:
+            return
         if isinstance(given, Event):
             _take_event(outcome, record, given)
         elif isinstance(given, TickInput):
@@ -116,13 +128,23 @@ def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
         if account_id in partition.foreign:
             _refuse(outcome, record, Reason.WRONG_PARTITION, "the account belongs to another partition")
             return
-        held = Held(AccountState.new(account_id, record.timestamp), [])
-        partition.accounts.put(held)
-        outcome.dirty[account_id] = held
+        held = Held(AccountState.new(account_id, record.timestamp), [], partition.erased_to(account_id))
+        if record.offset > held.erased_to:
+            partition.accounts.put(held)
+            outcome.dirty[account_id] = held
+    if record.offset <= held.erased_to:
+        outcome.unchanged += 1
+        return
     state = held.state
+    command = event.name if event.type == "command" else None
+    if command == ERASE:
+        _erase(outcome, record, event, state)
+        return
     state.dirty = False
     try:
         announced = apply_event(state, event, partition.plans, outcome.clock)
+        if command == ERASE_PERSON:
+            outcome.erased_people.append(Erasure(partition.part, record.offset, account_id, event.text("user_id")))
     except InvalidBody as error:
         _refuse(outcome, record, Reason.BODY_INVALID, str(error)[:500])
         return
@@ -131,6 +153,16 @@ def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
     for signal in announced:
         outcome.signals.append(Announced(state, signal, record.timestamp))
     _count_event(outcome, event, record.timestamp, changed=state.dirty)
+
+
+def _erase(outcome: Outcome, record: Record, event: Event, state: AccountState) -> None:
+    """From here on it is as if the account had never been, but for its last signal."""
+    partition, account_id = outcome.partition, event.account_id
+    outcome.signals.append(Announced(state, erase(state, event), record.timestamp))
+    outcome.dirty.pop(account_id, None)
+    outcome.erasures[account_id] = Erasure(partition.part, record.offset, account_id)
+    partition.erase(account_id, record.offset)
+    _count_event(outcome, event, record.timestamp, changed=True)
 
 
 def _count_event(outcome: Outcome, event: Event, appended_ms: int, *, changed: bool) -> None:
@@ -157,6 +189,9 @@ def _note_name(outcome: Outcome, name: str, appended_ms: int) -> None:
 
 
 def _refuse(outcome: Outcome, record: Record, reason: Reason, detail: str) -> None:
+    if record.key is not None and record.offset <= outcome.partition.erased_to(record.key.decode(errors="replace")):
+        outcome.unchanged += 1
+        return
     # The detail may quote the record, and the database takes no U+0000.
     letter = DeadLetter(
         outcome.partition.part,
@@ -197,7 +232,7 @@ def _fire(outcome: Outcome, clock: PartitionClock, appended_ms: int, loaded: Ite
     due: dict[str, tuple[int, str, Held]] = {}
     for held in (*loaded, *outcome.dirty.values()):
         state = held.state
-        if state.next_check_ms is not None and state.next_check_ms <= now:
+        if state.next_check_ms is not None and state.next_check_ms <= now and not state.erased:
             due[state.account_id] = (state.next_check_ms, state.account_id, held)
     fired = sorted(due.values())
     if fired:
@@ -214,7 +249,8 @@ def _fire(outcome: Outcome, clock: PartitionClock, appended_ms: int, loaded: Ite
 def _sweep(outcome: Outcome, clock: PartitionClock, appended_ms: int, due: DueAccounts) -> Iterator[None]:
     """Look again at the next accounts, because a plan version went live."""
     for index, held in enumerate(due.sweep):
-        _tick_account(outcome, held, clock, appended_ms)
+        if not held.state.erased:
+            _tick_account(outcome, held, clock, appended_ms)
         if index % _STEP == _STEP - 1:
             yield
     outcome.sweep_after = due.swept_to

@@ -8,12 +8,13 @@ from uuid import UUID
 
 import msgspec
 
+from schemas.erasure import pseudonym
 from services.activation_engine.batch import Announced, Outcome
 from services.activation_engine.domain.encoding import encode
 from services.activation_engine.domain.explain import last_event, plan_rows
-from services.activation_engine.domain.signals import CandidateSignal, number, to_payload
+from services.activation_engine.domain.signals import ERASED, CandidateSignal, number, to_payload
 from services.activation_engine.partition import Held
-from services.activation_engine.store import AccountRow, Commit, Lease, LedgerRow, moved
+from services.activation_engine.store import AccountRow, Commit, Lease, LedgerRow, Notice, moved
 
 PAYLOAD_BYTES_MAX = 65_536
 # How many (dirty account) rows are made between two chances for the event loop: about five milliseconds of work.
@@ -50,10 +51,9 @@ def ledger_rows(
     rows = []
     for seq, one in enumerate(signals, lease.out_seq + numbered + 1):
         number(one.state, one.signal)
-        payload = payload_of(one.signal, outward)
-        rows.append(
-            LedgerRow(lease.part, seq, one.signal.id, one.signal.account_id, one.signal.type, payload, one.appended_ms)
-        )
+        payload = None if one.blank else payload_of(one.signal, outward)
+        account_id = pseudonym(one.signal.account_id) if one.blank else one.signal.account_id
+        rows.append(LedgerRow(lease.part, seq, one.signal.id, account_id, one.signal.type, payload, one.appended_ms))
     return rows
 
 
@@ -83,6 +83,16 @@ def add_accounts(commit: Commit, outcome: Outcome, dirty: Iterable[Held]) -> Non
                 known = held.rows or ()
                 commit.plans.extend((state.account_id, row) for row in rows if row not in known)
                 held.rows = rows
+
+
+def add_erasures(commit: Commit, outcome: Outcome, rows: Iterable[LedgerRow], published_seq: int) -> None:
+    """Add what the batch erased. What tells of it names its account, so it is blanked once published."""
+    partition = outcome.partition
+    commit.erasures += outcome.erasures.values()
+    commit.erased_people += outcome.erased_people
+    partition.notices |= {row.seq: pseudonym(row.account_id) for row in rows if row.type == ERASED}
+    for seq in [seq for seq in partition.notices if seq <= published_seq]:
+        commit.announced_erasures.append(Notice(partition.part, seq, partition.notices.pop(seq)))
 
 
 def next_lease(

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from schemas.erasure import pseudonym
 from services.activation_engine.log_probe import Checked, LogProbe, LogUnreachable
 from services.activation_engine.metrics import STOPS, EngineMetrics
 from services.activation_engine.partition import AccountCache, Partition
@@ -170,6 +171,8 @@ class Leases:
             names=set(claim.names),
             # The owner before may have decided the next record, if that is a tick, for some of its accounts.
             midway=bool(claim.lease.sweep_after) or (checked.waiting and claim.lease.last_append_ms is not None),
+            tombstones=dict(claim.tombstones),
+            notices={one.seq: pseudonym(one.account_id) for one in claim.notices},
         )
         self.held[part] = partition
         del self._waiting[part]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from schemas.erasure import account_hash
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode
 from services.activation_engine.domain.explain import PlanRow
@@ -13,13 +14,15 @@ from services.activation_engine.store import Adoption, Lease, StoredAccount
 
 
 class Held:
-    """An account's state with the rows that queries find, as last written; `rows` is None when that is not known."""
+    """An account's state with the rows that queries find, as last written; `rows` is None when that is not known.
+    Records up to the offset `erased_to` are of an account that was erased, whose id this one has."""
 
-    __slots__ = ("rows", "state")
+    __slots__ = ("erased_to", "rows", "state")
 
-    def __init__(self, state: AccountState, rows: list[PlanRow] | None = None) -> None:
+    def __init__(self, state: AccountState, rows: list[PlanRow] | None = None, erased_to: int = -1) -> None:
         self.state = state
         self.rows = rows
+        self.erased_to = erased_to
 
 
 class AccountCache:
@@ -50,6 +53,11 @@ class AccountCache:
         """Hold an account."""
         self._young[held.state.account_id] = held
 
+    def drop(self, account_id: str) -> None:
+        """Forget an account."""
+        self._young.pop(account_id, None)
+        self._old.pop(account_id, None)
+
     def missing(self, account_ids: Iterable[str]) -> set[str]:
         """Which of these would have to be loaded. Those held move into the young generation."""
         return {account_id for account_id in account_ids if self.get(account_id) is None}
@@ -63,7 +71,9 @@ class AccountCache:
 @dataclass(slots=True)
 class Partition:
     """One claimed partition. `foreign` are accounts of the batch that another partition owns; `midway` that the next
-    record is a tick that was decided for some accounts and has to be for the others, by the same plan versions."""
+    record is a tick that was decided for some accounts and has to be for the others, by the same plan versions.
+    `tombstones` are the erased accounts, by hash, with the offset of the newest command; `notices` the numbers of their
+    last signals while those still name the account, with the name that will replace its id."""
 
     lease: Lease
     adopted: dict[str, Adoption]
@@ -72,6 +82,8 @@ class Partition:
     names: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
     midway: bool = False
+    tombstones: dict[bytes, int] = field(default_factory=dict)
+    notices: dict[int, str] = field(default_factory=dict)
 
     @property
     def part(self) -> int:
@@ -82,6 +94,16 @@ class Partition:
         """The account of this row; a state already in memory is newer than any row."""
         held = self.accounts.get(row.account_id)
         if held is None:
-            held = Held(decode(row.account_id, row.facts))
+            held = Held(decode(row.account_id, row.facts), erased_to=self.erased_to(row.account_id))
             self.accounts.put(held)
         return held
+
+    def erased_to(self, account_id: str) -> int:
+        """Up to which offset records of this account count for nothing, -1 when it was never erased."""
+        # Hashed only when an account is not in memory, and not at all where nobody was ever erased.
+        return self.tombstones.get(account_hash(account_id), -1) if self.tombstones else -1
+
+    def erase(self, account_id: str, offset: int) -> None:
+        """Forget an account by the command at this offset."""
+        self.accounts.drop(account_id)
+        self.tombstones[account_hash(account_id)] = offset

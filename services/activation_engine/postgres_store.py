@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.activation_engine import statements
+from services.activation_engine import erasing, statements
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.store import (
     AccountElsewhere,
@@ -49,7 +49,8 @@ class PostgresStore:
             row = (await connection.execute(statements.CLAIM, {"part": part, "stamp": stamp, "owner": owner})).one()
             adopted = (await connection.execute(statements.ADOPTED, {"part": part})).all()
             names = (await connection.execute(statements.NAMES, {"part": part})).scalars().all()
-        return Claim(_lease(row), tuple(Adoption(*one) for one in adopted), frozenset(names))
+            erased = await erasing.tombstones(connection, part), await erasing.notices(connection, part)
+        return Claim(_lease(row), tuple(Adoption(*one) for one in adopted), frozenset(names), *erased)
 
     async def stop_partition(self, part: int, *, stamp: UUID, reason: str) -> None:
         """Note why the partition is stopped, if the stamp still holds."""
@@ -164,6 +165,9 @@ async def _compare_and_set(connection: AsyncConnection, leases: Sequence[tuple[U
 
 
 async def _write_rows(connection: AsyncConnection, commit: Commit) -> None:
+    if commit.erasures:
+        await erasing.erase_accounts(connection, commit.erasures)
+        crash_point("engine.b5_erased")
     if commit.accounts:
         done = await connection.execute(statements.UPSERT_ACCOUNTS, statements.account_arrays(commit.accounts))
         if done.rowcount < len(commit.accounts):
@@ -178,3 +182,4 @@ async def _write_rows(connection: AsyncConnection, commit: Commit) -> None:
         await connection.execute(statements.INSERT_DEAD_LETTERS, statements.dead_letter_arrays(commit.dead_letters))
     if commit.adoptions:
         await connection.execute(statements.INSERT_ADOPTIONS, statements.adoption_arrays(commit.adoptions))
+    await erasing.erase_traces(connection, commit)

@@ -56,12 +56,34 @@ class Adoption:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """An `account.erased` in the ledger; `account_id` is the account's own, or what takes its place."""
+
+    part: int
+    seq: int
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What to erase: the account, or its person `user_id`, from everything below the command's offset."""
+
+    part: int
+    offset: int
+    account_id: str
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim returns: the row under the new stamp, the adopted versions, the event names seen."""
+    """What a claim returns: the row under the new stamp, the adopted versions, the event names seen, the erased
+    accounts by hash with the offset of their erasure, and the signals of erasures that still name an account."""
 
     lease: Lease
     adopted: tuple[Adoption, ...]
     names: frozenset[str]
+    tombstones: Mapping[bytes, int] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +157,9 @@ class NameSeen:
 
 @dataclass(slots=True)
 class Commit:
-    """One transaction: each lease moves from the stamp that its owner knows to a new one, or nothing happens at all."""
+    """One transaction: each lease moves from the stamp that its owner knows to a new one, or nothing happens at all.
+    `erasures`, each account at most once, take effect before the other rows; `announced_erasures` are published, and
+    name their account no longer."""
 
     leases: list[tuple[UUID, Lease]] = field(default_factory=list)
     accounts: list[AccountRow] = field(default_factory=list)
@@ -144,6 +168,9 @@ class Commit:
     names: list[NameSeen] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     adoptions: list[Adoption] = field(default_factory=list)
+    erasures: list[Erasure] = field(default_factory=list)
+    erased_people: list[Erasure] = field(default_factory=list)
+    announced_erasures: list[Notice] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from services.activation_engine.commit_plan import (
     ROWS_PER_STEP,
     Outward,
     add_accounts,
+    add_erasures,
     distinct,
     ledger_rows,
     next_lease,
@@ -267,6 +268,7 @@ class Transactions:
         commit.names += outcome.names_seen()
         commit.dead_letters += outcome.dead_letters
         commit.adoptions += share.adoptions
+        add_erasures(commit, outcome, rows, lease.published_seq)
         return lease
 
     def _adopt(self, shares: Sequence[_Share], written: Mapping[int, Lease]) -> None:

@@ -3,79 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
 
-from services.activation_engine.app import MIGRATIONS
 from services.activation_engine.domain.explain import PlanRow
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.postgres_store import PostgresStore
 from services.activation_engine.store import (
     AccountElsewhere,
-    AccountRow,
     Adoption,
     Commit,
     DeadLetter,
     DueQuery,
-    Lease,
     LeaseLost,
-    LedgerRow,
     NameSeen,
     Store,
     StoreUnavailable,
 )
 from services.runtime import postgres
 from services.runtime.metrics import SharedMetrics
-from services.runtime.migrations import upgrade
+from tests.conformance.rows import account, claimed, signal, step
 from tests.fakes.memory_store import MemoryStore
-
-_TABLES = "partition_lease, account, account_plan, ledger, plan_version, partition_plan, event_name, dead_letter"
-
-
-@pytest.fixture(scope="module")
-def schema(database_url: str) -> str:
-    # In a thread: alembic runs an event loop of its own, and this may be asked for within one.
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(upgrade, database_url, schema="activation", folder=MIGRATIONS).result()
-    return database_url
-
-
-@pytest.fixture(params=["memory", "postgres"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    engine = postgres.connect(request.getfixturevalue("schema"), service="test", connections_max=2)
-    async with engine.begin() as connection:
-        tables = ", ".join(f"activation.{name}" for name in _TABLES.split(", "))
-        await connection.execute(sa.text(f"TRUNCATE {tables}"))
-    yield PostgresStore(engine)
-    await engine.dispose()
-
-
-async def claimed(store: Store, part: int = 0, owner: str = "me") -> Lease:
-    """A partition's lease under a stamp of ours."""
-    await store.create_leases(3, source="events")
-    return (await store.claim(part, stamp=uuid4(), owner=owner)).lease
-
-
-def step(lease: Lease, **changes: object) -> tuple[UUID, Lease]:
-    """The move from this lease to a changed one under a new stamp."""
-    return lease.stamp, replace(lease, stamp=uuid4(), **changes)  # type: ignore[arg-type]
-
-
-def account(account_id: str, part: int = 0, check: int | None = None) -> AccountRow:
-    return AccountRow(account_id, part, check, b"facts of " + account_id.encode(), None, "dana")
-
-
-def signal(seq: int, part: int = 0, payload: bytes = b"{}") -> LedgerRow:
-    return LedgerRow(part, seq, str(uuid4()), "acme", "account.stalled", payload, 5)
 
 
 async def test_a_claim_returns_what_was_committed(store: Store) -> None:

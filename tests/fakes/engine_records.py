@@ -50,6 +50,25 @@ def event_value(account: str, name: str, message: str, *, at_ms: int | None = No
     )
 
 
+def command_value(account: str, name: str, message: str, **fields: str) -> bytes:
+    """The value of a command, as ingest writes it."""
+    moment = to_rfc3339(now_ms())
+    return msgspec.json.encode(
+        {
+            "v": 1,
+            "source": "test",
+            "message_id": message,
+            "type": "command",
+            "account_id": account,
+            "user_id": None,
+            "event": name,
+            "received_at": moment,
+            "occurred_at": moment,
+            "body": {"command": name, "account_id": account, **fields},
+        }
+    )
+
+
 def tick_value(at_ms: int | None = None) -> bytes:
     """The value of a tick sent now."""
     moment = to_rfc3339(now_ms() if at_ms is None else at_ms)

@@ -23,7 +23,7 @@ from services.runtime.kafka import create_topics
 from services.runtime.migrations import upgrade
 from tests.fakes.engine_comparison import check_account, check_topic
 from tests.fakes.engine_process import EngineProcess
-from tests.fakes.engine_records import QUICK_PLAN, event_value, tick_value
+from tests.fakes.engine_records import QUICK_PLAN, command_value, event_value, tick_value
 from tests.fakes.oracle import Oracle, fold_log
 
 
@@ -107,6 +107,12 @@ class EngineRoom:
         value = event_value(account, name, message or f"m{self._numbers}", body=body)
         await self.producer.send(self.events_topic, value, key=account.encode(), partition=self.part_of(account))
 
+    async def command(self, account: str, name: str, **fields: str) -> int:
+        """Append a command; its offset."""
+        self._numbers += 1
+        value = command_value(account, name, f"m{self._numbers}", **fields)
+        return await self.append(self.part_of(account), key=account.encode(), value=value)
+
     async def append(self, part: int, *, key: bytes | None, value: bytes | None) -> int:
         """Append any record; its offset."""
         batch = self.producer.create_batch()
@@ -142,6 +148,8 @@ class EngineRoom:
             name = (slow if number % accounts % 3 == 0 else quick)[turn]
             for _ in range(2 if number % 7 == 0 else 1):
                 await self.send(account, name, message=f"load-{number}")
+            if number % 60 == 59:
+                await self.command(account, "erase")
             if number % 20 == 0:
                 await self.tick()
                 await asyncio.sleep(20 / events_per_second)

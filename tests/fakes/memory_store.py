@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from uuid import UUID, uuid4
 
+from schemas.erasure import account_hash, pseudonym
 from services.activation_engine.domain.explain import PlanRow
+from services.activation_engine.domain.signals import ERASED
 from services.activation_engine.store import (
     AccountElsewhere,
     AccountRow,
@@ -18,10 +20,12 @@ from services.activation_engine.store import (
     DeadLetter,
     Due,
     DueQuery,
+    Erasure,
     Lease,
     LeaseLost,
     LedgerRow,
     NameSeen,
+    Notice,
     PublishedPlan,
     StoredAccount,
     StoreUnavailable,
@@ -43,6 +47,7 @@ class MemoryStore:
     adoptions: dict[tuple[int, str], Adoption] = field(default_factory=dict)
     adopted: list[Adoption] = field(default_factory=list)
     versions: dict[tuple[str, int], tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    tombstones: dict[bytes, tuple[int, int]] = field(default_factory=dict)
 
     def copy(self) -> MemoryStore:
         """The same rows, kept apart."""
@@ -66,7 +71,11 @@ class MemoryStore:
         lease = self.leases[part] = replace(self.leases[part], stamp=stamp, stopped=None)
         self.owners[part] = owner
         adopted = tuple(one for (on, _), one in sorted(self.adoptions.items()) if on == part)
-        return Claim(lease, adopted, frozenset(name for on, name in self.names if on == part))
+        names = frozenset(name for on, name in self.names if on == part)
+        told = (row for row in self.ledger.get(part, []) if row.type == ERASED and row.payload is not None)
+        notices = tuple(Notice(row.part, row.seq, row.account_id) for row in told)
+        tombstones = {erased: offset for erased, (on, offset) in self.tombstones.items() if on == part}
+        return Claim(lease, adopted, names, tombstones, notices)
 
     async def stop_partition(self, part: int, *, stamp: UUID, reason: str) -> None:
         """Note why the partition is stopped, if the stamp still holds."""
@@ -110,6 +119,8 @@ class MemoryStore:
             raise AccountElsewhere("an account belongs to another partition")
         if self._repeats(commit.ledger):
             raise StoreUnavailable("the ledger has a signal of this id or number already")
+        for one in commit.erasures:
+            self._erase(one)
         self.leases |= {lease.part: lease for _, lease in commit.leases}
         self.accounts |= {row.account_id: row for row in commit.accounts}
         self.plans |= {(account_id, row.plan): row for account_id, row in commit.plans}
@@ -122,12 +133,34 @@ class MemoryStore:
         self.dead_letters += commit.dead_letters
         self.adoptions |= {(one.part, one.plan): one for one in commit.adoptions}
         self.adopted += commit.adoptions
+        for one in (*commit.erasures, *commit.erased_people):
+            letters = [_foreign_blanked(letter, one) for letter in self.dead_letters]
+            self.dead_letters = [letter for letter in letters if not _speaks_of(letter, one)]
+        for told in commit.announced_erasures:
+            self.ledger[told.part] = [
+                replace(row, account_id=told.account_id, payload=None) if row.seq == told.seq else row
+                for row in self.ledger[told.part]
+            ]
 
     def _repeats(self, rows: Sequence[LedgerRow]) -> bool:
         kept = [row for ledger in self.ledger.values() for row in ledger] if rows else []
         together = [*kept, *rows]
         ids, numbers = {row.id for row in together}, {(row.part, row.seq) for row in together}
         return min(len(ids), len(numbers)) < len(together)
+
+    def _erase(self, erasure: Erasure) -> None:
+        account_id, part = erasure.account_id, erasure.part
+        known = self.accounts.get(account_id)
+        if known is not None and known.part == part:
+            del self.accounts[account_id]
+            self.plans = {key: row for key, row in self.plans.items() if key[0] != account_id}
+        self.ledger[part] = [
+            replace(row, account_id=pseudonym(account_id), payload=None)
+            if row.account_id == account_id and row.type != ERASED
+            else row
+            for row in self.ledger.get(part, [])
+        ]
+        self.tombstones[account_hash(account_id)] = part, erasure.offset
 
     async def read_ledger(self, part: int, *, after: int, rows_max: int, bytes_max: int) -> list[LedgerRow]:
         """Signals above `after` in order, at least one if there is any."""
@@ -155,6 +188,18 @@ class MemoryStore:
         for row in self.plans.values():
             counts[row.status] = counts.get(row.status, 0) + 1
         return counts
+
+
+def _foreign_blanked(letter: DeadLetter, erasure: Erasure) -> DeadLetter:
+    foreign = letter.part != erasure.part and letter.reason == "wrong_partition"
+    return replace(letter, key=None, value=None) if foreign and _speaks_of(letter, erasure) else letter
+
+
+def _speaks_of(letter: DeadLetter, erasure: Erasure) -> bool:
+    """Whether a dead letter is of the erased account, or about the erased person."""
+    mine = letter.key == erasure.account_id.encode()
+    before = letter.part != erasure.part or letter.offset < erasure.offset
+    return mine and before and (erasure.user_id is None or erasure.user_id.encode() in (letter.value or b""))
 
 
 def _stored(row: AccountRow) -> StoredAccount:

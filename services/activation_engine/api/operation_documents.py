@@ -103,7 +103,7 @@ class JobDocument(BaseModel):
     state: Literal["waiting", "running", "done", "failed", "cancelled"]
     done: int = Field(description="Steps done so far")
     total: int | None = Field(description="Of so many; null while that is not known")
-    result: Any = Field(description="What came of it; null until it is done")
+    result: Any = Field(description="What came of it; null until it is done, and once something it names was erased")
     error: str | None = Field(description="Why it failed, and what to do")
     created_at: str = Field(description=_TIME)
     ended_at: str | None = Field(description=_TIME)

@@ -92,6 +92,7 @@ class AccountState:
         "decided",
         "dirty",
         "enrolled_at_ms",
+        "erased",
         "facts",
         "known_use",
         "next_check_ms",
@@ -108,6 +109,8 @@ class AccountState:
         self.sequence = 0
         # Must be written: set by the fold, cleared by whoever wrote it.
         self.dirty = False
+        # Nothing about it may be kept or sent any more; not stored.
+        self.erased = False
         # Where it stands under a plan was decided again: rows made from that are to be compared. Set and cleared alike.
         self.decided = False
         # The plan set that it was last brought up to; not stored.

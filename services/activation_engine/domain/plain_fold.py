@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from services.activation_engine.domain.account import AccountState
+from services.activation_engine.domain.erasure import erase, is_erasure
 from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.domain.signals import CandidateSignal, number
@@ -46,11 +47,13 @@ class Oracle:
             self._adopt(record)
         elif isinstance(record, Tick):
             self._tick(record)
+        elif is_erasure(record):
+            erased = self.accounts.pop(record.account_id, None) or _new(record)
+            self._owe(erased, [erase(erased, record)])
         else:
             state = self.accounts.get(record.account_id)
             if state is None:
-                state = AccountState.new(record.account_id, record.appended_at_ms)
-                self.accounts[record.account_id] = state
+                state = self.accounts[record.account_id] = _new(record)
             self._owe(state, apply_event(state, record, self.plans, self.clock))
         return self.signals[before:]
 
@@ -80,6 +83,10 @@ class Oracle:
                 self._owed.add(signal.id)
                 number(state, signal)
                 self.signals.append(signal)
+
+
+def _new(event: Event) -> AccountState:
+    return AccountState.new(event.account_id, event.appended_at_ms)
 
 
 def fold_partition(records: Iterable[Record], plans: PlanSet | None = None) -> Oracle:

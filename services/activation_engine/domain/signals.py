@@ -47,23 +47,24 @@ class Evidence(Struct):
 
 
 class CandidateSignal(Struct, kw_only=True):
-    """A signal before its number. Times are milliseconds, `*_days` plan days; `sequence` is 0 until `number`."""
+    """A signal before its number. Times are milliseconds, `*_days` plan days; `sequence` is 0 until `number`. Only the
+    end of an account is about no plan and no status."""
 
     id: str
     type: str
     timestamp_ms: int
     summary: str
     account_id: str
-    account_name: str
+    account_name: str | None
     segment: str | None
     owner: str | None
     traits: dict[str, Any]
-    plan_id: str
-    plan_version: int
+    plan_id: str | None
+    plan_version: int | None
     milestone_id: str | None = None
     milestone_title: str | None = None
-    status_from: str
-    status_to: str
+    status_from: str | None
+    status_to: str | None
     reason: str | None = None
     likely: str | None = None
     to: tuple[str, ...] = ("owner",)
@@ -123,7 +124,7 @@ def number(state: AccountState, signal: CandidateSignal) -> None:
 def to_payload(signal: CandidateSignal, *, traits: Collection[str] = (), account_link: str = "") -> dict[str, Any]:
     """The JSON object that subscribers receive. `traits` names those allowed out; `{account}` in `account_link`
     becomes the account's id."""
-    link = account_link.replace("{account}", quote(signal.account_id, safe=""))
+    link = "" if signal.type == ERASED else account_link.replace("{account}", quote(signal.account_id, safe=""))
     milestone = {"id": signal.milestone_id, "title": signal.milestone_title} if signal.milestone_id else None
     return {
         "type": signal.type,
@@ -137,9 +138,9 @@ def to_payload(signal: CandidateSignal, *, traits: Collection[str] = (), account
             "owner": signal.owner,
             "traits": {name: value for name, value in signal.traits.items() if name in traits},
         },
-        "plan": {"id": signal.plan_id, "version": signal.plan_version},
+        "plan": {"id": signal.plan_id, "version": signal.plan_version} if signal.plan_id else None,
         "milestone": milestone,
-        "status": {"from": signal.status_from, "to": signal.status_to},
+        "status": {"from": signal.status_from, "to": signal.status_to} if signal.status_to else None,
         "reason": signal.reason,
         "likely": signal.likely,
         "to": list(signal.to),

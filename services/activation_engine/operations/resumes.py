@@ -19,7 +19,8 @@ Place: TypeAlias = Literal["earliest", "latest"] | int
 
 _LEASE = sa.text("SELECT stamp, stopped, next_offset FROM activation.partition_lease WHERE part = :part")
 # One statement, guarded like every change of a partition: whoever holds the old stamp can change nothing any more.
-# Versions that went live at offsets above the new place are live from there.
+# Versions that went live at offsets above the new place are live from there. What an erased account left in the log as
+# it is now stays unread; later records of a log that begins anew are the account's return, whatever their offsets.
 _RESUME = sa.text("""
 WITH moved AS (
     UPDATE activation.partition_lease SET stamp = :stamp, owner = NULL, source = :source, next_offset = :next_offset,
@@ -28,6 +29,9 @@ WITH moved AS (
 ), rebased AS (
     UPDATE activation.partition_plan SET from_offset = :next_offset
     WHERE part IN (SELECT part FROM moved) AND from_offset > :next_offset
+), shortened AS (
+    UPDATE activation.tombstone SET erase_offset = CAST(:end_offset AS bigint) - 1
+    WHERE part IN (SELECT part FROM moved) AND erase_offset >= :end_offset
 )
 INSERT INTO activation.partition_resume (part, reason, left_offset, next_offset, resumed_by)
 SELECT part, :reason, :left_offset, :next_offset, :by FROM moved RETURNING id
@@ -76,6 +80,7 @@ class Resumes:
             "source": self._log.topic,
             "left_offset": decided.left_offset,
             "next_offset": decided.next_offset,
+            "end_offset": bounds.end,
             "last_append_ms": append_ms,
             "by": by,
         }

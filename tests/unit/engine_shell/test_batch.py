@@ -21,7 +21,7 @@ from services.activation_engine.domain.plain_fold import Tick, fold_partition
 from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.partition import AccountCache, Held, Partition
 from services.activation_engine.store import Lease, LedgerRow
-from tests.builders import HOUR_MS, START_MS, day, event, plan_set, traits
+from tests.builders import HOUR_MS, START_MS, command, day, event, plan_set, traits
 
 
 @dataclass
@@ -65,7 +65,8 @@ class Shelf:
     def load(self, held: Partition, inputs: Sequence[Input], records: Sequence[Sent]) -> DueAccounts:
         for one in inputs:
             if isinstance(one, Event) and held.accounts.get(one.account_id) is None and one.account_id in self.rows:
-                held.accounts.put(Held(decode(one.account_id, self.rows[one.account_id])))
+                state = decode(one.account_id, self.rows[one.account_id])
+                held.accounts.put(Held(state, erased_to=held.erased_to(one.account_id)))
         by_ms = due_by(held.lease.clock, records, inputs)
         states = [decode(account_id, facts) for account_id, facts in self.rows.items()]
         checks = [(state.next_check_ms, state.account_id, state) for state in states if state.next_check_ms is not None]
@@ -80,6 +81,8 @@ class Shelf:
     def commit(self, outcome: Outcome, known: set[str]) -> list[LedgerRow]:
         fresh, _ = distinct(outcome.signals, known)
         rows = ledger_rows(outcome, fresh, Outward())
+        for erased in outcome.erasures:
+            self.rows.pop(erased, None)
         self.rows |= {account_id: encode(held.state) for account_id, held in outcome.dirty.items()}
         lease = next_lease(outcome, stamp=uuid4(), signals=len(rows), published_seq=0, redelivered=0)
         outcome.partition.lease = lease
@@ -101,6 +104,8 @@ def log_of(seed: int, length: int) -> list[Input]:
             case 1 | 2 | 3:
                 inputs += [tick(at + step * 200_000) for step in range(dice.randrange(1, 300))]
                 at = max(at, inputs[-1].sent_at_ms if isinstance(inputs[-1], TickInput) else at)
+            case 4:
+                inputs.append(command("erase", at, account=account, message=f"x{number}"))
             case _:
                 late = at - dice.choice([0, 0, HOUR_MS * 30])
                 inputs.append(event(dice.choice(names), late, account=account, message=f"e{number}", appended=at))

@@ -1,0 +1,43 @@
+"""The stores that keep the same promises: PostgreSQL's, empty before each test, and the one in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from services.activation_engine.app import MIGRATIONS
+from services.activation_engine.postgres_store import PostgresStore
+from services.activation_engine.store import (
+    Store,
+)
+from services.runtime import postgres
+from services.runtime.migrations import upgrade
+from tests.fakes.memory_store import MemoryStore
+
+_TABLES = (
+    "partition_lease, account, account_plan, ledger, plan_version, partition_plan, event_name, dead_letter, tombstone"
+)
+
+
+@pytest.fixture(scope="module")
+def schema(database_url: str) -> str:
+    # In a thread: alembic runs an event loop of its own, and this may be asked for within one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(upgrade, database_url, schema="activation", folder=MIGRATIONS).result()
+    return database_url
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    engine = postgres.connect(request.getfixturevalue("schema"), service="test", connections_max=2)
+    async with engine.begin() as connection:
+        tables = ", ".join(f"activation.{name}" for name in _TABLES.split(", "))
+        await connection.execute(sa.text(f"TRUNCATE {tables}"))
+    yield PostgresStore(engine)
+    await engine.dispose()
