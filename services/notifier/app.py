@@ -198,6 +198,7 @@ class _Notifier:
             "outcomes": self._outcomes.run,
             "leases": lambda: self._upkeep.lease_worker(lease_seconds=settings.lease_seconds),
             "counts": self._upkeep.count_worker,
+            "erasures": self._upkeep.erasure_worker,
             "retention": lambda: self._upkeep.retention_worker(
                 attempts_days=settings.attempts_kept_days, messages_days=settings.messages_kept_days
             ),

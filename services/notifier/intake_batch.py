@@ -111,7 +111,7 @@ def _read(before: Mapping[int, Position], batch: Mapping[int, Sequence[Any]]) ->
             content = read_record(record)
             if isinstance(content, Message):
                 read.messages.append(content)
-            else:
+            elif content is not None:
                 read.poison.append(content)
         read.after[part] = Position(records[-1].offset + 1, progress)
     return read

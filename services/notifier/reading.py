@@ -17,9 +17,12 @@ _TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-def read_record(record: Any) -> Message | Poison:
-    """The message in a Kafka record; its value stays as it is, because it is what will be signed and sent."""
-    value = record.value or b""
+def read_record(record: Any) -> Message | Poison | None:
+    """The message in a Kafka record; its value stays as it is, because it is what will be signed and sent. None for an
+    empty value: the signal was erased with its account, and only its number was left to publish."""
+    value = record.value
+    if not value:
+        return None
     if len(value) > BODY_BYTES_MAX:
         return _poison(record, "body_too_large")
     try:
@@ -38,6 +41,7 @@ def read_record(record: Any) -> Message | Poison:
         origin=signal.origin,
         traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         body=value,
+        seq=sequence_of(record),
     )
 
 
@@ -52,4 +56,4 @@ def _header(record: Any, name: str) -> bytes | None:
 
 
 def _poison(record: Any, reason: str) -> Poison:
-    return Poison(record.partition, record.offset, reason, record.value or b"")
+    return Poison(record.partition, record.offset, reason, record.value)

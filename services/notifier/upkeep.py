@@ -18,6 +18,7 @@ from services.runtime.process import Stopping
 log = structlog.get_logger(__name__)
 
 COUNT_SECONDS = 2.0
+BLANK_SECONDS = 5.0
 RETENTION_SECONDS = 3600.0
 PARTITION_DAYS_AHEAD = 7
 _RELEASED_AT_ONCE_MAX = 5_000
@@ -53,6 +54,10 @@ class Upkeep:
         """Keep gauges and the backlog current, release what was held for it."""
         await self._repeat(self.count, COUNT_SECONDS)
 
+    async def erasure_worker(self) -> None:
+        """Let the last that is known of erased accounts go."""
+        await self._repeat(self.blank_notices, BLANK_SECONDS)
+
     async def retention_worker(self, *, attempts_days: int, messages_days: int) -> None:
         """Create partitions ahead, drop and delete what is past retention."""
 
@@ -70,6 +75,12 @@ class Upkeep:
             self._metrics.leases_expired.inc(expired)
             log.warning("leases_expired", deliveries=expired)
             self._wake()
+
+    async def blank_notices(self) -> None:
+        """One round of blanking what told of erasures."""
+        blanked = await self._store.blank_notices()
+        if blanked:
+            log.info("erasures_completed", signals=blanked)
 
     async def count(self) -> None:
         """One round of counting."""

@@ -25,6 +25,7 @@ _NOT_FOUND = (404, "delivery_not_found", "There is no such delivery; list the de
 _CURSOR_INVALID = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 _IN_FLIGHT = (409, "delivery_in_flight", "An attempt is under way; ask again when it has ended.")
 _NOT_SENDABLE = (409, "endpoint_disabled", "The endpoint is disabled or deleted; enable it first.")
+_ERASED = (409, "signal_erased", "The signal was erased with its account; there is nothing left to send.")
 _ID = re.compile(r"dlv_([0-9]{1,18})")
 _WORD = {"max_length": 255, "pattern": r"^[^\x00]*$"}
 
@@ -65,7 +66,7 @@ def delivery_routes(
         "/{delivery_id}/retry",
         status_code=202,
         dependencies=[Depends(may_write)],
-        responses=problem_responses(_NOT_FOUND, _IN_FLIGHT, _NOT_SENDABLE),
+        responses=problem_responses(_NOT_FOUND, _IN_FLIGHT, _NOT_SENDABLE, _ERASED),
     )
     async def retry_delivery(delivery_id: str) -> QueuedDelivery:
         """Send it now, in place of its next automatic attempt: the same id and bytes, a fresh timestamp."""
@@ -73,6 +74,8 @@ def delivery_routes(
         state = await store.retry_state(number)
         if state is None:
             raise Problem(*_NOT_FOUND)
+        if state.erased:
+            raise Problem(*_ERASED)
         if state.endpoint_deleted or not state.endpoint_enabled:
             raise Problem(*_NOT_SENDABLE)
         found = await store.get(number) if await store.retry(number) else None

@@ -23,15 +23,17 @@ _LOG = sa.text(
         FROM notifier.attempt WHERE delivery_id = :id AND at >= :since ORDER BY at DESC LIMIT :most
     ) AS newest ORDER BY at"""
 )
-# What is leased is on the wire: only its outcome may change it.
+# What is leased is on the wire: only its outcome may change it. What was erased has no body to send.
 _RETRY = sa.text(
     """UPDATE notifier.delivery d SET status = 'pending', hold_reason = NULL, next_at = now(), manual = true
-    FROM notifier.endpoint e
-    WHERE d.id = :id AND d.status <> 'leased' AND e.id = d.endpoint_id AND e.enabled RETURNING d.id"""
+    FROM notifier.endpoint e, notifier.message m
+    WHERE d.id = :id AND d.status <> 'leased' AND e.id = d.endpoint_id AND e.enabled
+        AND m.id = d.message_id AND m.body <> ''
+    RETURNING d.id"""
 )
 _STATE = sa.text(
-    """SELECT d.status, e.enabled, e.deleted_at FROM notifier.delivery d
-    JOIN notifier.endpoint e ON e.id = d.endpoint_id WHERE d.id = :id"""
+    """SELECT d.status, e.enabled, e.deleted_at, m.body = '' AS erased FROM notifier.delivery d
+    JOIN notifier.endpoint e ON e.id = d.endpoint_id JOIN notifier.message m ON m.id = d.message_id WHERE d.id = :id"""
 )
 _PING_MESSAGE = sa.text("INSERT INTO notifier.message (id, type, origin, body) VALUES (:id, :type, :origin, :body)")
 _PING_DELIVERY = sa.text(
@@ -89,6 +91,7 @@ class RetryState:
     status: str
     endpoint_enabled: bool
     endpoint_deleted: bool
+    erased: bool
 
 
 class DeliveryStore:
@@ -132,7 +135,7 @@ class DeliveryStore:
         """What a retry by hand would meet; None without such a delivery."""
         async with self._engine.connect() as connection:
             row = (await connection.execute(_STATE, {"id": delivery_id})).first()
-        return RetryState(row.status, row.enabled, row.deleted_at is not None) if row else None
+        return RetryState(row.status, row.enabled, row.deleted_at is not None, row.erased) if row else None
 
     async def retry(self, delivery_id: int) -> bool:
         """Make it due now, in place of its next automatic attempt; False while on the wire or its endpoint disabled."""

@@ -9,8 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from schemas.erasure import account_hash, pseudonym
 from services.notifier.domain.filters import Filter
 from services.notifier.domain.sequence import Progress
+from services.notifier.store.erasure import ERASED, Erasure, erase
 from services.notifier.store.locks import KEEP_ENDPOINTS
 from services.runtime.crash_points import crash_point
 
@@ -36,8 +38,12 @@ _ADVANCE = sa.text(
 _ENDPOINTS = sa.text("SELECT id, types, origins, enabled FROM notifier.endpoint WHERE deleted_at IS NULL ORDER BY id")
 _MESSAGES = sa.text(
     """INSERT INTO notifier.message (id, type, account_id, origin, traceparent, body)
-    SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:accounts AS text[]),
-        CAST(:origins AS text[]), CAST(:traceparents AS text[]), CAST(:bodies AS bytea[]))
+    SELECT id, type, account_id, origin, traceparent, body
+    FROM unnest(CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:accounts AS text[]), CAST(:origins AS text[]),
+        CAST(:traceparents AS text[]), CAST(:bodies AS bytea[]), CAST(:hashes AS bytea[]), CAST(:seqs AS bigint[]))
+        AS given(id, type, account_id, origin, traceparent, body, account_hash, seq)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM notifier.tombstone t WHERE t.account_hash = given.account_hash AND given.seq < t.seq)
     ON CONFLICT (id) DO NOTHING RETURNING id"""
 )
 _DELIVERIES = sa.text(
@@ -56,7 +62,7 @@ _DEAD = sa.text(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A signal to deliver: `body` is sent as it is, byte for byte."""
+    """A signal to deliver: `body` is sent as it is, byte for byte; `seq` is the ledger's number, if it has one."""
 
     id: str
     type: str
@@ -64,6 +70,7 @@ class Message:
     origin: str
     traceparent: str | None
     body: bytes
+    seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +180,20 @@ class IntakeBatch:
         return [Subscriber(row.id, Filter(tuple(row.types), tuple(row.origins)), row.enabled) for row in rows]
 
     async def add_messages(self, messages: Sequence[Message]) -> set[str]:
-        """Insert; returns the ids that were new. An id known already is a repeat, whatever its number."""
+        """Forget the accounts of which these tell that they were erased, then insert; returns the ids that were new. An
+        id known already is a repeat, whatever its number; a signal numbered before its account's erasure is dropped."""
+        erasures = [Erasure(one.account_id, one.seq or 0) for one in messages if one.account_id and one.type == ERASED]
+        if erasures:
+            await erase(self._connection, erasures)
         parameters = {
             "ids": [message.id for message in messages],
             "types": [message.type for message in messages],
-            "accounts": [message.account_id for message in messages],
+            "accounts": [_account_kept(message) for message in messages],
             "origins": [message.origin for message in messages],
             "traceparents": [message.traceparent for message in messages],
             "bodies": [message.body for message in messages],
+            "hashes": [_account_hash(message) for message in messages],
+            "seqs": [message.seq for message in messages],
         }
         return set((await self._connection.execute(_MESSAGES, parameters)).scalars())
 
@@ -205,6 +218,16 @@ class IntakeBatch:
                 "value": record.value[:DEAD_VALUE_BYTES_MAX],
             }
             await self._connection.execute(_DEAD, parameters)
+
+
+def _account_kept(message: Message) -> str | None:
+    erased = message.account_id is not None and message.type == ERASED
+    return pseudonym(message.account_id or "") if erased else message.account_id
+
+
+def _account_hash(message: Message) -> bytes | None:
+    """By which a tombstone is found; none for what tells of an erasure itself."""
+    return None if message.account_id is None or message.type == ERASED else account_hash(message.account_id)
 
 
 def _pairs(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:

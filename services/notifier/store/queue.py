@@ -57,8 +57,9 @@ _EXPIRE = sa.text(
         ORDER BY lease_until LIMIT 1000 FOR UPDATE SKIP LOCKED)
     RETURNING id"""
 )
-# An outcome belongs to the claim it was made under; when the lease ran out meanwhile it is logged as late and changes
-# nothing, unless it is a success: that still spares the endpoint another attempt.
+# An outcome belongs to the claim it was made under; when the lease ended meanwhile it is logged as late and changes
+# nothing, unless it is a success: that still spares the endpoint another attempt. A late answer is not kept, for the
+# lease may have ended because the account was erased that the answer speaks of.
 _RECORD = sa.text(
     """WITH given AS (
         SELECT * FROM unnest(
@@ -81,7 +82,8 @@ _RECORD = sa.text(
     INSERT INTO notifier.attempt
         (delivery_id, at, number, trigger, result, status_code, duration_ms, response, error, late)
     SELECT given.id, now() - make_interval(secs => given.age), given.number, given.trigger, given.result,
-        given.status_code, given.duration, given.response, given.error, updated.id IS NULL
+        given.status_code, given.duration, CASE WHEN updated.id IS NOT NULL THEN given.response END, given.error,
+        updated.id IS NULL
     FROM given LEFT JOIN updated ON updated.id = given.id
     RETURNING delivery_id, late"""
 )

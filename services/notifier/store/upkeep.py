@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.notifier.store.erasure import blank_notices
+
 _DELETE_ROWS_MAX = 2_000
 
 _WAITING = sa.text(
@@ -83,6 +85,11 @@ class UpkeepStore:
         """Make the oldest held deliveries due; only those held for the backlog."""
         async with self._engine.begin() as connection:
             return len((await connection.execute(_RELEASE, {"endpoint_id": endpoint_id, "most": most})).all())
+
+    async def blank_notices(self) -> int:
+        """Blank what told of erasures and is owed to nobody any more; returns how many."""
+        async with self._engine.begin() as connection:
+            return await blank_notices(connection)
 
     async def keep_partitions(self, *, days_ahead: int, days_kept: int) -> None:
         """Create the attempt log's partitions ahead of time and drop those past retention."""

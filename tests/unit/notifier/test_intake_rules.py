@@ -92,7 +92,7 @@ def test_record_becomes_message_unchanged() -> None:
     signal = a_signal(origin="catch_up")
     trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     message = read_record(Record(encode(signal), (("seq", b"12"), ("traceparent", trace))))
-    assert message == Message(signal.id, signal.type, "acme", "catch_up", trace.decode(), encode(signal))
+    assert message == Message(signal.id, signal.type, "acme", "catch_up", trace.decode(), encode(signal), 12)
     assert sequence_of(Record(b"", (("seq", b"12"),))) == 12
     assert sequence_of(Record(b"", (("seq", b"-1"),))) is None
 
@@ -100,8 +100,6 @@ def test_record_becomes_message_unchanged() -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (None, "undecodable"),
-        (b"", "undecodable"),
         (b"not json", "undecodable"),
         (b"{}", "undecodable"),
         (b"\xff\xfe", "undecodable"),
@@ -114,4 +112,10 @@ def test_record_becomes_message_unchanged() -> None:
 )
 def test_unreadable_records_have_a_reason(value: bytes | None, reason: str) -> None:
     """Poison is told from what can be delivered."""
-    assert read_record(Record(value)) == Poison(0, 7, reason, value or b"")
+    assert read_record(Record(value)) == Poison(0, 7, reason, value)
+
+
+@pytest.mark.parametrize("value", [None, b""])
+def test_an_erased_signal_is_neither_a_message_nor_poison(value: bytes | None) -> None:
+    """Its record has nothing but a number, which is followed like any other."""
+    assert read_record(Record(value)) is None
