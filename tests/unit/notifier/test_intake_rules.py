@@ -110,7 +110,7 @@ def test_record_becomes_message_unchanged() -> None:
         (encode(a_signal(account_id="a" * BODY_BYTES_MAX)), "body_too_large"),
     ],
 )
-def test_unreadable_records_have_a_reason(value: bytes | None, reason: str) -> None:
+def test_unreadable_records_have_a_reason(value: bytes, reason: str) -> None:
     """Poison is told from what can be delivered."""
     assert read_record(Record(value)) == Poison(0, 7, reason, value)
 
