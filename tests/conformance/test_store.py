@@ -160,11 +160,11 @@ async def test_columns_of_insights_are_replaced_too(schema: str, store: Store) -
     """Adoption, active days, the closing time and the last event: written, and written over."""
     lease = await claimed(store)
     bits = b"\x80" + bytes(10) + b"\x01"
-    closed = PlanRow("p", 1, "closed", None, "smb", 1_000, None, None, {}, 0.5, 20_454, bits, 9_000)
+    closed = PlanRow("p", 1, "closed", None, "smb", 1_000, None, None, {}, 0.5, 2_245_000_000, bits, 9_000)
     acme = replace(account("acme"), last_event="Report Generated")
     first = step(lease)
     await store.commit(Commit([first], accounts=[acme], plans=[("acme", closed)]))
-    assert await _insights(store, schema) == (0.5, 20_454, bits, 9_000, "Report Generated")
+    assert await _insights(store, schema) == (0.5, 2_245_000_000, bits, 9_000, "Report Generated")
     reopened = PlanRow("p", 1, "on_track", None, "smb", 1_000, None, None, {})
     await store.commit(Commit([step(first[1])], accounts=[account("acme")], plans=[("acme", reopened)]))
     assert await _insights(store, schema) == (None, None, b"", None, None)

@@ -14,7 +14,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the columns; none rewrites its table. `active_day` counts plan days since the epoch, `active_days` is a
+    """Add the columns; none rewrites its table. `active_day` counts plan days since the
+    epoch, which of a short day are more than an integer holds; `active_days` is a
     big-endian bitmap of the 96 days up to it, the lowest bit for that day itself."""
     op.execute("""
         ALTER TABLE activation.account_plan
