@@ -25,7 +25,10 @@ from services.activation_engine.operations.events_log import EventsLog
 from services.activation_engine.operations.owner import OwnersDuties
 from services.activation_engine.operations.verbs import Operations, new_operations
 from services.activation_engine.plan_adoption import PlanCatalog
+from services.activation_engine.plans.registry import PlanMemory
 from services.activation_engine.postgres_store import PostgresStore
+from services.activation_engine.reading.event_names import EventNames
+from services.activation_engine.reading.partitions import PartitionViews
 from services.activation_engine.relay import Relay
 from services.activation_engine.settings import EngineSettings
 from services.activation_engine.store import StoreUnavailable
@@ -67,6 +70,7 @@ class Engine:
         )
         self.metrics.shared.watch_database(self.pool)
         admin_key = shared.admin_key.get_secret_value() if shared.admin_key else None
+        self.names = EventNames(self.reads, views=PartitionViews(PlanMemory()))
         self.keys = KeyRing(self.reads, admin_key=admin_key, pepper=shared.key_pepper.get_secret_value())
         self.store = PostgresStore(self.pool)
         self.catalog = PlanCatalog(self.store)
@@ -261,11 +265,12 @@ async def _drain(engine: Engine, public: HttpServer) -> None:
 
 
 async def _count_statuses(engine: Engine, stopping: Stopping) -> None:
-    """Worker: keep the gauge of accounts by status."""
+    """Worker: keep the gauges of accounts by status and of silent event names."""
     while True:
         try:
             engine.metrics.show_statuses(await engine.store.count_statuses())
-        except StoreUnavailable as error:
+            engine.metrics.silent_names.set(sum(one.silent for one in await engine.names.all()))
+        except (StoreUnavailable, SQLAlchemyError, OSError) as error:
             log.debug("statuses_not_counted", error=str(error))
         if await stopping.sleep(_STATUSES_SECONDS):
             return

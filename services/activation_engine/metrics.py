@@ -101,6 +101,11 @@ class EngineMetrics:
             buckets=_LATENESS,
             registry=registry,
         )
+        self.silent_names = Gauge(
+            "firstvalue_engine_silent_event_names",
+            "Event names that live plans use, that used to arrive daily and have stopped.",
+            registry=registry,
+        )
         self.unpublished = Gauge(
             "firstvalue_engine_ledger_unpublished", "Signals in the ledger and not yet on Kafka.", registry=registry
         )

@@ -59,6 +59,14 @@ def test_every_promised_operation_exists() -> None:
         "POST /v1/audits",
         "GET /v1/jobs/{job_id}",
         "DELETE /v1/jobs/{job_id}",
+        "GET /v1/catalog",
+        "GET /v1/insights/status",
+        "GET /v1/insights/funnel",
+        "GET /v1/insights/ttfv",
+        "GET /v1/insights/adoption",
+        "GET /v1/insights/obstacles",
+        "GET /v1/insights/surprises",
+        "GET /v1/insights/owners",
     }
 
 

@@ -9,17 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.api.account_paths import EncodedAccountPaths
 from services.activation_engine.api.accounts import Authenticated, account_routes
+from services.activation_engine.api.catalog import catalog_routes
 from services.activation_engine.api.dead_letters import dead_letter_routes
+from services.activation_engine.api.insights import insight_routes
 from services.activation_engine.api.jobs import audit_routes, job_routes
 from services.activation_engine.api.partition_verbs import partition_verb_routes
 from services.activation_engine.api.partitions import partition_routes
 from services.activation_engine.api.plans import plan_routes
 from services.activation_engine.api.positions import AppliedPositions
 from services.activation_engine.api.signals import signal_routes
+from services.activation_engine.insights.scope import Scopes
 from services.activation_engine.operations.verbs import Operations
 from services.activation_engine.plan_publisher import PlanPublisher
 from services.activation_engine.plans.registry import PlanMemory
 from services.activation_engine.reading.accounts import AccountReads
+from services.activation_engine.reading.event_names import EventNames
 from services.activation_engine.reading.ledger import LedgerReads
 from services.activation_engine.reading.partitions import PartitionViews, all_progress, next_offsets
 from services.activation_engine.reading.shared_read import SharedRead
@@ -50,7 +54,8 @@ def new_engine_api(
     may_read = require(keys, Scope.ACCOUNTS_READ)
     ledger = LedgerReads(reads)
     memory = PlanMemory()
-    accounts = AccountReads(reads, views=PartitionViews(memory))
+    views = PartitionViews(memory)
+    accounts, names = AccountReads(reads, views=views), EventNames(reads, views=views)
     applied = AppliedPositions(
         SharedRead(lambda: next_offsets(reads), interval_seconds=_LOOK_SECONDS), wait_seconds=position_wait_seconds
     )
@@ -63,6 +68,8 @@ def new_engine_api(
     may_administer = require(keys, Scope.ADMIN)
     api.include_router(partition_routes(read_progress=lambda: all_progress(reads), may_administer=may_administer))
     _include_verbs(api, operations, may_administer)
+    api.include_router(catalog_routes(names=names, may_read=may_read))
+    api.include_router(insight_routes(scopes=Scopes(reads, plans=memory), names=names, may_read=may_read))
     api.add_middleware(EncodedAccountPaths)
     return api
 

@@ -32,12 +32,15 @@ class Step(Struct, frozen=True):
     time: float
     at_risk: int
     done: int
-    estimate: Estimate
+    # The share still on the way after it, 0 to 1, and the sum in Greenwood's formula.
+    survival: float
+    spread: float
 
-    @property
-    def survival(self) -> float:
-        """The share still on the way, 0 to 1."""
-        return 1 - self.estimate.rate
+    def estimate(self) -> Estimate:
+        """The share done by now."""
+        if self.survival <= 0:
+            return Estimate(1.0, None, None, 0.0)
+        return interval(1 - self.survival, self.survival * self.survival * self.spread)
 
 
 class Curve(Struct, frozen=True):
@@ -51,7 +54,7 @@ class Curve(Struct, frozen=True):
     def quantile(self, share: float) -> float | None:
         """The first time by which this share, 0 to 1, is done; None when the curve does not get there."""
         for step in self.steps:
-            if step.estimate.rate >= share - _ROUNDING:
+            if 1 - step.survival >= share - _ROUNDING:
                 return step.time
         return None
 
@@ -60,7 +63,7 @@ class Curve(Struct, frozen=True):
         if self.last_time is None:
             return None
         place = bisect_right(self.steps, time, key=lambda step: step.time)
-        known = self.steps[place - 1].estimate if place else _NOBODY
+        known = self.steps[place - 1].estimate() if place else _NOBODY
         if time > self.last_time and known.rate < 1 - _ROUNDING:
             return None
         return known
@@ -81,15 +84,9 @@ def kaplan_meier(done: Iterable[float], waiting: Iterable[float]) -> Curve:
         if events:
             survival *= 1 - events / at_risk
             spread = spread + events / (at_risk * (at_risk - events)) if events < at_risk else math.inf
-            steps.append(Step(time, at_risk, events, _estimate(survival, spread)))
+            steps.append(Step(time, at_risk, events, survival, spread))
         at_risk -= events + censored[time]
     return Curve(tuple(steps), observed, finished.total(), times[-1] if times else None)
-
-
-def _estimate(survival: float, spread: float) -> Estimate:
-    if survival <= 0:
-        return Estimate(1.0, None, None, 0.0)
-    return interval(1 - survival, survival * survival * spread)
 
 
 def interval(rate: float, variance: float) -> Estimate:

@@ -54,7 +54,8 @@ async def database(migrated: str) -> AsyncIterator[AsyncEngine]:
     """A pool on the module's database, empty but for its tables."""
     engine = connect(migrated, service="test")
     async with engine.begin() as connection:
-        for table in ("partition_lease", "account", "account_plan", "ledger", "plan_version", "partition_plan"):
+        tables = "partition_lease account account_plan ledger plan_version partition_plan event_name"
+        for table in tables.split():
             await connection.execute(sa.text(f"TRUNCATE activation.{table}"))
     yield engine
     await engine.dispose()

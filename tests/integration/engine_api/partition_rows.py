@@ -12,19 +12,19 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.activation_engine import statements
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import encode
 from services.activation_engine.domain.event import Event
-from services.activation_engine.domain.explain import plan_rows
+from services.activation_engine.domain.explain import last_event, plan_rows
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.signals import CandidateSignal, number, to_payload
 from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.transitions import apply_event
 from services.activation_engine.plans.loader import load_plan
+from services.activation_engine.store import AccountRow, NameSeen
 from services.activation_engine.tables import (
-    account,
-    account_plan,
     ledger,
     partition_lease,
     partition_plan,
@@ -73,6 +73,11 @@ class PartitionRows:
         """Change columns of one lease."""
         async with self._database.begin() as connection:
             await connection.execute(partition_lease.update().where(partition_lease.c.part == part).values(**values))
+
+    async def move_plan(self, plan: str, **values: object) -> None:
+        """Change columns of what all partitions have adopted of a plan."""
+        async with self._database.begin() as connection:
+            await connection.execute(partition_plan.update().where(partition_plan.c.plan == plan).values(**values))
 
     async def publish(
         self, text: str = PLAN_TEXT, *, version: int = 1, parts: Iterable[int] = range(PARTITIONS)
@@ -133,6 +138,12 @@ class PartitionRows:
         await self.record(account_id, [msgspec.json.encode(to_payload(signal)) for signal in signals], part=part)
         return state
 
+    async def note_name(self, name: str, count: int, *, first: float = 0, last: float = 0, part: int = 0) -> None:
+        """An event name came so many times between two days after the start."""
+        seen = NameSeen(part, name, count, START_MS + int(first * DAY_MS), START_MS + int(last * DAY_MS))
+        async with self._database.begin() as connection:
+            await connection.execute(statements.UPSERT_NAMES, statements.name_arrays([seen]))
+
     async def record(self, account_id: str, payloads: list[bytes], *, part: int) -> None:
         """Put payloads into the ledger, numbered on."""
         rows = []
@@ -153,12 +164,12 @@ class PartitionRows:
         await self.move_lease(part, out_seq=self._sequences[part])
 
     async def _store(self, state: AccountState, part: int) -> None:
-        row = {"account_id": state.account_id, "part": part, "facts": encode(state), "owner": state.owner, "rev": 1}
-        await self._insert(account, [row])
-        known = plan_rows(state, self.plans)
-        columns = ("plan", "version", "status", "reason", "segment", "reached")
-        stored = [{name: getattr(one, name) for name in columns} for one in known]
-        await self._insert(account_plan, [{**one, "account_id": state.account_id} for one in stored])
+        facts, did = encode(state), last_event(state)
+        row = AccountRow(state.account_id, part, state.next_check_ms, facts, state.name, state.owner, did)
+        standings = [(state.account_id, one) for one in plan_rows(state, self.plans)]
+        async with self._database.begin() as connection:
+            await connection.execute(statements.UPSERT_ACCOUNTS, statements.account_arrays([row]))
+            await connection.execute(statements.UPSERT_PLANS, statements.plan_arrays(standings))
 
     async def _adopt_new(self, parts: list[int]) -> None:
         query = sa.text(

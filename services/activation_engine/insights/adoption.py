@@ -1,0 +1,68 @@
+"""How much of the product accounts use, and how often."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from services.activation_engine.insights.cohorts import with_cohorts
+from services.activation_engine.insights.scope import Scope
+from services.activation_engine.insights.wording import accounts_text, rounded, share_text
+
+# Active days of the last 30 plan days: none is 0, low 1-4, medium 5-12, high 13 and more.
+BANDS = ("none", "low", "medium", "high")
+DAYS = 30
+
+# `active_days` has its lowest bit at `active_day`. Shifted left by the days that have passed since, bit n is the day n
+# days ago; a shift to the left by 66 more then drops what is older than 30 of the 96 days. (A negative shift goes the
+# other way and drops days that lie ahead of the clock.)
+_USE = """
+, used AS (
+    SELECT cohort, adoption, coalesce(bit_count(
+        CAST('x' || lpad(encode(active_days, 'hex'), 24, '0') AS bit(96))
+            << CAST(clock_ms / :day_ms - active_day AS int) << 66
+    ), 0) AS days
+    FROM accounts WHERE started AND status <> 'closed'
+)
+SELECT cohort, adoption, CASE WHEN days >= 13 THEN 'high' WHEN days >= 5 THEN 'medium' WHEN days >= 1 THEN 'low'
+    ELSE 'none' END AS band, count(*) AS accounts
+FROM used GROUP BY 1, 2, 3
+"""
+
+
+async def adoption_insight(scope: Scope) -> dict[str, Any]:
+    """Over started accounts that are not closed: how many have each adoption (0 to 1), its mean, and how many are
+    active how often."""
+    rows = await scope.rows(_USE)
+    found = with_cohorts(rows, cohort=lambda row: row.cohort, size=lambda row: int(row.accounts), shape=_shape)
+    return {**scope.head(), "text": _text(found["total"]), **found}
+
+
+def _shape(rows: list[Any]) -> dict[str, Any]:
+    adoptions: Counter[float] = Counter()
+    bands: Counter[str] = Counter(dict.fromkeys(BANDS, 0))
+    for row in rows:
+        bands[row.band] += row.accounts
+        if row.adoption is not None:
+            adoptions[row.adoption] += row.accounts
+    total = adoptions.total()
+    mean = sum(share * count for share, count in adoptions.items()) / total if total else None
+    return {
+        "accounts": bands.total(),
+        "mean_adoption": rounded(mean, 4),
+        "distribution": [{"adoption": round(share, 4), "accounts": adoptions[share]} for share in sorted(adoptions)],
+        "bands": dict(bands),
+    }
+
+
+def _text(total: dict[str, Any]) -> str:
+    if not total["accounts"]:
+        return "No account has started yet."
+    bands = total["bands"]
+    often = (
+        f"Of {accounts_text(total['accounts'])}, {bands['high']:,} are active on 13 or more of the last 30 days and "
+        f"{bands['none']:,} on none."
+    )
+    if total["mean_adoption"] is None:
+        return f"{often} The plan names no core features, so that adoption is not known."
+    return f"{often} On average an account uses {share_text(total['mean_adoption'])} of the core features."

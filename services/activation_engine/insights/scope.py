@@ -1,0 +1,147 @@
+"""Which accounts an insight is about, and the SQL that the insights begin with: one row per account under the plan."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.activation_engine.domain.instants import rfc3339_or_none
+from services.activation_engine.domain.plan import Plan
+from services.activation_engine.plans.registry import PlanMemory
+
+CohortBy = Literal["month", "segment", "owner"]
+# Cohorts of one answer; the smallest are left out beyond.
+COHORTS_MAX = 200
+
+_LIVE = sa.text("""
+SELECT plan, version FROM (
+    SELECT DISTINCT ON (plan) plan, version, policy FROM activation.partition_plan ORDER BY plan, version DESC
+) AS newest WHERE policy <> 'retired' ORDER BY plan
+""")
+# A hundred thousand rows are sorted in memory, and compiling such queries takes longer than it saves.
+_TUNE = sa.text("SELECT set_config('work_mem', '32MB', true), set_config('jit', 'off', true)")
+# The oldest clock: up to it everything is counted.
+_AS_OF = sa.text("SELECT min(clock_ms) FROM activation.partition_lease")
+_COHORTS = {
+    "month": "to_char(p.started_at AT TIME ZONE 'UTC', 'YYYY-MM') COLLATE \"C\"",
+    "segment": "p.segment",
+    "owner": "a.owner",
+}
+# Each account is seen as of its partition's clock. Of plan days: `value_days` from the start to first value, at least
+# 0, and `watched_days` from the start to the clock, or to the closing.
+_ACCOUNTS = """
+WITH clock AS MATERIALIZED (
+    SELECT part, clock_ms, to_timestamp(clock_ms / 1000.0) AS now FROM activation.partition_lease
+), accounts AS (
+    SELECT p.status, p.reached, p.adoption, p.active_day, p.active_days, p.segment, a.owner, a.last_event,
+        clock.clock_ms, {cohort} AS cohort,
+        p.started_at <= clock.now AS started,
+        date_part('epoch', p.started_at) * 1000 AS start_ms,
+        CASE WHEN p.first_value_at IS NOT NULL
+            THEN greatest(0, date_part('epoch', p.first_value_at - p.started_at)) * 1000 / :day_ms END AS value_days,
+        greatest(0, date_part('epoch', coalesce(p.closed_at, clock.now) - p.started_at)) * 1000 / :day_ms
+            AS watched_days
+    FROM activation.account_plan AS p
+    JOIN activation.account AS a USING (account_id)
+    JOIN clock USING (part)
+    WHERE p.plan = :plan {conditions}
+)
+"""
+_CONDITIONS = {
+    "segment": "p.segment = :segment",
+    "owner": "a.owner = :owner",
+    "started_from_ms": "p.started_at >= to_timestamp(:started_from_ms / 1000.0)",
+    "started_to_ms": "p.started_at < to_timestamp(:started_to_ms / 1000.0)",
+}
+
+
+class PlanUnclear(Exception):
+    """No plan was named and not exactly one is live; `live` are the ids to choose from."""
+
+    def __init__(self, live: Sequence[str]) -> None:
+        super().__init__(f"{len(live)} plans are live")
+        self.live = tuple(live)
+
+
+class PlanNotLive(Exception):
+    """The plan that was named is not live; `live` are the ids to choose from."""
+
+    def __init__(self, live: Sequence[str]) -> None:
+        super().__init__("not live")
+        self.live = tuple(live)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which accounts: of `plan` (None: of the only live one), of a segment, of an owner, started from (included) to
+    (excluded) these milliseconds; and what makes a cohort."""
+
+    plan: str | None = None
+    segment: str | None = None
+    owner: str | None = None
+    started_from_ms: int | None = None
+    started_to_ms: int | None = None
+    by: CohortBy = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One snapshot of the database, the plan that is asked about, and the accounts that are wanted."""
+
+    connection: AsyncConnection
+    plan: Plan
+    version: int
+    as_of_ms: int | None
+    wanted: Wanted
+
+    def head(self) -> dict[str, Any]:
+        """What every insight says first."""
+        return {
+            "as_of": rfc3339_or_none(self.as_of_ms),
+            "plan": self.plan.id,
+            "version": self.version,
+            "by": self.wanted.by,
+        }
+
+    async def rows(self, query: str, **values: Any) -> Sequence[Any]:
+        """Rows of a query `FROM accounts`."""
+        given = {name: value for name in _CONDITIONS if (value := getattr(self.wanted, name)) is not None}
+        conditions = "".join(f" AND {_CONDITIONS[name]}" for name in given)
+        accounts = _ACCOUNTS.format(cohort=_COHORTS[self.wanted.by], conditions=conditions)
+        bound = {**given, **values, "plan": self.plan.id, "day_ms": self.plan.day_ms}
+        return (await self.connection.execute(sa.text(accounts + query), bound)).all()
+
+
+class Scopes:
+    """Opens scopes on a pool for reading."""
+
+    def __init__(self, engine: AsyncEngine, *, plans: PlanMemory) -> None:
+        # All queries of one answer see the same moment.
+        self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._plans = plans
+
+    @asynccontextmanager
+    async def open(self, wanted: Wanted) -> AsyncIterator[Scope]:
+        """The scope of what is wanted. Raises PlanUnclear or PlanNotLive."""
+        async with self._engine.connect() as connection:
+            await connection.execute(_TUNE)
+            live = {row.plan: row.version for row in await connection.execute(_LIVE)}
+            plan = _chosen(wanted.plan, live)
+            version = live[plan]
+            content = (await self._plans.get(connection, [(plan, version)]))[plan, version]
+            yield Scope(connection, content, version, await connection.scalar(_AS_OF), wanted)
+
+
+def _chosen(named: str | None, live: Mapping[str, int]) -> str:
+    if named is None and len(live) == 1:
+        return next(iter(live))
+    if named is None:
+        raise PlanUnclear(list(live))
+    if named not in live:
+        raise PlanNotLive(list(live))
+    return named

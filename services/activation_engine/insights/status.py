@@ -1,0 +1,36 @@
+"""How many accounts have each status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.activation_engine.insights.cohorts import with_cohorts
+from services.activation_engine.insights.scope import Scope
+from services.activation_engine.insights.wording import accounts_text
+
+STATUSES = ("not_started", "on_track", "at_risk", "stalled", "activated", "paused", "closed")
+
+_COUNTS = "SELECT cohort, status, count(*) AS accounts FROM accounts GROUP BY cohort, status"
+
+
+async def status_insight(scope: Scope) -> dict[str, Any]:
+    """`statuses` of all accounts and by cohort; an account without a start is in the cohort null."""
+    rows = await scope.rows(_COUNTS)
+    found = with_cohorts(rows, cohort=lambda row: row.cohort, size=lambda row: int(row.accounts), shape=_shape)
+    return {**scope.head(), "text": _text(scope, found["total"]), **found}
+
+
+def _shape(rows: list[Any]) -> dict[str, Any]:
+    statuses = dict.fromkeys(STATUSES, 0)
+    for row in rows:
+        statuses[row.status] += row.accounts
+    return {"accounts": sum(statuses.values()), "statuses": statuses}
+
+
+def _text(scope: Scope, total: dict[str, Any]) -> str:
+    statuses = total["statuses"]
+    at_risk, stalled = statuses["at_risk"], statuses["stalled"]
+    return (
+        f"{statuses['activated']:,} of {accounts_text(total['accounts'])} under {scope.plan.id} are activated, "
+        f"{statuses['on_track']:,} are on track. {at_risk:,} are at risk and {stalled:,} stalled."
+    )

@@ -1,0 +1,45 @@
+"""Time to first value and activation rate over start cohorts."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from services.activation_engine.insights.activation import TIMES, timing
+from services.activation_engine.insights.cohorts import with_cohorts
+from services.activation_engine.insights.scope import Scope
+from services.activation_engine.insights.wording import accounts_text, days_text, share_text
+
+_TIMES = "SELECT cohort, segment, {times} FROM accounts WHERE started GROUP BY cohort, segment"
+
+
+async def ttfv_insight(scope: Scope) -> dict[str, Any]:
+    """Kaplan-Meier over started accounts: those on the way count for as long as they were watched, those closed until
+    they closed."""
+    rows = await scope.rows(_TIMES.format(times=TIMES))
+    # Curves of many accounts are some hundred milliseconds of work, during which others shall be served.
+    found = await asyncio.to_thread(
+        with_cohorts,
+        rows,
+        cohort=lambda row: row.cohort,
+        size=lambda row: int(row.started),
+        shape=partial(timing, scope.plan),
+    )
+    return {**scope.head(), "text": _text(found["total"]), **found}
+
+
+def _text(total: dict[str, Any]) -> str:
+    if not total["accounts"]:
+        return "No account has started yet."
+    rate = total["activation_rate"]["rate"]
+    within = f"{share_text(rate or 0)} reach first value within their window"
+    if rate is None:
+        within = "Nobody was watched for a whole window yet"
+    median, naive = total["median_days"], total["naive_median_days"]
+    if median is None:
+        half = f"fewer than half of {accounts_text(total['accounts'])} have reached first value so far"
+    else:
+        half = f"half of {accounts_text(total['accounts'])} get there within {days_text(median)}"
+    flattering = "" if naive is None else f" Counting only those that did, it would seem {days_text(naive)}."
+    return f"{within}; {half}.{flattering}"

@@ -1,0 +1,290 @@
+"""GET /v1/insights/…: what product teams read off all accounts of a plan, on rows whose answers are known by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.activation_engine.api import insight_documents as documents
+from services.runtime.access import Scope
+from tests.integration.engine_api.conftest import Api
+from tests.integration.engine_api.partition_rows import DAY_MS, PLAN_TEXT, START_MS
+
+# 2026-03-02: 60 days after the start of the year.
+CLOCK_MS = START_MS + 60 * DAY_MS
+OF_PLAN = ("status", "funnel", "ttfv", "adoption", "obstacles", "owners")
+
+
+class Accounts:
+    """Rows under the plan of the tests; days are counted from the start of the year, the clock stands at day 60."""
+
+    def __init__(self, api: Api, database: AsyncEngine) -> None:
+        self._api = api
+        self._database = database
+        self._count = 0
+
+    async def publish(self) -> None:
+        """The plan is live and every clock at day 60."""
+        await self._api.rows.publish()
+        for part in range(3):
+            await self._api.rows.move_lease(part, clock_ms=CLOCK_MS)
+
+    async def add(self, status: str = "on_track", *, start: float | None = 0, **more: Any) -> None:
+        """One account; `data`, `output` and `closed` are days after its start."""
+        self._count += 1
+        begun = None if start is None else START_MS + int(start * DAY_MS)
+        dated = {"first_data": more.get("data"), "first_output": more.get("output")}
+        reached = {name: (begun or 0) + int(day * DAY_MS) for name, day in dated.items() if day is not None}
+        values = {
+            "id": f"a-{self._count:03}",
+            "part": self._count % 3,
+            "owner": more.get("owner"),
+            "did": more.get("did"),
+            "status": status,
+            "segment": more.get("segment", "smb"),
+            "start": begun,
+            "value": reached.get("first_output"),
+            "closed": None if more.get("closed") is None else (begun or 0) + int(more["closed"] * DAY_MS),
+            "reached": reached,
+            "adoption": more.get("adoption"),
+            "day": more.get("active_day"),
+            "bits": more.get("bits", b""),
+        }
+        async with self._database.begin() as connection:
+            await connection.execute(_ACCOUNT, {name: values[name] for name in ("id", "part", "owner", "did")})
+            await connection.execute(
+                _STANDING, {name: value for name, value in values.items() if name not in ("part", "owner", "did")}
+            )
+
+
+_ACCOUNT = sa.text(
+    "INSERT INTO activation.account (account_id, part, facts, owner, last_event) VALUES (:id, :part, '', :owner, :did)"
+)
+_STANDING = sa.text(
+    "INSERT INTO activation.account_plan (account_id, plan, version, status, segment, started_at, first_value_at,"
+    " closed_at, reached, adoption, active_day, active_days) VALUES (:id, 'b2b-saas', 1, :status, :segment,"
+    " to_timestamp(CAST(:start AS bigint) / 1000.0), to_timestamp(CAST(:value AS bigint) / 1000.0),"
+    " to_timestamp(CAST(:closed AS bigint) / 1000.0), :reached, :adoption, :day, :bits)"
+).bindparams(sa.bindparam("reached", type_=sa.JSON))
+
+
+@pytest.fixture
+async def accounts(api: Api, database: AsyncEngine) -> Accounts:
+    """No account yet, one plan live."""
+    made = Accounts(api, database)
+    await made.publish()
+    return made
+
+
+async def asked(api: Api, name: str, **parameters: str) -> dict[str, Any]:
+    """The answer of one insight, in its documented shape."""
+    answer = await api.http.get(f"/v1/insights/{name}", params=parameters)
+    assert answer.status_code == 200, answer.text
+    shape = {"surprises": documents.Surprises}.get(name) or getattr(documents, f"{name.capitalize()}Insight")
+    shape.model_validate(answer.json())
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def only(found: Iterable[dict[str, Any]], **values: Any) -> dict[str, Any]:
+    """The one row with these values."""
+    (row,) = (one for one in found if all(one[name] == value for name, value in values.items()))
+    return row
+
+
+async def test_statuses_are_counted_by_cohort(api: Api, accounts: Accounts) -> None:
+    """By month of the start; an account without a start is in no month."""
+    await accounts.add("activated", start=1)
+    await accounts.add("at_risk", start=40)
+    await accounts.add("not_started", start=None)
+    found = await asked(api, "status")
+    assert found["total"]["accounts"] == 3
+    assert [one["cohort"] for one in found["cohorts"]] == ["2026-01", "2026-02", None]
+    assert found["cohorts"][1]["statuses"]["at_risk"] == 1
+    assert (found["plan"], found["version"], found["as_of"]) == ("b2b-saas", 1, "2026-03-02T00:00:00Z")
+    assert found["text"].startswith("1 of 3 accounts under b2b-saas are activated")
+
+
+async def test_a_funnel_times_those_that_got_there(api: Api, accounts: Accounts) -> None:
+    """Shares are of the started; what came before the start or before the previous milestone took no time."""
+    await accounts.add(data=2, output=12)
+    await accounts.add(data=4, output=1)
+    await accounts.add(data=6)
+    await accounts.add(data=-5)
+    await accounts.add("not_started", start=90)
+    found = (await asked(api, "funnel"))["total"]
+    output, data = found["milestones"]
+    assert (found["accounts"], data["id"], output["id"]) == (4, "first_data", "first_output")
+    assert (data["reached"], data["share"], data["median_days"], data["p90_days"]) == (4, 1.0, 3.0, 5.4)
+    assert (output["reached"], output["share"], output["median_days"]) == (2, 0.5, 6.5)
+    assert output["step_median_days"] is None
+    assert (data["reached_both"], data["step_median_days"]) == (2, 1.5)
+
+
+async def test_time_to_first_value_does_not_forget_who_is_on_the_way(api: Api, accounts: Accounts) -> None:
+    """Two were fast and two still wait: the naive median says 6 days, the curve says 30 (and the closed one counts
+    until it closed)."""
+    await accounts.add(output=2)
+    await accounts.add(output=10)
+    await accounts.add(output=30)
+    await accounts.add(start=20)
+    await accounts.add(start=50)
+    await accounts.add("closed", closed=5)
+    await accounts.add("not_started", start=61)
+    total = (await asked(api, "ttfv"))["total"]
+    assert (total["accounts"], total["reached"], total["on_the_way"]) == (6, 3, 3)
+    assert [(one["day"], one["at_risk"]) for one in total["curve"]] == [(2.0, 6), (10.0, 4), (30.0, 2)]
+    assert [one["rate"] for one in total["curve"]] == [0.1667, 0.375, 0.6875]
+    assert (total["median_days"], total["p90_days"], total["naive_median_days"]) == (30.0, None, 10.0)
+    rate = total["activation_rate"]
+    # The window of smb is 45 days, but nobody who started in January waits beyond 40 and the last came at day 30.
+    assert (rate["rate"], rate["accounts"]) == (None, 0)
+
+
+async def test_the_activation_rate_is_read_at_each_segments_window(api: Api, accounts: Accounts) -> None:
+    """45 days for smb, 90 for big, which nobody was watched for: its accounts are not judged."""
+    await accounts.add(output=20)
+    await accounts.add(output=50)
+    await accounts.add()
+    await accounts.add(segment="big", output=3)
+    await accounts.add(segment="big")
+    found = await asked(api, "ttfv", by="segment")
+    total, smb = found["total"]["activation_rate"], only(found["cohorts"], cohort="smb")["activation_rate"]
+    assert (smb["rate"], smb["accounts"]) == (0.3333, 3)
+    assert total == smb
+    assert smb["low"] < smb["rate"] < smb["high"]
+    assert only(found["cohorts"], cohort="big")["activation_rate"]["rate"] is None
+
+
+async def test_use_is_counted_over_the_last_thirty_days(api: Api, accounts: Accounts) -> None:
+    """Bits older than 30 days and days ahead of the clock count for nothing; bitmaps come in any length."""
+    today = CLOCK_MS // DAY_MS
+    every_day = b"\xff" * 12
+    await accounts.add(adoption=0.5, active_day=today, bits=every_day)
+    await accounts.add(adoption=0.5, active_day=today - 18, bits=every_day)
+    await accounts.add(adoption=0.5, active_day=today - 17, bits=every_day)
+    await accounts.add(adoption=0.25, active_day=today - 25, bits=every_day)
+    await accounts.add(adoption=0.25, active_day=today - 26, bits=every_day)
+    await accounts.add(adoption=0.25, active_day=today - 29, bits=b"\x01")
+    await accounts.add(adoption=0.0, active_day=today - 30, bits=every_day)
+    await accounts.add(adoption=0.0, active_day=today - 5_000, bits=every_day)
+    await accounts.add(adoption=0.0, active_day=today + 3, bits=b"\x07")
+    await accounts.add(adoption=0.0, active_day=today + 3, bits=b"\x0f")
+    await accounts.add()
+    await accounts.add("closed", closed=5, adoption=1.0, active_day=today, bits=every_day)
+    total = (await asked(api, "adoption"))["total"]
+    assert total["bands"] == {"none": 4, "low": 3, "medium": 2, "high": 2}
+    assert total["accounts"] == 11
+    assert total["distribution"] == [
+        {"adoption": 0.0, "accounts": 4},
+        {"adoption": 0.25, "accounts": 3},
+        {"adoption": 0.5, "accounts": 3},
+    ]
+    assert total["mean_adoption"] == 0.225
+
+
+async def test_obstacles_come_in_due_order_with_what_was_done_last(api: Api, accounts: Accounts) -> None:
+    """The first required milestone by due time; waiting began at the newest one reached, or at the start."""
+    await accounts.add("stalled", start=10, did="Page Opened")
+    await accounts.add("at_risk", start=20, did="Page Opened")
+    await accounts.add("on_track", start=30, data=10, did="Data Imported")
+    await accounts.add("on_track", start=30, output=4, did="Data Imported")
+    await accounts.add("activated", data=1, output=2)
+    await accounts.add("closed", closed=3)
+    found = await asked(api, "obstacles")
+    assert [one["milestone"] for one in found["obstacles"]] == ["first_data", "first_output"]
+    data, output = found["obstacles"]
+    assert (data["accounts"], data["at_risk"], data["stalled"], data["waiting_median_days"]) == (3, 1, 1, 40.0)
+    assert data["last_events"] == [{"event": "Page Opened", "accounts": 2}, {"event": "Data Imported", "accounts": 1}]
+    assert (output["accounts"], output["waiting_median_days"]) == (1, 20.0)
+    assert found["text"].startswith("3 of 4 accounts on the way wait for First data, for 40 days at the median")
+
+
+async def test_owners_are_compared(api: Api, accounts: Accounts) -> None:
+    """Those with most accounts first; accounts of nobody are a row of their own."""
+    await accounts.add("activated", owner="dana", output=9, data=1)
+    await accounts.add("stalled", owner="dana")
+    await accounts.add("not_started", owner="dana", start=None)
+    await accounts.add("at_risk")
+    found = await asked(api, "owners")
+    dana, nobody = found["owners"]
+    counts = [dana[name] for name in ("owner", "accounts", "started", "activated", "at_risk", "stalled")]
+    assert counts == ["dana", 3, 2, 1, 0, 1]
+    assert (dana["activation_rate"]["rate"], dana["median_days"]) == (0.5, 9.0)
+    assert (nobody["owner"], nobody["at_risk"], nobody["median_days"]) == (None, 1, None)
+
+
+async def test_filters_hold_together(api: Api, accounts: Accounts) -> None:
+    """Segment, owner and the time of the start, whose end is excluded."""
+    await accounts.add(owner="dana", start=1)
+    await accounts.add(owner="dana", start=31)
+    await accounts.add(owner="dana", start=35, segment="big")
+    await accounts.add(owner="eve", start=35)
+
+    async def count(**filters: str) -> int:
+        return int((await asked(api, "status", **filters))["total"]["accounts"])
+
+    assert await count() == 4
+    assert await count(owner="dana") == 3
+    assert await count(owner="dana", segment="smb") == 2
+    assert await count(started_from="2026-02-01") == 3
+    assert await count(started_from="2026-02-01", started_to="2026-02-05T00:00:00Z") == 1
+    assert await count(started_from="2026-02-01", owner="dana", segment="big") == 1
+    for name in OF_PLAN:
+        await asked(api, name, owner="dana", segment="smb", started_from="2026-01-01", started_to="2026-06-01")
+
+
+@pytest.mark.parametrize("name", OF_PLAN)
+async def test_without_accounts_there_is_nothing_to_tell(api: Api, accounts: Accounts, name: str) -> None:
+    """An empty plan is answered, in words too."""
+    assert (await asked(api, name))["text"]
+
+
+@pytest.mark.parametrize("name", OF_PLAN)
+async def test_the_plan_must_be_clear(api: Api, name: str) -> None:
+    """None live, one live, two live, one that is not live: the problem names what there is."""
+    path = f"/v1/insights/{name}"
+    nothing = await api.http.get(path)
+    assert (nothing.status_code, nothing.json()["code"]) == (400, "plan_unclear")
+    assert "publish one first" in nothing.json()["message"]
+    await api.rows.publish()
+    assert (await api.http.get(path)).json()["plan"] == "b2b-saas"
+    await api.rows.publish(PLAN_TEXT.replace("plan: b2b-saas", "plan: another"))
+    several = await api.http.get(path)
+    assert (several.status_code, several.json()["code"]) == (400, "plan_unclear")
+    assert "another, b2b-saas" in several.json()["message"]
+    assert (await api.http.get(path, params={"plan": "another"})).json()["plan"] == "another"
+    await api.rows.move_plan("another", policy="retired")
+    assert (await api.http.get(path)).json()["plan"] == "b2b-saas"
+    unknown = await api.http.get(path, params={"plan": "another"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "plan_not_live")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "code"),
+    [
+        ({"started_from": "soon"}, 400, "time_invalid"),
+        ({"started_to": "2026-13-01"}, 400, "time_invalid"),
+        ({"by": "colour"}, 422, "invalid_request"),
+        ({"owner": "\x00"}, 422, "invalid_request"),
+    ],
+)
+async def test_wrong_parameters_are_named(
+    api: Api, accounts: Accounts, parameters: dict[str, str], status: int, code: str
+) -> None:
+    """A problem that says what to write instead."""
+    answer = await api.http.get("/v1/insights/ttfv", params=parameters)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("path", ["/v1/catalog", *(f"/v1/insights/{name}" for name in (*OF_PLAN, "surprises"))])
+async def test_insights_need_their_scope(api: Api, accounts: Accounts, path: str) -> None:
+    """A key for something else is refused, a reader's passes."""
+    other = {"authorization": f"Bearer {await api.key_with(Scope.EVENTS_WRITE)}"}
+    assert (await api.http.get(path, headers=other)).status_code == 403
+    reader = {"authorization": f"Bearer {await api.key_with(Scope.ACCOUNTS_READ)}"}
+    assert (await api.http.get(path, headers=reader)).status_code == 200
