@@ -14,6 +14,8 @@ from services.cli.commands import (
     accounts,
     deliveries,
     endpoints,
+    events,
+    insights,
     keys,
     operations,
     plans,
@@ -40,9 +42,11 @@ def new_command() -> typer.Typer:
     app.command()(services.topics)
     account_orders.register(accounts.app)
     for noun, verbs in (
+        ("event", events.app),
         ("account", accounts.app),
         ("plan", plans.app),
         ("signal", signals.app),
+        ("insight", insights.app),
         ("endpoint", endpoints.app),
         ("delivery", deliveries.app),
         ("key", keys.app),

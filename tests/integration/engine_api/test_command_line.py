@@ -20,9 +20,18 @@ from services.runtime.key_ring import KeyRing
 from tests.fakes.operations import operations_over
 from tests.fakes.stand_in_services import stand_in_services
 from tests.integration.engine_api.conftest import ADMIN_KEY
-from tests.integration.engine_api.partition_rows import PARTITIONS, PLAN_TEXT, PartitionRows, traits, usage
+from tests.integration.engine_api.partition_rows import (
+    DAY_MS,
+    PARTITIONS,
+    PLAN_TEXT,
+    START_MS,
+    PartitionRows,
+    traits,
+    usage,
+)
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
+NOW_MS = START_MS + 2 * DAY_MS
 
 
 @dataclass(frozen=True)
@@ -206,3 +215,38 @@ async def test_operators_see_partitions_and_are_asked_before_a_resume(terminal: 
     assert (without_broker.status, "broker_unavailable" in without_broker.complaint) == (UNREACHABLE, True)
     letters = await terminal.run("ops", "dead-letters", "--json")
     assert (letters.status, json.loads(letters.output)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("verb", "shown"),
+    [
+        ("status", "2026-01"),
+        ("funnel", "First data"),
+        ("ttfv", "naive median"),
+        ("adoption", "Active days of the last 30"),
+        ("obstacles", "First output"),
+        ("owners", "dana"),
+    ],
+)
+async def test_insights_are_tables_for_people_and_the_answer_for_programs(
+    terminal: Terminal, verb: str, shown: str
+) -> None:
+    """The sentence first, then the table; filters are passed on; --json is what the API says."""
+    await terminal.rows.apply("c", traits("c", owner="dana"), usage("c", "data.ingested", day=0), tick_ms=NOW_MS)
+    readable = await terminal.run("insight", verb, "--plan", "b2b-saas")
+    assert (readable.status, readable.complaint) == (0, "")
+    assert shown in readable.output
+    filtered = await terminal.run("insight", verb, "--started-from", "2030-01-01", "--segment", "smb", "--json")
+    answer = json.loads(filtered.output)
+    assert readable.output.splitlines()[1].startswith("b2b-saas version 1, as of 2026-01-01")
+    assert answer["plan"] == "b2b-saas"
+    assert answer.get("total", {"accounts": 0})["accounts"] == 0
+
+
+async def test_event_names_and_surprises_are_listed(terminal: Terminal) -> None:
+    """An empty catalogue says so on standard error; one with names lists them."""
+    assert (await terminal.run("event", "names")).complaint == "no events yet\n"
+    await terminal.rows.note_name("Page Opened", 3)
+    assert "Page Opened" in (await terminal.run("event", "names", "--query", "page")).output
+    assert json.loads((await terminal.run("event", "names", "--query", "none", "--json")).output) == []
+    assert "Page Opened" in (await terminal.run("insight", "surprises")).output
