@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 REQUIREMENTS := requirements/dev.txt
 
-.PHONY: setup demo test test-fast lint format lock bench-ingest bench-engine bench-notifier clean
+.PHONY: setup demo test test-fast lint format lock bench-ingest bench-engine bench-notifier bench-insights clean
 
 setup: .venv/.complete
 
@@ -36,7 +36,7 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-ingest bench-engine bench-notifier: setup
+bench-ingest bench-engine bench-notifier bench-insights: setup
 	$(BIN)/python -m tests.bench.$(subst -,_,$(@:bench-%=%))
 
 # Needs uv; writes pinned, hashed requirement files without addresses.
