@@ -154,6 +154,13 @@ async def plant(room: EngineRoom) -> set[tuple[str, str]]:
 async def test_signals_are_sent_again_by_the_owner_whoever_is_asked(room: EngineRoom) -> None:
     """A replica that does not own the partition is asked; the range comes again there, and nothing else of old."""
     engines = [room.start(group="pair", **WITH_ADMIN) for _ in range(2)]
+
+    async def both_own() -> bool:
+        owners = "SELECT count(DISTINCT owner) FROM activation.partition_lease"
+        return bool(await room.database.fetchval(owners) == 2)
+
+    # A takeover in the middle of the repetition would rightly begin it anew.
+    await eventually(both_own, within_seconds=40, what="each engine owns partitions")
     async with room.load(events_per_second=200):
         await recorded(room, 60)
     await eventually(room.caught_up, within_seconds=20, what="all applied and published")
