@@ -6,6 +6,7 @@ The engine is compared with it, by its tests and by the demo; it is how a plan i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import heappop, heappush
 from typing import NamedTuple, TypeAlias
 
 from services.activation_engine.domain.account import AccountState
@@ -39,6 +40,8 @@ class Oracle:
         self.accounts: dict[str, AccountState] = {}
         self.signals: list[CandidateSignal] = []
         self._owed: set[str] = set()
+        # Every next check that an account ever had; those it has no more are skipped.
+        self._checks: list[tuple[int, str]] = []
 
     def take(self, record: Record) -> list[CandidateSignal]:
         """Fold one record; the signals that it owes."""
@@ -54,13 +57,31 @@ class Oracle:
             state = self.accounts.get(record.account_id)
             if state is None:
                 state = self.accounts[record.account_id] = _new(record)
+            known = state.next_check_ms
             self._owe(state, apply_event(state, record, self.plans, self.clock))
+            if state.next_check_ms != known:
+                self._check(state)
         return self.signals[before:]
 
     def _adopt(self, plans: PlanSet) -> None:
         self.plans = plans
         for state in self.accounts.values():
             state.check_by(self.clock.clock_ms or 0)
+            self._check(state)
+
+    def _check(self, state: AccountState) -> None:
+        if state.next_check_ms is not None:
+            heappush(self._checks, (state.next_check_ms, state.account_id))
+
+    def _due(self, now_ms: int) -> list[AccountState]:
+        """The accounts to look at by now, in order of (next check, account)."""
+        due: dict[str, AccountState] = {}
+        while self._checks and self._checks[0][0] <= now_ms:
+            at, account_id = heappop(self._checks)
+            state = self.accounts.get(account_id)
+            if state is not None and state.next_check_ms == at:
+                due[account_id] = state
+        return list(due.values())
 
     def _tick(self, tick: Tick) -> None:
         self.clock = advance(
@@ -72,10 +93,9 @@ class Oracle:
         now = self.clock.clock_ms
         if self.clock.holding or now is None:
             return
-        checks = ((state.next_check_ms, state.account_id) for state in self.accounts.values())
-        for _, account_id in sorted((at, one) for at, one in checks if at is not None and at <= now):
-            state = self.accounts[account_id]
+        for state in self._due(now):
             self._owe(state, apply_tick(state, self.plans, self.clock))
+            self._check(state)
 
     def _owe(self, state: AccountState, candidates: Iterable[CandidateSignal]) -> None:
         for signal in candidates:

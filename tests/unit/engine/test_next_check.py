@@ -46,6 +46,7 @@ class Everybody(Oracle):
     def _tick(self, tick: Tick) -> None:
         for state in self.accounts.values():
             state.check_by(0)
+            self._check(state)
         super()._tick(tick)
 
 
