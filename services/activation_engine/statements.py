@@ -98,16 +98,17 @@ UPSERT_ACCOUNTS = _statement(
 )
 UPSERT_PLANS = _statement(
     "INSERT INTO activation.account_plan (account_id, plan, version, status, reason, segment, started_at, "
-    "first_value_at, activated_at, reached, adoption, active_day, active_days, closed_at) "
+    "first_value_at, activated_at, reached, adoption, active_day, active_days, closed_at, waiting_for) "
     "SELECT account_id, plan, version, status, reason, segment, "
     "to_timestamp(started_at_ms / 1000.0), to_timestamp(first_value_at_ms / 1000.0), "
     "to_timestamp(activated_at_ms / 1000.0), CAST(reached AS jsonb), adoption, active_day, active_days, "
-    "to_timestamp(closed_at_ms / 1000.0) FROM :rows "
+    "to_timestamp(closed_at_ms / 1000.0), waiting_for FROM :rows "
     "ON CONFLICT (account_id, plan) DO UPDATE SET version = excluded.version, "
     "status = excluded.status, reason = excluded.reason, segment = excluded.segment, "
     "started_at = excluded.started_at, first_value_at = excluded.first_value_at, "
     "activated_at = excluded.activated_at, reached = excluded.reached, adoption = excluded.adoption, "
-    "active_day = excluded.active_day, active_days = excluded.active_days, closed_at = excluded.closed_at",
+    "active_day = excluded.active_day, active_days = excluded.active_days, closed_at = excluded.closed_at, "
+    "waiting_for = excluded.waiting_for",
     account_id="text",
     plan="text",
     version="int",
@@ -122,6 +123,7 @@ UPSERT_PLANS = _statement(
     active_day="bigint",
     active_days="bytea",
     closed_at_ms="bigint",
+    waiting_for="text",
 )
 INSERT_LEDGER = _statement(
     "INSERT INTO activation.ledger (part, seq, id, account_id, type, payload, appended_ms) "
@@ -189,7 +191,7 @@ def plan_arrays(rows: Sequence[tuple[str, PlanRow]]) -> Arrays:
     """For UPSERT_PLANS."""
     standings = [row for _, row in rows]
     plain = ("plan", "version", "status", "reason", "segment", "started_at_ms", "first_value_at_ms", "activated_at_ms")
-    of_insights = ("adoption", "active_day", "active_days", "closed_at_ms")
+    of_insights = ("adoption", "active_day", "active_days", "closed_at_ms", "waiting_for")
     return {
         **_columns(standings, *plain, *of_insights),
         "account_id": [account_id for account_id, _ in rows],

@@ -64,6 +64,7 @@ account_plan = sa.Table(
     sa.Column("active_day", sa.BigInteger),
     sa.Column("active_days", BYTEA, nullable=False),
     sa.Column("closed_at", _Moment),
+    sa.Column("waiting_for", sa.Text),
 )
 
 # Every signal, gapless by `seq` within its partition; `payload` is the exact JSON that subscribers get.

@@ -59,11 +59,13 @@ WITH drawn AS (
     ) AS milestones GROUP BY n, start_ms
 )
 INSERT INTO activation.account_plan (account_id, plan, version, status, segment, started_at, first_value_at, reached,
-    adoption, active_day, active_days)
+    adoption, active_day, active_days, waiting_for)
 SELECT 'account-' || n, 'b2b-saas', 1, (ARRAY['on_track', 'at_risk', 'stalled', 'activated', 'closed'])[1 + n % 5],
     (ARRAY['smb', 'mid_market', 'enterprise'])[1 + n % 3], to_timestamp(start_ms / 1000.0),
     to_timestamp(CAST(reached ->> 'first_output' AS bigint) / 1000.0), coalesce(reached, '{}'), (n % 6) / 5.0,
-    :clock_ms / :day_ms - n % 40, decode(substr(md5(CAST(n AS text)), 1, 24), 'hex')
+    :clock_ms / :day_ms - n % 40, decode(substr(md5(CAST(n AS text)), 1, 24), 'hex'),
+    (SELECT id FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS milestone (id, place)
+     WHERE NOT coalesce(reached, '{}') ? id ORDER BY place LIMIT 1)
 FROM dated
 """
 _NAME_ROWS = """

@@ -160,25 +160,26 @@ async def test_columns_of_insights_are_replaced_too(schema: str, store: Store) -
     """Adoption, active days, the closing time and the last event: written, and written over."""
     lease = await claimed(store)
     bits = b"\x80" + bytes(10) + b"\x01"
-    closed = PlanRow("p", 1, "closed", None, "smb", 1_000, None, None, {}, 0.5, 2_245_000_000, bits, 9_000)
+    closed = PlanRow("p", 1, "closed", None, "smb", 1_000, None, None, {}, 0.5, 2_245_000_000, bits, 9_000, "output")
     acme = replace(account("acme"), last_event="Report Generated")
     first = step(lease)
     await store.commit(Commit([first], accounts=[acme], plans=[("acme", closed)]))
-    assert await _insights(store, schema) == (0.5, 2_245_000_000, bits, 9_000, "Report Generated")
+    assert await _insights(store, schema) == (0.5, 2_245_000_000, bits, 9_000, "output", "Report Generated")
     reopened = PlanRow("p", 1, "on_track", None, "smb", 1_000, None, None, {})
     await store.commit(Commit([step(first[1])], accounts=[account("acme")], plans=[("acme", reopened)]))
-    assert await _insights(store, schema) == (None, None, b"", None, None)
+    assert await _insights(store, schema) == (None, None, b"", None, None, None)
 
 
 async def _insights(store: Store, schema: str) -> tuple[object, ...]:
     if isinstance(store, MemoryStore):
         row = store.plans["acme", "p"]
         did = store.accounts["acme"].last_event
-        return row.adoption, row.active_day, row.active_days, row.closed_at_ms, did
+        return row.adoption, row.active_day, row.active_days, row.closed_at_ms, row.waiting_for, did
     engine = postgres.connect(schema, service="test", connections_max=1)
     async with engine.connect() as connection:
         query = sa.text(
-            "SELECT adoption, active_day, active_days, CAST(extract(epoch FROM closed_at) * 1000 AS int), last_event"
+            "SELECT adoption, active_day, active_days, CAST(extract(epoch FROM closed_at) * 1000 AS int), waiting_for,"
+            " last_event"
             " FROM activation.account_plan JOIN activation.account USING (account_id) WHERE account_id = 'acme'"
         )
         found = tuple((await connection.execute(query)).one())

@@ -13,7 +13,7 @@ from services.activation_engine.domain.orders import Life
 from services.activation_engine.domain.plan import SEGMENT_TRAIT, Milestone, Plan, progress_of
 from services.activation_engine.domain.plan_set import LivePlan
 from services.activation_engine.domain.signals import CandidateSignal, Evidence
-from services.activation_engine.domain.status import QUIET, Deadline, Standing, Verdict
+from services.activation_engine.domain.status import QUIET, Deadline, Standing, Verdict, first_missing
 from services.activation_engine.domain.timers import between
 from services.activation_engine.domain.wording import (
     condition_text,
@@ -282,8 +282,7 @@ def _milestone_evidence(subject: Subject, milestone: Milestone) -> Evidence:
 def next_step(subject: Subject) -> str:
     """The required milestone that is due next, and what reaches it."""
     standing, plan = subject.standing, subject.plan
-    order = (*(one for _, one in standing.segment.obligations), *plan.required)
-    missing = next((one for one in order if standing.is_missing(one)), None)
+    missing = first_missing(plan, standing.segment, standing.reached, standing.waived)
     if missing is None:
         return "Nothing is left to do in this plan."
     due = standing.due_at(missing)

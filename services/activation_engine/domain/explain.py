@@ -12,7 +12,7 @@ from services.activation_engine.domain.instants import in_days, rfc3339, rfc3339
 from services.activation_engine.domain.orders import DIAGNOSIS
 from services.activation_engine.domain.plan import Milestone, Plan
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
-from services.activation_engine.domain.status import Standing, phase, standing_of
+from services.activation_engine.domain.status import Standing, first_missing, phase, standing_of
 from services.activation_engine.domain.timers import PartitionClock, after, between
 from services.activation_engine.domain.truths import View, parts
 from services.activation_engine.domain.watch_announcements import evidence_of
@@ -36,6 +36,8 @@ class PlanRow(Struct, frozen=True):
     active_day: int | None = None
     active_days: bytes = b""
     closed_at_ms: int | None = None
+    # The required milestone that comes next.
+    waiting_for: str | None = None
 
 
 def plan_rows(state: AccountState, plans: PlanSet) -> list[PlanRow]:
@@ -68,6 +70,12 @@ def _row(plan: Plan, known: PlanState, facts: Facts) -> PlanRow:
         active_day=active_day,
         active_days=active_days,
         closed_at_ms=known.status_since_ms if known.status == CLOSED else None,
+        waiting_for=first_missing(
+            plan,
+            plan.segments.get(known.segment) or plan.segments[plan.default_segment],
+            reached,
+            plan.waived_by(facts),
+        ),
     )
 
 

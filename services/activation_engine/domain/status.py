@@ -1,6 +1,6 @@
 """The ordered rules that give an account's status under one plan, and the deadlines behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -150,6 +150,14 @@ def next_check(standing: Standing) -> int | None:
     if is_activated(standing):
         return None
     return min((one.at_ms for one in deadlines(standing)), default=None)
+
+
+def first_missing(
+    plan: Plan, segment: Segment, reached: Mapping[str, int | None], waived: Container[str]
+) -> str | None:
+    """The required milestone that an account waits for: the first by due time, those without one last."""
+    order = (*(one for _, one in segment.obligations), *plan.required)
+    return next((one for one in order if reached.get(one) is None and one not in waived), None)
 
 
 def next_escalation(standing: Standing, facts: Facts) -> int | None:

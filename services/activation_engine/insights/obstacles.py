@@ -11,11 +11,11 @@ from services.activation_engine.insights.wording import accounts_text, days_text
 
 _LAST_EVENTS_MAX = 5
 
-# `place` is the first required milestone that is not reached; waiting began at the newest one reached, or at the start.
+# Waiting began at the newest milestone that was reached, or at the start.
 # One query, because going through the accounts is what takes the time: a row per place, then its most frequent events.
 _WAITING = """
 , waiting AS MATERIALIZED (
-    SELECT status, last_event, CASE {places} END AS place,
+    SELECT status, last_event, array_position(CAST(:places AS text[]), waiting_for) AS place,
         greatest(0, clock_ms - greatest(start_ms, {newest})) / :day_ms AS days
     FROM accounts WHERE started AND status NOT IN ('activated', 'closed')
 ), ranked AS (
@@ -37,13 +37,11 @@ async def obstacles_insight(scope: Scope) -> dict[str, Any]:
     """Over started accounts that are neither activated nor closed, in due order of what they wait for."""
     order = due_order(scope.plan)
     ids = {f"m{place}": milestone for place, milestone in enumerate(order)}
-    reached = [f"(reached ->> CAST(:{name} AS text))" for name in ids]
-    query = _WAITING.format(
-        places=" ".join(f"WHEN {at} IS NULL THEN {place}" for place, at in enumerate(reached)),
-        newest=", ".join(f"CAST({at} AS float8)" for at in reached),
-    )
-    rows = grouped(await scope.rows(query, **ids, events_max=_LAST_EVENTS_MAX), lambda row: int(row.place))
-    found = [_obstacle(scope.plan, order[place], counts, events) for place, (counts, *events) in rows.items()]
+    newest = ", ".join(f"CAST(reached ->> CAST(:{name} AS text) AS float8)" for name in ids)
+    query = _WAITING.format(newest=newest)
+    found_rows = await scope.rows(query, **ids, places=order, events_max=_LAST_EVENTS_MAX)
+    rows = grouped(found_rows, lambda row: int(row.place))
+    found = [_obstacle(scope.plan, order[place - 1], counts, events) for place, (counts, *events) in rows.items()]
     accounts = sum(one["accounts"] for one in found)
     head = {name: value for name, value in scope.head().items() if name != "by"}
     return {**head, "text": _text(accounts, found), "accounts": accounts, "obstacles": found}

@@ -38,8 +38,8 @@ _ACCOUNTS = """
 WITH clock AS MATERIALIZED (
     SELECT part, clock_ms, to_timestamp(clock_ms / 1000.0) AS now FROM activation.partition_lease
 ), accounts AS (
-    SELECT p.status, p.reached, p.adoption, p.active_day, p.active_days, p.segment, a.owner, a.last_event,
-        clock.clock_ms, {cohort} AS cohort,
+    SELECT p.status, p.reached, p.adoption, p.active_day, p.active_days, p.segment, p.waiting_for,
+        a.owner, a.last_event, clock.clock_ms, {cohort} AS cohort,
         p.started_at <= clock.now AS started,
         date_part('epoch', p.started_at) * 1000 AS start_ms,
         CASE WHEN p.first_value_at IS NOT NULL

@@ -53,6 +53,7 @@ class Accounts:
             "adoption": more.get("adoption"),
             "day": more.get("active_day"),
             "bits": more.get("bits", b""),
+            "waiting_for": next((one for one in dated if one not in reached and one != more.get("waived")), None),
         }
         async with self._database.begin() as connection:
             await connection.execute(_ACCOUNT, {name: values[name] for name in ("id", "part", "owner", "did")})
@@ -66,9 +67,10 @@ _ACCOUNT = sa.text(
 )
 _STANDING = sa.text(
     "INSERT INTO activation.account_plan (account_id, plan, version, status, segment, started_at, first_value_at,"
-    " closed_at, reached, adoption, active_day, active_days) VALUES (:id, 'b2b-saas', 1, :status, :segment,"
-    " to_timestamp(CAST(:start AS bigint) / 1000.0), to_timestamp(CAST(:value AS bigint) / 1000.0),"
-    " to_timestamp(CAST(:closed AS bigint) / 1000.0), :reached, :adoption, :day, :bits)"
+    " closed_at, reached, adoption, active_day, active_days, waiting_for) VALUES"
+    " (:id, 'b2b-saas', 1, :status, :segment, to_timestamp(CAST(:start AS bigint) / 1000.0),"
+    " to_timestamp(CAST(:value AS bigint) / 1000.0),"
+    " to_timestamp(CAST(:closed AS bigint) / 1000.0), :reached, :adoption, :day, :bits, :waiting_for)"
 ).bindparams(sa.bindparam("reached", type_=sa.JSON))
 
 
@@ -195,13 +197,14 @@ async def test_obstacles_come_in_due_order_with_what_was_done_last(api: Api, acc
     await accounts.add("on_track", start=30, output=4, did="Data Imported")
     await accounts.add("activated", data=1, output=2)
     await accounts.add("closed", closed=3)
+    await accounts.add("on_track", start=40, waived="first_data", did="Data Imported")
     found = await asked(api, "obstacles")
     assert [one["milestone"] for one in found["obstacles"]] == ["first_data", "first_output"]
     data, output = found["obstacles"]
     assert (data["accounts"], data["at_risk"], data["stalled"], data["waiting_median_days"]) == (3, 1, 1, 40.0)
     assert data["last_events"] == [{"event": "Page Opened", "accounts": 2}, {"event": "Data Imported", "accounts": 1}]
-    assert (output["accounts"], output["waiting_median_days"]) == (1, 20.0)
-    assert found["text"].startswith("3 of 4 accounts on the way wait for First data, for 40 days at the median")
+    assert (output["accounts"], output["waiting_median_days"]) == (2, 20.0)
+    assert found["text"].startswith("3 of 5 accounts on the way wait for First data, for 40 days at the median")
 
 
 async def test_owners_are_compared(api: Api, accounts: Accounts) -> None:

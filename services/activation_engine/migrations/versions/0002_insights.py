@@ -22,7 +22,8 @@ def upgrade() -> None:
             ADD COLUMN adoption real,
             ADD COLUMN active_day bigint,
             ADD COLUMN active_days bytea NOT NULL DEFAULT '',
-            ADD COLUMN closed_at timestamptz
+            ADD COLUMN closed_at timestamptz,
+            ADD COLUMN waiting_for text
     """)
     op.execute("ALTER TABLE activation.account ADD COLUMN last_event text")
 
@@ -31,6 +32,7 @@ def downgrade() -> None:
     """Drop them."""
     op.execute("""
         ALTER TABLE activation.account_plan
-            DROP COLUMN adoption, DROP COLUMN active_day, DROP COLUMN active_days, DROP COLUMN closed_at
+            DROP COLUMN adoption, DROP COLUMN active_day, DROP COLUMN active_days, DROP COLUMN closed_at,
+            DROP COLUMN waiting_for
     """)
     op.execute("ALTER TABLE activation.account DROP COLUMN last_event")
