@@ -7,6 +7,7 @@ import itertools
 import random
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from schemas.timestamps import to_rfc3339
@@ -18,21 +19,24 @@ _IN_FLIGHT = 12
 _DAY_MS = 86_400_000
 # One in six events is one that the plan asks for.
 _NAMES = ("Page Viewed", "List Opened", "Filter Applied", "Data Imported", "Settings Changed", "Search Made")
+# The people of every account, by their roles.
+ROLES = ("champion", "end_user", "team_lead")
 _ZIPF = 1.1
 
 
 class Sample(NamedTuple):
-    """One event to make: the account's number, the event's name, days to add to now."""
+    """One event to make: the numbers of the account and of its person, the event's name, days to add to now."""
 
     account: int
     name: str
+    person: int = 0
     day: int = 0
 
 
 def uniform(accounts: int) -> Iterator[Sample]:
     """Any account as likely as any other."""
     while True:
-        yield Sample(random.randrange(accounts), random.choice(_NAMES))
+        yield Sample(random.randrange(accounts), random.choice(_NAMES), random.randrange(len(ROLES)))
 
 
 def skewed(accounts: int) -> Iterator[Sample]:
@@ -40,13 +44,35 @@ def skewed(accounts: int) -> Iterator[Sample]:
     weights = list(itertools.accumulate(1 / rank**_ZIPF for rank in range(1, accounts + 1)))
     while True:
         for account in random.choices(range(accounts), cum_weights=weights, k=1_000):
-            yield Sample(account, random.choice(_NAMES))
+            yield Sample(account, random.choice(_NAMES), random.randrange(len(ROLES)))
 
 
-def everyone_in_turn(accounts: int, *, day: int, name: str = "Page Viewed", first: int = 0) -> Iterator[Sample]:
+def everyone_in_turn(
+    accounts: int, *, day: int, name: str = "Page Viewed", person: int = 0, first: int = 0
+) -> Iterator[Sample]:
     """Each account once, on a day of its own, so that every event changes what is known of another account."""
     for account in range(first, first + accounts):
-        yield Sample(account, name, day)
+        yield Sample(account, name, person, day)
+
+
+def record_of(sample: Sample, number: int, at_ms: int) -> tuple[bytes, bytes]:
+    """Key and value as ingest writes them, received at `at_ms` and up to a second older than that."""
+    account, user = f"acc-{sample.account}", f"user-{sample.account}-{sample.person}"
+    received_at = _text(at_ms + sample.day * _DAY_MS)
+    occurred_at = _text(at_ms + sample.day * _DAY_MS - number % 997)
+    message_id = f"b-{number:012d}"
+    value = (
+        f'{{"v":1,"source":"bench","message_id":"{message_id}","type":"track","account_id":"{account}",'
+        f'"received_at":"{received_at}","occurred_at":"{occurred_at}",'
+        f'"body":{{"type":"track","messageId":"{message_id}","userId":"{user}",'
+        f'"event":"{sample.name}","properties":{{"rows":{number % 100},"kind":"pipeline"}},'
+        f'"context":{{"groupId":"{account}"}},"timestamp":"{occurred_at}"}},'
+        f'"event":"{sample.name}","user_id":"{user}","role":"{ROLES[sample.person]}"}}'
+    )
+    return account.encode(), value.encode()
+
+
+_text = lru_cache(maxsize=100_000)(to_rfc3339)
 
 
 class LogFiller:
@@ -120,25 +146,4 @@ class LogFiller:
         return acknowledged
 
     def _encode(self, sample: Sample) -> tuple[bytes, bytes]:
-        account = f"acc-{sample.account}"
-        at = to_rfc3339_cached(now_ms() // 1000 * 1000 + sample.day * _DAY_MS)
-        number = next(self._number)
-        value = (
-            f'{{"v":1,"source":"bench","received_at":"{at}","occurred_at":"{at}","message_id":"b-{number:012d}",'
-            f'"type":"track","account_id":"{account}","user_id":"user-{number % 7}","event":"{sample.name}",'
-            f'"body":{{"type":"track","messageId":"b-{number:012d}","userId":"user-{number % 7}",'
-            f'"event":"{sample.name}","properties":{{"rows":{number % 100},"kind":"pipeline"}},'
-            f'"context":{{"groupId":"{account}"}},"timestamp":"{at}"}}}}'
-        )
-        return account.encode(), value.encode()
-
-
-_texts: dict[int, str] = {}
-
-
-def to_rfc3339_cached(milliseconds: int) -> str:
-    """Seconds repeat thousands of times."""
-    text = _texts.get(milliseconds)
-    if text is None:
-        text = _texts[milliseconds] = to_rfc3339(milliseconds)
-    return text
+        return record_of(sample, next(self._number), now_ms())
