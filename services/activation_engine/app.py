@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.topics import PRODUCT_EVENTS, SIGNALS
 from services.activation_engine.api import new_engine_api
+from services.activation_engine.collector import calm_collector
 from services.activation_engine.commit_plan import Outward
 from services.activation_engine.consumer import Consumer, Pace
 from services.activation_engine.leases import Leases
@@ -173,6 +174,7 @@ async def serve(shared: SharedSettings, settings: EngineSettings, *, stopping: S
     """Run the engine until stopped. Raises WorkerFailed, after one clear log line when the start was refused."""
     crash_points.arm(shared.crash_at)
     engine = Engine(shared, settings)
+    calm_collector()
     private = HttpServer(
         PrivateApp(engine.health, engine.metrics.registry), host=shared.host, port=settings.metrics_port
     )

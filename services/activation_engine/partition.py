@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from schemas.erasure import account_hash
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode
@@ -13,16 +15,13 @@ from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.store import Adoption, Lease, StoredAccount
 
 
-class Held:
+class Held(Struct, eq=False, gc=False):
     """An account's state with the rows that queries find, as last written; `rows` is None when that is not known.
     Records up to the offset `erased_to` are of an account that was erased, whose id this one has."""
 
-    __slots__ = ("erased_to", "rows", "state")
-
-    def __init__(self, state: AccountState, rows: list[PlanRow] | None = None, erased_to: int = -1) -> None:
-        self.state = state
-        self.rows = rows
-        self.erased_to = erased_to
+    state: AccountState
+    rows: list[PlanRow] | None = None
+    erased_to: int = -1
 
 
 class AccountCache:

@@ -27,7 +27,7 @@ TROUBLED = frozenset({AT_RISK, STALLED})
 LEFT_PLAN, BY_HAND = "left_plan", "closed_by_hand"
 
 
-class PlanState(Struct, array_like=True):
+class PlanState(Struct, array_like=True, gc=False):
     """One account under one plan, as of the newest record and tick. `status` is what it would be without a pause;
     `shown` is what people see."""
 
@@ -83,40 +83,25 @@ class PlanState(Struct, array_like=True):
         return self.start_ms is not None and (self.start_ms <= now_ms or self.start_ms == self.begun_ms)
 
 
-class AccountState:
+class AccountState(Struct, eq=False, gc=False):
     """Changed in place by `apply_event` and `apply_tick`: after a failed batch, forget every state it touched."""
 
-    __slots__ = (
-        "account_id",
-        "adopted",
-        "decided",
-        "dirty",
-        "enrolled_at_ms",
-        "erased",
-        "facts",
-        "known_use",
-        "next_check_ms",
-        "plans",
-        "sequence",
-    )
-
-    def __init__(self, account_id: str, enrolled_at_ms: int, facts: Facts) -> None:
-        self.account_id = account_id
-        self.enrolled_at_ms = enrolled_at_ms
-        self.facts = facts
-        self.plans: dict[str, PlanState] = {}
-        self.next_check_ms: int | None = None
-        self.sequence = 0
-        # Must be written: set by the fold, cleared by whoever wrote it.
-        self.dirty = False
-        # Nothing about it may be kept or sent any more; not stored.
-        self.erased = False
-        # Where it stands under a plan was decided again: rows made from that are to be compared. Set and cleared alike.
-        self.decided = False
-        # The plan set that it was last brought up to; not stored.
-        self.adopted: PlanSet | None = None
-        # Per (user id, role) the instants, (from, to], at which further use is known to change nothing; not stored.
-        self.known_use: dict[tuple[str | None, str | None], tuple[int, int]] = {}
+    account_id: str
+    enrolled_at_ms: int
+    facts: Facts
+    plans: dict[str, PlanState] = {}
+    next_check_ms: int | None = None
+    sequence: int = 0
+    # Must be written: set by the fold, cleared by whoever wrote it.
+    dirty: bool = False
+    # Nothing about it may be kept or sent any more; not stored.
+    erased: bool = False
+    # Where it stands under a plan was decided again: rows made from that are to be compared. Set and cleared alike.
+    decided: bool = False
+    # The plan set that it was last brought up to; not stored.
+    adopted: PlanSet | None = None
+    # Per (user id, role) the instants, (from, to], at which further use is known to change nothing; not stored.
+    known_use: dict[tuple[str | None, str | None], tuple[int, int]] = {}
 
     @classmethod
     def new(cls, account_id: str, enrolled_at_ms: int) -> Self:

@@ -46,7 +46,7 @@ class ActivityRule(Struct, frozen=True):
         return cls(int.from_bytes(blake2b(content, digest_size=8).digest(), "big"), excluded)
 
 
-class Activity(Struct, array_like=True):
+class Activity(Struct, array_like=True, gc=False):
     """What is known of an account's activity by one rule. `last_ms` and the times of people and roles are rounded up to
     the plan set's step, and so may lie ahead; `did` is the earliest event of the newest step, (ms, name); `days` has a
     bitmap per length of a day; a role that is only known, and was never active, is 0."""

@@ -25,7 +25,7 @@ class UnknownEncoding(ValueError):
     """Bytes that this release cannot read: written by a newer one, or not a state."""
 
 
-class _Stored(Struct, array_like=True):
+class _Stored(Struct, array_like=True, gc=False):
     version: int
     enrolled_at_ms: int
     facts: Facts

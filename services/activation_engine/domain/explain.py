@@ -19,7 +19,7 @@ from services.activation_engine.domain.watch_announcements import evidence_of
 from services.activation_engine.domain.watches import Watch
 
 
-class PlanRow(Struct, frozen=True):
+class PlanRow(Struct, frozen=True, gc=False):
     """One account under one live plan, as stored for queries. Times in milliseconds."""
 
     plan: str

@@ -23,7 +23,7 @@ MARK_AHEAD_MS_MAX = 5 * 60_000
 _INT64 = range(-(2**63), 2**63)
 
 
-class Facts(Struct, array_like=True):
+class Facts(Struct, array_like=True, gc=False):
     """What is known: tracker states by tracker id, traits, activity by the rules of the live plans, and orders."""
 
     trackers: TrackerStates = {}

@@ -22,7 +22,7 @@ WHY_CHARS_MAX = 200
 Turn: TypeAlias = tuple[int, str, int | None, str]
 
 
-class Orders(Struct, array_like=True):
+class Orders(Struct, array_like=True, gc=False):
     """`turns` by id64 of the command, the newest 64; `registers` hold the newest value of what is set and set again;
     `erased` are people whose id was erased, by person64, with the time of the command."""
 

@@ -52,7 +52,7 @@ class Watch(Struct, frozen=True):
         return tuple(one for one in (self.after, self.until, self.unless) if one is not None)
 
 
-class WatchState(Struct, array_like=True):
+class WatchState(Struct, array_like=True, gc=False):
     """Where one account is with one watch. `since_ms` is when its parts first held together, where that has to be
     remembered; `opened_at_ms` the instant at which it opened; `spent` that it ended and must be false once before it
     can open again; `baseline` the active days before a fall."""

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.activation_engine.domain.account import AccountState
+from services.activation_engine.domain.explain import plan_rows
+from services.activation_engine.domain.plan_set import PlanSet
+from services.activation_engine.domain.ticking import apply_tick
+from services.activation_engine.domain.timers import PartitionClock
+from services.activation_engine.domain.transitions import apply_event
 from services.activation_engine.intake_buffer import IntakeBuffer
 from services.activation_engine.partition import AccountCache, Held
+from tests.builders import command, day, event, plan_set, traits
 
 
 @dataclass
@@ -86,3 +95,38 @@ def test_no_account_is_lost_within_a_batch() -> None:
     for number in range(50):
         cache.put(held(number))
     assert cache.missing([f"a{number}" for number in range(50)]) == set()
+
+
+def held_by(one: object) -> Iterator[object]:
+    """What an object refers to, but for the plans, which refer to no account."""
+    if isinstance(one, msgspec.Struct):
+        assert not gc.is_tracked(one), f"the collector is told of {type(one).__name__}"
+        yield from (getattr(one, name) for name in one.__struct_fields__)
+    elif isinstance(one, dict):
+        yield from one.values()
+    elif isinstance(one, list | tuple):
+        yield from one
+
+
+def assert_no_cycle(one: object, above: tuple[int, ...] = ()) -> None:
+    """No object refers to itself, however indirectly."""
+    assert id(one) not in above, f"{type(one).__name__} holds itself"
+    for other in held_by(one):
+        if not isinstance(other, PlanSet):
+            assert_no_cycle(other, (*above, id(one)))
+
+
+def test_accounts_hold_no_cycles() -> None:
+    """Else they would never be freed: the collector of garbage is not told of them."""
+    plans, clock = plan_set(), PartitionClock(clock_ms=day(30))
+    state = AccountState.new("acme", day(0))
+    for one in (
+        event("Data Imported", day(1), role="champion"),
+        traits(at=day(1), segment="smb"),
+        command("pause", day(3), reason="holidays"),
+        command("resume", day(4)),
+    ):
+        apply_event(state, one, plans, clock)
+    apply_tick(state, plans, clock)
+    assert state.plans, "the story leads somewhere"
+    assert_no_cycle(Held(state, plan_rows(state, plans)))
