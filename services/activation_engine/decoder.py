@@ -91,9 +91,10 @@ def _decode_event(record: Record, key: bytes, value: bytes) -> Input:
     account_id, message_id, name, user_id = decoded.account_id, decoded.message_id, decoded.event, decoded.user_id
     if account_id.encode() != key:
         return Poison(Reason.KEY_MISMATCH, "the key is not the account id, so another partition may own the account")
-    if not account_id or _too_long(account_id) or _too_long(message_id) or _too_long(name) or _too_long(user_id):
+    if not 0 < len(key) <= ID_BYTES_MAX or _too_long(message_id) or _too_long(name) or _too_long(user_id):
         return Poison(Reason.ID_INVALID, f"an id or event name is empty or exceeds {ID_BYTES_MAX} bytes")
-    if _ESCAPED_NUL in value and _has_nul(msgspec.json.decode(value)):
+    # Most records have no backslash at all, and one byte is found four times as fast as six.
+    if b"\\" in value and _ESCAPED_NUL in value and _has_nul(msgspec.json.decode(value)):
         return Poison(Reason.NUL_TEXT, "a text contains U+0000, which the database cannot store")
     if decoded.type == "command" and name not in COMMANDS:
         return Poison(Reason.UNKNOWN_COMMAND, f"this release knows the commands {', '.join(sorted(COMMANDS))}")
