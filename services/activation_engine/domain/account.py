@@ -4,7 +4,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from services.activation_engine.domain.event import Event
+from services.activation_engine.domain.activity import Still
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.orders import life_of
 from services.activation_engine.domain.plan_set import PlanSet
@@ -19,8 +19,6 @@ NOT_STARTED, ON_TRACK, AT_RISK, STALLED, ACTIVATED, PAUSED, CLOSED = (
     "paused",
     "closed",
 )
-# Of one account, in memory.
-_USERS_REMEMBERED = 64
 # Statuses from which `recovered` is possible: the next tick looks again as soon as anything changes.
 TROUBLED = frozenset({AT_RISK, STALLED})
 # Reasons of `closed`: the plan does not cover the account any more, or somebody closed it.
@@ -100,8 +98,8 @@ class AccountState(Struct, eq=False, gc=False):
     decided: bool = False
     # The plan set that it was last brought up to; not stored.
     adopted: PlanSet | None = None
-    # Per (user id, role) the instants, (from, to], at which further use is known to change nothing; not stored.
-    known_use: dict[tuple[str | None, str | None], tuple[int, int]] = {}
+    # What further use is known to change nothing; not stored.
+    still: Still | None = None
 
     @classmethod
     def new(cls, account_id: str, enrolled_at_ms: int) -> Self:
@@ -134,17 +132,6 @@ class AccountState(Struct, eq=False, gc=False):
         """The trait `owner`."""
         owner = self.facts.trait("owner")
         return owner if isinstance(owner, str) and owner else None
-
-    def remember_use(self, event: Event, stretch: tuple[int, int]) -> None:
-        """Spare further uses like this one the fold."""
-        if len(self.known_use) >= _USERS_REMEMBERED:
-            self.known_use.clear()
-        self.known_use[event.user_id, event.role] = stretch
-
-    def is_known_use(self, event: Event) -> bool:
-        """Whether this use of the product changes no facts of activity."""
-        stretch = self.known_use.get((event.user_id, event.role))
-        return stretch is not None and stretch[0] < event.occurred_at_ms <= stretch[1]
 
     def check_by(self, at_ms: int) -> None:
         """Lower `next_check_ms`; a later time leaves it alone, for it is only a lower bound."""

@@ -155,18 +155,34 @@ def _fold_role(activity: Activity, role: str, up: int) -> bool:
     return activity.roles.get(role) != before
 
 
-def known_stretch(activity: Activity, event: Event, person: str, how: Fold) -> tuple[int, int]:
-    """The instants, (from, to], at which a further use by the same person in the same role changes nothing; valid for
-    good, since facts only grow. Empty when the person is not kept."""
-    at, first, last, did = event.occurred_at_ms, activity.first_ms, activity.last_ms, activity.did
-    if first is None or last is None or did is None or person not in activity.people:
-        return 0, 0
+class Still(Struct, frozen=True, eq=False, gc=False):
+    """The instants, (from, to], at which further use changes nothing by people who were seen in the step that ends at
+    `up_ms`, in the role that they then had. Valid for good, since facts only grow."""
+
+    activity: Activity
+    from_ms: int
+    to_ms: int
+    up_ms: int
+
+    def covers(self, event: Event) -> bool:
+        """Whether this use of the product changes no facts of activity."""
+        if not self.from_ms < event.occurred_at_ms <= self.to_ms:
+            return False
+        seen = self.activity.people.get(event.user_id or "")
+        return seen is not None and seen[0] == self.up_ms and seen[1] == (event.role or "")
+
+
+def still_after(activity: Activity, at: int, how: Fold) -> Still | None:
+    """What further use is spared the fold, once a use at this instant was folded."""
+    first, last, did = activity.first_ms, activity.last_ms, activity.did
+    if first is None or last is None or did is None:
+        return None
     up = how.up(at)
     start, end = max(first - 1, up - how.step_ms, did[0] if up == last else 0), up
     for length in how.day_lengths:
         newest = activity.days[length][0]
         start, end = max(start, newest * length - 1), min(end, (newest + 1) * length - 1)
-    return start, end
+    return Still(activity, start, end, up)
 
 
 def know_role(activity: Activity, role: str) -> bool:

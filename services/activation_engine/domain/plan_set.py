@@ -11,10 +11,11 @@ from services.activation_engine.domain.activity import (
     Activity,
     ActivityRule,
     Fold,
+    Still,
     fold_activity,
     know_role,
-    known_stretch,
     pseudonym,
+    still_after,
 )
 from services.activation_engine.domain.commands import apply_command
 from services.activation_engine.domain.event import USAGE_TYPES, Event
@@ -186,13 +187,10 @@ class PlanSet:
             changed = self._fold_activity(facts, rule, event, person, changed)
         return changed
 
-    def stretch(self, facts: Facts, event: Event) -> tuple[int, int]:
-        """The instants, (from, to], at which further uses by the event's person in the same role change no facts of
-        activity; empty where that is not known."""
+    def still(self, facts: Facts, at_ms: int) -> Still | None:
+        """What further use changes no facts of activity, after one at this instant; None where that is not known."""
         activity = facts.activity.get(self.rules[0].id)
-        if self._excluding or activity is None or not event.user_id:
-            return 0, 0
-        return known_stretch(activity, event, event.user_id, self.fold_by)
+        return None if self._excluding or activity is None else still_after(activity, at_ms, self.fold_by)
 
     def _counting(self, name: str) -> tuple[ActivityRule, ...]:
         """The rules by which an event of this name is activity."""

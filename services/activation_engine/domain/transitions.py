@@ -57,11 +57,10 @@ def _fold(state: AccountState, event: Event, plans: PlanSet) -> Change | None:
     """Take the record into the facts. Most are uses of a kind that was seen a moment ago: of those only the trackers
     want to know."""
     if event.type in USAGE_TYPES and event.user_id is not None and not event.staff:
-        if state.is_known_use(event):
+        if state.still is not None and state.still.covers(event):
             return plans.fold_trackers(state.facts, event) if plans.wanting(event.name or "") else None
         changed = plans.fold(state.facts, event)
-        if changed is None:
-            state.remember_use(event, plans.stretch(state.facts, event))
+        state.still = plans.still(state.facts, event.occurred_at_ms)
         return changed
     return plans.fold(state.facts, event)
 
@@ -88,7 +87,7 @@ def adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequenc
         _close(known, LEFT_PLAN, clock.clock_ms or 0)
         state.dirty = state.decided = True
     state.adopted = plans
-    state.known_use.clear()
+    state.still = None
     return decided
 
 

@@ -105,7 +105,7 @@ def test_what_is_spared_the_fold_would_change_nothing(events: list[Event]) -> No
     remembering, forgetful = AccountState.new("acme", day(0)), AccountState.new("acme", day(0))
     for one in events:
         apply_event(remembering, msgspec.structs.replace(one), plans, clock)
-        forgetful.known_use.clear()
+        forgetful.still = None
         apply_event(forgetful, msgspec.structs.replace(one), plans, clock)
     assert remembering.facts == forgetful.facts
     assert remembering.plans == forgetful.plans
