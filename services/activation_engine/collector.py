@@ -1,8 +1,8 @@
 """How seldom Python looks for unreachable cycles here: what the engine holds in bulk, account states, has none.
 
 They are structs that the collector is not told of (`gc=False`), and reference counts free them. What is left are
-records under way and what the libraries make. With Python's defaults (700, 10, 10) the collector took a third of the time of a
-batch that changes every account, and stopped the process for half a second at 100,000 accounts.
+records under way and what the libraries make. With Python's defaults (700, 10, 10) the collector took a third of the
+time of a batch that changes every account, and stopped the process for half a second at 100,000 accounts.
 """
 
 from __future__ import annotations
