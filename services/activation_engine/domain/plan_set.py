@@ -61,6 +61,7 @@ class PlanSet:
 
     __slots__ = (
         "_by_name",
+        "_counting_days",
         "_excluding",
         "_prefixed",
         "_remembered",
@@ -82,6 +83,8 @@ class PlanSet:
         self.rules = tuple({one.activity.id: one.activity for one in plans}.values()) or (ActivityRule(),)
         self._excluding = any(rule.id for rule in self.rules)
         self.fold_by = _fold_by(plans)
+        self._counting_days = any(watch.active_days_down is not None for one in plans for watch in one.risks)
+        self._counting_days |= any(watch.active_days_down is not None for one in plans for watch in one.opportunities)
         self._watched = {
             leaf.tracker.id
             for one in plans
@@ -203,7 +206,9 @@ class PlanSet:
     ) -> Change | None:
         activity = facts.activity.get(rule.id)
         if activity is None:
-            activity = facts.activity[rule.id] = Activity()
+            # By every rule at once: a rule without any is one that went live later, and goes on from the others.
+            facts.activity = {one.id: facts.activity.get(one.id) or Activity() for one in self.rules}
+            activity = facts.activity[rule.id]
         first, seen, days = activity.first_ms, activity.people.get(person), list(activity.days.values())
         in_role = 0 if event.role is None else activity.roles.get(event.role, 0)
         if not fold_activity(activity, event, person, self.fold_by):
@@ -211,10 +216,10 @@ class PlanSet:
         if activity.first_ms != first:
             return Change(self.live, news=True)
         # Somebody who is new, or comes back after having been away for so long that nobody counted on them.
-        back = event.occurred_at_ms - self.fold_by.present_ms
+        back = max(event.occurred_at_ms, event.appended_at_ms) - self.fold_by.present_ms
         news = seen is None or seen[0] < back or (event.role is not None and in_role < back)
-        known = changed or _MOVED
-        return Change(known.settle, news or known.news, known.day or days != list(activity.days.values()))
+        known, day = changed or _MOVED, days != list(activity.days.values())
+        return Change(known.settle, news or known.news or (day and self._counting_days), known.day or day)
 
     def _fold_role(self, facts: Facts, event: Event) -> Change | None:
         if event.staff or event.role is None:

@@ -99,6 +99,7 @@ def _watch(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
     """Risks, then whether the account is healthy, then opportunities, which may ask for that."""
     known, plan = subject.plan_state, subject.plan
     if not plan.risks and not plan.opportunities:
+        known.watches, known.watchful, known.healthy_since_ms = {}, False, None
         return []
     view = View(subject.standing, subject.state.facts, clock_ms)
     states: dict[str, WatchState] = {}

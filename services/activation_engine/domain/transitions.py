@@ -79,8 +79,8 @@ def adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequenc
     for live in plans.live:
         known = state.plans.get(live.plan.id)
         if known is None or known.version != live.version:
-            now_ms = max(clock.clock_ms or 0, live.live_from_ms)
-            decided += _settle(state, plans, live, clock, now_ms, event=None)
+            # As of that moment: a start that came since is news, which the input at hand announces.
+            decided += _settle(state, plans, live, clock, live.live_from_ms, event=None)
             state.dirty |= live.plan.id in state.plans
     retired = [one for plan, one in state.plans.items() if one.status != CLOSED and not plans.has(plan)]
     for known in retired:
@@ -132,11 +132,12 @@ def _live_on(
     pause(state, known, now_ms)
     reached = reached_milestones(live.plan, state.facts)
     fresh = {one: at for one, at in reached.items() if one not in known.reached}
-    if reached != known.reached:
+    moved = reached != known.reached
+    if moved:
         known.reached = {**dict.fromkeys(known.reached), **reached}
     subject = _subject(state, live, known, clock, now_ms, event)
     decided = [*begin(subject, now_ms), *_reach(subject, fresh), *_activate(subject, now_ms)]
-    _plan_check(subject, clock, news=bool(fresh))
+    _plan_check(subject, clock, news=moved)
     return decided
 
 
@@ -220,10 +221,10 @@ def _activate(subject: Subject, now_ms: int) -> list[CandidateSignal]:
 
 
 def _plan_check(subject: Subject, clock: PartitionClock, *, news: bool) -> None:
-    """Let a tick look at the account in time; the very next one at an account in trouble, or in which something new may
-    open or close a watch."""
+    """Let a tick look at the account in time; the very next one at an account in trouble, or in which the date of a
+    milestone, a new or an earlier one, may open or close a watch or bring an escalation forward."""
     plan = subject.plan
-    if subject.plan_state.status in TROUBLED or (news and (plan.risks or plan.opportunities)):
+    if subject.plan_state.status in TROUBLED or (news and (plan.risks or plan.opportunities or plan.escalation)):
         subject.state.check_by(clock.clock_ms or 0)
         return
     due = next_check(subject.standing)

@@ -10,7 +10,7 @@ from services.activation_engine.domain.conditions import Condition
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.instants import parse_instant
 from services.activation_engine.domain.status import Standing
-from services.activation_engine.domain.timers import after
+from services.activation_engine.domain.timers import after, between
 from services.activation_engine.domain.watches import Bounds, Watch, WatchState
 
 # A fall in active days is judged against this many days before it, of which so many must have been active, and not
@@ -83,7 +83,8 @@ def _quiet(watch: Watch, view: View) -> Part:
     at = after(seen, watch.for_ms, view.standing.still)
     holds = at <= view.clock_ms
     limit = round(watch.for_ms / plan.day_ms, 2)
-    return Part("quiet", holds, at, None if holds else at, round(max(0, view.clock_ms - seen) / plan.day_ms, 2), limit)
+    quiet = round(max(0, between(seen, view.clock_ms, view.standing.still)) / plan.day_ms, 2)
+    return Part("quiet", holds, at, None if holds else at, quiet, limit)
 
 
 def _present(name: str, bounds: Bounds, last_seen: list[int], view: View) -> Part:

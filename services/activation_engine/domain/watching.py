@@ -41,12 +41,13 @@ def look(watch: Watch, known: WatchState, view: View) -> Look:
         return _look_at_open(watch, known, view, found, holds=holds)
     if not holds:
         return Look(WatchState(), None, _next(watch, known, view, found))
+    if known.spent:
+        return Look(known, None, _next(watch, known, view, found), bool(watch.quiet))
     opens_at, since = _opens_at(watch, known, view, found)
     unused = watch.opportunity and not _is_in_use(view)
-    if known.spent or opens_at > view.clock_ms or unused:
-        waiting = WatchState(since_ms=since, spent=known.spent)
+    if opens_at > view.clock_ms or unused:
         soonest = _soonest(view, [opens_at, *(one.next_ms for one in found)])
-        return Look(waiting, None, soonest, unused or (known.spent and bool(watch.quiet)))
+        return Look(WatchState(since_ms=since), None, soonest, unused)
     if watch.open_ms is not None and after(opens_at, watch.open_ms, view.standing.still) <= view.clock_ms:
         return Look(WatchState(spent=True), None, _next(watch, known, view, found), bool(watch.quiet))
     baseline = next((int(one.threshold or 0) for one in found if one.name == "active_days"), None)

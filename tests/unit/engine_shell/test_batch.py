@@ -204,7 +204,7 @@ def test_what_an_adoption_announces_survives_an_unreadable_record() -> None:
     held = partition(plan_set([]))
     before = run(begin(held), [event("Data Imported", START_MS), tick(START_MS + 1)])
     held.lease = replace(held.lease, clock=before.clock)
-    held.plans = plan_set(policy="emit")
+    held.plans = plan_set(policy="emit", live_from=START_MS + 1)
     broken = event("Page Viewed", START_MS, kind="group")
     broken.body = b"["
     outcome = run(begin(held), [broken, event("Page Viewed", START_MS)])
