@@ -74,7 +74,7 @@ def test_excluded_events_are_no_activity_after_a_reload() -> None:
     story = Story(plan_set([plan(), excluding]))
     story.happens(event("billing.paid", day(0)))
     story.accounts["acme"] = decode("acme", encode(story.accounts["acme"]))
-    story.happens(event("billing.paid", day(1)))
+    story.happens(event("billing.paid", day(1)), traits(day(1), name="Acme"))
     starts = {one: known.start_ms for one, known in story.accounts["acme"].plans.items()}
     assert starts == {"picky": None, "small": day(0)}
 
