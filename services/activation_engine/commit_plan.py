@@ -11,7 +11,7 @@ import msgspec
 from schemas.erasure import pseudonym
 from services.activation_engine.batch import Announced, Outcome
 from services.activation_engine.domain.encoding import encode
-from services.activation_engine.domain.explain import last_event, plan_rows
+from services.activation_engine.domain.rows import last_event, plan_rows
 from services.activation_engine.domain.signals import ERASED, CandidateSignal, number, to_payload
 from services.activation_engine.partition import Held
 from services.activation_engine.store import AccountRow, Commit, Lease, LedgerRow, Notice, moved

@@ -10,8 +10,8 @@ from msgspec import Struct
 from schemas.erasure import account_hash
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode
-from services.activation_engine.domain.explain import PlanRow
 from services.activation_engine.domain.plan_set import PlanSet
+from services.activation_engine.domain.rows import PlanRow
 from services.activation_engine.store import Adoption, Lease, StoredAccount
 
 

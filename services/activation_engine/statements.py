@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
-from services.activation_engine.domain.explain import PlanRow
+from services.activation_engine.domain.rows import PlanRow
 from services.activation_engine.store import AccountRow, Adoption, DeadLetter, Lease, LedgerRow, NameSeen
 
 Arrays = dict[str, list[Any]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from uuid import UUID
 
-from services.activation_engine.domain.explain import PlanRow
+from services.activation_engine.domain.rows import PlanRow
 from services.activation_engine.domain.timers import PartitionClock
 
 

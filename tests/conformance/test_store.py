@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
 
-from services.activation_engine.domain.explain import PlanRow
+from services.activation_engine.domain.rows import PlanRow
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.postgres_store import PostgresStore
 from services.activation_engine.store import (

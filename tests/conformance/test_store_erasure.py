@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from schemas.erasure import account_hash, pseudonym
-from services.activation_engine.domain.explain import PlanRow
+from services.activation_engine.domain.rows import PlanRow
 from services.activation_engine.operations.events_log import Bounds, EventsLog
 from services.activation_engine.operations.resumes import Resumes
 from services.activation_engine.postgres_store import PostgresStore

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from schemas.erasure import account_hash, pseudonym
-from services.activation_engine.domain.explain import PlanRow
+from services.activation_engine.domain.rows import PlanRow
 from services.activation_engine.domain.signals import ERASED
 from services.activation_engine.store import (
     AccountElsewhere,

@@ -18,7 +18,7 @@ from services.activation_engine.api.documents import (
     SignalList,
 )
 from services.activation_engine.api.positions import NOT_YET_APPLIED, POSITION_INVALID, AppliedPositions
-from services.activation_engine.domain.explain import describe
+from services.activation_engine.domain.description import describe
 from services.activation_engine.domain.explanation import explain
 from services.activation_engine.reading.accounts import AccountFilter, AccountReads, SeenAccount
 from services.activation_engine.reading.ledger import LedgerReads

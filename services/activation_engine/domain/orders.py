@@ -1,6 +1,6 @@
 """What people ordered about an account: commands as facts, each a join, so that a replay gives the same orders."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -23,8 +23,9 @@ Turn: TypeAlias = tuple[int, str, int | None, str]
 
 
 class Orders(Struct, array_like=True, gc=False):
-    """`turns` by id64 of the command, the newest 64; `registers` hold the newest value of what is set and set again;
-    `erased` are people whose id was erased, by person64, with the time of the command."""
+    """`turns` by id64 of the command, the newest 64 of pauses and as many of closings; `registers` hold the newest
+    value of what is set and set again; `erased` are people whose id was erased, by person64, with the time of the
+    command."""
 
     turns: dict[int, Turn] = {}
     registers: dict[str, Dated] = {}
@@ -76,11 +77,16 @@ def _join_turns(orders: Orders, turns: dict[int, Turn]) -> bool:
         known = joined.get(key)
         joined[key] = turn if known is None else min(turn, known, key=_turn_rank)
     if len(joined) > TURNS_MAX:
-        newest = sorted(joined, key=lambda key: (joined[key][0], key), reverse=True)
-        joined = {key: joined[key] for key in newest[:TURNS_MAX]}
+        joined = _newest_of(joined, {PAUSE, RESUME}) | _newest_of(joined, {CLOSE, REOPEN})
     changed = joined != orders.turns
     orders.turns = joined
     return changed
+
+
+def _newest_of(turns: dict[int, Turn], kinds: Container[str]) -> dict[int, Turn]:
+    """The newest of these kinds: many pauses must not make a closing forgotten."""
+    keys = sorted((key for key, turn in turns.items() if turn[1] in kinds), key=lambda key: (turns[key][0], key))
+    return {key: turns[key] for key in keys[-TURNS_MAX:]}
 
 
 def _turn_rank(turn: Turn) -> tuple[int, str, int, str]:

@@ -63,6 +63,7 @@ class PlanSet:
         "_by_name",
         "_counting_days",
         "_excluding",
+        "_ids",
         "_prefixed",
         "_remembered",
         "_users",
@@ -75,6 +76,7 @@ class PlanSet:
 
     def __init__(self, live: tuple[LivePlan, ...]) -> None:
         self.live = live
+        self._ids = frozenset(one.plan.id for one in live)
         self.trackers: dict[int, Tracker] = {}
         self._users: dict[int, tuple[LivePlan, ...]] = {}
         self._by_name: dict[str, tuple[Tracker, ...]] = {}
@@ -123,7 +125,7 @@ class PlanSet:
 
     def has(self, plan_id: str) -> bool:
         """Whether a version of this plan is live."""
-        return any(one.plan.id == plan_id for one in self.live)
+        return plan_id in self._ids
 
     def covers(self, plan: Plan, facts: Facts) -> bool:
         """Whether the account runs under this plan: the one it was moved to, if that is live, otherwise all whose

@@ -105,8 +105,8 @@ def _watch(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
     states: dict[str, WatchState] = {}
     known.watchful = False
     decided = _look_at(subject, plan.risks, view, states)
-    at_risk = any(one.opened_at_ms is not None for one in states.values())
-    healthy = known.status in (ON_TRACK, ACTIVATED) and not at_risk
+    any_risk = any(one.opened_at_ms is not None for one in states.values())
+    healthy = known.status in (ON_TRACK, ACTIVATED) and not any_risk
     if not healthy:
         known.healthy_since_ms = None
     elif known.healthy_since_ms is None:

@@ -16,8 +16,8 @@ from services.activation_engine import statements
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import encode
 from services.activation_engine.domain.event import Event
-from services.activation_engine.domain.explain import last_event, plan_rows
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
+from services.activation_engine.domain.rows import last_event, plan_rows
 from services.activation_engine.domain.signals import CandidateSignal, number, to_payload
 from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.domain.timers import PartitionClock

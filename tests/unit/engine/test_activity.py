@@ -21,7 +21,7 @@ from services.activation_engine.domain.activity import (
     join_activity,
 )
 from services.activation_engine.domain.event import Event
-from services.activation_engine.domain.explain import plan_rows
+from services.activation_engine.domain.rows import plan_rows
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.trackers import Selector
 from services.activation_engine.domain.transitions import apply_event

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.activation_engine.domain.explain import describe, plan_rows
+from services.activation_engine.domain.description import describe
 from services.activation_engine.domain.explanation import explain
+from services.activation_engine.domain.rows import plan_rows
 from services.activation_engine.domain.signals import CandidateSignal, to_payload
 from tests.builders import DAY_MS, HOUR_MS, SMALL_PLAN, day, event, plan, plan_set, traits
 from tests.fakes.oracle import Oracle, Record, Tick

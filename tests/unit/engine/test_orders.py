@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.activation_engine.domain.description import describe
 from services.activation_engine.domain.event import Event, InvalidBody
-from services.activation_engine.domain.explain import describe
 from services.activation_engine.domain.explanation import explain
 from services.activation_engine.domain.facts import Facts, merge
 from services.activation_engine.domain.instants import rfc3339
-from services.activation_engine.domain.orders import Pause, pauses_of, still_times
+from services.activation_engine.domain.orders import TURNS_MAX, Pause, life_of, pauses_of, still_times
 from tests.builders import DAY_MS, command, day, event, plan, plan_set, traits
 from tests.unit.engine.story import Story
 
@@ -285,6 +285,17 @@ def test_pauses_are_sorted_and_apart(records: list[Event]) -> None:
     still = still_times(facts.orders, ((day(3), day(4)),), day(20))
     assert list(still) == sorted(still)
     assert all(one[1] < two[0] for one, two in pairwise(still))
+
+
+def test_many_pauses_do_not_undo_a_closing() -> None:
+    """Of each there is a limit of its own; order still changes nothing."""
+    turns = [command("close", day(1), reason="x"), command("reopen", day(2)), command("close", day(3), reason="y")]
+    for number in range(TURNS_MAX):
+        turns += [command("pause", day(4 + number), reason="p"), command("resume", day(4.5 + number))]
+    life = life_of(folded(turns).orders)
+    assert (life.number, life.closed_at_ms) == (2, day(3))
+    assert folded(turns[::-1]) == folded(turns)
+    assert len(folded(turns).orders.turns) == TURNS_MAX + 3
 
 
 def test_pausing_again_gives_a_new_end() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from schemas.signals import Signal
-from services.activation_engine.domain.explain import describe, plan_rows
+from services.activation_engine.domain.description import describe
 from services.activation_engine.domain.explanation import explain
+from services.activation_engine.domain.rows import plan_rows
 from services.activation_engine.domain.signals import CandidateSignal, signal_id, to_payload
 from tests.builders import SMALL_PLAN, day, event, plan, plan_set, traits
 from tests.unit.engine.story import Story

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from services.activation_engine.domain.conditions import Leaf, MilestoneReached
-from services.activation_engine.domain.explain import describe
+from services.activation_engine.domain.description import describe
 from services.activation_engine.domain.explanation import explain
 from services.activation_engine.domain.instants import rfc3339
 from services.activation_engine.domain.plan import Escalation, Plan

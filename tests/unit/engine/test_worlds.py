@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.activation_engine.domain.account import PlanState
+from services.activation_engine.domain.description import describe
 from services.activation_engine.domain.encoding import decode, encode
-from services.activation_engine.domain.explain import describe
 from services.activation_engine.domain.explanation import explain
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.signals import CandidateSignal, to_payload

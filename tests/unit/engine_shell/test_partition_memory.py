@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.activation_engine.domain.account import AccountState
-from services.activation_engine.domain.explain import plan_rows
 from services.activation_engine.domain.plan_set import PlanSet
+from services.activation_engine.domain.rows import plan_rows
 from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.transitions import apply_event

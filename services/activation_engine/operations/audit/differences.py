@@ -9,8 +9,8 @@ import msgspec
 
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import UnknownEncoding, decode, encode
-from services.activation_engine.domain.explain import PlanRow, last_event, plan_rows
 from services.activation_engine.domain.plan_set import PlanSet
+from services.activation_engine.domain.rows import PlanRow, last_event, plan_rows
 from services.activation_engine.operations.audit.snapshot import StoredRow
 
 # Of an expected or found value, as JSON, so much is shown.

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.activation_engine.domain.explain import PlanRow
+from services.activation_engine.domain.rows import PlanRow
 from services.activation_engine.store import Adoption
 
 _ROWS_PER_QUERY = 2_000

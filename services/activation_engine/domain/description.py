@@ -1,97 +1,20 @@
-"""What is told about an account: the rows that queries find, and the document with where it stands."""
+"""The document of an account: its traits and people, and where it stands under every plan."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct
-
-from services.activation_engine.domain.account import CLOSED, AccountState, PlanState
+from services.activation_engine.domain.account import AccountState, PlanState
 from services.activation_engine.domain.activity import PEOPLE_KEPT, Seen, is_erased
-from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.instants import in_days, rfc3339, rfc3339_or_none
 from services.activation_engine.domain.orders import DIAGNOSIS
-from services.activation_engine.domain.plan import Milestone, Plan
+from services.activation_engine.domain.plan import Milestone
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
-from services.activation_engine.domain.status import Standing, first_missing, phase, standing_of
+from services.activation_engine.domain.rows import row_of, standings
+from services.activation_engine.domain.status import Standing, phase, standing_of
 from services.activation_engine.domain.timers import PartitionClock, after, between
 from services.activation_engine.domain.truths import View, parts
 from services.activation_engine.domain.watch_announcements import evidence_of
 from services.activation_engine.domain.watches import Watch
-
-
-class PlanRow(Struct, frozen=True, gc=False):
-    """One account under one live plan, as stored for queries. Times in milliseconds."""
-
-    plan: str
-    version: int
-    status: str
-    reason: str | None
-    segment: str | None
-    started_at_ms: int | None
-    first_value_at_ms: int | None
-    activated_at_ms: int | None
-    reached: dict[str, int]
-    adoption: float | None = None
-    # The newest active day number, and a bitmap of the 96 newest whose lowest bit is that day.
-    active_day: int | None = None
-    active_days: bytes = b""
-    closed_at_ms: int | None = None
-    # The required milestone that comes next.
-    waiting_for: str | None = None
-
-
-def plan_rows(state: AccountState, plans: PlanSet) -> list[PlanRow]:
-    """The rows of a state that was just folded or ticked under these plans; those of retired plans are told apart by
-    their status."""
-    left = [_retired_row(plan, known) for plan, known in state.plans.items() if not plans.has(plan)]
-    return [*(_row(live.plan, known, state.facts) for live, known in standings(state, plans)), *left]
-
-
-def last_event(state: AccountState) -> str | None:
-    """What the account did last: the first event of its newest stretch of activity."""
-    did = max((one.did for one in state.facts.activity.values() if one.did is not None), default=None)
-    return None if did is None else did[1]
-
-
-def _row(plan: Plan, known: PlanState, facts: Facts) -> PlanRow:
-    reached = known.now_reached()
-    active_day, active_days = plan.activity_of(facts).days.get(plan.day_ms, (None, b""))
-    return PlanRow(
-        plan=plan.id,
-        version=known.version,
-        status=known.shown,
-        reason=known.shown_reason,
-        segment=known.segment if plan.segmented else None,
-        started_at_ms=known.start_ms,
-        first_value_at_ms=reached.get(plan.first_value),
-        activated_at_ms=known.activated_at_ms,
-        reached=reached,
-        adoption=plan.adoption_of(facts),
-        active_day=active_day,
-        active_days=active_days,
-        closed_at_ms=known.status_since_ms if known.status == CLOSED else None,
-        waiting_for=first_missing(
-            plan,
-            plan.segments.get(known.segment) or plan.segments[plan.default_segment],
-            reached,
-            plan.waived_by(facts),
-        ),
-    )
-
-
-def _retired_row(plan_id: str, known: PlanState) -> PlanRow:
-    return PlanRow(
-        plan=plan_id,
-        version=known.version,
-        status=known.shown,
-        reason=known.shown_reason,
-        segment=None,
-        started_at_ms=known.start_ms,
-        first_value_at_ms=None,
-        activated_at_ms=known.activated_at_ms,
-        reached=known.now_reached(),
-        closed_at_ms=known.status_since_ms if known.status == CLOSED else None,
-    )
 
 
 def describe(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict[str, Any]:
@@ -142,20 +65,13 @@ def last_activity_at(state: AccountState, plans: PlanSet) -> str | None:
     return rfc3339(max(first, last - plans.activity_step_ms))
 
 
-def standings(state: AccountState, plans: PlanSet) -> Iterator[tuple[LivePlan, PlanState]]:
-    for live in plans.live:
-        known = state.plans.get(live.plan.id)
-        if known is not None:
-            yield live, known
-
-
 def standing_in(state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock) -> Standing:
     return standing_of(live.plan, known, state.facts, clock.holes, clock.clock_ms or 0)
 
 
 def _describe_plan(state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock) -> dict[str, Any]:
     plan, standing = live.plan, standing_in(state, live, known, clock)
-    row = _row(plan, known, state.facts)
+    row = row_of(plan, known, state.facts)
     adoption = row.adoption
     return {
         "plan": plan.id,

@@ -1,0 +1,95 @@
+"""The rows that queries find: one account under one plan, and what it did last."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from services.activation_engine.domain.account import CLOSED, AccountState, PlanState
+from services.activation_engine.domain.facts import Facts
+from services.activation_engine.domain.plan import Plan
+from services.activation_engine.domain.plan_set import LivePlan, PlanSet
+from services.activation_engine.domain.status import first_missing
+
+
+class PlanRow(Struct, frozen=True, gc=False):
+    """One account under one live plan, as stored for queries. Times in milliseconds."""
+
+    plan: str
+    version: int
+    status: str
+    reason: str | None
+    segment: str | None
+    started_at_ms: int | None
+    first_value_at_ms: int | None
+    activated_at_ms: int | None
+    reached: dict[str, int]
+    adoption: float | None = None
+    # The newest active day number, and a bitmap of the 96 newest whose lowest bit is that day.
+    active_day: int | None = None
+    active_days: bytes = b""
+    closed_at_ms: int | None = None
+    # The required milestone that comes next.
+    waiting_for: str | None = None
+
+
+def plan_rows(state: AccountState, plans: PlanSet) -> list[PlanRow]:
+    """The rows of a state that was just folded or ticked under these plans; those of retired plans are told apart by
+    their status."""
+    left = [_retired_row(plan, known) for plan, known in state.plans.items() if not plans.has(plan)]
+    return [*(row_of(live.plan, known, state.facts) for live, known in standings(state, plans)), *left]
+
+
+def last_event(state: AccountState) -> str | None:
+    """What the account did last: the first event of its newest stretch of activity."""
+    did = max((one.did for one in state.facts.activity.values() if one.did is not None), default=None)
+    return None if did is None else did[1]
+
+
+def row_of(plan: Plan, known: PlanState, facts: Facts) -> PlanRow:
+    """Where an account with these facts stands under a live plan."""
+    reached = known.now_reached()
+    active_day, active_days = plan.activity_of(facts).days.get(plan.day_ms, (None, b""))
+    return PlanRow(
+        plan=plan.id,
+        version=known.version,
+        status=known.shown,
+        reason=known.shown_reason,
+        segment=known.segment if plan.segmented else None,
+        started_at_ms=known.start_ms,
+        first_value_at_ms=reached.get(plan.first_value),
+        activated_at_ms=known.activated_at_ms,
+        reached=reached,
+        adoption=plan.adoption_of(facts),
+        active_day=active_day,
+        active_days=active_days,
+        closed_at_ms=known.status_since_ms if known.status == CLOSED else None,
+        waiting_for=first_missing(
+            plan,
+            plan.segments.get(known.segment) or plan.segments[plan.default_segment],
+            reached,
+            plan.waived_by(facts),
+        ),
+    )
+
+
+def _retired_row(plan_id: str, known: PlanState) -> PlanRow:
+    return PlanRow(
+        plan=plan_id,
+        version=known.version,
+        status=known.shown,
+        reason=known.shown_reason,
+        segment=None,
+        started_at_ms=known.start_ms,
+        first_value_at_ms=None,
+        activated_at_ms=known.activated_at_ms,
+        reached=known.now_reached(),
+        closed_at_ms=known.status_since_ms if known.status == CLOSED else None,
+    )
+
+
+def standings(state: AccountState, plans: PlanSet) -> Iterator[tuple[LivePlan, PlanState]]:
+    """The live plans under which the account stands, with where."""
+    for live in plans.live:
+        known = state.plans.get(live.plan.id)
+        if known is not None:
+            yield live, known
