@@ -89,7 +89,23 @@ class Tracker(Struct, frozen=True):
         raise NotImplementedError
 
 
-class FirstTracker(Tracker, frozen=True):
+class MomentTracker(Tracker, frozen=True):
+    """One timestamp, the first or the newest."""
+
+    def reached_at(self, states: TrackerStates) -> int | None:
+        """The timestamp, once there is one."""
+        return states.get(self.id)  # type: ignore[return-value]
+
+    def measured(self, states: TrackerStates) -> int:
+        """1 once it happened."""
+        return 1 if self.id in states else 0
+
+    def state_bytes_max(self) -> int:
+        """Key and timestamp, nine bytes each."""
+        return 18
+
+
+class FirstTracker(MomentTracker, frozen=True):
     """The first occurrence: a minimum."""
 
     kind = "first"
@@ -109,20 +125,8 @@ class FirstTracker(Tracker, frozen=True):
         """The earlier of two."""
         return min(mine, theirs)
 
-    def reached_at(self, states: TrackerStates) -> int | None:
-        """The first occurrence."""
-        return states.get(self.id)  # type: ignore[return-value]
 
-    def measured(self, states: TrackerStates) -> int:
-        """1 once it happened."""
-        return 1 if self.id in states else 0
-
-    def state_bytes_max(self) -> int:
-        """Key and timestamp, nine bytes each."""
-        return 18
-
-
-class LastTracker(Tracker, frozen=True):
+class LastTracker(MomentTracker, frozen=True):
     """The newest occurrence: a maximum. One side of an open loop; no milestone is reached by it."""
 
     kind = "last"
@@ -141,18 +145,6 @@ class LastTracker(Tracker, frozen=True):
     def join(self, mine: int, theirs: int) -> int:
         """The later of two."""
         return max(mine, theirs)
-
-    def reached_at(self, states: TrackerStates) -> int | None:
-        """The newest occurrence."""
-        return states.get(self.id)  # type: ignore[return-value]
-
-    def measured(self, states: TrackerStates) -> int:
-        """1 once it happened."""
-        return 1 if self.id in states else 0
-
-    def state_bytes_max(self) -> int:
-        """Key and timestamp, nine bytes each."""
-        return 18
 
 
 class SmallestTracker(Tracker, frozen=True):
