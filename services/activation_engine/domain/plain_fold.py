@@ -58,9 +58,12 @@ class Oracle:
             if state is None:
                 state = self.accounts[record.account_id] = _new(record)
             known = state.next_check_ms
-            self._owe(state, apply_event(state, record, self.plans, self.clock))
-            if state.next_check_ms != known:
-                self._check(state)
+            try:
+                self._owe(state, apply_event(state, record, self.plans, self.clock))
+            finally:
+                # Whoever is adopted at a record that can never be applied is to be looked at all the same.
+                if state.next_check_ms != known:
+                    self._check(state)
         return self.signals[before:]
 
     def _adopt(self, plans: PlanSet) -> None:

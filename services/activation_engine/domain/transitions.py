@@ -18,7 +18,7 @@ from services.activation_engine.domain.account import (
 )
 from services.activation_engine.domain.announcements import Subject
 from services.activation_engine.domain.event import USAGE_TYPES, Event
-from services.activation_engine.domain.facts import retain
+from services.activation_engine.domain.facts import Facts, retain
 from services.activation_engine.domain.orders import Life, life_of, next_turn, pause_on
 from services.activation_engine.domain.plan import reached_milestones
 from services.activation_engine.domain.plan_set import Change, LivePlan, PlanSet
@@ -35,7 +35,8 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
     announced = _NO_SIGNALS
     if state.adopted is not plans:
         if plans.needs_body(event):
-            event.client()
+            # Raises before anything is adopted, or what that announces would be lost.
+            plans.fold(Facts(), event)
         announced = adopt(state, plans, clock)
     changed = _fold(state, event, plans)
     if changed is None:

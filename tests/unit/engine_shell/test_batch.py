@@ -199,15 +199,16 @@ def test_poison_and_unreadable_bodies_become_dead_letters_and_the_partition_move
     assert outcome.names == {"Page Viewed": [2, START_MS, START_MS]}
 
 
-def test_what_an_adoption_announces_survives_an_unreadable_record() -> None:
+@pytest.mark.parametrize("broken", ["unreadable", "malformed"])
+def test_what_an_adoption_announces_survives_a_bad_record(broken: str) -> None:
     """The first record after a version went live may be poison; what the version found is announced all the same."""
     held = partition(plan_set([]))
     before = run(begin(held), [event("Data Imported", START_MS), tick(START_MS + 1)])
     held.lease = replace(held.lease, clock=before.clock)
     held.plans = plan_set(policy="emit", live_from=START_MS + 1)
-    broken = event("Page Viewed", START_MS, kind="group")
-    broken.body = b"["
-    outcome = run(begin(held), [broken, event("Page Viewed", START_MS)])
+    bad = command("pause", START_MS) if broken == "malformed" else event("Page Viewed", START_MS, kind="group")
+    bad.body = bad.body if broken == "malformed" else b"["
+    outcome = run(begin(held), [bad, event("Page Viewed", START_MS)])
     assert len(outcome.dead_letters) == 1
     assert [one.signal.type for one in outcome.signals][:1] == ["account.activation_started"]
     assert set(outcome.dirty) == {"acme"}
