@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 AccountStatus = Literal["not_started", "on_track", "at_risk", "stalled", "activated", "paused", "closed"]
 _CURSOR = "Send it as `cursor` for what follows; null at the end"
 _TIME = "RFC 3339, UTC"
-_ACTIVITY = "Of its people, RFC 3339; the earliest it can have been, as it is kept in steps of up to a day"
+_ACTIVITY = "Of its people, RFC 3339; the first use in the newest step, of up to a day"
 
 
 class TimeToFirstValue(BaseModel):

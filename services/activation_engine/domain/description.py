@@ -22,7 +22,7 @@ def describe(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict
     return {
         "id": state.account_id,
         "traits": state.facts.trait_values(),
-        "last_activity_at": last_activity_at(state, plans),
+        "last_activity_at": last_activity_at(state),
         "diagnosis": _diagnosis(state),
         "people": list(_people(state, plans)),
         "plans": [_describe_plan(state, live, known, clock) for live, known in standings(state, plans)],
@@ -52,17 +52,17 @@ def _people(state: AccountState, plans: PlanSet) -> Iterator[dict[str, Any]]:
 
 def _earliest(state: AccountState, plans: PlanSet, last_ms: int) -> int:
     first = min((one.first_ms for one in state.facts.activity.values() if one.first_ms is not None), default=last_ms)
-    return min(last_ms, max(first, last_ms - plans.activity_step_ms))
+    return min(last_ms, _newest_use_ms(state) or last_ms, max(first, last_ms - plans.activity_step_ms))
 
 
-def last_activity_at(state: AccountState, plans: PlanSet) -> str | None:
-    """The earliest it can have been: it is stored rounded up by a step, and nobody should read a time to come."""
-    known = [one for one in state.facts.activity.values() if one.last_ms is not None and one.first_ms is not None]
-    last = max((one.last_ms or 0 for one in known), default=None)
-    first = min((one.first_ms or 0 for one in known), default=None)
-    if last is None or first is None:
-        return None
-    return rfc3339(max(first, last - plans.activity_step_ms))
+def last_activity_at(state: AccountState) -> str | None:
+    """When the first use in the newest step was."""
+    return rfc3339_or_none(_newest_use_ms(state))
+
+
+def _newest_use_ms(state: AccountState) -> int | None:
+    # Not the stored time less a step: it was rounded up by the step of the plans of then, perhaps longer.
+    return max((one.did[0] for one in state.facts.activity.values() if one.did is not None), default=None)
 
 
 def standing_in(state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock) -> Standing:

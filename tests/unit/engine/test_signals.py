@@ -7,6 +7,7 @@ import msgspec
 from schemas.signals import Signal
 from services.activation_engine.domain.description import describe
 from services.activation_engine.domain.explanation import explain
+from services.activation_engine.domain.instants import rfc3339
 from services.activation_engine.domain.rows import plan_rows
 from services.activation_engine.domain.signals import CandidateSignal, signal_id, to_payload
 from tests.builders import SMALL_PLAN, day, event, plan, plan_set, traits
@@ -139,14 +140,23 @@ def test_explain_of_combined_conditions() -> None:
     assert (conditions["every"]["met"], conditions["every"]["waiting_for"]) == (False, ["output"])
 
 
+def test_last_activity_lies_never_ahead() -> None:
+    """Times are kept rounded up by the step of the plans of their day; shorter plans published later change nothing."""
+    story = Story()
+    story.happens(event("Data Imported", day(1) + 1, user="kim"))
+    story.plans = plan_set([plan(SMALL_PLAN.replace("milestones:", "day: 2s\nmilestones:", 1))])
+    told = describe(story.accounts["acme"], story.plans, story.clock)
+    assert told["last_activity_at"] == rfc3339(day(1) + 1)
+    assert [one["last_seen_at"] for one in told["people"]] == [rfc3339(day(1) + 1)]
+
+
 def test_describe_has_every_field() -> None:
     """The account as `GET /v1/accounts/{id}` answers it."""
     story = troubled()
     story.happens(event("Report Made", day(15)))
     told = describe(story.accounts["acme"], story.plans, story.clock)
     assert told["traits"]["crm_id"] == "0015"
-    # Kept in steps of a 64th of 14 days; what is shown never lies ahead of the activity on the 17th, 00:00.
-    assert told["last_activity_at"] == "2026-11-16T19:30:00Z"
+    assert told["last_activity_at"] == "2026-11-17T00:00:00Z"
     one = told["plans"][0]
     assert one["milestones"][1] == {
         "id": "output",
