@@ -15,7 +15,7 @@ from services.activation_engine.domain.announcements import Subject, next_step
 from services.activation_engine.domain.conditions import AtLeast, Condition
 from services.activation_engine.domain.description import last_activity_at, standing_in
 from services.activation_engine.domain.instants import date_text, rfc3339, rfc3339_or_none
-from services.activation_engine.domain.orders import life_of, pause_on
+from services.activation_engine.domain.orders import Pause, life_of, pauses_of
 from services.activation_engine.domain.plan import Milestone, Plan, progress_of
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.rows import last_event, standings
@@ -33,7 +33,7 @@ def explain(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict[
     return {
         "text": text,
         "clock_at": rfc3339_or_none(clock.clock_ms),
-        "last_activity_at": last_activity_at(state, plans),
+        "last_activity_at": last_activity_at(state),
         "last_event": last_event(state),
         "plans": explained,
     }
@@ -50,7 +50,7 @@ def _explain_plan(state: AccountState, live: LivePlan, known: PlanState, clock: 
         "version": known.version,
         "status": known.shown,
         "reason": known.shown_reason,
-        "since": rfc3339_or_none(known.status_since_ms or None),
+        "since": rfc3339_or_none(_since_ms(state, known, now)),
         "next_due_at": rfc3339_or_none(verdict.next_due_ms if known.status != CLOSED else None),
         "next": next_text,
         "text": f"{_status_sentence(state, live, known, standing, now)} {next_text}",
@@ -70,6 +70,18 @@ def _cause(plan: Plan, known: PlanState) -> Deadline | None:
     return Deadline(known.status, known.reason, known.deadline_ms, known.cause)
 
 
+def _pause(state: AccountState, known: PlanState, now_ms: int) -> Pause | None:
+    """The pause that is on. It may begin ahead of the clock: a command pauses at once, a tick comes later."""
+    if not known.paused:
+        return None
+    return next((one for one in pauses_of(state.facts.orders) if one.end_ms is None or now_ms < one.end_ms), None)
+
+
+def _since_ms(state: AccountState, known: PlanState, now_ms: int) -> int | None:
+    pause = _pause(state, known, now_ms)
+    return (known.status_since_ms or None) if pause is None else pause.start_ms
+
+
 def _what_next(state: AccountState, live: LivePlan, known: PlanState, standing: Standing, now_ms: int) -> str:
     """One sentence on what would change the status."""
     cause = _cause(live.plan, known)
@@ -77,8 +89,8 @@ def _what_next(state: AccountState, live: LivePlan, known: PlanState, standing: 
         return f"It was closed by hand ({life_of(state.facts.orders).why}); reopening it resumes the plan."
     if known.status == CLOSED:
         return "The account does not run under this plan any more."
-    pause = pause_on(state.facts.orders, now_ms)
-    if known.paused and pause is not None:
+    pause = _pause(state, known, now_ms)
+    if pause is not None:
         until = "somebody resumes it" if pause.end_ms is None else rfc3339(pause.end_ms)
         return f"Every clock stands still until {until}: {pause.why}."
     if known.status == NOT_STARTED and known.start_ms is None:
@@ -93,9 +105,9 @@ def _what_next(state: AccountState, live: LivePlan, known: PlanState, standing: 
 def _status_sentence(state: AccountState, live: LivePlan, known: PlanState, standing: Standing, now_ms: int) -> str:
     plan, cause = live.plan, _cause(live.plan, known)
     words = known.shown.replace("_", " ")
-    since = ""
-    if known.status_since_ms:
-        since = f" since {date_text(known.status_since_ms, start_ms=standing.start_ms, day_ms=plan.day_ms)}"
+    since, since_ms = "", _since_ms(state, known, now_ms)
+    if since_ms is not None:
+        since = f" since {date_text(since_ms, start_ms=standing.start_ms, day_ms=plan.day_ms)}"
     why = ""
     if cause is not None and not known.paused:
         why = f": {reason_text(standing, cause, now_ms)}"

@@ -73,6 +73,16 @@ def test_events_count_while_paused() -> None:
     assert (net["gross"], net["net"]) == (3.0, 2.0)
 
 
+def test_a_pause_explains_itself_before_the_next_tick() -> None:
+    """A command pauses at once, ahead of the clock that ticks move; since when, until when and why are told."""
+    story = begun()
+    story.until(11)
+    story.happens(command("pause", day(11.1), reason="audit", until=rfc3339(day(20))))
+    told = explain(story.accounts["acme"], story.plans, story.clock)["plans"][0]
+    assert told["since"] == rfc3339(day(11.1))
+    assert f"until {rfc3339(day(20))}: audit" in told["text"]
+
+
 def test_trouble_survives_a_pause_unspoken() -> None:
     """What was at risk before is at risk after, without a second word."""
     story = begun()
