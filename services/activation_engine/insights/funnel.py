@@ -11,7 +11,7 @@ from services.activation_engine.insights.wording import accounts_text, days_text
 
 # One pass over the accounts with an aggregate per milestone: a row per account and milestone takes twice as long.
 _STEPS = """
-, dated AS MATERIALIZED (SELECT cohort, start_ms, {dates} FROM accounts WHERE started)
+, dated AS MATERIALIZED (SELECT cohort, CAST(start_ms AS bigint) AS start_ms, {dates} FROM accounts WHERE started)
 SELECT grouping(cohort) = 1 AS whole, cohort, count(*) AS accounts, {milestones}
 FROM dated GROUP BY GROUPING SETS ((), (cohort))
 """
@@ -51,7 +51,9 @@ def _steps(milestones: int) -> str:
 
 def _milestone_columns(place: int) -> str:
     previous = f"at{place - 1}" if place else "NULL"
-    days, step = _passed(f"at{place} - start_ms"), _passed(f"at{place} - {previous}")
+    # What came before the start counts as day 0; the product keeps an unknown date unknown.
+    begun = f"greatest({previous}, start_ms + 0 * {previous})"
+    days, step = _passed(f"at{place} - start_ms"), _passed(f"at{place} - {begun}")
     return _MILESTONE.format(place=place, previous=previous, days=days, step=step)
 
 

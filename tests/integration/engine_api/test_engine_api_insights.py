@@ -127,6 +127,13 @@ async def test_a_funnel_times_those_that_got_there(api: Api, accounts: Accounts)
     assert (data["reached_both"], data["step_median_days"]) == (2, 1.5)
 
 
+async def test_a_step_begins_no_earlier_than_the_account(api: Api, accounts: Accounts) -> None:
+    """What an imported account reached before its start counts as day 0, for the next step too."""
+    await accounts.add(output=-300, data=2)
+    output, data = (await asked(api, "funnel"))["total"]["milestones"]
+    assert (str(output["median_days"]), data["step_median_days"]) == ("0.0", 2.0)
+
+
 async def test_time_to_first_value_does_not_forget_who_is_on_the_way(api: Api, accounts: Accounts) -> None:
     """Two were fast and two still wait: the naive median says 6 days, the curve says 30 (and the closed one counts
     until it closed)."""
