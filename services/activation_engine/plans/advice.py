@@ -84,9 +84,13 @@ def _known_pattern(name: str, file: PlanFile, seen: Mapping[str, SeenName]) -> b
 
 
 def _nearest(name: str, seen: Mapping[str, SeenName]) -> str:
-    folded = {one.lower().replace(".", " ").replace("_", " "): one for one in sorted(seen)}
-    wanted = name.lower().replace(".", " ").replace("_", " ")
-    close = [f"`{folded[one]}`" for one in get_close_matches(wanted, folded, n=_NEAREST_MAX, cutoff=0.5)]
+    folded = {_folded(one): one for one in sorted(seen)}
+    close = [f"`{folded[one]}`" for one in get_close_matches(_folded(name), folded, n=_NEAREST_MAX)]
     if close:
         return f"the nearest names that were sent: {', '.join(close)}"
     return "send it once to be sure of its name, or list the sent names with `firstvalue event names`"
+
+
+def _folded(name: str) -> str:
+    """The words of a name whatever their order and case: `data.imported` is near to `Import Data`."""
+    return " ".join(sorted(name.lower().replace(".", " ").replace("_", " ").split()))

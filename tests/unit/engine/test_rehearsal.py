@@ -156,6 +156,15 @@ def test_advice_on_names() -> None:
     assert sum("conversation.held" in message for _, message in found.values()) == 1
 
 
+def test_advice_names_nothing_that_only_sounds_alike() -> None:
+    """Another order of the words is near; half the letters are not."""
+    seen = [SeenName("Integration Connected"), SeenName("Import Data")]
+    found = {one.path: one.hint for one in advise(template_text("b2b-saas"), file="p.yaml", seen=seen)}
+    assert "`Import Data`" in found["events.data.ingested[0]"]
+    assert "nearest" not in found["events.training.completed[0]"]
+    assert "nearest" not in found["risks.new_executive.until"]
+
+
 def test_advice_on_late_help() -> None:
     """Escalating after the window is allowed, and a warning."""
     text = template_text("b2b-saas").replace("smb: 30d", "smb: 50d")
