@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from schemas.plan_terms import duration_ms
 from schemas.timestamps import to_milliseconds, to_rfc3339
 from services.cli.addresses import EngineUrl, IngestUrl, Key, find
 from services.cli.client import Client, segment
-from services.cli.output import AsJson, Misused, Refused, print_json, say
+from services.cli.output import AsJson, Misused, Refused, complain, print_json, say
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
@@ -62,11 +62,25 @@ def give(
         answer, text = taken, f"{command['account_id']}: {command['command']} is on its way"
     else:
         account = _applied(engine, command, taken["position"])
-        answer, text = {**taken, "account": account}, _standing(command["account_id"], account)
+        answer, text = {**taken, "account": account}, _standing(command, account)
+        for doubt in doubts(command, [] if account is None else account["plans"]):
+            complain(doubt)
     if as_json:
         print_json(answer)
     else:
         say(text)
+
+
+def doubts(command: dict[str, Any], plans: list[dict[str, Any]]) -> Iterator[str]:
+    """What of an applied command changes nothing under these plans of the account, perhaps for a misspelt name."""
+    account_id, milestone_id, plan_id = (command.get(name) for name in ("account_id", "milestone", "plan"))
+    milestones = [one for plan in plans for one in plan["milestones"] if one["id"] == milestone_id]
+    if milestone_id is not None and not milestones:
+        yield f"No live plan of {account_id} has a milestone {milestone_id}; this counts only once one has."
+    if command["command"] == "waive" and any(one["required"] for one in milestones):
+        yield f"{milestone_id} stays required: it is the first value, which cannot be waived."
+    if plan_id is not None and plan_id not in (plan["plan"] for plan in plans):
+        yield f"{plan_id} is not live; nothing changes until it is."
 
 
 def trait_values(pairs: list[str]) -> dict[str, Any]:
@@ -126,9 +140,12 @@ def _applied(engine: Client, command: dict[str, Any], position: str) -> dict[str
     )
 
 
-def _standing(account_id: str, account: dict[str, Any] | None) -> str:
+def _standing(command: dict[str, Any], account: dict[str, Any] | None) -> str:
+    account_id = command["account_id"]
     if account is None:
         return f"{account_id}: erased"
+    if command["command"] == "erase_person":
+        return f"{account_id}: nothing names {command['user_id']} any more"
     return f"{account_id}: {'; '.join(map(_status, account['plans'])) or 'no plan applies'}"
 
 

@@ -60,10 +60,11 @@ def resume(
     start = place if place in ("earliest", "latest") else _offset(place)
     client = Client(find("engine", url=engine_url, key=key))
     row = next((one for one in client.ask("GET", "/v1/partitions")["data"] if one["partition"] == part), None)
-    stopped = reason or (row["problem"] if row else None) or "not stopped"
-    stood = row["next_offset"] if row else "?"
-    confirm(f"Partition {part} stopped at offset {stood} ({stopped}). Go on from {place}?", yes=yes)
-    answer = client.ask("POST", f"/v1/partitions/{part}/resume", body={"from": start, "reason": stopped})
+    problem = row["problem"] if row else None
+    if row and problem:  # Otherwise there is nothing to ask: the engine refuses.
+        confirm(f"Partition {part} stopped at offset {row['next_offset']} ({problem}). Go on from {place}?", yes=yes)
+    seen = reason or problem or "not stopped"
+    answer = client.ask("POST", f"/v1/partitions/{part}/resume", body={"from": start, "reason": seen})
     if as_json:
         print_json(answer)
         return
@@ -137,7 +138,8 @@ def requeue(
         done.append(client.ask("POST", path, parameters=parameters))
         if not as_json:
             one = done[-1]
-            say(f"{one['id']}: partition {one['partition']}, offset {one['requeued_offset']}, {one['requeued_at']}")
+            place = f"partition {one['partition']}, offset {one['requeued_offset']}"
+            say(f"{one['id']}: sent to {place} at {one['requeued_at']}")
     if as_json:
         print_json(done)
 
