@@ -122,16 +122,12 @@ def fold(outcome: Outcome, records: Sequence[Record], inputs: Sequence[Input], d
 
 def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
     partition = outcome.partition
-    account_id = event.account_id
-    held = partition.accounts.get(account_id)
+    held = partition.accounts.get(event.account_id)
     if held is None:
-        if account_id in partition.foreign:
+        if event.account_id in partition.foreign:
             _refuse(outcome, record, Reason.WRONG_PARTITION, "the account belongs to another partition")
             return
-        held = Held(AccountState.new(account_id, record.timestamp), [], partition.erased_to(account_id))
-        if record.offset > held.erased_to:
-            partition.accounts.put(held)
-            outcome.dirty[account_id] = held
+        held = _enter(outcome, record, event.account_id)
     if record.offset <= held.erased_to:
         outcome.unchanged += 1
         return
@@ -144,15 +140,26 @@ def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
     try:
         announced = apply_event(state, event, partition.plans, outcome.clock)
         if command == ERASE_PERSON:
-            outcome.erased_people.append(Erasure(partition.part, record.offset, account_id, event.text("user_id")))
+            person = event.text("user_id")
+            outcome.erased_people.append(Erasure(partition.part, record.offset, event.account_id, person))
     except InvalidBody as error:
         _refuse(outcome, record, Reason.BODY_INVALID, str(error)[:500])
         return
     if state.dirty:
-        outcome.dirty[account_id] = held
+        outcome.dirty[state.account_id] = held
     for signal in announced:
         outcome.signals.append(Announced(state, signal, record.timestamp))
     _count_event(outcome, event, record.timestamp, changed=state.dirty)
+
+
+def _enter(outcome: Outcome, record: Record, account_id: str) -> Held:
+    """An account of which nothing is known yet, unless the record is older than its erasure."""
+    partition = outcome.partition
+    held = Held(AccountState.new(account_id, record.timestamp), erased_to=partition.erased_to(account_id))
+    if record.offset > held.erased_to:
+        partition.accounts.put(held)
+        outcome.dirty[account_id] = held
+    return held
 
 
 def _erase(outcome: Outcome, record: Record, event: Event, state: AccountState) -> None:

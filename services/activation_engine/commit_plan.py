@@ -10,8 +10,9 @@ import msgspec
 
 from schemas.erasure import pseudonym
 from services.activation_engine.batch import Announced, Outcome
+from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import encode
-from services.activation_engine.domain.rows import last_event, plan_rows
+from services.activation_engine.domain.rows import active_days, last_event, plan_rows
 from services.activation_engine.domain.signals import ERASED, CandidateSignal, number, to_payload
 from services.activation_engine.partition import Held
 from services.activation_engine.store import AccountRow, Commit, Lease, LedgerRow, Notice, moved
@@ -19,6 +20,9 @@ from services.activation_engine.store import AccountRow, Commit, Lease, LedgerRo
 PAYLOAD_BYTES_MAX = 65_536
 # How many (dirty account) rows are made between two chances for the event loop: about five milliseconds of work.
 ROWS_PER_STEP = 500
+
+# A row per plan as bytes, of which only a mark is remembered.
+_encode = msgspec.msgpack.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +76,29 @@ def add_accounts(commit: Commit, outcome: Outcome, dirty: Iterable[Held]) -> Non
     part, plans = outcome.partition.part, outcome.partition.plans
     for held in dirty:
         state = held.state
-        facts, did = encode(state), last_event(state)
-        commit.accounts.append(
-            AccountRow(state.account_id, part, state.next_check_ms, facts, state.name, state.owner, did)
-        )
+        commit.accounts.append(account_row(state, part))
         if state.decided:
             state.decided = False
             rows = plan_rows(state, plans)
-            if rows != held.rows:
-                known = held.rows or ()
-                commit.plans.extend((state.account_id, row) for row in rows if row not in known)
-                held.rows = rows
+            marks = tuple(hash(_encode(row)) for row in rows)
+            if marks != held.written:
+                changed = zip(rows, marks, strict=True)
+                commit.plans.extend((state.account_id, row) for row, mark in changed if mark not in held.written)
+                held.written = marks
+
+
+def account_row(state: AccountState, part: int) -> AccountRow:
+    """The row of an account."""
+    return AccountRow(
+        state.account_id,
+        part,
+        state.next_check_ms,
+        encode(state),
+        state.name,
+        state.owner,
+        last_event(state),
+        active_days(state.facts),
+    )
 
 
 def add_erasures(commit: Commit, outcome: Outcome, rows: Iterable[LedgerRow], published_seq: int) -> None:

@@ -204,7 +204,7 @@ class Leases:
 
     def _share_cache(self) -> None:
         for partition in self.held.values():
-            partition.accounts.half_max = max(1, self._accounts_cached_max // (2 * len(self.held)))
+            partition.accounts.accounts_max = max(1, self._accounts_cached_max // len(self.held))
 
     def _show(self) -> None:
         self._metrics.assigned.set(len(self.held))

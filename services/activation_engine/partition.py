@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -11,60 +12,54 @@ from schemas.erasure import account_hash
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode
 from services.activation_engine.domain.plan_set import PlanSet
-from services.activation_engine.domain.rows import PlanRow
 from services.activation_engine.store import Adoption, Lease, StoredAccount
 
 
 class Held(Struct, eq=False, gc=False):
-    """An account's state with the rows that queries find, as last written; `rows` is None when that is not known.
-    Records up to the offset `erased_to` are of an account that was erased, whose id this one has."""
+    """An account's state, with marks of the rows per plan as last written, empty when those are not known. Records up
+    to the offset `erased_to` are of an account that was erased, whose id this one has."""
 
     state: AccountState
-    rows: list[PlanRow] | None = None
+    written: tuple[int, ...] = ()
     erased_to: int = -1
 
 
 class AccountCache:
-    """Recently used accounts of one partition in two generations: a hit moves an account into the young one; when
-    that is full, what was not used since the last turn is forgotten. Least recently used by halves, as cheap as a
-    dict."""
+    """Accounts of one partition, the least recently asked for first: `accounts_max` of them outlast a batch."""
 
-    __slots__ = ("_old", "_young", "half_max")
+    __slots__ = ("_held", "accounts_max", "get")
 
     def __init__(self, accounts_max: int) -> None:
-        self.half_max = max(1, accounts_max // 2)
-        self._young: dict[str, Held] = {}
-        self._old: dict[str, Held] = {}
+        self.accounts_max = accounts_max
+        self._held: OrderedDict[str, Held] = OrderedDict()
+        # The account, if it is held: the dict's own method, because every event asks.
+        self.get: Callable[[str], Held | None] = self._held.get
 
     def __len__(self) -> int:
-        return len(self._young) + sum(1 for account_id in self._old if account_id not in self._young)
-
-    def get(self, account_id: str) -> Held | None:
-        """The account, if it is held."""
-        held = self._young.get(account_id)
-        if held is None:
-            held = self._old.get(account_id)
-            if held is not None:
-                self._young[account_id] = held
-        return held
+        return len(self._held)
 
     def put(self, held: Held) -> None:
         """Hold an account."""
-        self._young[held.state.account_id] = held
+        self._held[held.state.account_id] = held
 
     def drop(self, account_id: str) -> None:
         """Forget an account."""
-        self._young.pop(account_id, None)
-        self._old.pop(account_id, None)
+        self._held.pop(account_id, None)
 
-    def missing(self, account_ids: Iterable[str]) -> set[str]:
-        """Which of these would have to be loaded. Those held move into the young generation."""
-        return {account_id for account_id in account_ids if self.get(account_id) is None}
+    def missing(self, account_ids: Iterable[str]) -> list[str]:
+        """Which of these would have to be loaded. Those held count as asked for."""
+        absent = []
+        for account_id in account_ids:
+            if account_id in self._held:
+                self._held.move_to_end(account_id)
+            else:
+                absent.append(account_id)
+        return absent
 
-    def turn(self) -> None:
-        """Forget what is too old; called between batches, so that no batch loses an account that it uses."""
-        if len(self._young) >= self.half_max:
-            self._old, self._young = self._young, {}
+    def trim(self) -> None:
+        """Forget what is too many; called between batches, so that no batch loses an account that it uses."""
+        while len(self._held) > self.accounts_max:
+            self._held.popitem(last=False)
 
 
 @dataclass(slots=True)

@@ -83,10 +83,12 @@ COMPARE_AND_SET = _statement(
     counts="text",
 )
 UPSERT_ACCOUNTS = _statement(
-    "INSERT INTO activation.account AS stored (account_id, part, next_check, facts, name, owner, last_event) "
-    "SELECT account_id, part, next_check_ms, facts, name, owner, last_event FROM :rows "
+    "INSERT INTO activation.account AS stored (account_id, part, next_check, facts, name, owner, last_event, "
+    "active_days) "
+    "SELECT account_id, part, next_check_ms, facts, name, owner, last_event, CAST(active_days AS jsonb) FROM :rows "
     "ON CONFLICT (account_id) DO UPDATE SET next_check = excluded.next_check, facts = excluded.facts, "
-    "name = excluded.name, owner = excluded.owner, last_event = excluded.last_event, rev = stored.rev + 1 "
+    "name = excluded.name, owner = excluded.owner, last_event = excluded.last_event, "
+    "active_days = excluded.active_days, rev = stored.rev + 1 "
     "WHERE stored.part = excluded.part",
     account_id="text",
     part="int",
@@ -95,20 +97,20 @@ UPSERT_ACCOUNTS = _statement(
     name="text",
     owner="text",
     last_event="text",
+    active_days="text",
 )
 UPSERT_PLANS = _statement(
     "INSERT INTO activation.account_plan (account_id, plan, version, status, reason, segment, started_at, "
-    "first_value_at, activated_at, reached, adoption, active_day, active_days, closed_at, waiting_for) "
+    "first_value_at, activated_at, reached, adoption, closed_at, waiting_for) "
     "SELECT account_id, plan, version, status, reason, segment, "
     "to_timestamp(started_at_ms / 1000.0), to_timestamp(first_value_at_ms / 1000.0), "
-    "to_timestamp(activated_at_ms / 1000.0), CAST(reached AS jsonb), adoption, active_day, active_days, "
+    "to_timestamp(activated_at_ms / 1000.0), CAST(reached AS jsonb), adoption, "
     "to_timestamp(closed_at_ms / 1000.0), waiting_for FROM :rows "
     "ON CONFLICT (account_id, plan) DO UPDATE SET version = excluded.version, "
     "status = excluded.status, reason = excluded.reason, segment = excluded.segment, "
     "started_at = excluded.started_at, first_value_at = excluded.first_value_at, "
     "activated_at = excluded.activated_at, reached = excluded.reached, adoption = excluded.adoption, "
-    "active_day = excluded.active_day, active_days = excluded.active_days, closed_at = excluded.closed_at, "
-    "waiting_for = excluded.waiting_for",
+    "closed_at = excluded.closed_at, waiting_for = excluded.waiting_for",
     account_id="text",
     plan="text",
     version="int",
@@ -120,8 +122,6 @@ UPSERT_PLANS = _statement(
     activated_at_ms="bigint",
     reached="text",
     adoption="real",
-    active_day="bigint",
-    active_days="bytea",
     closed_at_ms="bigint",
     waiting_for="text",
 )
@@ -184,14 +184,15 @@ def lease_arrays(leases: Sequence[tuple[UUID, Lease]]) -> Arrays:
 
 def account_arrays(rows: Sequence[AccountRow]) -> Arrays:
     """For UPSERT_ACCOUNTS."""
-    return _columns(rows, "account_id", "part", "next_check_ms", "facts", "name", "owner", "last_event")
+    *plain, days = map(list, zip(*rows, strict=True))
+    return {**dict(zip(AccountRow._fields, plain, strict=False)), "active_days": [_json(one) for one in days]}
 
 
 def plan_arrays(rows: Sequence[tuple[str, PlanRow]]) -> Arrays:
     """For UPSERT_PLANS."""
     standings = [row for _, row in rows]
     plain = ("plan", "version", "status", "reason", "segment", "started_at_ms", "first_value_at_ms", "activated_at_ms")
-    of_insights = ("adoption", "active_day", "active_days", "closed_at_ms", "waiting_for")
+    of_insights = ("adoption", "closed_at_ms", "waiting_for")
     return {
         **_columns(standings, *plain, *of_insights),
         "account_id": [account_id for account_id, _ in rows],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from services.activation_engine.domain.rows import PlanRow
+from services.activation_engine.domain.rows import ActiveDays, PlanRow
 from services.activation_engine.domain.timers import PartitionClock
 
 
@@ -105,9 +105,8 @@ class DueQuery:
     sweep_after: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AccountRow:
-    """An account to write; `last_event` names what it did last."""
+class AccountRow(NamedTuple):
+    """An account to write; `last_event` names what it did last, `active_days` are by `days_key`."""
 
     account_id: str
     part: int
@@ -115,7 +114,8 @@ class AccountRow:
     facts: bytes
     name: str | None
     owner: str | None
-    last_event: str | None = None
+    last_event: str | None
+    active_days: Mapping[str, ActiveDays]
 
 
 @dataclass(frozen=True, slots=True)

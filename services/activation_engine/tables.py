@@ -45,6 +45,7 @@ account = sa.Table(
     sa.Column("name", sa.Text),
     sa.Column("owner", sa.Text),
     sa.Column("last_event", sa.Text),
+    sa.Column("active_days", JSONB, nullable=False),
 )
 
 account_plan = sa.Table(
@@ -61,8 +62,6 @@ account_plan = sa.Table(
     sa.Column("activated_at", _Moment),
     sa.Column("reached", JSONB, nullable=False),
     sa.Column("adoption", sa.REAL),
-    sa.Column("active_day", sa.BigInteger),
-    sa.Column("active_days", BYTEA, nullable=False),
     sa.Column("closed_at", _Moment),
     sa.Column("waiting_for", sa.Text),
 )

@@ -277,7 +277,7 @@ class Transactions:
             partition = share.partition
             partition.lease = written[partition.part]
             partition.midway = share.outcome.midway
-            partition.accounts.turn()
+            partition.accounts.trim()
             self._relay.committed(partition.part, partition.lease.out_seq)
             if share.adoptions:
                 adopted = [f"{one.plan}/{one.version}" for one in share.adoptions]

@@ -28,6 +28,7 @@ from deploy.local.progress import Silence
 from deploy.local.servers import servers_alone
 from services.activation_engine.api import new_engine_api
 from services.activation_engine.app import MIGRATIONS
+from services.activation_engine.domain.rows import days_key
 from services.activation_engine.plan_templates import template_text
 from services.runtime import postgres
 from services.runtime.key_ring import KeyRing
@@ -41,9 +42,11 @@ _KEY = "bench"
 _INSIGHTS = ("status", "funnel", "ttfv", "adoption", "obstacles", "owners", "surprises")
 # Half a year of starts, seven milestones reached one after the other by fewer and fewer, 150 owners.
 _ACCOUNT_ROWS = """
-INSERT INTO activation.account (account_id, part, facts, owner, last_event)
+INSERT INTO activation.account (account_id, part, facts, owner, last_event, active_days)
 SELECT 'account-' || n, n % 3, decode(repeat(md5(CAST(n AS text)), 28), 'hex') || decode(repeat('00', 452), 'hex'),
-    'owner-' || n % 150, (ARRAY['Data Imported', 'Page Opened', 'Report Generated', 'Workflow Run'])[1 + n % 4]
+    'owner-' || n % 150, (ARRAY['Data Imported', 'Page Opened', 'Report Generated', 'Workflow Run'])[1 + n % 4],
+    jsonb_build_object(CAST(:days_key AS text),
+        jsonb_build_array(:clock_ms / :day_ms - n % 40, substr(md5(CAST(n AS text)), 1, 24)))
 FROM generate_series(1, :accounts) AS n
 """
 _PLAN_ROWS = """
@@ -59,11 +62,10 @@ WITH drawn AS (
     ) AS milestones GROUP BY n, start_ms
 )
 INSERT INTO activation.account_plan (account_id, plan, version, status, segment, started_at, first_value_at, reached,
-    adoption, active_day, active_days, waiting_for)
+    adoption, waiting_for)
 SELECT 'account-' || n, 'b2b-saas', 1, (ARRAY['on_track', 'at_risk', 'stalled', 'activated', 'closed'])[1 + n % 5],
     (ARRAY['smb', 'mid_market', 'enterprise'])[1 + n % 3], to_timestamp(start_ms / 1000.0),
     to_timestamp(CAST(reached ->> 'first_output' AS bigint) / 1000.0), coalesce(reached, '{}'), (n % 6) / 5.0,
-    :clock_ms / :day_ms - n % 40, decode(substr(md5(CAST(n AS text)), 1, 24), 'hex'),
     (SELECT id FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS milestone (id, place)
      WHERE NOT coalesce(reached, '{}') ? id ORDER BY place LIMIT 1)
 FROM dated
@@ -84,6 +86,7 @@ async def _seed(engine: AsyncEngine, accounts: int) -> None:
     await rows.publish(template_text("b2b-saas"))
     ids = list(rows.live["b2b-saas"].plan.display_order)
     values = {"accounts": accounts, "start_ms": START_MS, "day_ms": DAY_MS, "clock_ms": clock_ms, "ids": ids}
+    values["days_key"] = days_key(0, DAY_MS)
     async with engine.begin() as connection:
         for query in (_ACCOUNT_ROWS, _PLAN_ROWS, _NAME_ROWS):
             statement = sa.text(query)

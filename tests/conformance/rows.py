@@ -25,7 +25,7 @@ def step(lease: Lease, **changes: object) -> tuple[UUID, Lease]:
 
 
 def account(account_id: str, part: int = 0, check: int | None = None) -> AccountRow:
-    return AccountRow(account_id, part, check, b"facts of " + account_id.encode(), None, "dana")
+    return AccountRow(account_id, part, check, b"facts of " + account_id.encode(), None, "dana", None, {})
 
 
 def signal(seq: int, part: int = 0, payload: bytes = b"{}") -> LedgerRow:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
 
-from services.activation_engine.domain.rows import PlanRow
+from services.activation_engine.domain.rows import PlanRow, days_key
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.postgres_store import PostgresStore
 from services.activation_engine.store import (
@@ -159,32 +159,31 @@ async def test_rows_for_queries_are_written_and_counted(store: Store) -> None:
 async def test_columns_of_insights_are_replaced_too(schema: str, store: Store) -> None:
     """Adoption, active days, the closing time and the last event: written, and written over."""
     lease = await claimed(store)
-    bits = b"\x80" + bytes(10) + b"\x01"
-    closed = PlanRow("p", 1, "closed", None, "smb", 1_000, None, None, {}, 0.5, 2_245_000_000, bits, 9_000, "output")
-    acme = replace(account("acme"), last_event="Report Generated")
+    days = {days_key(2**64 - 1, 800): (2_245_000_000, "80" + "00" * 10 + "01")}
+    closed = PlanRow("p", 1, "closed", None, "smb", 1_000, None, None, {}, 0.5, 9_000, "output")
+    acme = account("acme")._replace(last_event="Report Generated", active_days=days)
     first = step(lease)
     await store.commit(Commit([first], accounts=[acme], plans=[("acme", closed)]))
-    assert await _insights(store, schema) == (0.5, 2_245_000_000, bits, 9_000, "output", "Report Generated")
+    assert await _insights(store, schema) == (0.5, 9_000, "output", "Report Generated", days)
     reopened = PlanRow("p", 1, "on_track", None, "smb", 1_000, None, None, {})
     await store.commit(Commit([step(first[1])], accounts=[account("acme")], plans=[("acme", reopened)]))
-    assert await _insights(store, schema) == (None, None, b"", None, None, None)
+    assert await _insights(store, schema) == (None, None, None, None, {})
 
 
 async def _insights(store: Store, schema: str) -> tuple[object, ...]:
     if isinstance(store, MemoryStore):
         row = store.plans["acme", "p"]
-        did = store.accounts["acme"].last_event
-        return row.adoption, row.active_day, row.active_days, row.closed_at_ms, row.waiting_for, did
+        acme = store.accounts["acme"]
+        return row.adoption, row.closed_at_ms, row.waiting_for, acme.last_event, acme.active_days
     engine = postgres.connect(schema, service="test", connections_max=1)
     async with engine.connect() as connection:
         query = sa.text(
-            "SELECT adoption, active_day, active_days, CAST(extract(epoch FROM closed_at) * 1000 AS int), waiting_for,"
-            " last_event"
+            "SELECT adoption, CAST(extract(epoch FROM closed_at) * 1000 AS int), waiting_for, last_event, active_days"
             " FROM activation.account_plan JOIN activation.account USING (account_id) WHERE account_id = 'acme'"
         )
-        found = tuple((await connection.execute(query)).one())
+        *found, days = (await connection.execute(query)).one()
     await engine.dispose()
-    return found
+    return *found, {key: tuple(value) for key, value in days.items()}
 
 
 async def test_dead_letters_keep_what_came(store: Store) -> None:

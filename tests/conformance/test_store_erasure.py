@@ -72,7 +72,7 @@ async def test_an_erasure_leaves_numbers_ids_and_a_hash(store: Store) -> None:
     second = step(first[1], out_seq=4)
     erased = replace(signal(3, payload=b"{3}"), type="account.erased")
     later = signal(4, payload=b"{4}")
-    back = replace(account("acme"), facts=b"new")
+    back = account("acme")._replace(facts=b"new")
     await store.commit(Commit([second], accounts=[back], ledger=[erased, later], erasures=[Erasure(0, 8, "acme")]))
     assert [one.facts for one in await store.load_accounts(["acme"])] == [b"new"]
     assert await store.count_statuses() == {"on_track": 1}

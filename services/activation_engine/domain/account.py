@@ -92,6 +92,8 @@ class AccountState(Struct, eq=False, gc=False):
     sequence: int = 0
     # Must be written: set by the fold, cleared by whoever wrote it.
     dirty: bool = False
+    # Nothing was known of it before the record at hand; not stored.
+    fresh: bool = False
     # Nothing about it may be kept or sent any more; not stored.
     erased: bool = False
     # Where it stands under a plan was decided again: rows made from that are to be compared. Set and cleared alike.
@@ -105,7 +107,7 @@ class AccountState(Struct, eq=False, gc=False):
     def new(cls, account_id: str, enrolled_at_ms: int) -> Self:
         """An account first heard of in the record appended at `enrolled_at_ms`; dirty, so that this is remembered."""
         state = cls(account_id, enrolled_at_ms, Facts())
-        state.dirty = True
+        state.dirty = state.fresh = True
         return state
 
     @property

@@ -93,6 +93,10 @@ class Fold(Struct, frozen=True):
         """The end of the step in which an instant lies."""
         return -(-at_ms // self.step_ms) * self.step_ms
 
+    def earlier_day(self, at_ms: int, now_ms: int) -> bool:
+        """Whether an instant lies in a day before that of `now_ms`, by any length of days."""
+        return at_ms < now_ms and any(at_ms // length < now_ms // length for length in self.day_lengths)
+
 
 def fold_activity(activity: Activity, event: Event, person: str, how: Fold) -> bool:
     """Take in one use of the product by `person`; whether anything changed. Equal to a join with that one use, without
@@ -155,14 +159,16 @@ def _fold_role(activity: Activity, role: str, up: int) -> bool:
     return activity.roles.get(role) != before
 
 
-class Still(Struct, frozen=True, eq=False, gc=False):
-    """The instants, (from, to], at which further use changes nothing by people who were seen in the step that ends at
-    `up_ms`, in the role that they then had. Valid for good, since facts only grow."""
+class Still(Struct, eq=False, gc=False):
+    """The instants, (from, to], at which further use changes no activity by people who were seen in the step that ends
+    at `up_ms`, in the role that they then had. Valid for good, since facts only grow. `deaf` tells of names of events
+    whether it changes no tracker either."""
 
     activity: Activity
     from_ms: int
     to_ms: int
     up_ms: int
+    deaf: dict[str, bool] = {}
 
     def covers(self, event: Event) -> bool:
         """Whether this use of the product changes no facts of activity."""

@@ -46,11 +46,10 @@ class LivePlan(Struct, frozen=True, eq=False):
 
 class Change(NamedTuple):
     """What a record changed: the plans to decide again; whether somebody or something new has to be looked at by the
-    next tick, beyond a later last activity; whether an active day came in, which queries want to know."""
+    next tick, beyond a later last activity."""
 
     settle: tuple[LivePlan, ...] = ()
     news: bool = False
-    day: bool = False
 
 
 _MOVED = Change()
@@ -197,6 +196,14 @@ class PlanSet:
         activity = facts.activity.get(self.rules[0].id)
         return None if self._excluding or activity is None else still_after(activity, at_ms, self.fold_by)
 
+    def deaf(self, facts: Facts, name: str, from_ms: int) -> bool:
+        """Whether no event of this name after `from_ms` can change a tracker."""
+        for tracker in self.wanting(name):
+            since = tracker.deaf_since(facts.trackers)
+            if since is None or since > from_ms:
+                return False
+        return True
+
     def _counting(self, name: str) -> tuple[ActivityRule, ...]:
         """The rules by which an event of this name is activity."""
         if not self._excluding:
@@ -211,17 +218,20 @@ class PlanSet:
             # By every rule at once: a rule without any is one that went live later, and goes on from the others.
             facts.activity = {one.id: facts.activity.get(one.id) or Activity() for one in self.rules}
             activity = facts.activity[rule.id]
-        first, seen, days = activity.first_ms, activity.people.get(person), list(activity.days.values())
+        first, seen = activity.first_ms, activity.people.get(person)
         in_role = 0 if event.role is None else activity.roles.get(event.role, 0)
         if not fold_activity(activity, event, person, self.fold_by):
             return changed
         if activity.first_ms != first:
             return Change(self.live, news=True)
-        # Somebody who is new, or comes back after having been away for so long that nobody counted on them.
-        back = max(event.occurred_at_ms, event.appended_at_ms) - self.fold_by.present_ms
+        # Somebody who is new, or comes back after having been away for so long that nobody counted on them; or a day
+        # that is over, for what counts days looks at each new day in any case.
+        at, appended = event.occurred_at_ms, event.appended_at_ms
+        back = max(at, appended) - self.fold_by.present_ms
         news = seen is None or seen[0] < back or (event.role is not None and in_role < back)
-        known, day = changed or _MOVED, days != list(activity.days.values())
-        return Change(known.settle, news or known.news or (day and self._counting_days), known.day or day)
+        news = news or (self._counting_days and self.fold_by.earlier_day(at, appended))
+        known = changed or _MOVED
+        return Change(known.settle, news or known.news)
 
     def _fold_role(self, facts: Facts, event: Event) -> Change | None:
         if event.staff or event.role is None:

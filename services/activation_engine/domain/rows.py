@@ -1,6 +1,7 @@
-"""The rows that queries find: one account under one plan, and what it did last."""
+"""What queries find of an account: a row per plan, its active days, and what it did last."""
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -9,6 +10,9 @@ from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.status import first_missing
+
+# The newest active day number, and in hexadecimal a bitmap of the 96 newest whose lowest bit is that day.
+ActiveDays: TypeAlias = tuple[int, str]
 
 
 class PlanRow(Struct, frozen=True, gc=False):
@@ -24,9 +28,6 @@ class PlanRow(Struct, frozen=True, gc=False):
     activated_at_ms: int | None
     reached: dict[str, int]
     adoption: float | None = None
-    # The newest active day number, and a bitmap of the 96 newest whose lowest bit is that day.
-    active_day: int | None = None
-    active_days: bytes = b""
     closed_at_ms: int | None = None
     # The required milestone that comes next.
     waiting_for: str | None = None
@@ -45,10 +46,23 @@ def last_event(state: AccountState) -> str | None:
     return None if did is None else did[1]
 
 
+def days_key(rule: int, day_ms: int) -> str:
+    """Under which an account's active days by one rule of activity, in days of one length, are found."""
+    return f"{rule}:{day_ms}"
+
+
+def active_days(facts: Facts) -> dict[str, ActiveDays]:
+    """An account's active days, by `days_key`."""
+    return {
+        days_key(rule, day_ms): (newest, bits.hex())
+        for rule, activity in facts.activity.items()
+        for day_ms, (newest, bits) in activity.days.items()
+    }
+
+
 def row_of(plan: Plan, known: PlanState, facts: Facts) -> PlanRow:
     """Where an account with these facts stands under a live plan."""
     reached = known.now_reached()
-    active_day, active_days = plan.activity_of(facts).days.get(plan.day_ms, (None, b""))
     return PlanRow(
         plan=plan.id,
         version=known.version,
@@ -60,8 +74,6 @@ def row_of(plan: Plan, known: PlanState, facts: Facts) -> PlanRow:
         activated_at_ms=known.activated_at_ms,
         reached=reached,
         adoption=plan.adoption_of(facts),
-        active_day=active_day,
-        active_days=active_days,
         closed_at_ms=known.status_since_ms if known.status == CLOSED else None,
         waiting_for=first_missing(
             plan,

@@ -72,6 +72,10 @@ class Tracker(Struct, frozen=True):
         """Take in an event whose name matches; whether the stored fact changed."""
         raise NotImplementedError
 
+    def deaf_since(self, states: TrackerStates) -> int | None:
+        """The instant after which no event changes the stored fact; None while one may."""
+        return None
+
     def join(self, mine: Any, theirs: Any) -> TrackerState:
         """The least state that holds both."""
         raise NotImplementedError
@@ -120,6 +124,10 @@ class FirstTracker(MomentTracker, frozen=True):
             return False
         states[self.id] = at
         return True
+
+    def deaf_since(self, states: TrackerStates) -> int | None:
+        """The minimum."""
+        return self.reached_at(states)
 
     def join(self, mine: int, theirs: int) -> int:
         """The earlier of two."""
@@ -183,6 +191,10 @@ class SmallestTracker(Tracker, frozen=True):
         for key, at in theirs.items():
             joined[key] = min(at, joined.get(key, at))
         return joined if len(joined) <= self.threshold else self.cut(joined)
+
+    def deaf_since(self, states: TrackerStates) -> int | None:
+        """The greatest of n."""
+        return self.reached_at(states)
 
     def reached_at(self, states: TrackerStates) -> int | None:
         """The timestamp of the n-th."""

@@ -33,16 +33,22 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
     """Fold one record into the state, in place, and decide what records decide. Raises InvalidBody, with nothing
     changed, when the record can never be applied."""
     announced = _NO_SIGNALS
-    if state.adopted is not plans:
+    if state.adopted is plans:
+        changed = _fold(state, event, plans)
+    elif state.fresh and state.adopted is None:
+        # Nothing was known of it, so nothing is history: by every plan this record decides.
+        changed = plans.fold(state.facts, event)
+        changed = Change(plans.live, news=changed is not None and changed.news)
+        state.adopted = plans
+    else:
         if plans.needs_body(event):
             # Raises before anything is adopted, or what that announces would be lost.
             plans.fold(Facts(), event)
         announced = adopt(state, plans, clock)
-    changed = _fold(state, event, plans)
+        changed = _fold(state, event, plans)
     if changed is None:
         return announced
     state.dirty = True
-    state.decided |= changed.day
     if changed.news or state.alert:
         state.check_by(clock.clock_ms or 0)
     if not changed.settle:
@@ -55,13 +61,18 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
 
 
 def _fold(state: AccountState, event: Event, plans: PlanSet) -> Change | None:
-    """Take the record into the facts. Most are uses of a kind that was seen a moment ago: of those only the trackers
-    want to know."""
+    """Take the record into the facts. Most are uses of a kind that was seen a moment ago and change nothing."""
     if event.type in USAGE_TYPES and event.user_id is not None and not event.staff:
-        if state.still is not None and state.still.covers(event):
-            return plans.fold_trackers(state.facts, event) if plans.wanting(event.name or "") else None
+        still = state.still
+        if still is not None and still.covers(event):
+            name = event.name or ""
+            deaf = still.deaf.get(name)
+            if deaf is None:
+                deaf = still.deaf[name] = plans.deaf(state.facts, name, still.from_ms)
+            return None if deaf else plans.fold_trackers(state.facts, event)
         changed = plans.fold(state.facts, event)
-        state.still = plans.still(state.facts, event.occurred_at_ms)
+        if changed is None:
+            state.still = plans.still(state.facts, event.occurred_at_ms)
         return changed
     return plans.fold(state.facts, event)
 

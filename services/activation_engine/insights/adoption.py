@@ -13,14 +13,14 @@ from services.activation_engine.insights.wording import accounts_text, rounded, 
 BANDS = ("none", "low", "medium", "high")
 DAYS = 30
 
-# `active_days` has its lowest bit at `active_day`. Shifted left by the days that have passed since, bit n is the day n
-# days ago; a shift to the left by 66 more then drops what is older than 30 of the 96 days. (A negative shift goes the
-# other way and drops days that lie ahead of the clock.)
+# `active_days` is the newest active day's number and a bitmap that has its lowest bit there. Shifted left by the days
+# that have passed since, bit n is the day n days ago; a shift to the left by 66 more then drops what is older than 30
+# of the 96 days. (A negative shift goes the other way and drops days that lie ahead of the clock.)
 _USE = """
 , used AS (
     SELECT cohort, adoption, coalesce(bit_count(
-        CAST('x' || lpad(encode(active_days, 'hex'), 24, '0') AS bit(96))
-            << CAST(clock_ms / :day_ms - active_day AS int) << 66
+        CAST('x' || lpad(active_days ->> 1, 24, '0') AS bit(96))
+            << CAST(clock_ms / :day_ms - CAST(active_days ->> 0 AS bigint) AS int) << 66
     ), 0) AS days
     FROM accounts WHERE started AND status <> 'closed'
 )

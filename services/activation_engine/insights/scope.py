@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.activation_engine.domain.instants import rfc3339_or_none
 from services.activation_engine.domain.plan import Plan
+from services.activation_engine.domain.rows import days_key
 from services.activation_engine.plans.registry import PlanMemory
 
 CohortBy = Literal["month", "segment", "owner"]
@@ -38,8 +39,9 @@ _ACCOUNTS = """
 WITH clock AS MATERIALIZED (
     SELECT part, clock_ms, to_timestamp(clock_ms / 1000.0) AS now FROM activation.partition_lease
 ), accounts AS (
-    SELECT p.status, p.reached, p.adoption, p.active_day, p.active_days, p.segment, p.waiting_for,
-        a.owner, a.last_event, clock.clock_ms, {cohort} AS cohort,
+    SELECT p.status, p.reached, p.adoption, p.segment, p.waiting_for,
+        a.owner, a.last_event, a.active_days -> CAST(:days_key AS text) AS active_days,
+        clock.clock_ms, {cohort} AS cohort,
         p.started_at <= clock.now AS started,
         date_part('epoch', p.started_at) * 1000 AS start_ms,
         CASE WHEN p.first_value_at IS NOT NULL
@@ -113,7 +115,13 @@ class Scope:
         given = {name: value for name in _CONDITIONS if (value := getattr(self.wanted, name)) is not None}
         conditions = "".join(f" AND {_CONDITIONS[name]}" for name in given)
         accounts = _ACCOUNTS.format(cohort=_COHORTS[self.wanted.by], conditions=conditions)
-        bound = {**given, **values, "plan": self.plan.id, "day_ms": self.plan.day_ms}
+        bound = {
+            **given,
+            **values,
+            "plan": self.plan.id,
+            "day_ms": self.plan.day_ms,
+            "days_key": days_key(self.plan.activity.id, self.plan.day_ms),
+        }
         return (await self.connection.execute(sa.text(accounts + query), bound)).all()
 
 

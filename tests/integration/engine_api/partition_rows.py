@@ -13,17 +13,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine import statements
+from services.activation_engine.commit_plan import account_row
 from services.activation_engine.domain.account import AccountState
-from services.activation_engine.domain.encoding import encode
 from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
-from services.activation_engine.domain.rows import last_event, plan_rows
+from services.activation_engine.domain.rows import plan_rows
 from services.activation_engine.domain.signals import CandidateSignal, number, to_payload
 from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.transitions import apply_event
 from services.activation_engine.plans.loader import load_plan
-from services.activation_engine.store import AccountRow, NameSeen
+from services.activation_engine.store import NameSeen
 from services.activation_engine.tables import (
     ledger,
     partition_lease,
@@ -164,11 +164,9 @@ class PartitionRows:
         await self.move_lease(part, out_seq=self._sequences[part])
 
     async def _store(self, state: AccountState, part: int) -> None:
-        facts, did = encode(state), last_event(state)
-        row = AccountRow(state.account_id, part, state.next_check_ms, facts, state.name, state.owner, did)
         standings = [(state.account_id, one) for one in plan_rows(state, self.plans)]
         async with self._database.begin() as connection:
-            await connection.execute(statements.UPSERT_ACCOUNTS, statements.account_arrays([row]))
+            await connection.execute(statements.UPSERT_ACCOUNTS, statements.account_arrays([account_row(state, part)]))
             await connection.execute(statements.UPSERT_PLANS, statements.plan_arrays(standings))
 
     async def _adopt_new(self, parts: list[int]) -> None:

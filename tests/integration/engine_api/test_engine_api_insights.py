@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.api import insight_documents as documents
+from services.activation_engine.domain.rows import days_key
 from services.runtime.access import Scope
 from tests.integration.engine_api.conftest import Api
 from tests.integration.engine_api.partition_rows import DAY_MS, PLAN_TEXT, START_MS
@@ -39,6 +40,7 @@ class Accounts:
         begun = None if start is None else START_MS + int(start * DAY_MS)
         dated = {"first_data": more.get("data"), "first_output": more.get("output")}
         reached = {name: (begun or 0) + int(day * DAY_MS) for name, day in dated.items() if day is not None}
+        day = more.get("active_day")
         values = {
             "id": f"a-{self._count:03}",
             "part": self._count % 3,
@@ -51,26 +53,26 @@ class Accounts:
             "closed": None if more.get("closed") is None else (begun or 0) + int(more["closed"] * DAY_MS),
             "reached": reached,
             "adoption": more.get("adoption"),
-            "day": more.get("active_day"),
-            "bits": more.get("bits", b""),
+            "days": {} if day is None else {days_key(0, DAY_MS): (day, more["bits"].hex())},
             "waiting_for": next((one for one in dated if one not in reached and one != more.get("waived")), None),
         }
         async with self._database.begin() as connection:
-            await connection.execute(_ACCOUNT, {name: values[name] for name in ("id", "part", "owner", "did")})
-            await connection.execute(
-                _STANDING, {name: value for name, value in values.items() if name not in ("part", "owner", "did")}
-            )
+            await connection.execute(_ACCOUNT, {name: values[name] for name in _OF_ACCOUNT})
+            of_plan = {name: value for name, value in values.items() if name not in _OF_ACCOUNT[1:]}
+            await connection.execute(_STANDING, of_plan)
 
 
 _ACCOUNT = sa.text(
-    "INSERT INTO activation.account (account_id, part, facts, owner, last_event) VALUES (:id, :part, '', :owner, :did)"
-)
+    "INSERT INTO activation.account (account_id, part, facts, owner, last_event, active_days)"
+    " VALUES (:id, :part, '', :owner, :did, :days)"
+).bindparams(sa.bindparam("days", type_=sa.JSON))
+_OF_ACCOUNT = ("id", "part", "owner", "did", "days")
 _STANDING = sa.text(
     "INSERT INTO activation.account_plan (account_id, plan, version, status, segment, started_at, first_value_at,"
-    " closed_at, reached, adoption, active_day, active_days, waiting_for) VALUES"
+    " closed_at, reached, adoption, waiting_for) VALUES"
     " (:id, 'b2b-saas', 1, :status, :segment, to_timestamp(CAST(:start AS bigint) / 1000.0),"
     " to_timestamp(CAST(:value AS bigint) / 1000.0),"
-    " to_timestamp(CAST(:closed AS bigint) / 1000.0), :reached, :adoption, :day, :bits, :waiting_for)"
+    " to_timestamp(CAST(:closed AS bigint) / 1000.0), :reached, :adoption, :waiting_for)"
 ).bindparams(sa.bindparam("reached", type_=sa.JSON))
 
 

@@ -21,7 +21,7 @@ from services.activation_engine.domain.activity import (
     join_activity,
 )
 from services.activation_engine.domain.event import Event
-from services.activation_engine.domain.rows import plan_rows
+from services.activation_engine.domain.rows import active_days, days_key
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.trackers import Selector
 from services.activation_engine.domain.transitions import apply_event
@@ -127,13 +127,13 @@ def test_a_changed_rule_goes_on_from_what_was_activity() -> None:
 
 
 def test_rows_for_queries_know_every_active_day() -> None:
-    """A day that came in late, too; use on a day that is known asks for no new row."""
+    """A day that came in late, too; none but the first asks for a new row per plan."""
     plans, clock = plan_set(), PartitionClock(clock_ms=day(0))
     state = AccountState.new("acme", day(0))
-    for at, told in ((0, True), (0.3, False), (2, True), (1, True), (2.1, False)):
+    for at in (0, 0.3, 2, 1, 2.1):
         state.decided = False
         apply_event(state, event(at=day(at)), plans, clock)
-        assert state.decided == told, at
-    row = plan_rows(state, plans)[0]
-    assert row.active_day == day(2) // DAY_MS
-    assert row.active_days[-1] == 0b111
+        assert state.decided == (at == 0), at
+    newest, bits = active_days(state.facts)[days_key(0, DAY_MS)]
+    assert newest == day(2) // DAY_MS
+    assert int(bits, 16) == 0b111

@@ -90,7 +90,7 @@ def test_records_of_an_erased_account_count_for_nothing() -> None:
     assert (gone.dirty, gone.signals, gone.erasures, gone.applied, gone.unchanged) == ({}, [], {}, 0, 2)
     back = partition(tombstones={account_hash("acme"): 1})
     state = AccountState.new("acme", day(2))
-    back.accounts.put(Held(state, [], back.erased_to("acme")))
+    back.accounts.put(Held(state, (), back.erased_to("acme")))
     again = run(back, log)
     assert again.signals[0].signal.type == "account.activation_started"
     assert (state.enrolled_at_ms, state.facts.activity != {}, again.unchanged, again.applied) == (day(2), True, 2, 1)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.plan_set import PlanSet
-from services.activation_engine.domain.rows import plan_rows
 from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.transitions import apply_event
@@ -78,23 +77,22 @@ def held(number: int) -> Held:
 
 
 def test_accounts_in_use_survive_and_others_are_forgotten() -> None:
-    """An account that is used between turns stays; the cache never holds more than its bound and one batch."""
+    """Those that were asked for last stay, exactly as many as may."""
     cache = AccountCache(20)
     for number in range(200):
+        assert cache.missing(["a0"]) == ([] if number else ["a0"])
         cache.put(held(number))
-        assert cache.get("a0") is not None
-        cache.turn()
-        assert len(cache) <= 21
-    assert cache.get("a5") is None
-    assert cache.missing(["a0", "a5", "a199"]) == {"a5"}
+        cache.trim()
+        assert len(cache) == min(number + 1, 20)
+    assert cache.missing(["a0", "a180", "a181", "a199"]) == ["a180"]
 
 
 def test_no_account_is_lost_within_a_batch() -> None:
-    """Only a turn forgets."""
+    """Only trimming forgets."""
     cache = AccountCache(2)
     for number in range(50):
         cache.put(held(number))
-    assert cache.missing([f"a{number}" for number in range(50)]) == set()
+    assert cache.missing([f"a{number}" for number in range(50)]) == []
 
 
 def held_by(one: object) -> Iterator[object]:
@@ -129,4 +127,4 @@ def test_accounts_hold_no_cycles() -> None:
         apply_event(state, one, plans, clock)
     apply_tick(state, plans, clock)
     assert state.plans, "the story leads somewhere"
-    assert_no_cycle(Held(state, plan_rows(state, plans)))
+    assert_no_cycle(Held(state))

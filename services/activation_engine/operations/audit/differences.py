@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import msgspec
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import UnknownEncoding, decode, encode
 from services.activation_engine.domain.plan_set import PlanSet
-from services.activation_engine.domain.rows import PlanRow, last_event, plan_rows
+from services.activation_engine.domain.rows import PlanRow, active_days, last_event, plan_rows
 from services.activation_engine.operations.audit.snapshot import StoredRow
 
 # Of an expected or found value, as JSON, so much is shown.
@@ -85,7 +86,14 @@ def _columns(state: AccountState, stored: AccountState, row: StoredRow) -> Diffe
     expected = {"next_check": stored.next_check_ms, "name": state.name, "owner": state.owner}
     found = {"next_check": row.next_check_ms, "name": row.name, "owner": row.owner}
     expected["last_event"], found["last_event"] = last_event(state), row.last_event
+    expected |= _days(active_days(state.facts))
+    found |= _days(row.active_days)
     return _each(state.account_id, "account_row", expected, found)
+
+
+def _days(days: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Each of the active days as a column of its own."""
+    return {f"active_days {key}": tuple(value) for key, value in days.items()}
 
 
 def _plan_rows(state: AccountState, row: StoredRow, plans: PlanSet) -> Differences:

@@ -24,7 +24,7 @@ _FOREIGN = sa.text(
 )
 _RESUMED = sa.text("SELECT count(*) FROM activation.partition_resume WHERE part = :part")
 _ACCOUNTS = sa.text(
-    "SELECT account_id, next_check, facts, name, owner, last_event FROM activation.account"
+    "SELECT account_id, next_check, facts, name, owner, last_event, active_days FROM activation.account"
     " WHERE part = :part AND account_id > :after ORDER BY account_id LIMIT :limit"
 )
 _PLANS = sa.text(
@@ -32,7 +32,7 @@ _PLANS = sa.text(
     " CAST(round(extract(epoch FROM started_at) * 1000) AS bigint) AS started_at_ms,"
     " CAST(round(extract(epoch FROM first_value_at) * 1000) AS bigint) AS first_value_at_ms,"
     " CAST(round(extract(epoch FROM activated_at) * 1000) AS bigint) AS activated_at_ms, reached,"
-    " adoption, active_day, active_days, CAST(round(extract(epoch FROM closed_at) * 1000) AS bigint) AS closed_at_ms,"
+    " adoption, CAST(round(extract(epoch FROM closed_at) * 1000) AS bigint) AS closed_at_ms,"
     " waiting_for"
     " FROM activation.account_plan WHERE account_id = ANY(CAST(:ids AS text[]))"
 )
@@ -47,6 +47,7 @@ class StoredRow:
     name: str | None
     owner: str | None
     last_event: str | None
+    active_days: dict[str, Any]
     plans: dict[str, PlanRow] = field(default_factory=dict)
 
 
