@@ -46,11 +46,15 @@ def apply_tick(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Se
 def _tick_plan(
     state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock, clock_ms: int
 ) -> list[CandidateSignal]:
-    if pause(state, known, clock_ms):
-        return []
+    """In a pause the start alone: it is a date among the facts, which records tell in a pause too. All that a pause
+    moves is decided after it."""
+    paused = pause(state, known, clock_ms)
     subject = Subject(state, live, known, standing_of(live.plan, known, state.facts, clock.holes, clock_ms))
+    started = begin(subject, clock_ms)
+    if paused:
+        return started
     return [
-        *begin(subject, clock_ms),
+        *started,
         *_judge(subject, clock_ms),
         *_escalate(subject, clock_ms),
         *_watch(subject, clock_ms),

@@ -188,9 +188,11 @@ def _place(state: AccountState, live: LivePlan, known: PlanState, event: Event |
 
 
 def begin(subject: Subject, now_ms: int) -> list[CandidateSignal]:
-    """Enter the plan once its start has come."""
+    """Enter the plan once its start has come; a tick looks on the day of one that is ahead, also in a pause."""
     known, standing = subject.plan_state, subject.standing
     if not standing.begun:
+        if standing.start_ms is not None:
+            subject.state.check_by(standing.start_ms)
         if known.status not in (NOT_STARTED, ACTIVATED):
             known.enter(NOT_STARTED, now_ms)
         return []

@@ -9,7 +9,7 @@ from services.activation_engine.domain.account import AccountState, PlanState
 from services.activation_engine.domain.event import InvalidBody
 from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.domain.signals import clock_origin
-from tests.builders import SMALL_PLAN, day, event, plan, plan_set, traits
+from tests.builders import SMALL_PLAN, command, day, event, plan, plan_set, traits
 from tests.fakes.oracle import Record
 from tests.unit.engine.story import Story, tick
 
@@ -119,3 +119,18 @@ def test_leaving_and_returning() -> None:
     assert story.until(30) == []
     assert story.happens(traits(day(30), product="crm")) == []
     assert story.until(30.1) == ["stalled:output"]
+
+
+def test_a_start_in_a_pause_is_told_on_its_day() -> None:
+    """By a tick, before a version that goes live silently makes it history; nothing else is decided in the pause."""
+    story = Story()
+    story.happens(traits(day(0), contract_start="2026-11-05"), command("pause", day(1), reason="audit"))
+    assert story.until(2.9) == []
+    assert story.until(3) == ["activation_started"]
+    assert story.signals[-1].timestamp_ms == day(3)
+    assert story.accounts["acme"].plans["small"].shown == "paused"
+    story.take(plan_set(version=2, live_from=day(3)))
+    assert story.until(40) == []
+    story.happens(command("resume", day(40)))
+    assert story.until(49.9) == []
+    assert story.until(50) == ["at_risk:data"]
