@@ -239,8 +239,8 @@ def _disproved(subject: Subject, deadline_ms: int) -> bool:
     """Whether what ended the trouble had happened before its deadline and only arrived late."""
     before, standing = subject.plan_state, subject.standing
     if before.reason == QUIET:
-        last = standing.last_activity_ms
-        return last is not None and last <= deadline_ms
+        quiet_from = standing.quiet_from_ms
+        return quiet_from is not None and quiet_from <= deadline_ms
     reached = standing.reached.get(before.cause or subject.plan.first_value)
     return reached is not None and reached <= deadline_ms
 
@@ -261,8 +261,8 @@ def _trouble_evidence(subject: Subject, verdict: Verdict, rule: Deadline, clock_
     )
     text = rule_text(standing, rule)
     if rule.reason == QUIET:
-        last = standing.last_activity_ms or clock_ms
-        quiet = in_days(between(last, clock_ms, standing.still), plan.day_ms)
+        quiet_from = clock_ms if standing.quiet_from_ms is None else standing.quiet_from_ms
+        quiet = in_days(between(quiet_from, clock_ms, standing.still), plan.day_ms)
         return Evidence(text, quiet, in_days(plan.quiet_ms or 0, plan.day_ms), also=also)
     milestone = plan.milestone(rule.milestone or plan.first_value)
     progress = progress_of(milestone, subject.state.facts, subject.plan_state.now_reached())

@@ -48,6 +48,13 @@ class Standing(Struct, frozen=True):
         """When anybody was last active, rounded up."""
         return self.activity.last_ms
 
+    @property
+    def quiet_from_ms(self) -> int | None:
+        """From when quiet counts: the last activity, or the start if that came later; None when nobody was ever
+        active."""
+        last, start = self.activity.last_ms, self.start_ms
+        return last if last is None or start is None else max(last, start)
+
     def is_reached(self, milestone: str) -> bool:
         """By what is known now."""
         return self.reached.get(milestone) is not None
@@ -115,8 +122,9 @@ def deadlines(standing: Standing) -> list[Deadline]:
     if overdue is not None and plan.overdue_ms is not None:
         at = after(start, overdue[0] + plan.overdue_ms, still)
         found.append(Deadline(STALLED, MILESTONE_OVERDUE, at, overdue[1]))
-    if plan.quiet_ms is not None and standing.last_activity_ms is not None:
-        found.append(Deadline(STALLED, QUIET, after(standing.last_activity_ms, plan.quiet_ms, still)))
+    quiet_from = standing.quiet_from_ms
+    if plan.quiet_ms is not None and quiet_from is not None:
+        found.append(Deadline(STALLED, QUIET, after(quiet_from, plan.quiet_ms, still)))
     if valueless and segment.window_ms is not None:
         found.append(Deadline(STALLED, WINDOW_OVER, after(start, segment.window_ms, still)))
     if overdue is not None:

@@ -85,17 +85,18 @@ def reason_text(standing: Standing, rule: Deadline, clock_ms: int) -> str:
 
 def quiet_text(standing: Standing, clock_ms: int) -> str:
     """`nobody was active for 3 days`."""
-    if standing.last_activity_ms is None:
+    last, quiet_from = standing.last_activity_ms, standing.quiet_from_ms
+    if last is None or quiet_from is None:
         return "nobody was ever active"
-    quiet = between(standing.last_activity_ms, clock_ms, standing.still)
-    return f"nobody was active for {days_text(quiet, standing.plan.day_ms)}"
+    quiet = days_text(between(quiet_from, clock_ms, standing.still), standing.plan.day_ms)
+    return f"nobody was active for {quiet}" if last == quiet_from else f"nobody was active since the start, {quiet} ago"
 
 
 def quiet_days(standing: Standing, clock_ms: int) -> int:
-    """Whole plan days since anybody was active, 0 when nobody ever was."""
-    if standing.last_activity_ms is None:
+    """Whole plan days of quiet, 0 when nobody was ever active."""
+    if standing.quiet_from_ms is None:
         return 0
-    return max(0, between(standing.last_activity_ms, clock_ms, standing.still)) // standing.plan.day_ms
+    return max(0, between(standing.quiet_from_ms, clock_ms, standing.still)) // standing.plan.day_ms
 
 
 def remedy(standing: Standing, rule: Deadline) -> str:

@@ -67,6 +67,8 @@ HOLE = ((day(5), day(9)),)
         (standing(), 14, "stalled", "milestone_overdue", None),
         (standing(SET_UP), 13.99, "on_track", None, 14),
         (standing(SET_UP), 14, "stalled", "quiet", None),
+        (standing(SET_UP, active=-90), 13.99, "on_track", None, 14),
+        (standing(SET_UP, active=-90), 14, "stalled", "quiet", None),
         (standing(SET_UP, active=None), 19, "on_track", None, 20),
         (standing(SET_UP, active=19), 20, "at_risk", "first_value_late", 33),
         (standing(SET_UP, active=29), 31, "at_risk", "milestone_overdue", 35),

@@ -77,6 +77,18 @@ def test_quiet_counts_from_the_last_activity() -> None:
     assert story.until(15.1) == ["recovered:quiet"]
 
 
+def test_use_before_the_start_makes_nobody_quiet() -> None:
+    """A trial of long ago is no silence on the day on which the contract begins; it is one after so long of it."""
+    story = Story()
+    story.happens(traits(day(0), contract_start="2026-12-02"), event("Data Imported", day(0)))
+    assert story.until(30) == ["activation_started"]
+    assert story.until(43.9) == []
+    assert story.until(44) == ["stalled:quiet"]
+    (stall,) = (one for one in story.signals if one.type == "account.stalled")
+    assert stall.summary == "acme stalled: nobody was active since the start, 14 days ago."
+    assert (stall.evidence.measured, stall.evidence.threshold) == (14, 14)
+
+
 def test_stalled_to_at_risk_is_silent() -> None:
     """Getting better without being well is not announced; being well is."""
     story = Story()
