@@ -91,8 +91,7 @@ def adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequenc
     for live in plans.live:
         known = state.plans.get(live.plan.id)
         if known is None or known.version != live.version:
-            # As of that moment: a start that came since is news, which the input at hand announces.
-            decided += _settle(state, plans, live, clock, live.live_from_ms, event=None)
+            decided += _settle(state, plans, live, clock, _history_until(live, known), event=None)
             state.dirty |= live.plan.id in state.plans
     retired = [one for plan, one in state.plans.items() if one.status != CLOSED and not plans.has(plan)]
     for known in retired:
@@ -101,6 +100,14 @@ def adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequenc
     state.adopted = plans
     state.still = None
     return decided
+
+
+def _history_until(live: LivePlan, known: PlanState | None) -> int:
+    """The moment as of which a version is adopted: that of its going live. What came since is news, which the input at
+    hand announces, and so is a start that the version before was still waiting for, because of a hold."""
+    if known is None or known.status == CLOSED or known.begun_ms is not None or known.start_ms is None:
+        return live.live_from_ms
+    return min(live.live_from_ms, known.start_ms - 1)
 
 
 def _settle(

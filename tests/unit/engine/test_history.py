@@ -134,3 +134,15 @@ def test_a_start_in_a_pause_is_told_on_its_day() -> None:
     story.happens(command("resume", day(40)))
     assert story.until(49.9) == []
     assert story.until(50) == ["at_risk:data"]
+
+
+def test_a_start_in_a_hold_is_news_after_it() -> None:
+    """Ticks decide nothing in a hold, so a version that goes live silently leaves the start to the next one."""
+    story = Story()
+    story.happens(traits(day(0), contract_start="2026-11-05"))
+    story.until(2.9)
+    assert story.happens(tick(3.4)) == []
+    assert story.clock.holding
+    story.take(plan_set(version=2, live_from=day(3.4)))
+    assert story.until(4) == ["activation_started"]
+    assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(3), "live")
