@@ -38,7 +38,8 @@ class PlanState(Struct, array_like=True, gc=False):
     deadline_ms: int | None = None
     segment: str = ""
     start_ms: int | None = None
-    # Append time of the newest record that changed start or segment: deadlines up to it are history.
+    # Append time of the newest record that changed start or segment, reopened the account or brought it back under the
+    # plan: deadlines up to it are history.
     judged_from_ms: int = 0
     # The start that was found to lie in the past; not None means that `activation_started` is decided.
     begun_ms: int | None = None

@@ -92,7 +92,8 @@ def milestone_origin(state: AccountState, live: LivePlan, at_ms: int) -> str:
 
 
 def clock_origin(state: AccountState, plan_state: PlanState, live: LivePlan, deadline_ms: int) -> str:
-    """`catch_up` for a deadline that was already over when the account, its start or segment, or the plan came up."""
+    """`catch_up` for a deadline that was already over when the account, its start or segment, or the plan came up, or
+    when the account was reopened or came back under the plan."""
     known_from = max(state.enrolled_at_ms, plan_state.judged_from_ms, live.live_from_ms)
     return "catch_up" if deadline_ms <= known_from else "live"
 

@@ -148,6 +148,7 @@ def _live_on(
     """Pauses, and what the facts have reached, of an account that is not closed."""
     if known.status == CLOSED:
         known.enter(NOT_STARTED, now_ms)
+        _judge_from(known, event)
     pause(state, known, now_ms)
     reached = reached_milestones(live.plan, state.facts)
     fresh = {one: at for one, at in reached.items() if one not in known.reached}
@@ -186,12 +187,17 @@ def pause(state: AccountState, known: PlanState, now_ms: int) -> bool:
 
 
 def _place(state: AccountState, live: LivePlan, known: PlanState, event: Event | None) -> None:
-    """Find start and segment again; a change moves every due time, and remembers since when they are known."""
+    """Find start and segment again; a change moves every due time."""
     start, segment = live.plan.start_of(state.facts), live.plan.segment_of(state.facts).id
     if (start, segment) != (known.start_ms, known.segment):
         known.start_ms, known.segment = start, segment
-        if event is not None:
-            known.judged_from_ms = max(known.judged_from_ms, event.appended_at_ms)
+        _judge_from(known, event)
+
+
+def _judge_from(known: PlanState, event: Event | None) -> None:
+    """Make deadlines up to this record history; a version that goes live has a moment of its own."""
+    if event is not None:
+        known.judged_from_ms = max(known.judged_from_ms, event.appended_at_ms)
 
 
 def begin(subject: Subject, now_ms: int) -> list[CandidateSignal]:

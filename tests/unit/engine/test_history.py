@@ -119,6 +119,23 @@ def test_leaving_and_returning() -> None:
     assert story.until(30) == []
     assert story.happens(traits(day(30), product="crm")) == []
     assert story.until(30.1) == ["stalled:output"]
+    assert story.signals[-1].origin == "catch_up"
+
+
+@pytest.mark.parametrize(("leave", "back"), [("close", "reopen"), ("move", "move")])
+def test_deadlines_before_coming_back_are_history(leave: str, back: str) -> None:
+    """Reopened or moved back long after a deadline, an account is judged without paging anybody; later ones are live."""
+    other = plan("plan: other\napplies_to: {x: y}\nmilestones: {x: {when: a.b}}\nfirst_value: x\n")
+    story = Story(plan_set([plan(SMALL_PLAN + "risks: {alone: {quiet: anyone, for: 20d}}\n"), other]))
+    story.happens(event("Data Imported", day(0)))
+    story.happens(command(leave, day(1), reason="churned", plan="other"))
+    assert story.until(40) == []
+    story.happens(command(back, day(40), plan=None))
+    assert story.until(40.1) == ["stalled:output", "risk_opened:alone"]
+    assert {one.origin for one in story.signals[-2:]} == {"catch_up"}
+    story.happens(event("Page Viewed", day(41)))
+    assert story.until(62) == ["risk_closed:alone", "risk_opened:alone"]
+    assert story.signals[-1].origin == "live"
 
 
 def test_a_start_in_a_pause_is_told_on_its_day() -> None:
