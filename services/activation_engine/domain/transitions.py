@@ -114,7 +114,7 @@ def _settle(
     state: AccountState, plans: PlanSet, live: LivePlan, clock: PartitionClock, now_ms: int, *, event: Event | None
 ) -> list[CandidateSignal]:
     """Decide an account's start, milestones and activation under one plan, by its facts. Without an event a version is
-    being adopted."""
+    being adopted, which tells of nobody's closing, whatever its policy."""
     plan, facts = live.plan, state.facts
     state.decided = True
     known = state.plans.get(plan.id)
@@ -123,16 +123,19 @@ def _settle(
             known.version = live.version
             _close(known, LEFT_PLAN, now_ms)
         return []
+    first = known is None
     if known is None:
         known = state.plans[plan.id] = PlanState(live.version)
     known.version = live.version
     _place(state, live, known, event)
-    life = life_of(facts.orders)
-    if life.closed_at_ms is None:
+    life, decided = life_of(facts.orders), list[CandidateSignal]()
+    if life.closed_at_ms is None or (first and event is None):
+        # Also of a closed account: what it had reached before the plan came is no news when it is reopened.
         decided = _live_on(state, live, known, clock, now_ms, event)
-    else:
+    if life.closed_at_ms is not None:
         decided = _end(_subject(state, live, known, clock, now_ms, event), life, life.closed_at_ms)
-    return [] if event is None and live.policy == "silent" else decided
+    told = event is not None or (live.policy == "emit" and life.closed_at_ms is None)
+    return decided if told else []
 
 
 def _subject(

@@ -124,7 +124,7 @@ def test_leaving_and_returning() -> None:
 
 @pytest.mark.parametrize(("leave", "back"), [("close", "reopen"), ("move", "move")])
 def test_deadlines_before_coming_back_are_history(leave: str, back: str) -> None:
-    """Reopened or moved back long after a deadline, an account is judged without paging anybody; later ones are live."""
+    """Reopened or moved back long after a deadline, an account is judged, and nobody paged; later ones are live."""
     other = plan("plan: other\napplies_to: {x: y}\nmilestones: {x: {when: a.b}}\nfirst_value: x\n")
     story = Story(plan_set([plan(SMALL_PLAN + "risks: {alone: {quiet: anyone, for: 20d}}\n"), other]))
     story.happens(event("Data Imported", day(0)))
@@ -163,3 +163,22 @@ def test_a_start_in_a_hold_is_news_after_it() -> None:
     story.take(plan_set(version=2, live_from=day(3.4)))
     assert story.until(4) == ["activation_started"]
     assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(3), "live")
+
+
+@pytest.mark.parametrize("policy", ["silent", "emit"])
+def test_a_new_plan_tells_of_no_closing(policy: str) -> None:
+    """Who was closed before is marked, and what it had reached by then is no news when it is reopened either."""
+    story = Story(PlanSet.of(()))
+    story.happens(traits(day(0), contract_start="2026-11-02", reached__data="2026-11-01"), event(at=day(0)))
+    story.happens(command("close", day(5), reason="churned"))
+    story.until(9)
+    story.take(plan_set(live_from=day(9), policy="emit" if policy == "emit" else "silent"))
+    assert story.happens(command("snooze", day(9), kind="at_risk", until="2026-12-24")) == []
+    assert (story.status(), story.accounts["acme"].plans["small"].reason) == ("closed", "closed_by_hand")
+    assert story.happens(event("Report Made", day(10))) == []
+    assert story.happens(command("reopen", day(11))) == [
+        "milestone_reached:output",
+        "first_value_reached:output",
+        "activated",
+    ]
+    assert story.happens(command("close", day(12), reason="churned")) == ["closed"]
