@@ -15,7 +15,7 @@ from services.activation_engine.domain.announcements import Subject, next_step
 from services.activation_engine.domain.conditions import AtLeast, Condition
 from services.activation_engine.domain.description import last_activity_at, standing_in
 from services.activation_engine.domain.instants import date_text, rfc3339, rfc3339_or_none
-from services.activation_engine.domain.orders import Pause, life_of, pauses_of
+from services.activation_engine.domain.orders import Pause, life_of, pause_from
 from services.activation_engine.domain.plan import Milestone, Plan, progress_of
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.rows import last_event, standings
@@ -72,9 +72,7 @@ def _cause(plan: Plan, known: PlanState) -> Deadline | None:
 
 def _pause(state: AccountState, known: PlanState, now_ms: int) -> Pause | None:
     """The pause that is on. It may begin ahead of the clock: a command pauses at once, a tick comes later."""
-    if not known.paused:
-        return None
-    return next((one for one in pauses_of(state.facts.orders) if one.end_ms is None or now_ms < one.end_ms), None)
+    return pause_from(state.facts.orders, now_ms) if known.paused else None
 
 
 def _since_ms(state: AccountState, known: PlanState, now_ms: int) -> int | None:

@@ -175,11 +175,17 @@ def still_times(orders: Orders, holes: tuple[Hole, ...], now_ms: int) -> tuple[H
     return tuple(merged)
 
 
-def pause_on(orders: Orders, now_ms: int) -> Pause | None:
-    """The pause that is on at `now_ms`."""
+def pause_from(orders: Orders, now_ms: int) -> Pause | None:
+    """The first pause that is not over at `now_ms`: the one that is on, otherwise the next."""
     if not orders.turns:
         return None
-    return next((one for one in pauses_of(orders) if one.covers(now_ms)), None)
+    return next((one for one in pauses_of(orders) if one.end_ms is None or now_ms < one.end_ms), None)
+
+
+def pause_on(orders: Orders, now_ms: int) -> Pause | None:
+    """The pause that is on at `now_ms`."""
+    pause = pause_from(orders, now_ms)
+    return pause if pause is not None and pause.covers(now_ms) else None
 
 
 def next_turn(orders: Orders, now_ms: int) -> int | None:

@@ -15,7 +15,15 @@ from services.activation_engine.domain.event import Event, InvalidBody
 from services.activation_engine.domain.explanation import explain
 from services.activation_engine.domain.facts import Facts, merge
 from services.activation_engine.domain.instants import rfc3339
-from services.activation_engine.domain.orders import TURNS_MAX, Pause, life_of, pauses_of, still_times
+from services.activation_engine.domain.orders import (
+    TURNS_MAX,
+    Pause,
+    life_of,
+    pause_from,
+    pause_on,
+    pauses_of,
+    still_times,
+)
 from tests.builders import DAY_MS, command, day, event, plan, plan_set, traits
 from tests.unit.engine.story import Story
 
@@ -306,6 +314,20 @@ def test_many_pauses_do_not_undo_a_closing() -> None:
     assert (life.number, life.closed_at_ms) == (2, day(3))
     assert folded(turns[::-1]) == folded(turns)
     assert len(folded(turns).orders.turns) == TURNS_MAX + 3
+
+
+def test_which_pause_counts() -> None:
+    """The one that is on at that moment, or the next to come; none without pauses, and none once the last is over."""
+    orders = folded(
+        [
+            command("pause", day(1), reason="a", until=rfc3339(day(3))),
+            command("pause", day(5), reason="b", until=rfc3339(day(9))),
+        ]
+    ).orders
+    first, second = pauses_of(orders)
+    expected = [(0, None, first), (1, first, first), (3, None, second), (8, second, second), (9, None, None)]
+    assert [(at, pause_on(orders, day(at)), pause_from(orders, day(at))) for at, _, _ in expected] == expected
+    assert pause_from(Facts().orders, day(1)) is None
 
 
 def test_pausing_again_gives_a_new_end() -> None:
