@@ -202,7 +202,7 @@ def join_activity(mine: Activity, theirs: Activity) -> bool:
     mine.did = _newest_did(mine, theirs)
     if theirs.first_ms is not None and theirs.last_ms is not None:
         mine.first_ms = min(theirs.first_ms, theirs.first_ms if mine.first_ms is None else mine.first_ms)
-        mine.last_ms = max(theirs.last_ms, mine.last_ms or theirs.last_ms)
+        mine.last_ms = max(theirs.last_ms, theirs.last_ms if mine.last_ms is None else mine.last_ms)
     changed = before != (mine.first_ms, mine.last_ms, mine.did)
     days, people, roles = _join_days(mine, theirs), _join_people(mine, theirs), _join_roles(mine, theirs)
     changed |= days != mine.days or people != mine.people or roles != mine.roles

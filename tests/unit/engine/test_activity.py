@@ -75,6 +75,13 @@ def test_active_days_are_counted(uses: list[Event], first: int, width: int) -> N
     assert activity.days_between(first_day, last_day, DAY_MS) == expected
 
 
+def test_the_first_instant_of_all_is_a_time_like_any_other() -> None:
+    """Activity at 0 ms is known, and later than what was before it."""
+    epoch, before = Activity(first_ms=0, last_ms=0, did=(0, "x")), Activity(first_ms=-9, last_ms=-5, did=(-9, "y"))
+    join_activity(epoch, before)
+    assert (epoch.first_ms, epoch.last_ms, epoch.did) == (-9, 0, (0, "x"))
+
+
 def test_roles_beyond_the_limit() -> None:
     """Standard ones stay; which others stay depends on names alone."""
     uses = [event(at=day(0), role=f"role-{number:02}") for number in range(ROLES_KEPT + 5)]
