@@ -7,7 +7,7 @@ from msgspec import Struct
 from services.activation_engine.domain import signals
 from services.activation_engine.domain.account import ON_TRACK, AccountState, PlanState
 from services.activation_engine.domain.facts import Facts
-from services.activation_engine.domain.instants import DAY_MS, date_text, days_text, in_days, length_text
+from services.activation_engine.domain.instants import DAY_MS, date_text, days_text, in_days, length_text, parse_instant
 from services.activation_engine.domain.likely import likely
 from services.activation_engine.domain.orders import Life
 from services.activation_engine.domain.plan import SEGMENT_TRAIT, Milestone, Plan, progress_of
@@ -271,7 +271,9 @@ def _trouble_evidence(subject: Subject, verdict: Verdict, rule: Deadline, clock_
 
 def _milestone_evidence(subject: Subject, milestone: Milestone) -> Evidence:
     facts: Facts = subject.state.facts
-    if milestone.when is None or facts.trait(milestone.mark_trait) is not None:
+    marked = parse_instant(facts.trait(milestone.mark_trait))
+    # The earlier of the mark and the condition counts, and a trait that holds no date marks nothing.
+    if milestone.when is None or (marked is not None and marked == subject.standing.reached.get(milestone.id)):
         return Evidence(f"{milestone.id} dated by {milestone.mark_trait}", 1, 1, subject.events)
     progress = progress_of(milestone, facts, subject.plan_state.now_reached())
     return Evidence(

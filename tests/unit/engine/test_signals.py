@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from schemas.signals import Signal
 from services.activation_engine.domain.description import describe
@@ -96,6 +97,24 @@ def test_milestone_names_the_record_behind_it() -> None:
     story = Story()
     story.happens(event("Data Imported", day(1), message="the-one"))
     assert story.signals[-1].evidence.events == ("the-one",)
+
+
+@pytest.mark.parametrize(
+    ("mark", "rule"),
+    [
+        ("2026-11-02", "data dated by reached.data"),
+        ("yes", "data when data.imported"),
+        ("2026-11-03T00:00:01Z", "data when data.imported"),
+        (None, "data when data.imported"),
+    ],
+)
+def test_evidence_names_what_dated_a_milestone(mark: str | None, rule: str) -> None:
+    """A trait that holds no date, or a later one than the event, has dated nothing."""
+    story = Story(plan_set([plan(SMALL_PLAN + "applies_to: {product: crm}\n")]))
+    story.happens(traits(day(1), reached__data=mark), event("Data Imported", day(1)))
+    story.happens(traits(day(2), product="crm"))
+    (reached,) = (one for one in story.signals if one.milestone_id == "data")
+    assert reached.evidence.rule == rule
 
 
 def test_explain_tells_what_would_change_it() -> None:
