@@ -197,6 +197,14 @@ class PlanExplanation(BaseModel):
     conditions: list[ConditionDocument]
 
 
+class SnoozeDocument(BaseModel):
+    """A snooze that is on."""
+
+    kind: str
+    until: str = Field(description=_TIME)
+    mutes: bool = Field(description="False: no kind of signal, risk or opportunity of its plans has this name")
+
+
 class Explanation(BaseModel):
     """The status of an account explained: `text` for people, `plans` for programs."""
 
@@ -204,6 +212,7 @@ class Explanation(BaseModel):
     clock_at: str | None = Field(description="The time it is judged at: the partition's newest tick; " + _TIME)
     last_activity_at: str | None = Field(description=_ACTIVITY)
     last_event: str | None = Field(description="What its people did last: the first event of their newest use")
+    snoozes: list[SnoozeDocument]
     plans: list[PlanExplanation]
 
 

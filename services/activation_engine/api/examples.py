@@ -126,10 +126,12 @@ _CONDITIONS: list[dict[str, Any]] = [
     },
 ]
 EXPLANATION = {
-    "text": "Acme is at risk under b2b-saas (version 3) since 15 Nov: First output is 4 days overdue (due 12 Nov).",
+    "text": "Acme is at risk under b2b-saas (version 3) since 15 Nov: First output is 4 days overdue (due 12 Nov). "
+    "escalated is snoozed until 2026-12-01T00:00:00Z.",
     "clock_at": "2026-11-16T10:00:00Z",
     "last_activity_at": "2026-11-16T00:00:00Z",
     "last_event": "Data Imported",
+    "snoozes": [{"kind": "escalated", "until": "2026-12-01T00:00:00Z", "mutes": True}],
     "plans": [
         {
             "plan": "b2b-saas",

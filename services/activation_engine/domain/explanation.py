@@ -19,6 +19,7 @@ from services.activation_engine.domain.orders import Pause, life_of, pause_from
 from services.activation_engine.domain.plan import Milestone, Plan, progress_of
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.rows import last_event, standings
+from services.activation_engine.domain.snoozes import snoozes_of
 from services.activation_engine.domain.status import Deadline, Standing, judge
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.truths import View, parts
@@ -29,12 +30,14 @@ from services.activation_engine.domain.wording import condition_text, reason_tex
 def explain(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict[str, Any]:
     """Why the account is where it is: the text a person reads and the values behind it."""
     explained = [_explain_plan(state, live, known, clock) for live, known in standings(state, plans)]
-    text = " ".join(one["text"] for one in explained) or f"{state.name} runs under no live plan."
+    texts = [one["text"] for one in explained] or [f"{state.name} runs under no live plan."]
+    snoozes = list(snoozes_of(state, plans, clock.clock_ms or 0))
     return {
-        "text": text,
+        "text": " ".join([*texts, *(one.text for one in snoozes)]),
         "clock_at": rfc3339_or_none(clock.clock_ms),
         "last_activity_at": last_activity_at(state),
         "last_event": last_event(state),
+        "snoozes": [{"kind": one.kind, "until": rfc3339(one.until_ms), "mutes": one.mutes} for one in snoozes],
         "plans": explained,
     }
 

@@ -103,6 +103,11 @@ def days_between(start_ms: int | None, at_ms: int | None, day_ms: int) -> float 
     return None if start_ms is None or at_ms is None else in_days(max(0, at_ms - start_ms), day_ms)
 
 
+def can_be_snoozed(kind: str) -> bool:
+    """Whether a kind of signal, without `account.`, can be muted."""
+    return f"account.{kind}" in _CAN_BE_SNOOZED
+
+
 def audible(state: AccountState, announced: Sequence[CandidateSignal], now_ms: int) -> Sequence[CandidateSignal]:
     """Those that nobody has snoozed, by kind or by the id of the risk or opportunity."""
     orders = state.facts.orders
