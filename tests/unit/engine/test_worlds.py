@@ -19,8 +19,7 @@ from tests.fakes.oracle import Oracle, Record, Tick, expected_ids
 from tests.unit.engine.test_next_check import Everybody, key
 from tests.unit.engine.worlds import GROWING_LOGS, LOGS, PLANS
 
-# The same worlds each time: one in about a thousand shows a start that came in a pause and that a version published
-# silently swallowed, which is known. Look for more with `derandomize=False` and many examples.
+# The same worlds each time. Look for more with `derandomize=False` and many examples.
 
 # Of these a later record may change the date, so that the order of records decides which is told.
 DATED_BY_RECORDS = ("activation_started", "milestone_reached", "first_value_reached", "activated")
