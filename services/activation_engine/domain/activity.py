@@ -95,7 +95,10 @@ class Fold(Struct, frozen=True):
 
     def earlier_day(self, at_ms: int, now_ms: int) -> bool:
         """Whether an instant lies in a day before that of `now_ms`, by any length of days."""
-        return at_ms < now_ms and any(at_ms // length < now_ms // length for length in self.day_lengths)
+        for length in self.day_lengths:  # noqa: SIM110 - a generator doubles the cost, on the hot path
+            if at_ms // length < now_ms // length:
+                return True
+        return False
 
 
 def fold_activity(activity: Activity, event: Event, person: str, how: Fold) -> bool:
@@ -227,10 +230,10 @@ def _join_days(mine: Activity, theirs: Activity) -> dict[int, DayBits]:
 
 
 def _joined_bits(one: DayBits, other: DayBits) -> DayBits:
-    newest = max(one[0], other[0])
-    bits = 0
-    for day, known in (one, other):
-        bits |= int.from_bytes(known, "big") << (newest - day) if newest - day < DAYS_KEPT else 0
+    (newest, newer), (day, older) = (one, other) if one[0] >= other[0] else (other, one)
+    bits = int.from_bytes(newer, "big")
+    if newest - day < DAYS_KEPT:
+        bits |= int.from_bytes(older, "big") << (newest - day)
     return newest, (bits & _ALL_DAYS).to_bytes(DAYS_KEPT // 8, "big")
 
 

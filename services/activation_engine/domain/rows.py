@@ -42,8 +42,11 @@ def plan_rows(state: AccountState, plans: PlanSet) -> list[PlanRow]:
 
 def last_event(state: AccountState) -> str | None:
     """What the account did last: the first event of its newest stretch of activity."""
-    did = max((one.did for one in state.facts.activity.values() if one.did is not None), default=None)
-    return None if did is None else did[1]
+    newest = None
+    for activity in state.facts.activity.values():
+        if newest is None or (activity.did is not None and activity.did > newest):
+            newest = activity.did
+    return None if newest is None else newest[1]
 
 
 def days_key(rule: int, day_ms: int) -> str:
