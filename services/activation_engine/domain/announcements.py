@@ -172,7 +172,7 @@ def escalated(subject: Subject, at_ms: int, clock_ms: int) -> CandidateSignal:
     standing, plan, facts = subject.standing, subject.plan, subject.state.facts
     assert plan.escalation is not None
     unless = plan.escalation.unless
-    progress = None if unless is None else unless.progress(facts.trackers, subject.plan_state.now_reached())
+    progress = None if unless is None else unless.progress(facts.trackers, subject.standing.reached)
     wanted = "" if unless is None else f" without {condition_text(unless)}"
     limit = length_text(standing.segment.escalate_after_ms or 0, plan.day_ms)
     passed = days_text(between(standing.start_ms or at_ms, clock_ms, standing.still), plan.day_ms)
@@ -265,7 +265,7 @@ def _trouble_evidence(subject: Subject, verdict: Verdict, rule: Deadline, clock_
         quiet = in_days(between(quiet_from, clock_ms, standing.still), plan.day_ms)
         return Evidence(text, quiet, in_days(plan.quiet_ms or 0, plan.day_ms), also=also)
     milestone = plan.milestone(rule.milestone or plan.first_value)
-    progress = progress_of(milestone, subject.state.facts, subject.plan_state.now_reached())
+    progress = progress_of(milestone, subject.state.facts, subject.standing.reached)
     return Evidence(text, progress.measured, progress.threshold, also=also)
 
 
@@ -275,7 +275,7 @@ def _milestone_evidence(subject: Subject, milestone: Milestone) -> Evidence:
     # The earlier of the mark and the condition counts, and a trait that holds no date marks nothing.
     if milestone.when is None or (marked is not None and marked == subject.standing.reached.get(milestone.id)):
         return Evidence(f"{milestone.id} dated by {milestone.mark_trait}", 1, 1, subject.events)
-    progress = progress_of(milestone, facts, subject.plan_state.now_reached())
+    progress = progress_of(milestone, facts, subject.standing.reached)
     return Evidence(
         f"{milestone.id} when {condition_text(milestone.when)}", progress.measured, progress.threshold, subject.events
     )

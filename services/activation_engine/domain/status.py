@@ -1,6 +1,6 @@
 """The ordered rules that give an account's status under one plan, and the deadlines behind them."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -38,7 +38,7 @@ class Standing(Struct, frozen=True):
     segment: Segment
     start_ms: int | None
     begun: bool
-    reached: Mapping[str, int | None]
+    reached: dict[str, int]
     activity: Activity
     still: Sequence[Hole]
     waived: frozenset[str] = frozenset()
@@ -57,11 +57,11 @@ class Standing(Struct, frozen=True):
 
     def is_reached(self, milestone: str) -> bool:
         """By what is known now."""
-        return self.reached.get(milestone) is not None
+        return milestone in self.reached
 
     def is_missing(self, milestone: str) -> bool:
         """Whether it would still have to be reached if it is required."""
-        return self.reached.get(milestone) is None and milestone not in self.waived
+        return milestone not in self.reached and milestone not in self.waived
 
     def due_at(self, milestone: str) -> int | None:
         """When it is due, still stretches taken out; None when undated or before a start is known."""
@@ -96,7 +96,7 @@ def standing_of(plan: Plan, state: PlanState, facts: Facts, holes: tuple[Hole, .
         plan.segments.get(state.segment) or plan.segments[plan.default_segment],
         state.start_ms,
         state.begun(now_ms),
-        state.reached,
+        state.now_reached(),
         plan.activity_of(facts),
         still_times(facts.orders, holes, now_ms),
         plan.waived_by(facts),
@@ -107,7 +107,7 @@ def is_activated(standing: Standing) -> bool:
     """Whether every required milestone is reached or waived."""
     reached, waived = standing.reached, standing.waived
     for one in standing.plan.required:  # noqa: SIM110 - a generator doubles the cost of this, the hottest rule
-        if reached.get(one) is None and one not in waived:
+        if one not in reached and one not in waived:
             return False
     return True
 
@@ -160,12 +160,10 @@ def next_check(standing: Standing) -> int | None:
     return min((one.at_ms for one in deadlines(standing)), default=None)
 
 
-def first_missing(
-    plan: Plan, segment: Segment, reached: Mapping[str, int | None], waived: Container[str]
-) -> str | None:
+def first_missing(plan: Plan, segment: Segment, reached: Container[str], waived: Container[str]) -> str | None:
     """The required milestone that an account waits for: the first by due time, those without one last."""
     order = (*(one for _, one in segment.obligations), *plan.required)
-    return next((one for one in order if reached.get(one) is None and one not in waived), None)
+    return next((one for one in order if one not in reached and one not in waived), None)
 
 
 def next_escalation(standing: Standing, facts: Facts) -> int | None:
@@ -174,12 +172,11 @@ def next_escalation(standing: Standing, facts: Facts) -> int | None:
     plan, after_ms, start = standing.plan, standing.segment.escalate_after_ms, standing.start_ms
     if plan.escalation is None or after_ms is None or start is None or not standing.begun or is_activated(standing):
         return None
-    known = {one: at for one, at in standing.reached.items() if at is not None}
     unless = plan.escalation.unless
-    if unless is not None and unless.reached_at(facts.trackers, known) is not None:
+    if unless is not None and unless.reached_at(facts.trackers, standing.reached) is not None:
         return None
     at = after(start, after_ms, standing.still)
-    first_value = known.get(plan.first_value)
+    first_value = standing.reached.get(plan.first_value)
     return at if first_value is None else max(at, after(first_value, _CALM_DAYS * plan.day_ms, standing.still))
 
 

@@ -31,8 +31,7 @@ class View(Struct, frozen=True):
         """When a condition became true, or its newest event came; None while it did not."""
         if condition is None:
             return None
-        known = {one: at for one, at in self.standing.reached.items() if at is not None}
-        return condition.reached_at(self.facts.trackers, known)
+        return condition.reached_at(self.facts.trackers, self.standing.reached)
 
     def days(self, number: int) -> int:
         """So many plan days in milliseconds."""
@@ -107,15 +106,18 @@ def _fall(share: float, known: WatchState, view: View) -> Part:
         return Part("active_days", False, None, judged_from)
     today = view.clock_ms // plan.day_ms
     recent = standing.activity.days_between(today - PRESENT_DAYS, today - 1, plan.day_ms)
-    baseline = known.baseline
+    baseline, keep, days = known.baseline, 1 - share, 1
     if baseline is None:
         baseline = standing.activity.days_between(today - 2 * PRESENT_DAYS, today - PRESENT_DAYS - 1, plan.day_ms)
         seen_from = (today - 2 * PRESENT_DAYS) * plan.day_ms
         blind = any(end > seen_from and end - start >= plan.day_ms for start, end in standing.still)
-        holds = baseline >= BASELINE_DAYS_MIN and not blind and recent <= baseline * (1 - share)
+        holds = baseline >= BASELINE_DAYS_MIN and not blind and recent <= baseline * keep
+        if not holds:
+            # A day takes at most one from the recent days and brings at most one to the baseline.
+            days = max(1, BASELINE_DAYS_MIN - baseline, int((recent - baseline * keep) / (1 + keep)))
     else:
-        holds = recent <= baseline * (1 - share)
-    return Part("active_days", holds, None, (today + 1) * plan.day_ms, recent, baseline)
+        holds = recent <= baseline * keep
+    return Part("active_days", holds, None, (today + days) * plan.day_ms, recent, baseline)
 
 
 def _loop(watch: Watch, view: View) -> Part:
