@@ -225,7 +225,7 @@ def _take_tick(outcome: Outcome, record: Record, tick: TickInput, due: DueAccoun
     if again and outcome.taken:
         return False
     yield from _fire(outcome, clock, record.timestamp, due.accounts)
-    if not more_due and due.sweep:
+    if not more_due:
         yield from _sweep(outcome, clock, record.timestamp, due)
     outcome.midway = again
     if not again:

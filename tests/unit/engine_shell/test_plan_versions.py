@@ -82,3 +82,19 @@ async def test_a_replay_finds_the_same_signals_and_states(seed: int, due_max: in
     assert all((row.status, row.reason) == ("closed", "left_plan") for row in ended)
     for account_id, row in engine.store.accounts.items():
         assert without_check(decode(account_id, row.facts)) == without_check(oracle.accounts[account_id])
+
+
+@pytest.mark.parametrize("accounts", [0, 1, 2, 4])
+async def test_a_sweep_ends_within_the_first_tick(accounts: int) -> None:
+    """Also when nobody is there to be looked at, and when the last batch of it was a full one."""
+    engine = Engine(due_accounts_max=2)
+    await engine.claim()
+    await engine.apply_many(accounts)
+    engine.store.versions["quick", 1] = ("silent", VERSIONS[1].content)
+    await engine.catalog.refresh()
+    tick = SimpleNamespace(offset=accounts, timestamp=START_MS, key=None, value=tick_value(START_MS))
+    taken = 0
+    while not taken:
+        taken = (await engine.transactions.apply({0: [tick]}, {}))[0]
+    assert engine.store.adoptions[0, "quick"].version == 1
+    assert engine.store.leases[0].sweep_after is None
