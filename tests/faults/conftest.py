@@ -1,4 +1,4 @@
-"""Servers that tests of this folder may kill."""
+"""What tests of this folder share, and servers that they may kill."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import pytest
 
 from deploy.local.data_folder import DataFolder
 from tests.fakes.private_servers import private_servers
+from tests.running_room import room
+
+__all__ = ["private", "room"]
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
@@ -15,22 +11,9 @@ from schemas.topics import PRODUCT_EVENTS
 from tests.fakes.engine_operator import WITH_ADMIN, Operator
 from tests.fakes.engine_process import EngineProcess, eventually
 from tests.fakes.engine_records import QUICK_PLAN
-from tests.fakes.engine_room import EngineRoom, engine_room
+from tests.fakes.engine_room import EngineRoom
 
 PARTS = 2
-
-
-@pytest.fixture
-async def room(
-    fresh_database: Any, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[EngineRoom]:
-    word = request.node.name.removeprefix("test_")[:20]
-    database = await asyncio.to_thread(fresh_database, word)
-    async with engine_room(
-        database_url=database, kafka=kafka_bootstrap, prefix=f"{topic_prefix}{word}.", folder=tmp_path, parts=PARTS
-    ) as opened:
-        await opened.publish_plan()
-        yield opened
 
 
 async def leases(room: EngineRoom) -> dict[int, tuple[int, str | None]]:

@@ -7,33 +7,17 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from services.activation_engine.domain.encoding import decode, encode
 from tests.fakes.engine_operator import ADMIN_KEY, WITH_ADMIN, Operator
 from tests.fakes.engine_process import EngineProcess, eventually
 from tests.fakes.engine_records import QUICK_PLAN, event_value
-from tests.fakes.engine_room import EngineRoom, engine_room
+from tests.fakes.engine_room import EngineRoom
 
 PARTS = 3
-
-
-@pytest.fixture
-async def room(
-    fresh_database: Any, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[EngineRoom]:
-    word = request.node.name.removeprefix("test_")[:20]
-    database = await asyncio.to_thread(fresh_database, word)
-    async with engine_room(
-        database_url=database, kafka=kafka_bootstrap, prefix=f"{topic_prefix}{word}.", folder=tmp_path, parts=PARTS
-    ) as opened:
-        await opened.publish_plan()
-        yield opened
 
 
 async def recorded(room: EngineRoom, count: int) -> None:

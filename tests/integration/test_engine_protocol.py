@@ -5,37 +5,21 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
-import pytest
 
 from tests.fakes.engine_process import eventually
 from tests.fakes.engine_records import QUICK_PLAN, event_value
-from tests.fakes.engine_room import EngineRoom, engine_room
+from tests.fakes.engine_room import EngineRoom
 
 PARTS = 3
 
 
-@pytest.fixture
-async def room(
-    fresh_database: Any, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[EngineRoom]:
-    word = request.node.name.removeprefix("test_")[:20]
-    database = await asyncio.to_thread(fresh_database, word)
-    async with engine_room(
-        database_url=database, kafka=kafka_bootstrap, prefix=f"{topic_prefix}{word}.", folder=tmp_path, parts=PARTS
-    ) as opened:
-        yield opened
-
-
 async def test_events_become_signals_once_and_a_drained_engine_leaves_nothing_open(room: EngineRoom) -> None:
     """Events, repeats, poison and ticks lead to what a plain fold leads to; SIGTERM finishes and exits with 0."""
-    await room.publish_plan()
     engine = room.start()
     async with room.load():
         await eventually(lambda: _ledger_has(room, 100), within_seconds=30, what="100 signals recorded")
@@ -54,7 +38,6 @@ async def test_events_become_signals_once_and_a_drained_engine_leaves_nothing_op
 
 async def test_the_smallest_bounds_change_nothing(room: EngineRoom) -> None:
     """Batches of seven, a cache of ten accounts, two timers at a time, intake that waits for every fourth signal."""
-    await room.publish_plan()
     room.start(
         FIRSTVALUE_ENGINE_BATCH_EVENTS_MAX="7",
         FIRSTVALUE_ENGINE_ACCOUNTS_CACHED_MAX="10",
@@ -70,7 +53,6 @@ async def test_the_smallest_bounds_change_nothing(room: EngineRoom) -> None:
 
 async def test_a_published_version_is_adopted_within_a_second_and_swept(room: EngineRoom) -> None:
     """On every partition, from an offset on; accounts without any further event are judged by it at the next ticks."""
-    await room.publish_plan()
     room.start(FIRSTVALUE_ENGINE_DUE_ACCOUNTS_MAX="5")
     async with room.load(events_per_second=200):
         await eventually(lambda: _ledger_has(room, 50), within_seconds=30, what="50 signals recorded")
@@ -111,7 +93,6 @@ async def test_started_without_a_database_it_is_live_and_ready_once_that_is_back
     room: EngineRoom, servers: Any
 ) -> None:
     """Nothing has to be restarted; while it waits it is not ready, and it may be told to end."""
-    await room.publish_plan()
     name = urlsplit(room.database_url).path.lstrip("/")
     outside = await asyncpg.connect(servers.database_url)
     await outside.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
