@@ -31,42 +31,33 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def event_value(account: str, name: str, message: str, *, at_ms: int | None = None, body: str = "{}") -> bytes:
-    """The value of a product event, as ingest writes it."""
-    moment = to_rfc3339(now_ms() if at_ms is None else at_ms)
+def record_value(account: str, message: str, *, at_ms: int | None = None, late_ms: int = 0, **more: object) -> bytes:
+    """The value of a record of an account, received at `at_ms`, `late_ms` after it happened; `more` as on Kafka."""
+    received_ms = now_ms() if at_ms is None else at_ms
     return msgspec.json.encode(
         {
             "v": 1,
             "source": "test",
             "message_id": message,
-            "type": "track",
-            "account_id": account,
-            "user_id": f"user-of-{account}",
-            "event": name,
-            "received_at": moment,
-            "occurred_at": moment,
-            "body": msgspec.Raw(body.encode()),
-        }
-    )
-
-
-def command_value(account: str, name: str, message: str, **fields: str) -> bytes:
-    """The value of a command, as ingest writes it."""
-    moment = to_rfc3339(now_ms())
-    return msgspec.json.encode(
-        {
-            "v": 1,
-            "source": "test",
-            "message_id": message,
-            "type": "command",
             "account_id": account,
             "user_id": None,
-            "event": name,
-            "received_at": moment,
-            "occurred_at": moment,
-            "body": {"command": name, "account_id": account, **fields},
+            "received_at": to_rfc3339(received_ms),
+            "occurred_at": to_rfc3339(received_ms - late_ms),
+            **more,
         }
     )
+
+
+def event_value(account: str, name: str, message: str, *, at_ms: int | None = None, body: str = "{}") -> bytes:
+    """The value of a product event, as ingest writes it."""
+    raw, user = msgspec.Raw(body.encode()), f"user-of-{account}"
+    return record_value(account, message, at_ms=at_ms, type="track", event=name, user_id=user, body=raw)
+
+
+def command_value(account: str, name: str, message: str, *, at_ms: int | None = None, **fields: object) -> bytes:
+    """The value of a command, as ingest writes it."""
+    body = {"command": name, "account_id": account, **fields}
+    return record_value(account, message, at_ms=at_ms, type="command", event=name, body=body)
 
 
 def tick_value(at_ms: int | None = None) -> bytes:

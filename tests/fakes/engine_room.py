@@ -107,7 +107,7 @@ class EngineRoom:
         value = event_value(account, name, message or f"m{self._numbers}", body=body)
         await self.producer.send(self.events_topic, value, key=account.encode(), partition=self.part_of(account))
 
-    async def command(self, account: str, name: str, **fields: str) -> int:
+    async def command(self, account: str, name: str, **fields: Any) -> int:
         """Append a command; its offset."""
         self._numbers += 1
         value = command_value(account, name, f"m{self._numbers}", **fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID
 
@@ -60,7 +61,7 @@ class EpochsCompared(MemoryStore):
 
 
 def _rows(commit: Commit) -> list[Any]:
-    return [getattr(commit, name) for name in ("accounts", "plans", "ledger", "names", "dead_letters", "adoptions")]
+    return [getattr(commit, each.name) for each in fields(Commit) if each.name != "leases"]
 
 
 class CachesKept(Leases):
@@ -122,6 +123,45 @@ class AnswersGuessed(Link):
                 await self._ask("claim", lease.part, stamp=lease.stamp, owner="guess")
 
 
+class NoticesForgotten(MemoryStore):
+    """A claim does not tell which signals of erasures still name their account, so the owner before has to have blanked
+    them."""
+
+    async def claim(self, part: int, *, stamp: UUID, owner: str) -> Claim:
+        """Without them."""
+        return replace(await super().claim(part, stamp=stamp, owner=owner), notices=())
+
+
+class ErasedAtLast(MemoryStore):
+    """A transaction erases after it has written, and with the account what it wrote of its return."""
+
+    async def commit(self, commit: Commit) -> None:
+        """Write, then erase."""
+        await super().commit(commit)
+        for one in commit.erasures:
+            self._erase(one)
+
+
+class ErasedKept(AccountCache):
+    """An erased account stays in memory."""
+
+    __slots__ = ()
+
+    def drop(self, account_id: str) -> None:
+        """Forget nobody."""
+
+
+class ErasedRemembered(Leases):
+    """What was erased goes on where its records come back before the cache has forgotten it."""
+
+    async def claim(self, parts: Collection[int]) -> list[Partition]:
+        """With such a cache."""
+        running = await super().claim(parts)
+        for partition in running:
+            partition.accounts = ErasedKept(self._accounts_cached_max)
+        return running
+
+
 PLANTED = {
     "the compare-and-set is skipped": Parts(store=NothingCompared),
     "epoch and offset instead of stamps": Parts(store=EpochsCompared),
@@ -129,4 +169,7 @@ PLANTED = {
     "the notifier takes only higher numbers": Parts(notifier=HighestNumber),
     "the relay starts at out_seq": Parts(engine=EngineParts(relay=PublishedBelieved)),
     "a commit without an answer is adopted": Parts(engine=EngineParts(link=AnswersGuessed)),
+    "a claim forgets what still names the erased": Parts(store=NoticesForgotten),
+    "a transaction erases after it has written": Parts(store=ErasedAtLast),
+    "an erased account stays in memory": Parts(engine=EngineParts(leases=ErasedRemembered)),
 }

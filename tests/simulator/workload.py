@@ -1,6 +1,7 @@
-"""What happens to the accounts: random records under a small plan, whose versions go live on the way.
+"""What happens to the accounts: random records of every kind, while plan versions go live on the way.
 
-The one file to extend when the plan language or the commands grow; the oracle folds whatever is written here.
+The one file to extend when the commands grow, as `plans.py` is for the plan language; the oracle folds whatever is
+written here.
 """
 
 from __future__ import annotations
@@ -11,65 +12,47 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgspec
-
 from schemas.timestamps import to_rfc3339
 from tests.builders import START_MS
-from tests.fakes.engine_records import tick_value
+from tests.fakes.engine_records import command_value, record_value, tick_value
+from tests.simulator.plans import SIDE_PLAN
 
 EVENTS, SIGNALS = "events", "signals"
 PARTS = 3
-PLAN_ID = "quick"
-DAY_MS = 60_000
+MINUTE_MS = 60_000
 
-PLAN = """
-plan: quick
-day: 60s
-events:
-  data.imported: [Data Imported]
-  report.made: [Report Made]
-start: [contract_start, first_event]
-segments:
-  smb: {pace: 0.5, window: 20d}
-  large: {pace: 1, window: 30d}
-  else: large
-grace: 1d
-milestones:
-  data: {due: 2d, when: data.imported}
-  output: {due: 4d, needs: [data], when: report.made}
-  habit: {when: {event: report.made, count: 3}, required: false}
-first_value: output
-stalled: {overdue: 3d, quiet: 8d}
-"""
-# Each later version changes what accounts have reached and when they are late.
-VERSIONS = (
-    PLAN,
-    PLAN.replace("count: 3", "count: 2").replace("quiet: 8d", "quiet: 6d"),
-    PLAN.replace("habit: {when", "seen: {due: 1d, when: page.viewed}\n  habit: {when").replace(
-        "output: {due: 4d", "output: {due: 3d"
-    ),
-)
 NAMES = ("Data Imported", "Report Made", "Report Made", "page.viewed", "Page Viewed")
+USERS = ("user-0", "user-1", "user-2")
 TRAITS: tuple[dict[str, Any], ...] = (
     {"segment": "smb"},
     {"segment": "large"},
     {"segment": None},
     {"name": "Acme", "owner": "dana"},
-    {"contract_start": to_rfc3339(START_MS - DAY_MS)},
-    {"contract_start": to_rfc3339(START_MS + 20 * DAY_MS)},
+    {"contract_start": to_rfc3339(START_MS - MINUTE_MS)},
+    {"contract_start": to_rfc3339(START_MS + 20 * MINUTE_MS)},
+    {"renewal_at": to_rfc3339(START_MS + 25 * MINUTE_MS)},
 )
 ORDERS: tuple[tuple[str, dict[str, Any]], ...] = (
     *(("set", {"traits": traits}) for traits in TRAITS),
     ("pause", {"reason": "audit"}),
-    ("resume", {}),
-    ("snooze", {"kind": "at_risk", "until": to_rfc3339(START_MS + 15 * DAY_MS)}),
-    ("mark", {"milestone": "data", "at": to_rfc3339(START_MS + DAY_MS)}),
-    # Without its date: a dead letter.
+    ("pause", {"reason": "holidays", "until": to_rfc3339(START_MS + 20 * MINUTE_MS)}),
+    *(2 * (("resume", {}),)),
+    ("snooze", {"kind": "at_risk", "until": to_rfc3339(START_MS + 15 * MINUTE_MS)}),
+    ("mark", {"milestone": "data", "at": to_rfc3339(START_MS + MINUTE_MS)}),
     ("mark", {"milestone": "output"}),
     ("waive", {"milestone": "habit"}),
     ("close", {"reason": "churned"}),
-    ("reopen", {}),
+    *(2 * (("reopen", {}),)),
+    ("move", {"plan": SIDE_PLAN}),
+    ("move", {"plan": None}),
+    *(("note", {"event": name}) for name in ("concern.raised", "concern.resolved", "advocacy.asked")),
+    # Dead letters: one without its event, one that no release knows.
     ("note", {"text": "called"}),
+    *(("promote", {"user_id": user}) for user in USERS),
+)
+ERASURES: tuple[tuple[str, dict[str, Any]], ...] = (
+    *(len(USERS) * (("erase", {}),)),
+    *(("erase_person", {"user_id": user}) for user in USERS),
 )
 POISON: tuple[bytes | None, ...] = (b"{", b'{"v": 7}', None)
 
@@ -101,7 +84,7 @@ class Workload:
     def burst(self) -> Iterator[Sent]:
         """Some records of some accounts, then perhaps a tick for every partition."""
         for _ in range(self.dice.randrange(1, 9)):
-            self.at_ms += self.dice.randrange(1, DAY_MS // 4)
+            self.at_ms += self.dice.randrange(1, MINUTE_MS // 4)
             record = self._record()
             self._sent.append(record)
             yield record
@@ -110,37 +93,40 @@ class Workload:
 
     def ticks(self) -> Iterator[Sent]:
         """A tick for every partition; once in a while nothing was accepted for a while before it."""
-        self.at_ms += 400_000 if self.dice.random() < 0.02 else self.dice.randrange(1, 2 * DAY_MS)
+        self.at_ms += 400_000 if self.dice.random() < 0.02 else self.dice.randrange(1, 2 * MINUTE_MS)
         for part in range(PARTS):
             yield Sent(part, None, tick_value(self.at_ms), self.at_ms)
 
     def _record(self) -> Sent:
-        account = f"account-{self.dice.randrange(self.accounts)}"
+        # No id is a part of another one, so that whoever was erased can be searched for.
+        account = f"acme-{self.dice.randrange(self.accounts):02d}"
         kind = self.dice.random()
         if kind < 0.15 and self._sent:
             return self.dice.choice(self._sent[-40:])._replace(at_ms=self.at_ms)
         if kind < 0.18:
-            return Sent(part_of(account), account.encode(), self.dice.choice(POISON), self.at_ms)
-        if kind < 0.28:
-            command, fields = self.dice.choice(ORDERS)
-            body = {"command": command, "account_id": account, **fields}
-            return self._value(account, type="command", event=command, body=body)
-        late_ms = self.dice.choice([0, 0, 0, DAY_MS // 2, 3 * DAY_MS])
-        user, staff = f"user-{self.dice.randrange(3)}", self.dice.random() < 0.05
-        return self._value(
-            account, type="track", event=self.dice.choice(NAMES), late_ms=late_ms, user_id=user, staff=staff
-        )
+            return self._of(account, self.dice.choice(POISON))
+        if kind < 0.33:
+            return self._command(account, *self.dice.choice(ORDERS))
+        if kind < 0.36:
+            return self._command(account, *self.dice.choice(ERASURES))
+        return self._of(account, self._use(account))
 
-    def _value(self, account: str, *, late_ms: int = 0, body: object = None, **envelope: Any) -> Sent:
+    def _command(self, account: str, name: str, fields: dict[str, Any]) -> Sent:
+        return self._of(account, command_value(account, name, self._message(), at_ms=self.at_ms, **fields))
+
+    def _use(self, account: str) -> bytes:
+        """Somebody does something, or is only introduced."""
+        late_ms = self.dice.choice([0, 0, 0, MINUTE_MS // 2, 3 * MINUTE_MS])
+        user, staff = self.dice.choice(USERS), self.dice.random() < 0.05
+        role = "champion" if user == USERS[0] else None
+        kind = "identify" if self.dice.random() < 0.05 else "track"
+        who = {"user_id": user, "staff": staff, "role": role, "body": {}}
+        name = self.dice.choice(NAMES) if kind == "track" else None
+        return record_value(account, self._message(), at_ms=self.at_ms, late_ms=late_ms, type=kind, event=name, **who)
+
+    def _message(self) -> str:
         self._messages += 1
-        value = {
-            "v": 1,
-            "source": "simulator",
-            "message_id": f"m{self._messages}",
-            "account_id": account,
-            "received_at": to_rfc3339(self.at_ms),
-            "occurred_at": to_rfc3339(self.at_ms - late_ms),
-            "body": body or {},
-            **envelope,
-        }
-        return Sent(part_of(account), account.encode(), msgspec.json.encode(value), self.at_ms)
+        return f"m{self._messages}"
+
+    def _of(self, account: str, value: bytes | None) -> Sent:
+        return Sent(part_of(account), account.encode(), value, self.at_ms)

@@ -5,27 +5,32 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from schemas.erasure import account_hash
+from services.activation_engine.domain.plan import Plan
+from services.activation_engine.domain.signals import ERASED
 from services.activation_engine.metrics import EngineMetrics
-from services.activation_engine.plans.loader import CheckedPlan, load_plan
+from services.activation_engine.plan_adoption import RETIRED
+from services.activation_engine.plans.loader import plan_from_content
 from services.activation_engine.store import Commit
 from tests.fakes.memory_store import MemoryStore
 from tests.simulator.database import Database
 from tests.simulator.engine import EngineParts, Servers
 from tests.simulator.faults import Faults, Rates
 from tests.simulator.group import Group
-from tests.simulator.judge import Observer, Violation, check_delivered, check_partition, require
+from tests.simulator.judge import Observer, Payloads, check_delivered, check_partition
 from tests.simulator.log import Broker
 from tests.simulator.loop import Process, VirtualLoop
 from tests.simulator.notifier import Notifier
+from tests.simulator.plans import MAIN_PLAN, SIDE_PLAN, text_of
 from tests.simulator.troubles import DatabaseTroubles, Engines, keep_notifier
-from tests.simulator.workload import EVENTS, PARTS, PLAN_ID, SIGNALS, VERSIONS, Workload
+from tests.simulator.violation import Violation, require
+from tests.simulator.workload import EVENTS, PARTS, SIGNALS, Sent, Workload
 
 # Once faults have ended, everything is applied and delivered within this: liveness.
 DRAIN_SECONDS_MAX = 120.0
@@ -33,6 +38,7 @@ _ENGINES = 3
 # The workload waits for a while when more records than this are not applied.
 _BACKLOG_MAX = 60
 _PATIENCE_SECONDS = 10.0
+_TICK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +47,7 @@ class Scale:
 
     bursts: int = 40
     accounts: int = 8
-    publications: int = 2
+    publications: int = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +62,13 @@ class Parts:
 @dataclass(frozen=True)
 class Report:
     """What happened in a world in which every promise held. `records_early` of the `records` were applied while
-    faults lasted."""
+    faults lasted; `signals` are counted by type."""
 
     crashes: Counter[str]
     happened: Counter[str]
     records: int
     records_early: int
-    signals: int
+    signals: Counter[str]
     seconds: float
 
 
@@ -99,14 +105,17 @@ class World:
     async def run(self) -> Report:
         """Live through it. Raises Violation, or whatever else nobody expected."""
         await self.store.create_leases(PARTS, source=EVENTS)
-        self._publish()
+        self._publish(MAIN_PLAN)
         self._begin()
         await self._feed()
         early = self._applied()
         await self._drain()
         self._judge()
-        happened = self.faults.crashes, self.faults.happened
-        return Report(*happened, self._applied(), early, len(self.notifier.tables.messages), self.loop.time())
+        store, happened = self.store, self.faults.happened
+        happened["came back"] = sum(account_hash(account_id) in store.tombstones for account_id in store.accounts)
+        happened["plan ended"] = sum(one.policy == RETIRED for one in store.adopted)
+        signals = Counter(row.type for rows in store.ledger.values() for row in rows)
+        return Report(self.faults.crashes, happened, self._applied(), early, signals, self.loop.time())
 
     def _begin(self) -> None:
         """Start everybody, and everything that may befall them."""
@@ -125,31 +134,33 @@ class World:
         publish_at = self.dice.sample(range(self.scale.bursts), self.scale.publications)
         for number in range(self.scale.bursts):
             if number in publish_at:
-                self._publish()
-            for sent in self.workload.burst():
-                self.broker.append(EVENTS, sent.part, sent.key, sent.value, at_ms=sent.at_ms)
+                self._publish(self.dice.choice([MAIN_PLAN, SIDE_PLAN]))
+            self._append(self.workload.burst())
             await asyncio.sleep(self.faults.seconds(0.3))
-            patience = self.loop.time() + _PATIENCE_SECONDS
-            while self._backlog() > _BACKLOG_MAX and self.loop.time() < patience:
-                await self._look()
+            await self._wait(lambda: self._backlog() <= _BACKLOG_MAX, seconds=_PATIENCE_SECONDS)
 
     async def _drain(self) -> None:
         """End all faults, and wait until everything is applied and delivered."""
         self.faults.active = self.database.away = False
         self.engines.spare()
         deadline = self.loop.time() + DRAIN_SECONDS_MAX
-        for _ in range(3):
-            for sent in self.workload.ticks():
-                self.broker.append(EVENTS, sent.part, sent.key, sent.value, at_ms=sent.at_ms)
-            await asyncio.sleep(1)
         while not self._settled():
             require(self.loop.time() < deadline, "not drained in time:", self.store.leases)
-            await self._look()
+            # By the next transaction owners learn of a failover, and leases of what was published.
+            self._append(self.workload.ticks())
+            await self._wait(self._settled, seconds=_TICK_SECONDS)
 
-    async def _look(self) -> None:
-        await asyncio.sleep(0.2)
-        if self.errors:
-            raise self.errors[0]
+    def _append(self, records: Iterable[Sent]) -> None:
+        for sent in records:
+            self.broker.append(EVENTS, sent.part, sent.key, sent.value, at_ms=sent.at_ms)
+
+    async def _wait(self, until: Callable[[], bool], *, seconds: float) -> None:
+        """Let the world go on until something holds, at most for so long."""
+        patience = self.loop.time() + seconds
+        while not until() and self.loop.time() < patience:
+            await asyncio.sleep(0.2)
+            if self.errors:
+                raise self.errors[0]
 
     def _applied(self) -> int:
         return sum(lease.next_offset for lease in self.store.leases.values())
@@ -158,23 +169,45 @@ class World:
         return sum(map(len, self.broker.logs[EVENTS])) - self._applied()
 
     def _settled(self) -> bool:
-        """Applied to the end, the newest version adopted, everything recorded also delivered."""
-        adopted = {self.store.adoptions[part, PLAN_ID].version for part in range(PARTS) if self._backlog() == 0}
-        recorded = {row.id for rows in self.store.ledger.values() for row in rows}
-        return adopted == {len(self.store.versions)} and recorded <= self.notifier.tables.messages.keys()
+        """All applied, by the newest versions, and every account looked at by them; everything recorded also delivered,
+        and no signal left that names an erased account."""
+        behind = [one for part in range(PARTS) for one in self._newest().items() if not self._adopted(part, *one)]
+        sweeping = any(lease.sweep_after is not None for lease in self.store.leases.values())
+        rows = [row for rows in self.store.ledger.values() for row in rows if row.payload is not None]
+        named = any(row.type == ERASED for row in rows)
+        delivered = {row.id for row in rows} <= self.notifier.tables.messages.keys()
+        return delivered and not (self._backlog() or behind or sweeping or named)
+
+    def _newest(self) -> dict[str, int]:
+        return dict(sorted(self.store.versions))
+
+    def _adopted(self, part: int, plan: str, version: int) -> bool:
+        """Whether a partition judges by this version. One by which a plan ends is nothing to a partition that never
+        had the plan."""
+        known = self.store.adoptions.get((part, plan))
+        return self.store.versions[plan, version][0] == RETIRED if known is None else known.version == version
 
     def _judge(self) -> None:
         if self.errors:
             raise self.errors[0]
+        owed: Payloads = {}
         for part, log in enumerate(self.broker.logs[EVENTS]):
-            check_partition(part, self.store, log, lambda _, version: checked(version).plan)
+            owed |= check_partition(part, self.store, log, self._plan)
         failovers = bool(self.faults.happened["failover"])
-        check_delivered(self.store, self.notifier.tables, self.observer.lost, failovers=failovers)
+        check_delivered(self.store, self.notifier.tables, owed, self.observer.lost, failovers=failovers)
 
-    def _publish(self) -> None:
-        """The next version of the plan; the texts take turns."""
-        version = 1 + len(self.store.versions)
-        self.store.versions[PLAN_ID, version] = (self.dice.choice(["silent", "emit"]), checked(version).content)
+    def _plan(self, plan: str, version: int) -> Plan:
+        return plan_from_content(dict(self.store.versions[plan, version][1])).plan
+
+    def _publish(self, plan: str) -> None:
+        """The next version of a plan; the texts take turns. The side plan ends and begins again."""
+        version = 1 + self._newest().get(plan, 0)
+        ends = plan == SIDE_PLAN and version > 1 and self.store.versions[plan, version - 1][0] != RETIRED
+        if ends and self.dice.random() < 0.6:
+            self.store.versions[plan, version] = (RETIRED, {})
+            return
+        policy = self.dice.choice(["silent", "emit"])
+        self.store.versions[plan, version] = (policy, text_of(plan, version - 1).content)
 
     async def _repeat(self, mean_seconds: float, trouble: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while mean_seconds and self.faults.active:
@@ -190,12 +223,6 @@ class World:
             self.observer.committed(commit)
         except Violation as violation:
             self.errors.append(violation)
-
-
-@cache
-def checked(version: int) -> CheckedPlan:
-    """A version of the workload's plan, compiled once."""
-    return load_plan(VERSIONS[(version - 1) % len(VERSIONS)])
 
 
 def run_world(seed: int, *, rates: Rates, scale: Scale | None = None, parts: Parts | None = None) -> Report:
