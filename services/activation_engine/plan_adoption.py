@@ -31,7 +31,8 @@ class PlanSource(Protocol):
 
 
 class PlanCatalog:
-    """Compiled versions, kept for good: they are immutable and few."""
+    """Compiled versions, kept for as long as their content is what was published: they are few. A failover may lose a
+    publication, and the next one takes its number."""
 
     def __init__(self, source: PlanSource) -> None:
         self._source = source
@@ -50,7 +51,8 @@ class PlanCatalog:
         """Learn what is published, compiled before any partition adopts it. Raises StoreUnavailable."""
         newest = await self._source.published_plans()
         for one in newest:
-            if one.policy != RETIRED:
+            if one.policy != RETIRED and (await self._plan(one.plan, one.version)).hash != one.hash:
+                del self._compiled[one.plan, one.version]
                 await self._plan(one.plan, one.version)
         self.published = {one.plan: one for one in newest}
 

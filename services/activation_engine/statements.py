@@ -57,7 +57,7 @@ READ_LEDGER = sa.text(
     ") AS summed WHERE coalesce(bytes, 0) <= :bytes OR seq = :after + 1 ORDER BY seq"
 )
 PUBLISHED = sa.text(
-    "SELECT DISTINCT ON (plan) plan, version, policy FROM activation.plan_version ORDER BY plan, version DESC"
+    "SELECT DISTINCT ON (plan) plan, version, policy, hash FROM activation.plan_version ORDER BY plan, version DESC"
 )
 PLAN_CONTENT = sa.text("SELECT content FROM activation.plan_version WHERE plan = :plan AND version = :version")
 COUNT_STATUSES = sa.text("SELECT status, count(*) AS accounts FROM activation.account_plan GROUP BY status")

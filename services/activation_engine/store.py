@@ -175,11 +175,12 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class PublishedPlan:
-    """The newest version of a plan; of policy `retired` when the plan was retired by it."""
+    """The newest version of a plan, with the hash of its content; of policy `retired` when the plan ended by it."""
 
     plan: str
     version: int
     policy: str
+    hash: str
 
 
 class Store(Protocol):

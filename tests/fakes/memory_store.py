@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from schemas.erasure import account_hash, pseudonym
 from services.activation_engine.domain.rows import PlanRow
 from services.activation_engine.domain.signals import ERASED
+from services.activation_engine.plans.loader import content_hash
 from services.activation_engine.store import (
     AccountElsewhere,
     AccountRow,
@@ -175,8 +176,11 @@ class MemoryStore:
 
     async def published_plans(self) -> list[PublishedPlan]:
         """The newest version of every plan."""
-        newest = dict(sorted(self.versions))
-        return [PublishedPlan(plan, version, self.versions[plan, version][0]) for plan, version in newest.items()]
+        newest = {plan: (version, *self.versions[plan, version]) for plan, version in sorted(self.versions)}
+        return [
+            PublishedPlan(plan, version, policy, content_hash(content))
+            for plan, (version, policy, content) in newest.items()
+        ]
 
     async def plan_content(self, plan: str, version: int) -> Mapping[str, Any]:
         """The validated content of one version."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -45,7 +46,10 @@ def plan_from_content(content: dict[str, Any]) -> CheckedPlan:
 
 def _checked(shape: PlanFile) -> CheckedPlan:
     content = shape.content()
-    canonical = msgspec.json.encode(content, order="sorted")
-    content_hash = hashlib.sha256(canonical).hexdigest()
-    plan = compile_plan(shape, content_hash)
-    return CheckedPlan(plan, content_hash, content, plan.title)
+    plan = compile_plan(shape, content_hash(content))
+    return CheckedPlan(plan, plan.hash, content, plan.title)
+
+
+def content_hash(content: Mapping[str, Any]) -> str:
+    """The name of a content, whatever the order of its keys."""
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()

@@ -15,6 +15,7 @@ from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.store import Adoption
 from tests.builders import START_MS
 from tests.fakes.engine_records import QUICK_PLAN, event_value, tick_value
+from tests.fakes.memory_store import MemoryStore
 from tests.fakes.oracle import fold_log
 from tests.unit.engine_shell.test_transactions import Engine
 
@@ -98,3 +99,16 @@ async def test_a_sweep_ends_within_the_first_tick(accounts: int) -> None:
         taken = (await engine.transactions.apply({0: [tick]}, {}))[0]
     assert engine.store.adoptions[0, "quick"].version == 1
     assert engine.store.leases[0].sweep_after is None
+
+
+async def test_a_number_that_a_failover_gave_away_again_is_compiled_anew() -> None:
+    """A publication was lost after it was seen, and another one has its number."""
+    engine = Engine()
+    for version in (1, 2):
+        engine.store.versions["quick", 1] = ("silent", VERSIONS[version].content)
+        await engine.catalog.refresh()
+        await engine.claim()
+        await engine.apply_many(1)
+        (live,) = engine.leases.held[0].plans.live
+        assert (live.version, live.plan.hash) == (1, VERSIONS[version].hash)
+        engine.store.become(MemoryStore())
