@@ -45,7 +45,11 @@ risks:
 _TEXTS = {
     MAIN_PLAN: (
         _MAIN,
-        _MAIN.replace("count: 3", "count: 2").replace("quiet: 14d", "quiet: 11d").replace("for: 9d", "for: 7d"),
+        # So late a milestone leaves time to be stalled and recover.
+        _MAIN.replace("count: 3", "count: 2")
+        .replace("quiet: 14d", "quiet: 7d")
+        .replace("for: 9d", "for: 5d")
+        .replace("output: {due: week 2", "output: {due: 40d"),
         _MAIN.replace("habit: {when", "seen: {due: 3d, when: page.viewed}\n  habit: {when")
         .replace("output: {due: week 2", "output: {due: 9d")
         .replace("  alone: {people: {lt: 2}, for: 12d}\n", ""),

@@ -36,7 +36,7 @@ class Climate(NamedTuple):
 
 
 CLIMATES = {
-    "crashes": Climate(Rates(), Scale(), range(270)),
+    "crashes": Climate(Rates(), Scale(), range(245)),
     "failovers": Climate(Rates(failovers_seconds=3), Scale(), range(60)),
     # Failovers lose one or two commits each and strike again and again; engines live long enough to remember them.
     "storm": Climate(

@@ -173,8 +173,10 @@ class World:
         and no signal left that names an erased account."""
         behind = [one for part in range(PARTS) for one in self._newest().items() if not self._adopted(part, *one)]
         sweeping = any(lease.sweep_after is not None for lease in self.store.leases.values())
-        rows = [row for rows in self.store.ledger.values() for row in rows if row.payload is not None]
-        named = any(row.type == ERASED for row in rows)
+        rows = [
+            row for rows in self.store.ledger.values() for row in rows if row.payload is not None or row.type == ERASED
+        ]
+        named = any(row.type == ERASED and row.payload is not None for row in rows)
         delivered = {row.id for row in rows} <= self.notifier.tables.messages.keys()
         return delivered and not (self._backlog() or behind or sweeping or named)
 
