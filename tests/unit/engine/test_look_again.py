@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from services.activation_engine.domain.encoding import decode, encode
+from services.activation_engine.domain.event import InvalidBody
 from services.activation_engine.domain.plan_set import PlanSet
 from tests.builders import DAY_MS, SMALL_PLAN, command, day, event, plan, plan_set, traits
 from tests.unit.engine.story import Story
@@ -77,6 +80,20 @@ def test_excluded_events_are_no_activity_after_a_reload() -> None:
     story.happens(event("billing.paid", day(1)), traits(day(1), name="Acme"))
     starts = {one: known.start_ms for one, known in story.accounts["acme"].plans.items()}
     assert starts == {"picky": None, "small": day(0)}
+
+
+def test_an_account_that_began_with_a_refused_record_is_the_same_after_a_reload() -> None:
+    """What comes next decides the same, whether the account was in memory all the time or stored and read."""
+    states = []
+    for stored in (False, True):
+        story = Story()
+        with pytest.raises(InvalidBody):
+            story.take(command("note", day(0), message="m0"))
+        if stored:
+            story.accounts["acme"] = decode("acme", encode(story.accounts["acme"]))
+        story.happens(command("pause", day(1), message="m1", reason="x"))
+        states.append(([one.type for one in story.signals], encode(story.accounts["acme"])))
+    assert states[0] == states[1]
 
 
 def test_a_start_that_came_after_a_silent_version_is_told() -> None:
