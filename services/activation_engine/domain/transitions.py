@@ -33,12 +33,12 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
     """Fold one record into the state, in place, and decide what records decide. Raises InvalidBody, with nothing
     changed, when the record can never be applied."""
     announced = _NO_SIGNALS
-    # Also one that is refused ends it: a state that was stored since then does not know how it began.
-    first, state.fresh = state.fresh and state.adopted is None, False
     if state.adopted is plans:
         changed = _fold(state, event, plans)
-    elif first:
-        # Nothing was known of it, so nothing is history: by every plan this record decides.
+    elif state.fresh and state.adopted is None:
+        # Nothing was known of it, so nothing is history: by every plan this record decides. Once only, even if it is
+        # refused, for a state that was stored since does not know how it began.
+        state.fresh = False
         changed = plans.fold(state.facts, event)
         changed = Change(plans.live, news=changed is not None and changed.news)
         state.adopted = plans
