@@ -63,7 +63,7 @@ def new_engine_api(
     api.include_router(account_routes(accounts=accounts, ledger=ledger, applied=applied, may_read=may_read))
     api.include_router(signal_routes(ledger=ledger, may_read=may_read))
     may_write = require(keys, Scope.PLANS_WRITE)
-    api.include_router(plan_routes(plans=plans, may_read=may_read, may_write=may_write))
+    api.include_router(plan_routes(plans=plans, names=names, may_read=may_read, may_write=may_write))
     api.include_router(job_routes(jobs=operations.jobs, may_write=may_write))
     may_administer = require(keys, Scope.ADMIN)
     api.include_router(partition_routes(read_progress=lambda: all_progress(reads), may_administer=may_administer))

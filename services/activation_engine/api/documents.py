@@ -254,6 +254,18 @@ class RetiredPlan(BaseModel):
     retired: bool = Field(description="True: no partition judges by the plan any more")
 
 
+class PlanWarning(BaseModel):
+    """Something in a valid plan that may be a mistake; the errors of an invalid one have the same fields."""
+
+    file: str
+    line: int = Field(description="From 1, as is `column`")
+    column: int
+    path: str = Field(description="Where in the plan, such as `milestones.first_output.when`")
+    code: Literal["event_never_seen", "event_silent", "escalates_late"]
+    message: str
+    hint: str = Field(description="What to do")
+
+
 class CheckedPlanDocument(BaseModel):
     """A plan that could be published."""
 
@@ -261,6 +273,7 @@ class CheckedPlanDocument(BaseModel):
     title: str
     hash: str
     valid: Literal[True] = True
+    warnings: list[PlanWarning] = Field(description="In the order of the file")
 
 
 class PlanVersionDocument(BaseModel):

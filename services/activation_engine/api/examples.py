@@ -177,7 +177,23 @@ PUBLISHED = {
     "counts_from_publish": ["team_using"],
 }
 RETIRED_PLAN = {"plan": "b2b-saas", "version": 4, "changed": True, "retired": True}
-CHECKED = {"plan": "b2b-saas", "title": "From contract to the first measurable outcome", "hash": _HASH, "valid": True}
+CHECKED = {
+    "plan": "b2b-saas",
+    "title": "From contract to the first measurable outcome",
+    "hash": _HASH,
+    "valid": True,
+    "warnings": [
+        {
+            "file": "b2b-saas.yaml",
+            "line": 4,
+            "column": 22,
+            "path": "events.data.ingested[0]",
+            "code": "event_never_seen",
+            "message": "`Data Imported` was never sent",
+            "hint": "the nearest names that were sent: `Data Import`",
+        }
+    ],
+}
 PLAN_VERSION = {
     "plan": "b2b-saas",
     "title": "From contract to the first measurable outcome",

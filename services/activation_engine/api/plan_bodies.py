@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from fastapi import Request
+from msgspec.structs import asdict
 
+from services.activation_engine.plans.advice import SeenName, advise
 from services.activation_engine.plans.loader import CheckedPlan, PlanErrors, load_plan
 from services.runtime.problems import Problem
 
@@ -30,7 +33,7 @@ class PlanBodies:
 
     async def checked(self, request: Request, plan: str) -> tuple[CheckedPlan, str]:
         """The valid plan in the body and its text; Problem 413 `plan_too_large` or 422 `plan_invalid` with `errors`."""
-        file = f"{plan}.yaml"
+        file = _file(plan)
         text = _decoded(await _body(request), file)
         async with self._checking:
             try:
@@ -42,6 +45,15 @@ class PlanBodies:
         if not _storable(text, checked.content):
             raise _invalid([_entry(file, "", "invalid_character", "There is a NUL or half a character.", "Delete it.")])
         return checked, text
+
+    async def warnings(self, text: str, plan: str, *, seen: Sequence[SeenName]) -> list[dict[str, Any]]:
+        """What is worth a word about the text of a valid plan, given the event names that were sent."""
+        async with self._checking:
+            return [asdict(one) for one in await asyncio.to_thread(advise, text, file=_file(plan), seen=seen)]
+
+
+def _file(plan: str) -> str:
+    return f"{plan}.yaml"
 
 
 async def _body(request: Request) -> bytes:

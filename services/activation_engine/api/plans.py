@@ -20,7 +20,9 @@ from services.activation_engine.api.documents import (
 )
 from services.activation_engine.api.plan_bodies import PLAN_BYTES_MAX, PLAN_INVALID, PLAN_TOO_LARGE, PlanBodies
 from services.activation_engine.plan_publisher import Adoption, PlanPublisher
+from services.activation_engine.plans.advice import SeenName
 from services.activation_engine.plans.registry import PLANS_MAX, RETIRED, PlanVersion, Policy, TooManyPlans
+from services.activation_engine.reading.event_names import EventNames
 from services.runtime.api import problem_responses
 from services.runtime.cursors import decode_cursor, encode_cursor
 from services.runtime.problems import Problem
@@ -40,13 +42,15 @@ _YAML_BODY = {
 }
 
 
-def plan_routes(*, plans: PlanPublisher, may_read: Authenticated, may_write: Authenticated) -> APIRouter:
+def plan_routes(
+    *, plans: PlanPublisher, names: EventNames, may_read: Authenticated, may_write: Authenticated
+) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1/plans", tags=["plans"])
     bodies = PlanBodies()
     _add_publish(routes, plans, bodies, may_write)
     _add_retire(routes, plans, may_write)
-    _add_check(routes, bodies, may_write)
+    _add_check(routes, names, bodies, may_write)
     _add_list(routes, plans, may_read)
     _add_show(routes, plans, may_read)
     return routes
@@ -112,7 +116,7 @@ def _add_retire(routes: APIRouter, plans: PlanPublisher, may_write: Authenticate
         return answer({"plan": plan, "version": published.version, "changed": published.changed, "retired": retired})
 
 
-def _add_check(routes: APIRouter, bodies: PlanBodies, may_write: Authenticated) -> None:
+def _add_check(routes: APIRouter, names: EventNames, bodies: PlanBodies, may_write: Authenticated) -> None:
     @routes.post(
         "/{plan}/check",
         summary="Check a plan without publishing it",
@@ -125,9 +129,14 @@ def _add_check(routes: APIRouter, bodies: PlanBodies, may_write: Authenticated) 
         openapi_extra=_YAML_BODY,
     )
     async def check_plan(plan: PlanId, request: Request) -> Response:
-        """Whether the file could be published under this id; its errors otherwise. Scope `plans:write`."""
-        checked, _ = await bodies.checked(request, plan)
-        return answer({"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "valid": True})
+        """Whether the file could be published under this id; its errors otherwise. `warnings` forbid nothing: event
+        names that nobody ever sent, with the nearest of the catalogue, or that have stopped, and help that comes late.
+        Scope `plans:write`."""
+        checked, text = await bodies.checked(request, plan)
+        seen = [SeenName(one.name, one.silent) for one in await names.all()]
+        warnings = await bodies.warnings(text, plan, seen=seen)
+        about = {"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "valid": True}
+        return answer({**about, "warnings": warnings})
 
 
 def _add_list(routes: APIRouter, plans: PlanPublisher, may_read: Authenticated) -> None:

@@ -16,7 +16,14 @@ from services.activation_engine.plans.selectors import pattern_prefix
 from services.activation_engine.plans.shape import read_shape
 from services.activation_engine.plans.source import Source
 
+_NEVER_SEEN = "event_never_seen"
+_NEVER_SENT = " was never sent"
+_NEAREST = "the nearest names that were sent: "
+_NO_NEAREST = "send it once to be sure of its name, or list the sent names with `firstvalue event names`"
 _NEAREST_MAX = 3
+# Comparing two names takes some 20 microseconds, and a plan may ask for thousands where ten thousand were sent: so many
+# are compared, and the names after that are told without their nearest.
+COMPARED_MAX = 50_000
 
 
 class SeenName(Struct, frozen=True):
@@ -34,6 +41,15 @@ def advise(text: str, *, file: str, seen: Iterable[SeenName] | None = None) -> l
     if seen is not None:
         found += _names(shape, source, {one.name: one for one in seen})
     return sorted(found, key=lambda one: (one.line, one.column))
+
+
+def never_sent(warnings: Iterable[PlanError]) -> list[tuple[PlanError, str, str]]:
+    """Those about names that were never sent, each with its name and the nearest ones, both in backticks; "" for none."""
+    return [
+        (one, one.message.removesuffix(_NEVER_SENT), one.hint.removeprefix(_NEAREST) if one.hint != _NO_NEAREST else "")
+        for one in warnings
+        if one.code == _NEVER_SEEN
+    ]
 
 
 def seen_names(rows: Iterable[Mapping[str, Any]]) -> list[SeenName]:
@@ -55,6 +71,8 @@ def _late_help(file: PlanFile, source: Source) -> Iterator[PlanError]:
 
 
 def _names(file: PlanFile, source: Source, seen: Mapping[str, SeenName]) -> Iterator[PlanError]:
+    folded = {_folded(one): one for one in sorted(seen)}
+    compared = 0
     told: set[str] = set()
     for path, name in _sent_names(file):
         if name in told:
@@ -65,7 +83,9 @@ def _names(file: PlanFile, source: Source, seen: Mapping[str, SeenName]) -> Iter
                 message = f"`{name}` used to arrive daily and has stopped"
                 yield source.error(path, "event_silent", message, "look whether the product still sends it")
         elif not _known_pattern(name, file, seen):
-            yield source.error(path, "event_never_seen", f"`{name}` was never sent", _nearest(name, seen))
+            compared += len(folded)
+            hint = _nearest(name, folded if compared <= COMPARED_MAX else {})
+            yield source.error(path, _NEVER_SEEN, f"`{name}`{_NEVER_SENT}", hint)
 
 
 def _sent_names(file: PlanFile) -> Iterator[tuple[Path, str]]:
@@ -83,12 +103,10 @@ def _known_pattern(name: str, file: PlanFile, seen: Mapping[str, SeenName]) -> b
     return prefix is not None and any(one.startswith(prefix) for one in (*seen, *file.events))
 
 
-def _nearest(name: str, seen: Mapping[str, SeenName]) -> str:
-    folded = {_folded(one): one for one in sorted(seen)}
+def _nearest(name: str, folded: Mapping[str, str]) -> str:
+    """What to do about a name that was never sent; `folded` are those that were, by their words."""
     close = [f"`{folded[one]}`" for one in get_close_matches(_folded(name), folded, n=_NEAREST_MAX)]
-    if close:
-        return f"the nearest names that were sent: {', '.join(close)}"
-    return "send it once to be sure of its name, or list the sent names with `firstvalue event names`"
+    return f"{_NEAREST}{', '.join(close)}" if close else _NO_NEAREST
 
 
 def _folded(name: str) -> str:

@@ -6,14 +6,17 @@ import asyncio
 
 import httpx
 import pytest
+from msgspec.structs import asdict
 
 from services.activation_engine.api.documents import (
+    CheckedPlanDocument,
     PlanContentDocument,
     PlanDocument,
     PlanList,
     PublishedPlan,
     RetiredPlan,
 )
+from services.activation_engine.plans.advice import SeenName, advise
 from services.activation_engine.plans.registry import PLANS_MAX
 from services.runtime.access import Scope
 from tests.integration.engine_api.conftest import Api
@@ -128,6 +131,27 @@ async def test_errors_have_line_column_and_path(api: Api) -> None:
     assert (await api.http.get("/v1/plans")).json()["data"] == []
     checked = await api.http.post("/v1/plans/b2b-saas/check", content=text)
     assert checked.json()["errors"] == errors
+
+
+async def test_a_check_warns_as_the_command_does(api: Api) -> None:
+    """Of names that nobody sent, with the nearest that somebody did, by line and column; the plan stays valid."""
+    await api.rows.note_name("Report Generated", 3)
+    await api.rows.note_name("data.ingest", 3, part=1)
+    checked = (await api.http.post("/v1/plans/b2b-saas/check", content=PLAN_TEXT)).json()
+    CheckedPlanDocument.model_validate(checked)
+    seen = [SeenName("Report Generated"), SeenName("data.ingest")]
+    expected = [asdict(one) for one in advise(PLAN_TEXT, file="b2b-saas.yaml", seen=seen)]
+    assert (checked["valid"], checked["warnings"]) == (True, expected)
+    assert [(one["path"], one["code"], one["hint"]) for one in expected] == [
+        (
+            "milestones.first_output.when",
+            "event_never_seen",
+            "the nearest names that were sent: `Report Generated`",
+        ),
+        ("milestones.first_data.when", "event_never_seen", "the nearest names that were sent: `data.ingest`"),
+    ]
+    known = PLAN_TEXT.replace("data.ingested", "data.ingest").replace("report.generated", "{event: Report Generated}")
+    assert (await api.http.post("/v1/plans/b2b-saas/check", content=known)).json()["warnings"] == []
 
 
 @pytest.mark.parametrize(

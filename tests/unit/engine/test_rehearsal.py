@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.activation_engine.plan_templates import template_text
-from services.activation_engine.plans.advice import SeenName, advise, seen_names
+from services.activation_engine.plans.advice import COMPARED_MAX, SeenName, advise, seen_names
 from services.activation_engine.plans.errors import PlanErrors
 from services.activation_engine.plans.examples import load_example, with_expected
 from services.activation_engine.plans.loader import load_plan
@@ -163,6 +163,17 @@ def test_advice_names_nothing_that_only_sounds_alike() -> None:
     assert "`Import Data`" in found["events.data.ingested[0]"]
     assert "nearest" not in found["events.training.completed[0]"]
     assert "nearest" not in found["risks.new_executive.until"]
+
+
+def test_the_search_for_near_names_has_a_limit() -> None:
+    """Thousands of names that nobody sent are all told, the last of them without their nearest, in a moment."""
+    sent = "".join(f", Name {number}x" for number in range(COMPARED_MAX // 1000 + 1))
+    text = template_text("b2b-saas").replace("[Integration Connected]", f"[Name 0{sent}]")
+    seen = [SeenName(f"Name {number}") for number in range(1, 1001)]
+    found = {one.path: one for one in advise(text, file="p.yaml", seen=seen)}
+    assert "nearest" in found["events.integration.connected[1]"].hint
+    last = found[f"events.integration.connected[{COMPARED_MAX // 1000 + 1}]"]
+    assert (last.code, "nearest" in last.hint) == ("event_never_seen", False)
 
 
 def test_advice_on_late_help() -> None:
