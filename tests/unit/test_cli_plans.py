@@ -89,3 +89,19 @@ def test_names_never_seen_are_warnings(tmp_path: Path) -> None:
     unanswered = run("check", "plan.yaml", "--engine-url", "http://127.0.0.1:9", "--key", "k")
     assert unanswered.exit_code == 0
     assert "the event names are not checked" in unanswered.stderr
+
+
+def test_many_names_never_seen_are_one_warning(tmp_path: Path) -> None:
+    """An untouched template before any event is told once, with every name and its line; JSON keeps them apart."""
+    assert run("new").exit_code == 0
+    (tmp_path / "seen.json").write_text('{"data": [{"name": "training_complete"}], "next": null}')
+    told = run("check", "plan.yaml", "--catalog", "seen.json")
+    assert (told.exit_code, told.stderr.count("warning:")) == (0, 1)
+    singly = json.loads(run("check", "plan.yaml", "--catalog", "seen.json", "--json").stdout)["warnings"]
+    assert f"{len(singly)} event names were never sent\n" in told.stderr
+    assert len(singly) > 10
+    flowing = " ".join(told.stderr.split())
+    for one in singly:
+        assert f"{one['message'].removesuffix(' was never sent')} (line {one['line']})" in flowing
+    assert "`Training Completed` (line 8); the nearest that were: `training_complete`" in told.stderr
+    assert max(map(len, told.stderr.splitlines())) <= 100

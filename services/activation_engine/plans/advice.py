@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -33,6 +33,14 @@ class SeenName(Struct, frozen=True):
     silent: bool = False
 
 
+class NeverSent(NamedTuple):
+    """A warning about a name, the name, and the nearest that were sent or ""; names in backticks."""
+
+    warning: PlanError
+    name: str
+    nearest: str
+
+
 def advise(text: str, *, file: str, seen: Iterable[SeenName] | None = None) -> list[PlanError]:
     """Warnings about a plan that passed the checks, in the order of the file. Without `seen` no name is judged."""
     source = Source(text, file)
@@ -43,13 +51,14 @@ def advise(text: str, *, file: str, seen: Iterable[SeenName] | None = None) -> l
     return sorted(found, key=lambda one: (one.line, one.column))
 
 
-def never_sent(warnings: Iterable[PlanError]) -> list[tuple[PlanError, str, str]]:
-    """Those about names that were never sent, each with its name and the nearest ones, both in backticks; "" for none."""
-    return [
-        (one, one.message.removesuffix(_NEVER_SENT), one.hint.removeprefix(_NEAREST) if one.hint != _NO_NEAREST else "")
-        for one in warnings
-        if one.code == _NEVER_SEEN
-    ]
+def never_sent(warnings: Iterable[PlanError]) -> list[NeverSent]:
+    """The warnings about names that were never sent."""
+    return [NeverSent(one, *_told(one)) for one in warnings if one.code == _NEVER_SEEN]
+
+
+def _told(warning: PlanError) -> tuple[str, str]:
+    nearest = "" if warning.hint == _NO_NEAREST else warning.hint.removeprefix(_NEAREST)
+    return warning.message.removesuffix(_NEVER_SENT), nearest
 
 
 def seen_names(rows: Iterable[Mapping[str, Any]]) -> list[SeenName]:

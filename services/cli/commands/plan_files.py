@@ -17,7 +17,8 @@ from services.activation_engine.plans.rehearsal import Outcome, rehearse
 from services.cli.addresses import EngineUrl, Key, find
 from services.cli.client import Client
 from services.cli.output import REFUSED, AsJson, Misused, Refused, Unreachable, complain, print_json, print_table, say
-from services.cli.plan_sources import PlanPath, finding_text, loaded, read_text, write_text
+from services.cli.plan_sources import PlanPath, loaded, read_text, write_text
+from services.cli.plan_warnings import warning_texts
 
 # As many as the engine keeps.
 _NAMES_MAX = 10_000
@@ -74,13 +75,13 @@ def check(
     text = read_text(file)
     checked = loaded(lambda: load_plan(text, file=file), file, as_json=as_json)
     seen = None if offline and catalog is None else _seen(catalog, engine_url=engine_url, key=key)
-    warnings = [asdict(one) for one in advise(text, file=file, seen=seen)]
+    warnings = advise(text, file=file, seen=seen)
     if as_json:
         about = {"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "valid": True}
-        print_json({**about, "warnings": warnings, "names_checked": seen is not None})
+        print_json({**about, "warnings": [asdict(one) for one in warnings], "names_checked": seen is not None})
         return
-    for warning in warnings:
-        complain(f"warning: {finding_text(warning, file)}")
+    for warning in warning_texts(warnings, file):
+        complain(f"warning: {warning}")
     say(f"{checked.plan.id} is valid: {checked.title}")
 
 
