@@ -28,7 +28,8 @@ def show_status(answer: Answer) -> None:
 
 def show_funnel(answer: Answer) -> None:
     """A line per milestone, then shares by cohort."""
-    titles = ("milestone", "required", "reached", "share", "", "median", "p90", "step median", "step p90")
+    days = ("median days", "p90 days", "step median days", "step p90 days")
+    titles = ("milestone", "required", "reached", "share", "", *days)
     lines = (
         (
             *(one["title"], one["required"], one["reached"], percent(one["share"]), bar(one["share"])),
@@ -47,7 +48,7 @@ def show_funnel(answer: Answer) -> None:
 
 def show_ttfv(answer: Answer) -> None:
     """A line per cohort, then the curve of all."""
-    titles = (answer["by"], "started", "reached", "in window", "95 %", "median", "p90", "naive median")
+    titles = (answer["by"], "started", "reached", "in window", "95 %", "median days", "p90 days", "naive median days")
     print_table(titles, (_timing_line(name, one) for name, one in _rows(answer)), empty="no accounts")
     curve = answer["total"]["curve"]
     if curve:
@@ -86,7 +87,7 @@ def show_adoption(answer: Answer) -> None:
 
 def show_obstacles(answer: Answer) -> None:
     """A line per milestone that accounts wait for."""
-    titles = ("waiting for", "accounts", "", "at risk", "stalled", "median", "p90", "last events")
+    titles = ("waiting for", "accounts", "", "at risk", "stalled", "median days", "p90 days", "last events")
     lines = (
         (
             *(one["title"], one["accounts"], bar(one["accounts"] / answer["accounts"]), one["at_risk"], one["stalled"]),
