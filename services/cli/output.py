@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from services.cli.narrowing import narrowed
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 
@@ -62,20 +64,32 @@ def print_json_line(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def print_table(titles: Iterable[str], rows: Iterable[Iterable[object]], *, empty: str) -> None:
-    """Rows under titles, or `empty` on standard error when there are none; colour only on a terminal."""
-    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
-    if not table.row_count:
+def print_table(
+    titles: Sequence[str], rows: Iterable[Iterable[object]], *, empty: str, yielding: Sequence[tuple[str, int]] = ()
+) -> None:
+    """Rows under titles, or `empty` on standard error when there are none; colour only on a terminal, and only there do
+    the columns in `yielding` give way, as narrowing.narrowed says."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    if not cells:
         complain(empty)
     elif sys.stdout.isatty():
-        Console(highlight=False).print(table)
+        console = Console(highlight=False)
+        shown, lines, hidden = narrowed(titles, cells, width=console.width, yielding=yielding)
+        console.print(_table(shown, lines))
+        if hidden:
+            complain(f"too narrow for {', '.join(hidden)}: a wider terminal, or --json, shows them")
     else:
         console = Console(width=_PIPE_CHARACTERS, highlight=False)
         with console.capture() as printed:
-            console.print(table)
+            console.print(_table(titles, cells))
         print("\n".join(line.rstrip(" ") for line in printed.get().rstrip("\n").split("\n")), flush=True)
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -6,11 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
+from schemas.signals import Status
 from services.cli.addresses import EngineUrl, Key, find
 from services.cli.client import Client, segment
 from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_json, print_table, say
 
 app = typer.Typer(help="List, show and explain accounts, and say what the product cannot.", no_args_is_help=True)
+
+TITLES = ("account", "name", "plan", "status", "reason", "started", "first value", "completed", "last activity")
+# What a narrow terminal shows less of: names and the times of day first, the account's id never.
+YIELDING = (
+    *(("name", 16), ("started", 10), ("first value", 11), ("last activity", 13), ("reason", 10), ("name", 8)),
+    *((title, 0) for title in ("started", "last activity", "first value", "name", "reason")),
+)
 
 AccountId = Annotated[str, typer.Argument(help="The account's id, as the product sends it.")]
 
@@ -19,7 +27,7 @@ AccountId = Annotated[str, typer.Argument(help="The account's id, as the product
 def list_accounts(
     *,
     plan: Annotated[str | None, typer.Option(help="Under this plan only.")] = None,
-    status: Annotated[str | None, typer.Option(help="For example stalled.")] = None,
+    status: Annotated[Status | None, typer.Option(help="With this status.")] = None,
     segment_name: Annotated[str | None, typer.Option("--segment", help="For example smb.")] = None,
     milestone: Annotated[str | None, typer.Option(help="That reached this milestone, by its id.")] = None,
     owner: Annotated[str | None, typer.Option(help="The trait `owner`.")] = None,
@@ -35,8 +43,9 @@ def list_accounts(
     if as_json:
         print_json(rows)
         return
-    titles = ("account", "name", "plan", "status", "reason", "started", "first value", "completed", "last activity")
-    print_table(titles, (line for row in rows for line in _lines(row)), empty="no accounts")
+    asked = ", ".join(f"{name}={value}" for name, value in wanted.items() if value is not None)
+    empty = f"no account matches ({asked})" if asked else "no accounts"
+    print_table(TITLES, (line for row in rows for line in _lines(row)), empty=empty, yielding=YIELDING)
 
 
 @app.command()
