@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from deploy.demo import commands as demo
 from deploy.local import commands as local_stack
@@ -25,9 +27,21 @@ from services.cli.commands import (
 from services.cli.output import REFUSED, UNREACHABLE, USAGE, Misused, Refused, Unreachable, complain
 
 
+class _Command(TyperGroup):
+    """Says what is wrong with an argument without the words of the library that found it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 def new_command() -> typer.Typer:
     """The command with all its verbs."""
     app = typer.Typer(
+        cls=_Command,
         name="firstvalue",
         help="See which customers have reached first value and which have stalled on the way.",
         no_args_is_help=True,

@@ -20,7 +20,7 @@ from services.activation_engine.api.documents import (
 from services.activation_engine.api.positions import NOT_YET_APPLIED, POSITION_INVALID, AppliedPositions
 from services.activation_engine.domain.description import describe
 from services.activation_engine.domain.explanation import explain
-from services.activation_engine.reading.accounts import AccountFilter, AccountReads, SeenAccount
+from services.activation_engine.reading.accounts import AccountFilter, AccountReads, PlanUnknown, SeenAccount
 from services.activation_engine.reading.ledger import LedgerReads
 from services.runtime.access import Principal
 from services.runtime.api import problem_responses
@@ -28,6 +28,7 @@ from services.runtime.cursors import decode_cursor, encode_cursor
 from services.runtime.problems import Problem
 
 _POSITION_CHARACTERS_MAX = 65_536
+_PLAN_UNKNOWN = (404, "plan_unknown", "`b2b_saas` is not published. Name one of the live plans: api-product, b2b-saas.")
 
 _UNKNOWN = (
     404,
@@ -69,7 +70,7 @@ def _add_list(routes: APIRouter, accounts: AccountReads) -> None:
         "",
         summary="List accounts",
         response_class=Response,
-        responses={**shown(AccountList, examples.ACCOUNTS), **problem_responses(_CURSOR)},
+        responses={**shown(AccountList, examples.ACCOUNTS), **problem_responses(_CURSOR, _PLAN_UNKNOWN)},
     )
     async def list_accounts(
         plan: Text = None,
@@ -84,7 +85,13 @@ def _add_list(routes: APIRouter, accounts: AccountReads) -> None:
         plan of the account; `owner` is the account's trait. Scope `accounts:read`."""
         after = decode_cursor(cursor, str)[0] if cursor is not None else ""
         wanted = AccountFilter(plan=plan, status=status, segment=segment, milestone=milestone, owner=owner)
-        found = await accounts.page(wanted, after=after, limit=limit + 1)
+        try:
+            found = await accounts.page(wanted, after=after, limit=limit + 1)
+        except PlanUnknown as error:
+            live = (
+                f"Name one of the live plans: {', '.join(error.live)}." if error.live else "None is: publish one first."
+            )
+            raise Problem(404, "plan_unknown", f"`{plan}` is not published. {live}") from error
         following = encode_cursor([found[limit - 1].state.account_id]) if len(found) > limit else None
         return answer({"data": [_row(seen) for seen in found[:limit]], "next": following})
 
@@ -143,6 +150,10 @@ async def _known(accounts: AccountReads, account_id: str) -> SeenAccount:
     if seen is None:
         raise Problem(*_UNKNOWN)
     return seen
+
+
+def _choice(live: tuple[str, ...]) -> str:
+    return f"Name one of the live plans: {', '.join(live)}." if live else "No plan is live: publish one first."
 
 
 def _row(seen: SeenAccount) -> dict[str, Any]:

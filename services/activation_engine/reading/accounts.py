@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode
+from services.activation_engine.plans import registry
 from services.activation_engine.reading.partitions import PartitionView, PartitionViews
 
 _ONE = sa.text("SELECT account_id, part, facts FROM activation.account WHERE account_id = :account_id")
@@ -40,6 +41,14 @@ class AccountFilter:
     owner: str | None = None
 
 
+class PlanUnknown(Exception):
+    """No such plan was ever published; `live` are the ids of those that are and have not ended."""
+
+    def __init__(self, live: Sequence[str]) -> None:
+        super().__init__("never published")
+        self.live = tuple(live)
+
+
 @dataclass(frozen=True, slots=True)
 class SeenAccount:
     """One account and what judges it."""
@@ -58,18 +67,23 @@ class AccountReads:
 
     async def one(self, account_id: str) -> SeenAccount | None:
         """The account, or None when nothing was ever received for it."""
-        found = await self._seen(_ONE, {"account_id": account_id})
+        async with self._engine.connect() as connection:
+            found = await self._seen(connection, _ONE, {"account_id": account_id})
         return found[0] if found else None
 
     async def page(self, wanted: AccountFilter, *, after: str, limit: int) -> list[SeenAccount]:
-        """At most `limit` accounts with ids above `after`, by id."""
+        """At most `limit` accounts with ids above `after`, by id. Raises PlanUnknown."""
         query, values = _page_query(wanted)
-        return await self._seen(query, {**values, "after": after, "limit": limit})
-
-    async def _seen(self, query: sa.TextClause, values: dict[str, Any]) -> list[SeenAccount]:
         async with self._engine.connect() as connection:
-            rows: Sequence[Any] = (await connection.execute(query, values)).all()
-            views = await self._views.read(connection, {row.part for row in rows}) if rows else {}
+            if wanted.plan is not None and not await registry.versions_of(connection, wanted.plan, limit=1):
+                raise PlanUnknown([one.plan for one in await registry.newest_versions(connection)])
+            return await self._seen(connection, query, {**values, "after": after, "limit": limit})
+
+    async def _seen(
+        self, connection: AsyncConnection, query: sa.TextClause, values: dict[str, Any]
+    ) -> list[SeenAccount]:
+        rows: Sequence[Any] = (await connection.execute(query, values)).all()
+        views = await self._views.read(connection, {row.part for row in rows}) if rows else {}
         return [SeenAccount(decode(row.account_id, row.facts), views[row.part]) for row in rows]
 
 

@@ -101,7 +101,10 @@ async def test_accounts_are_listed_shown_and_explained(terminal: Terminal) -> No
     assert [row["id"] for row in owned] == ["acme/1"]
     reached = await terminal.run("account", "list", "--milestone", "first_data", "--json")
     assert [row["id"] for row in json.loads(reached.output)] == ["acme/1", "b"]
-    assert (await terminal.run("account", "list", "--milestone", "first_output")).complaint == "no accounts\n"
+    nobody = await terminal.run("account", "list", "--milestone", "first_output", "--segment", "nosuch")
+    assert (nobody.status, nobody.complaint) == (0, "no account matches (segment=nosuch, milestone=first_output)\n")
+    unplanned = await terminal.run("account", "list", "--plan", "nosuch")
+    assert (unplanned.status, "b2b-saas" in unplanned.complaint) == (REFUSED, True)
     shown = await terminal.run("account", "show", "acme/1")
     assert "First data" in shown.output
     explained = await terminal.run("account", "explain", "acme/1")
@@ -177,6 +180,8 @@ async def test_published_plans_are_listed_shown_and_retired(terminal: Terminal, 
         (["account", "show", "nobody"], {}, REFUSED, "account_unknown"),
         (["account", "list"], {"FIRSTVALUE_API_KEY": "wrong"}, REFUSED, "key_unknown"),
         (["account", "list", "--limit", "none"], {}, USAGE, "--limit"),
+        (["account", "list", "--status", "nosuch"], {}, USAGE, "'--status': 'nosuch' is not one of"),
+        (["account", "pause", "a", "--reason", "r", "--side", "them"], {}, USAGE, "'--side': 'them' is not one of"),
         (["account", "list"], {"FIRSTVALUE_ENGINE_URL": "127.0.0.1:1"}, USAGE, "is not an address"),
         (["plan", "check", "missing.yaml"], {}, USAGE, "missing.yaml"),
         (["account", "list"], {"FIRSTVALUE_ENGINE_URL": "http://127.0.0.1:1"}, UNREACHABLE, "http://127.0.0.1:1"),
@@ -221,10 +226,10 @@ async def test_operators_see_partitions_and_are_asked_before_a_resume(terminal: 
     ("verb", "shown"),
     [
         ("status", "2026-01"),
-        ("funnel", "First data"),
-        ("ttfv", "naive median"),
+        ("funnel", "step median days"),
+        ("ttfv", "naive median days"),
         ("adoption", "Active days of the last 30"),
-        ("obstacles", "First output"),
+        ("obstacles", "p90 days"),
         ("owners", "dana"),
     ],
 )

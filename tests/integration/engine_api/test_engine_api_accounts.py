@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
 from urllib.parse import quote
 
 import pytest
 
+from schemas.signals import Status
 from services.activation_engine.api.documents import AccountDocument, AccountList, Explanation, SignalList
 from services.runtime.access import Scope
 from tests.integration.engine_api.conftest import Api
@@ -130,7 +132,14 @@ async def test_lists_filter_by_plan_status_segment_and_owner(api: Api) -> None:
     assert await listed(segment="smb", owner="eli") == ["c", "d"]
     assert await listed(status="stalled") == ["d"]
     assert await listed(plan="b2b-saas", segment="big") == ["b"]
-    assert await listed(plan="other") == []
+    unknown = (await api.http.get("/v1/accounts", params={"plan": "other"})).json()
+    assert (unknown["code"], unknown["message"]) == (
+        "plan_unknown",
+        "`other` is not published. Name one of the live plans: b2b-saas.",
+    )
+    misspelt = (await api.http.get("/v1/accounts", params={"status": "stuck"})).json()
+    assert misspelt["code"] == "invalid_request"
+    assert all(status in misspelt["message"] for status in get_args(Status))
     row = (await api.http.get("/v1/accounts")).json()["data"][0]
     assert "people" not in row
     assert "milestones" not in row["plans"][0]
