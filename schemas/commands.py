@@ -16,6 +16,7 @@ _END = r"(?![\s\S])"
 Date = Annotated[str, Meta(description="RFC 3339 date or date-time; UTC where it names no offset")]
 Reason = Annotated[str, Meta(pattern=r"\S", max_length=REASON_CHARACTERS_MAX)]
 MilestoneId = Annotated[str, Meta(pattern=rf"^[a-z][a-z0-9_]{{0,63}}{_END}")]
+_MILESTONE = "milestone (its id: lower-case letters, digits and _)"
 PlanId = Annotated[str, Meta(pattern=rf"^[a-z0-9][a-z0-9_-]{{0,63}}{_END}")]
 
 # Kinds of signals that can be muted, beside the ids of a plan's risks and opportunities; and those that cannot, because
@@ -90,7 +91,7 @@ class Mark(Command, tag="mark"):
     milestone: MilestoneId
     at: Date | None = None
 
-    takes = "milestone (its id) and may take at (the date on which it was reached)"
+    takes = f"{_MILESTONE} and may take at (the date on which it was reached)"
 
 
 class Waive(Command, tag="waive"):
@@ -98,7 +99,7 @@ class Waive(Command, tag="waive"):
 
     milestone: MilestoneId
 
-    takes = "milestone (its id)"
+    takes = _MILESTONE
 
 
 class Diagnose(Command, tag="diagnose"):
@@ -115,7 +116,7 @@ class Move(Command, tag="move"):
 
     plan: PlanId | None
 
-    takes = "plan (its id, or null to give the account back to the plans' own applies_to)"
+    takes = "plan (its id: lower-case letters, digits, - and _; or null, back to the plans' own applies_to)"
 
 
 class Close(Command, tag="close"):

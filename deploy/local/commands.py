@@ -56,7 +56,7 @@ def down(
     """Stop the stack that runs in the data folder."""
     progress, data = Progress(), DataFolder(data_path(os.environ))
     if wipe and not yes:
-        typer.confirm(f"Delete everything that the stack stored in {data.path}?", abort=True, err=True)
+        _confirm(f"Delete everything that the stack stored in {data.path}?")
     with errors_told(progress):
         from deploy.local.running import stop_running
 
@@ -98,6 +98,14 @@ def register(application: typer.Typer) -> None:
     """Adds the three commands to an application."""
     for command in (up, down, status):
         application.command()(command)
+
+
+def _confirm(question: str) -> None:
+    try:
+        typer.confirm(question, abort=True, err=True)
+    except typer.Abort:
+        typer.echo("\nNothing is stopped or deleted: answer y, or say so with --yes.", err=True)
+        raise typer.Exit(_REFUSED) from None
 
 
 def _run_in_foreground(data: DataFolder, *, with_plan: bool, as_json: bool, progress: Progress) -> None:

@@ -127,10 +127,9 @@ def _applied(engine: Client, command: dict[str, Any], position: str) -> dict[str
                 "GET", f"/v1/accounts/{segment(account_id)}", parameters={"after": position}
             )
         except Refused as refused:
-            code = (refused.problem or {}).get("code")
-            if code == "account_unknown" and command["command"] == "erase":
+            if refused.code == "account_unknown" and command["command"] == "erase":
                 return None
-            if code != "not_yet_applied":
+            if refused.code != "not_yet_applied":
                 raise
         else:
             return account

@@ -34,6 +34,11 @@ class Refused(Exception):
         super().__init__(message)
         self.problem = problem
 
+    @property
+    def code(self) -> str | None:
+        """The service's code for it, if a service refused."""
+        return (self.problem or {}).get("code")
+
 
 class Unreachable(Exception):
     """Nothing answers where something should; the message says where. Exit status 3."""

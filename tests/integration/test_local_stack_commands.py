@@ -91,6 +91,8 @@ def test_down_asks_before_it_deletes(running: DataFolder) -> None:
     """`--wipe` needs a yes: without it everything stays as it is and runs on."""
     refused = _firstvalue(running, "down", "--wipe", answer="n\n")
     assert refused.returncode == 1
+    unasked = _firstvalue(running, "down", "--wipe")
+    assert (unasked.returncode, "say so with --yes" in unasked.stderr) == (1, True)
     assert running.lock_holder() is not None
     done = _firstvalue(running, "down", "--wipe", "--yes")
     assert done.returncode == 0

@@ -59,7 +59,8 @@ def dead_letter_routes(*, letters: DeadLetters, may_administer: Authenticated) -
         again: Annotated[bool, Query(description="Append it once more, though it was requeued before")] = False,
     ) -> Response:
         """Append the record to its partition as it was, once the cause is removed, such as by a newer release. A
-        second call answers the same and appends nothing, unless `again`. Scope `admin`."""
+        second call appends nothing and answers when and where it was, with `changed` false, unless `again`.
+        Scope `admin`."""
         with refusals():
             done = await letters.requeue(letter_id, again=again)
         return answer(
@@ -68,6 +69,7 @@ def dead_letter_routes(*, letters: DeadLetters, may_administer: Authenticated) -
                 "partition": done.part,
                 "requeued_at": to_rfc3339(to_milliseconds(done.requeued_at)),
                 "requeued_offset": done.requeued_offset,
+                "changed": done.changed,
             }
         )
 

@@ -46,6 +46,7 @@ class RequeuedDocument(BaseModel):
     partition: int
     requeued_at: str = Field(description=_TIME)
     requeued_offset: int
+    changed: bool = Field(description="False: it was requeued before, and nothing was appended now")
 
 
 class ResumeRequest(BaseModel):

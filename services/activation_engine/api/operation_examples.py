@@ -25,7 +25,13 @@ DEAD_LETTERS: dict[str, Any] = {
     ],
     "next": None,
 }
-REQUEUED = {"id": 7, "partition": 2, "requeued_at": "2026-11-16T12:00:00Z", "requeued_offset": 1390}
+REQUEUED = {
+    "id": 7,
+    "partition": 2,
+    "requeued_at": "2026-11-16T12:00:00Z",
+    "requeued_offset": 1390,
+    "changed": True,
+}
 RESUMED = {
     "partition": 0,
     "reason": "records_expired",

@@ -46,12 +46,13 @@ class DeadLetterRow:
 
 @dataclass(frozen=True, slots=True)
 class Requeued:
-    """Where a letter lies in the log again, and since when."""
+    """Where a letter lies in the log again, and since when; `changed` is False when that was so before."""
 
     id: int
     part: int
     requeued_at: datetime
     requeued_offset: int
+    changed: bool
 
 
 class DeadLetters:
@@ -79,8 +80,8 @@ class DeadLetters:
         if row is None:
             raise Refused("dead_letter_unknown", "No such dead letter; GET /v1/dead-letters lists those that are kept.")
         if row.requeued_at is not None and not again:
-            return Requeued(row.id, row.part, row.requeued_at, row.requeued_offset)
+            return Requeued(row.id, row.part, row.requeued_at, row.requeued_offset, changed=False)
         offset = await self._log.append(row.part, key=row.key, value=row.value)
         async with self._engine.begin() as connection:
             marked = (await connection.execute(_MARK, {"id": letter_id, "offset": offset})).one()
-        return Requeued(*marked)
+        return Requeued(marked.id, marked.part, marked.requeued_at, marked.requeued_offset, changed=True)

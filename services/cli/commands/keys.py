@@ -9,8 +9,11 @@ import typer
 
 from services.cli.addresses import IngestUrl, Key, find
 from services.cli.client import Client, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Rows, confirm, print_json, print_table, say
+from services.cli.output import ROWS_DEFAULT, AsJson, Refused, Rows, confirm, print_json, print_table, say
 from services.runtime.access import Scope
+
+# Looked through for the one to revoke.
+_KEYS_MAX = 100_000
 
 app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
 
@@ -58,6 +61,16 @@ def revoke(
     key: Key = None,
 ) -> None:
     """Revoke a key for good."""
-    confirm(f"Revoke key {key_id}? Whoever uses it is refused from now on.", yes=yes)
-    Client(find("ingest", url=ingest_url, key=key)).ask("DELETE", f"/v1/keys/{segment(key_id)}")
+    client = Client(find("ingest", url=ingest_url, key=key))
+    if not yes:
+        confirm(f"Revoke key {key_id} ({_name(client, key_id)})? Whoever uses it is refused from now on.", yes=False)
+    client.ask("DELETE", f"/v1/keys/{segment(key_id)}")
     say(f"revoked {key_id}")
+
+
+def _name(client: Client, key_id: str) -> str:
+    """What the key was created for. Raises Refused when there is no such key to be asked about."""
+    found = next((row for row in client.rows("/v1/keys", limit=_KEYS_MAX) if row["id"] == key_id), None)
+    if found is None:
+        raise Refused(f"There is no key {key_id}: `firstvalue key list` shows the ids.")
+    return str(found["name"])

@@ -139,7 +139,10 @@ def requeue(
         if not as_json:
             one = done[-1]
             place = f"partition {one['partition']}, offset {one['requeued_offset']}"
-            say(f"{one['id']}: sent to {place} at {one['requeued_at']}")
+            if one["changed"]:
+                say(f"{one['id']}: sent to {place} at {one['requeued_at']}")
+            else:
+                say(f"{one['id']}: was sent before, to {place} at {one['requeued_at']}; --again sends it once more")
     if as_json:
         print_json(done)
 

@@ -56,13 +56,24 @@ def show(
         text, name = read_text(what), what
     else:
         client = Client(find("engine", url=engine_url, key=key))
-        text, name = client.ask("GET", f"/v1/plans/{segment(what)}")["source"], f"{what}.yaml"
+        text, name = _published(client, what)["source"], f"{what}.yaml"
     checked = loaded(lambda: load_plan(text, file=name), name, as_json=as_json)
     english = in_english(checked)
     if as_json:
         print_json({"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "text": english})
     else:
         say(english.rstrip("\n"))
+
+
+def _published(client: Client, plan: str) -> Any:
+    """The newest version of a published plan. Raises Refused."""
+    try:
+        return client.ask("GET", f"/v1/plans/{segment(plan)}")
+    except Refused as refused:
+        if refused.code != "plan_unknown":
+            raise
+        instead = f"`firstvalue plan list` shows those that are. A file is named with its ending: {plan}.yaml"
+        raise Refused(f"No plan {plan} is published (plan_unknown): {instead}", problem=refused.problem) from None
 
 
 def _is_file(what: str) -> bool:
@@ -95,6 +106,8 @@ def retire(
 ) -> None:
     """End a plan: accounts leave it without a signal, and what it alone tracked is forgotten."""
     client = Client(find("engine", url=engine_url, key=key))
+    if not yes:
+        _look_for(client, plan)
     confirm(f"Retire the plan {plan}? Accounts leave it, and what it alone tracked is forgotten.", yes=yes)
     answer = client.ask("DELETE", f"/v1/plans/{segment(plan)}")
     if as_json:
@@ -103,6 +116,15 @@ def retire(
         say(f"{plan} is retired" if answer["changed"] else f"{plan} was retired already")
     else:
         say(f"{plan} is being retired, not on every partition yet: retire it again to wait for it")
+
+
+def _look_for(client: Client, plan: str) -> None:
+    """Raises Refused when there is no such plan to be asked about; a key that may not read has to be believed."""
+    try:
+        _published(client, plan)
+    except Refused as refused:
+        if refused.code != "scope_missing":
+            raise
 
 
 @app.command()

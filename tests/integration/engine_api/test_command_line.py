@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.positions import encode_position
 from services.activation_engine.api import new_engine_api
+from services.activation_engine.tables import dead_letter
 from services.runtime.http_server import HttpServer
 from services.runtime.key_ring import KeyRing
 from tests.fakes.operations import operations_over
@@ -172,6 +174,9 @@ async def test_published_plans_are_listed_shown_and_retired(terminal: Terminal, 
     unknown = await terminal.run("plan", "show", "nothing")
     assert unknown.status == REFUSED
     assert "plan_unknown" in unknown.complaint
+    assert "`firstvalue plan list`" in unknown.complaint
+    unasked = await terminal.run("plan", "retire", "nothing")
+    assert (unasked.status, "--yes" in unasked.complaint) == (REFUSED, False)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +191,7 @@ async def test_published_plans_are_listed_shown_and_retired(terminal: Terminal, 
         (["plan", "check", "missing.yaml"], {}, USAGE, "missing.yaml"),
         (["account", "list"], {"FIRSTVALUE_ENGINE_URL": "http://127.0.0.1:1"}, UNREACHABLE, "http://127.0.0.1:1"),
         (["endpoint", "list"], {}, UNREACHABLE, "firstvalue up"),
-        (["key", "revoke", "some"], {"FIRSTVALUE_INGEST_URL": "http://127.0.0.1:1"}, USAGE, "--yes"),
+        (["key", "revoke", "some"], {"FIRSTVALUE_INGEST_URL": "http://127.0.0.1:1"}, UNREACHABLE, "127.0.0.1:1"),
     ],
 )
 async def test_failures_have_their_exit_status(
@@ -220,6 +225,29 @@ async def test_operators_see_partitions_and_are_asked_before_a_resume(terminal: 
     assert (without_broker.status, "broker_unavailable" in without_broker.complaint) == (UNREACHABLE, True)
     letters = await terminal.run("ops", "dead-letters", "--json")
     assert (letters.status, json.loads(letters.output)) == (0, [])
+
+
+async def test_a_key_is_looked_for_before_anybody_is_asked(terminal: Terminal) -> None:
+    """One that does not exist is refused; the question names what the key was created for."""
+    with stand_in_services() as ingest:
+        ingest.account_answers = [(200, {"data": [{"id": "k1", "name": "product backend"}], "next": None})] * 2
+        unknown = await terminal.run("key", "revoke", "nosuch", FIRSTVALUE_INGEST_URL=ingest.url)
+        known = await terminal.run("key", "revoke", "k1", FIRSTVALUE_INGEST_URL=ingest.url)
+    assert (unknown.status, "`firstvalue key list`" in unknown.complaint) == (REFUSED, True)
+    assert (known.status, "Revoke key k1 (product backend)?" in known.complaint) == (USAGE, True)
+
+
+async def test_a_letter_requeued_before_is_told_as_such(terminal: Terminal, database: AsyncEngine) -> None:
+    """With where it went and when; nothing is appended, so that no broker is needed."""
+    before = {"requeued_at": datetime(2026, 1, 2, 3, 4, tzinfo=UTC), "requeued_offset": 9}
+    letter = {"part": 1, "offset": 4, "reason": "no_value", "detail": "d", "appended_ms": START_MS, **before}
+    async with database.begin() as connection:
+        letter_id = await connection.scalar(dead_letter.insert().values(letter).returning(dead_letter.c.id))
+    told = await terminal.run("ops", "requeue", str(letter_id))
+    place = "partition 1, offset 9 at 2026-01-02T03:04:00Z"
+    assert told.output == f"{letter_id}: was sent before, to {place}; --again sends it once more\n", told.complaint
+    async with database.begin() as connection:
+        await connection.execute(dead_letter.delete())
 
 
 @pytest.mark.parametrize(
