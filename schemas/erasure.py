@@ -18,3 +18,8 @@ def account_hash(account_id: str) -> bytes:
 def pseudonym(account_id: str) -> str:
     """What stands in the place of an erased account's id, 71 characters."""
     return _PREFIX + account_hash(account_id).hex()
+
+
+def is_pseudonym(account_id: str) -> bool:
+    """Whether this stands in the place of an erased account's id."""
+    return account_id.startswith(_PREFIX)

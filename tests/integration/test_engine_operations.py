@@ -10,7 +10,10 @@ from collections import Counter
 from typing import Any
 
 import httpx
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.structs import TopicPartition
 
+from schemas.erasure import account_hash
 from services.activation_engine.domain.encoding import decode, encode
 from tests.fakes.engine_operator import ADMIN_KEY, WITH_ADMIN, Operator
 from tests.fakes.engine_process import EngineProcess, eventually
@@ -82,6 +85,77 @@ async def test_an_audit_lists_what_is_stored_otherwise(room: EngineRoom) -> None
     assert result["differences"] == len(listed)
     assert result["counts"] == dict(Counter(kind for kind, _ in listed))
     assert (await differences_shown(auditor)).endswith(f" {len(listed)}.0")
+
+
+async def test_an_audit_of_a_log_that_was_cut_compares_what_came_since(room: EngineRoom) -> None:
+    """Accounts that enrolled since then are compared as ever; of older ones only rows with their states. It says how
+    many of each there are."""
+    engine = room.start(**WITH_ADMIN)
+    async with room.load(accounts=20, events_per_second=200):
+        await recorded(room, 60)
+    await eventually(room.caught_up, within_seconds=20, what="all applied")
+    old = {row["account_id"] for row in await room.database.fetch("SELECT account_id FROM activation.account")}
+    await cut_log(room)
+
+    async def many_new() -> bool:
+        new = "SELECT count(*) >= 30 FROM activation.account WHERE account_id <> ALL($1::text[])"
+        return bool(await room.database.fetchval(new, list(old)))
+
+    async with room.load(accounts=6, events_per_second=300):
+        await eventually(many_new, within_seconds=40, what="30 new accounts")
+    await eventually(room.caught_up, within_seconds=20, what="all applied again")
+    result = await Operator(engine).audit(room)
+    assert (result["listed"], result["complete"]) == ([], False)
+    assert {one["state"] for one in result["partitions"]} == {"compared_since"}
+    assert result["audited"] > 20
+    # Some of the old ones were erased since then, or have come anew.
+    assert result["not_audited"] > len(old) // 2
+    # The owner would write accounts again as they should be.
+    engine.kill()
+    planted = await plant_since(room, old)
+    status, told = await audited_by_command(room.start(**WITH_ADMIN))
+    assert status == 1
+    assert sorted((one["kind"], one["account"]) for one in told["listed"]) == sorted(planted)
+
+
+async def cut_log(room: EngineRoom) -> None:
+    """As retention does: nothing that was applied so far is kept."""
+    rows = await room.database.fetch("SELECT part, next_offset FROM activation.partition_lease")
+    admin = AIOKafkaAdminClient(bootstrap_servers=room.kafka)
+    await admin.start()
+    places = {TopicPartition(room.events_topic, row["part"]): row["next_offset"] for row in rows}
+    await admin.delete_records({place: RecordsToDelete(before_offset=offset) for place, offset in places.items()})
+    await admin.close()
+
+
+async def plant_since(room: EngineRoom, old: set[str]) -> list[tuple[str, str]]:
+    """Change states, rows and signals of old accounts and of new ones; the kinds that can be found, with accounts."""
+    database = room.database
+    rows = await database.fetch(
+        "SELECT a.account_id, facts, min(seq) FROM activation.account a JOIN activation.ledger USING (account_id)"
+        " GROUP BY 1, 2 HAVING count(*) > 1 ORDER BY 3"
+    )
+    erased = {row["account_hash"] for row in await database.fetch("SELECT account_hash FROM activation.tombstone")}
+    known = [(name, facts) for name, facts, _ in rows if account_hash(name) not in erased]
+    older = [one for one in known if one[0] in old]
+    # The newest first, for the first of them may have come before the first tick.
+    newer = [one for one in reversed(known) if one[0] not in old]
+    for account, facts in (older[0], newer[0]):
+        state = decode(account, facts)
+        state.facts.traits["plan_tier"] = (1, "planted", "gold")
+        await database.execute("UPDATE activation.account SET facts = $2 WHERE account_id = $1", account, encode(state))
+    unowned, _ = older[1]
+    await database.execute("UPDATE activation.account SET owner = 'nobody' WHERE account_id = $1", unowned)
+    for account, _ in (older[2], newer[1]):
+        first = "(SELECT id FROM activation.ledger WHERE account_id = $1 ORDER BY seq LIMIT 1)"
+        await database.execute(f"UPDATE activation.ledger SET id = gen_random_uuid() WHERE id = {first}", account)
+    changed, renumbered = newer[0][0], newer[1][0]
+    return [
+        ("state", changed),
+        ("account_row", unowned),
+        ("signal_missing", renumbered),
+        ("signal_unexpected", renumbered),
+    ]
 
 
 async def audited_by_command(engine: EngineProcess) -> tuple[int, dict[str, Any]]:

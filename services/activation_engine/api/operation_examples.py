@@ -86,14 +86,19 @@ AUDITED = {
                 "found": None,
             }
         ],
-        "complete": True,
+        "complete": False,
+        "audited": 30,
+        "not_audited": 10,
         "partitions": [
             {
                 "partition": 0,
-                "state": "compared",
+                "state": "compared_since",
                 "why": None,
+                "since": "2026-08-18T12:00:03.120Z",
                 "next_offset": 1204,
                 "accounts": 40,
+                "audited": 30,
+                "not_audited": 10,
                 "signals": 12,
                 "differences": 1,
             }

@@ -163,12 +163,15 @@ def audit(*, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = Fa
 
 def _print_audit(result: dict[str, Any]) -> None:
     for one in result["partitions"]:
-        if one["state"] == "compared":
-            compared = f"{one['accounts']} accounts and {one['signals']} signals"
-            differ = f"{one['differences']} differences"
-            say(f"partition {one['partition']}: {compared} up to offset {one['next_offset']}, {differ}")
-        else:
-            complain(f"partition {one['partition']}: not compared with its log: {one['why']}")
+        part = f"partition {one['partition']}"
+        if one["state"] == "log_incomplete":
+            complain(f"{part}: {one['accounts']} accounts not compared with the log: {one['why']}")
+            continue
+        compared = f"{one['audited']} accounts and {one['signals']} signals"
+        say(f"{part}: {compared} up to offset {one['next_offset']}, {one['differences']} differences")
+        if one["state"] == "compared_since":
+            older = f"{one['not_audited']} accounts enrolled before {one['since']} or were erased once"
+            complain(f"{part}: {older}, of which the log does not tell all any more; they are not compared with it")
     if result["differences"]:
         _print_rows(_DIFFERENCE_FIELDS, result["listed"], empty="")
         complain(f"{result['differences']} differences, {len(result['listed'])} of them listed")

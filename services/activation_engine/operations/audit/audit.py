@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,33 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.commit_plan import Outward
 from services.activation_engine.domain.plan import Plan
+from services.activation_engine.operations.audit.cut import Cut, cut_at, first_tick
 from services.activation_engine.operations.audit.differences import Differences, compare_account, compare_row
-from services.activation_engine.operations.audit.fold import LogIncomplete, PartitionFold, live_set
+from services.activation_engine.operations.audit.fold import LogIncomplete, PartitionFold, Start, live_set
 from services.activation_engine.operations.audit.ledger import LedgerCheck
 from services.activation_engine.operations.audit.pacer import Pacer
+from services.activation_engine.operations.audit.result import Checked, audit_result
 from services.activation_engine.operations.audit.snapshot import Snapshot, read_snapshot
 from services.activation_engine.operations.events_log import EventsLog
 from services.activation_engine.operations.job_runner import Progress
 from services.activation_engine.plans.registry import RETIRED, PlanMemory
 
 AUDIT = "audit"
-LISTED_MAX = 200
 _LOOK_SECONDS = 0.5
 
 _PARTS = sa.text("SELECT part, next_offset FROM activation.partition_lease ORDER BY part")
 _NEXT_OFFSET = sa.text("SELECT next_offset FROM activation.partition_lease WHERE part = :part")
-
-
-@dataclass(slots=True)
-class _Checked:
-    """What came of one partition; `incomplete` says why its log could not be folded."""
-
-    part: int
-    next_offset: int
-    differences: Differences
-    accounts: int = 0
-    signals: int = 0
-    incomplete: str | None = None
 
 
 class Audit:
@@ -74,38 +61,42 @@ class Audit:
             checked.append(await self._partition(row.part, progress))
             finished += row.next_offset
             progress.done = finished
-        result = _result(checked)
+        result = audit_result(checked)
         self._show(result["differences"])
         return result
 
-    async def _partition(self, part: int, progress: Progress) -> _Checked:
+    async def _partition(self, part: int, progress: Progress) -> Checked:
         # Without its accounts first: it may be that the log tells nothing of them.
         place = await read_snapshot(self._engine, part, with_accounts=False)
         pacer = Pacer()
+        try:
+            cut = await self._cut(place, pacer)
+            ledger = LedgerCheck(self._engine, part, outward=self._outward, pacer=pacer)
+            fold = PartitionFold(self._log, part, start=_start(cut, place), pacer=pacer, progress=progress)
+            await self._advance(fold, ledger, place)
+            return await self._compare(lambda: self._look(fold, ledger, pacer, cut), ledger, cut)
+        except LogIncomplete as error:
+            incomplete = str(error)
         ledger = LedgerCheck(self._engine, part, outward=self._outward, pacer=pacer)
-        fold = PartitionFold(self._log, part, pacer=pacer, progress=progress)
-        incomplete = await self._incomplete(place)
-        if incomplete is None:
-            try:
-                await self._advance(fold, ledger, place)
-                return await self._compare(lambda: self._look(fold, ledger, pacer), ledger)
-            except LogIncomplete as error:
-                incomplete = str(error)
-        checked = await self._compare(lambda: self._look_within(part, ledger, pacer), ledger)
-        checked.incomplete = incomplete
+        checked = await self._compare(lambda: self._look_within(part, ledger, pacer), ledger, None)
+        checked.audited, checked.incomplete = 0, incomplete
         return checked
 
-    async def _incomplete(self, snapshot: Snapshot) -> str | None:
-        if snapshot.source != self._log.topic:
-            return f"what is stored was made from the topic {snapshot.source}"
-        if snapshot.resumed:
-            return "an operator let the partition go on elsewhere than it had stopped"
-        begin = (await self._log.bounds(snapshot.part)).begin
-        return f"the oldest record that is kept is {begin}; the log was cut by its retention" if begin > 0 else None
+    async def _cut(self, place: Snapshot, pacer: Pacer) -> Cut | None:
+        """None when the log reaches back to its beginning. Raises LogIncomplete when nothing can be folded."""
+        if place.source != self._log.topic:
+            raise LogIncomplete(f"what is stored was made from the topic {place.source}")
+        if place.resumed:
+            raise LogIncomplete("an operator let the partition go on elsewhere than it had stopped")
+        begin = (await self._log.bounds(place.part)).begin
+        if begin == 0:
+            return None
+        tick = await first_tick(self._log, begin, place, pacer)
+        return await cut_at(tick, await read_snapshot(self._engine, place.part), pacer)
 
     async def _compare(
-        self, look: Callable[[], Awaitable[tuple[Differences, Snapshot]]], ledger: LedgerCheck
-    ) -> _Checked:
+        self, look: Callable[[], Awaitable[tuple[Differences, Snapshot]]], ledger: LedgerCheck, cut: Cut | None
+    ) -> Checked:
         """What differs while more is to be applied counts if it does so at two places of the log: a tick that is half
         decided, or a sweep, shows at one of them."""
         found, snapshot = await look()
@@ -113,11 +104,19 @@ class Audit:
             await self._moved(snapshot)
             again, snapshot = await look()
             found = {where: again[where] for where in again if where in found}
-        return _Checked(
-            snapshot.part, snapshot.next_offset, {**found, **ledger.found}, len(snapshot.accounts), ledger.compared
+        return Checked(
+            snapshot.part,
+            snapshot.next_offset,
+            {**found, **ledger.found},
+            accounts=len(snapshot.accounts),
+            audited=sum(cut is None or not cut.leaves_out(one) for one in snapshot.accounts),
+            signals=ledger.compared,
+            since_ms=None if cut is None else cut.at_ms,
         )
 
-    async def _look(self, fold: PartitionFold, ledger: LedgerCheck, pacer: Pacer) -> tuple[Differences, Snapshot]:
+    async def _look(
+        self, fold: PartitionFold, ledger: LedgerCheck, pacer: Pacer, cut: Cut | None
+    ) -> tuple[Differences, Snapshot]:
         """What is stored, with the log folded up to the same place."""
         snapshot = await read_snapshot(self._engine, fold.part)
         await self._advance(fold, ledger, snapshot)
@@ -125,9 +124,12 @@ class Audit:
         plans, folded = fold.oracle.plans, fold.oracle.accounts
         for account_id in [*folded, *(one for one in snapshot.accounts if one not in folded)]:
             row = snapshot.accounts.get(account_id)
-            found |= compare_account(account_id, folded.get(account_id), row, plans)
+            if row is not None and cut is not None and cut.leaves_out(account_id):
+                found |= compare_row(account_id, row, plans)
+            else:
+                found |= compare_account(account_id, folded.get(account_id), row, plans)
             await pacer.rest_if_due()
-        return found | await ledger.unowed(snapshot.out_seq), snapshot
+        return found | await ledger.unowed(snapshot.out_seq, leaves_out=_leaves_out(cut)), snapshot
 
     async def _look_within(self, part: int, ledger: LedgerCheck, pacer: Pacer) -> tuple[Differences, Snapshot]:
         """What can be said without the log: rows repeat their states, and the ledger's numbers have no gap."""
@@ -137,7 +139,7 @@ class Audit:
         for account_id, row in snapshot.accounts.items():
             found |= compare_row(account_id, row, plans)
             await pacer.rest_if_due()
-        return found | await ledger.unowed(snapshot.out_seq, gaps_only=True), snapshot
+        return found | await ledger.unowed(snapshot.out_seq, leaves_out=lambda _: True), snapshot
 
     async def _advance(self, fold: PartitionFold, ledger: LedgerCheck, snapshot: Snapshot) -> None:
         async for owed in fold.advance(snapshot, await self._compiled(snapshot)):
@@ -161,36 +163,9 @@ class Audit:
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _result(checked: list[_Checked]) -> dict[str, Any]:
-    counts = Counter(where.kind for one in checked for where in one.differences)
-    listed = [
-        {
-            "partition": one.part,
-            "account": where.account or None,
-            "kind": where.kind,
-            "subject": where.subject or None,
-            "expected": what.expected,
-            "found": what.found,
-        }
-        for one in checked
-        for where, what in one.differences.items()
-    ]
-    return {
-        "differences": sum(counts.values()),
-        "counts": dict(counts),
-        "listed": listed[:LISTED_MAX],
-        "complete": all(one.incomplete is None for one in checked),
-        "partitions": [_partition_result(one) for one in checked],
-    }
+def _leaves_out(cut: Cut | None) -> Callable[[str], bool]:
+    return (lambda _: False) if cut is None else cut.leaves_out
 
 
-def _partition_result(one: _Checked) -> dict[str, Any]:
-    return {
-        "partition": one.part,
-        "state": "compared" if one.incomplete is None else "log_incomplete",
-        "why": one.incomplete,
-        "next_offset": one.next_offset,
-        "accounts": one.accounts,
-        "signals": one.signals,
-        "differences": len(one.differences),
-    }
+def _start(cut: Cut | None, place: Snapshot) -> Start:
+    return Start() if cut is None else Start(cut.offset, place.holes, cut.leaves_out)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from services.activation_engine.decoder import Poison, Record, TickInput, decode_record
 from services.activation_engine.domain.event import InvalidBody
@@ -11,6 +14,7 @@ from services.activation_engine.domain.plain_fold import Oracle, Tick
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.signals import CandidateSignal
+from services.activation_engine.domain.timers import HOLD_MS_MAX, Hole, PartitionClock
 from services.activation_engine.operations.audit.pacer import Pacer
 from services.activation_engine.operations.audit.snapshot import Snapshot
 from services.activation_engine.operations.events_log import EventsLog
@@ -38,13 +42,32 @@ def live_set(adoptions: Iterable[Adoption], plans: Mapping[tuple[str, int], Plan
     )
 
 
+class Start(NamedTuple):
+    """Where a fold begins: at the first record, or at a later tick. Then `holes` are the partition's, as stored, and
+    accounts that `leaves_out` names are not folded."""
+
+    offset: int = 0
+    holes: Sequence[Hole] = ()
+    leaves_out: Callable[[str], bool] = lambda _: False
+
+
+def with_holes(clock: PartitionClock, holes: Sequence[Hole]) -> PartitionClock:
+    """The clock after its first tick, as if it had seen these holes too, as far as they lie before that tick."""
+    now = clock.clock_ms or 0
+    known = tuple((start, min(end, now)) for start, end in holes if start < now)
+    hold_until_ms = max((end + min(end - start, HOLD_MS_MAX) for start, end in known), default=0)
+    return replace(clock, holes=known, hold_until_ms=hold_until_ms)
+
+
 class PartitionFold:
     """Grows with every `advance`."""
 
-    def __init__(self, log: EventsLog, part: int, *, pacer: Pacer, progress: Progress) -> None:
+    def __init__(self, log: EventsLog, part: int, *, start: Start, pacer: Pacer, progress: Progress) -> None:
         self.oracle = Oracle()
-        self.next_offset = 0
+        self.next_offset = start.offset
         self.part = part
+        self._start = start
+        self._leaves_out = start.leaves_out
         self._log = log
         self._pacer = pacer
         self._progress = progress
@@ -74,7 +97,13 @@ class PartitionFold:
         given = decode_record(record)
         if isinstance(given, TickInput):
             self.oracle.take(Tick(record.timestamp, given.sent_at_ms, given.last_event_at_ms))
-        elif not isinstance(given, Poison) and record.offset not in snapshot.foreign:
+            if record.offset == self._start.offset:
+                self.oracle.clock = with_holes(self.oracle.clock, self._start.holes)
+        elif (
+            not isinstance(given, Poison)
+            and record.offset not in snapshot.foreign
+            and not self._leaves_out(given.account_id)
+        ):
             # A body that cannot be read is refused by the engine in the same place.
             with contextlib.suppress(InvalidBody):
                 self.oracle.take(given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -64,8 +64,9 @@ class LedgerCheck:
             if changed is not None:
                 self.found[Place(signal.account_id, "signal_changed", signal.id)] = changed
 
-    async def unowed(self, out_seq: int, *, gaps_only: bool = False) -> Differences:
-        """Numbers up to `out_seq` that have no row, and unless `gaps_only` rows that no record accounts for."""
+    async def unowed(self, out_seq: int, *, leaves_out: Callable[[str], bool]) -> Differences:
+        """Numbers up to `out_seq` that have no row, and rows that no record accounts for, unless they are of an account
+        that `leaves_out` names."""
         found: Differences = {}
         after = 0
         while after < out_seq:
@@ -75,7 +76,7 @@ class LedgerCheck:
             for row in rows:
                 if row.seq > after + 1:
                     found[Place("", "ledger_gap", str(after + 1))] = difference(f"{after + 1}…{row.seq - 1}", None)
-                if not gaps_only and (row.seq >= len(self._owed) or not self._owed[row.seq]):
+                if not (row.seq < len(self._owed) and self._owed[row.seq]) and not leaves_out(row.account_id):
                     found[Place(row.account_id, "signal_unexpected", str(row.id))] = difference(None, row.type)
                 after = row.seq
                 await self._pacer.rest_if_due()

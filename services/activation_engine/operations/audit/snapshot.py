@@ -10,11 +10,15 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.activation_engine.domain.rows import PlanRow
+from services.activation_engine.domain.timers import Hole
+from services.activation_engine.erasing import tombstones
 from services.activation_engine.store import Adoption
 
 _ROWS_PER_QUERY = 2_000
 
-_LEASE = sa.text("SELECT next_offset, out_seq, source, sweep_after FROM activation.partition_lease WHERE part = :part")
+_LEASE = sa.text(
+    "SELECT next_offset, out_seq, source, sweep_after, holes FROM activation.partition_lease WHERE part = :part"
+)
 _ADOPTIONS = sa.text(
     "SELECT part, plan, version, from_offset, live_from_ms, policy FROM activation.partition_plan WHERE part = :part"
     " ORDER BY from_offset, plan, version"
@@ -55,7 +59,8 @@ class StoredRow:
 class Snapshot:
     """One partition. `foreign` are offsets that the engine refused because another partition owned the account, which
     the log alone cannot tell; `sweeping` whether accounts wait to be judged by newer plan versions; `resumed` whether
-    an operator ever let it go on elsewhere than where it had stopped."""
+    an operator ever let it go on elsewhere than where it had stopped; `erased` are the accounts that ever were, by
+    hash."""
 
     part: int
     source: str
@@ -65,6 +70,8 @@ class Snapshot:
     foreign: frozenset[int]
     sweeping: bool
     resumed: bool
+    holes: tuple[Hole, ...]
+    erased: frozenset[bytes]
     accounts: dict[str, StoredRow]
 
 
@@ -85,6 +92,8 @@ async def read_snapshot(engine: AsyncEngine, part: int, *, with_accounts: bool =
             frozenset(foreign.scalars()),
             lease.sweep_after is not None,
             bool(await connection.scalar(_RESUMED, of_part)),
+            tuple((start, end) for start, end in lease.holes),
+            frozenset(await tombstones(connection, part)),
             await _accounts(connection, part) if with_accounts else {},
         )
 
