@@ -61,7 +61,7 @@ account_plan = sa.Table(
     sa.Column("first_value_at", _Moment),
     sa.Column("activated_at", _Moment),
     sa.Column("reached", JSONB, nullable=False),
-    sa.Column("adoption", sa.REAL),
+    sa.Column("features", BYTEA),
     sa.Column("closed_at", _Moment),
     sa.Column("waiting_for", sa.Text),
 )

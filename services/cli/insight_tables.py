@@ -67,7 +67,7 @@ def _timing_line(name: str, one: Answer) -> tuple[Any, ...]:
 
 
 def show_adoption(answer: Answer) -> None:
-    """A line per cohort, then how adoption is spread."""
+    """A line per cohort, then how adoption is spread, and who uses which core feature."""
     bands = ("none", "low", "medium", "high")
     lines = (
         (name, one["accounts"], percent(one["mean_adoption"]), *(one["bands"][band] for band in bands))
@@ -82,7 +82,12 @@ def show_adoption(answer: Answer) -> None:
     )
     if total["distribution"]:
         say("")
-        print_table(("core features", "accounts", ""), spread, empty="")
+        print_table(("of core features", "accounts", ""), spread, empty="")
+        say("")
+        used = (
+            (one["feature"], one["accounts"], percent(one["share"]), bar(one["share"])) for one in total["features"]
+        )
+        print_table(("core feature", "accounts", "share", ""), used, empty="")
 
 
 def show_obstacles(answer: Answer) -> None:

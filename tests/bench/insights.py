@@ -62,10 +62,11 @@ WITH drawn AS (
     ) AS milestones GROUP BY n, start_ms
 )
 INSERT INTO activation.account_plan (account_id, plan, version, status, segment, started_at, first_value_at, reached,
-    adoption, waiting_for)
+    features, waiting_for)
 SELECT 'account-' || n, 'b2b-saas', 1, (ARRAY['on_track', 'at_risk', 'stalled', 'activated', 'closed'])[1 + n % 5],
     (ARRAY['smb', 'mid_market', 'enterprise'])[1 + n % 3], to_timestamp(start_ms / 1000.0),
-    to_timestamp(CAST(reached ->> 'first_output' AS bigint) / 1000.0), coalesce(reached, '{}'), (n % 6) / 5.0,
+    to_timestamp(CAST(reached ->> 'first_output' AS bigint) / 1000.0), coalesce(reached, '{}'),
+    substring(int4send(n % 32) FROM 4),
     (SELECT id FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS milestone (id, place)
      WHERE NOT coalesce(reached, '{}') ? id ORDER BY place LIMIT 1)
 FROM dated

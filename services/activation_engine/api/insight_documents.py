@@ -155,6 +155,14 @@ class AdoptionShare(BaseModel):
     accounts: int
 
 
+class FeatureUse(BaseModel):
+    """How many accounts use a core feature, as the plan counts it, and which share of those whose adoption is known."""
+
+    feature: str
+    accounts: int
+    share: float | None
+
+
 class Use(BaseModel):
     """Started accounts that are not closed. Bands are of active days of the last 30: none 0, low 1-4, medium 5-12, high
     13 and more."""
@@ -162,6 +170,7 @@ class Use(BaseModel):
     accounts: int
     mean_adoption: float | None = Field(description="Null when the plan names no core features")
     distribution: list[AdoptionShare]
+    features: list[FeatureUse] = Field(description="In the order of the plan")
     bands: dict[str, int]
 
 

@@ -103,6 +103,7 @@ _USE = {
     "accounts": 193,
     "mean_adoption": 0.4684,
     "distribution": [{"adoption": 0.2, "accounts": 52}, {"adoption": 0.6, "accounts": 141}],
+    "features": [{"feature": "data.ingested, on 2 days", "accounts": 160, "share": 0.829}],
     "bands": {"none": 11, "low": 40, "medium": 82, "high": 60},
 }
 ADOPTION = {

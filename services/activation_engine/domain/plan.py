@@ -149,10 +149,22 @@ class Plan(Struct, frozen=True):
 
     def adoption_of(self, facts: Facts) -> float | None:
         """The share of core features that the account uses, 0 to 1; None when the plan names none."""
+        features = self.features_of(facts)
+        return None if features is None else self.adoption_by(features)
+
+    def features_of(self, facts: Facts) -> bytes | None:
+        """Which core features the account uses, a bit each from the lowest of the first byte on; None when the plan
+        names none."""
         if not self.core_features:
             return None
-        used = sum(one.tracker.reached_at(facts.trackers) is not None for one in self.core_features)
-        return used / len(self.core_features)
+        bits = 0
+        for number, one in enumerate(self.core_features):
+            bits |= (one.tracker.reached_at(facts.trackers) is not None) << number
+        return bits.to_bytes(-(-len(self.core_features) // 8), "little")
+
+    def adoption_by(self, features: bytes) -> float:
+        """The share of core features, 0 to 1, of an account that uses these."""
+        return int.from_bytes(features, "little").bit_count() / len(self.core_features)
 
     def quiet_limits(self) -> Iterator[int]:
         """Every length of quiet that decides something, in milliseconds."""

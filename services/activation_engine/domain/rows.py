@@ -27,7 +27,8 @@ class PlanRow(Struct, frozen=True, gc=False):
     first_value_at_ms: int | None
     activated_at_ms: int | None
     reached: dict[str, int]
-    adoption: float | None = None
+    # Which of the plan's core features the account uses: feature n is bit n % 8 of byte n // 8. None without any.
+    features: bytes | None = None
     closed_at_ms: int | None = None
     # The required milestone that comes next.
     waiting_for: str | None = None
@@ -76,7 +77,7 @@ def row_of(plan: Plan, known: PlanState, facts: Facts) -> PlanRow:
         first_value_at_ms=reached.get(plan.first_value),
         activated_at_ms=known.activated_at_ms,
         reached=reached,
-        adoption=plan.adoption_of(facts),
+        features=plan.features_of(facts),
         closed_at_ms=known.status_since_ms if known.status == CLOSED else None,
         waiting_for=first_missing(
             plan,

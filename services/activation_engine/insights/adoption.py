@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
+from services.activation_engine.domain.plan import Plan
 from services.activation_engine.insights.cohorts import with_cohorts
 from services.activation_engine.insights.scope import Scope
 from services.activation_engine.insights.wording import accounts_text, rounded, share_text
@@ -18,41 +20,58 @@ DAYS = 30
 # of the 96 days. (A negative shift goes the other way and drops days that lie ahead of the clock.)
 _USE = """
 , used AS (
-    SELECT cohort, adoption, coalesce(bit_count(
+    SELECT cohort, features, coalesce(bit_count(
         CAST('x' || lpad(active_days ->> 1, 24, '0') AS bit(96))
             << CAST(clock_ms / :day_ms - CAST(active_days ->> 0 AS bigint) AS int) << 66
     ), 0) AS days
     FROM accounts WHERE started AND status <> 'closed'
 )
-SELECT cohort, adoption, CASE WHEN days >= 13 THEN 'high' WHEN days >= 5 THEN 'medium' WHEN days >= 1 THEN 'low'
+SELECT cohort, features, CASE WHEN days >= 13 THEN 'high' WHEN days >= 5 THEN 'medium' WHEN days >= 1 THEN 'low'
     ELSE 'none' END AS band, count(*) AS accounts
 FROM used GROUP BY 1, 2, 3
 """
 
 
 async def adoption_insight(scope: Scope) -> dict[str, Any]:
-    """Over started accounts that are not closed: how many have each adoption (0 to 1), its mean, and how many are
-    active how often."""
+    """Over started accounts that are not closed: how many have each adoption (0 to 1), its mean, how many use each core
+    feature, and how many are active how often. Accounts that were not judged by the live version yet, which takes a
+    tick, have no adoption."""
     rows = await scope.rows(_USE)
-    found = with_cohorts(rows, cohort=lambda row: row.cohort, size=lambda row: int(row.accounts), shape=_shape)
+    shape = partial(_shape, scope.plan)
+    found = with_cohorts(rows, cohort=lambda row: row.cohort, size=lambda row: int(row.accounts), shape=shape)
     return {**scope.head(), "text": _text(found["total"]), **found}
 
 
-def _shape(rows: list[Any]) -> dict[str, Any]:
+def _shape(plan: Plan, rows: list[Any]) -> dict[str, Any]:
     adoptions: Counter[float] = Counter()
+    users: Counter[int] = Counter()
     bands: Counter[str] = Counter(dict.fromkeys(BANDS, 0))
     for row in rows:
         bands[row.band] += row.accounts
-        if row.adoption is not None:
-            adoptions[row.adoption] += row.accounts
+        if row.features is not None and plan.core_features:
+            adoptions[plan.adoption_by(row.features)] += row.accounts
+            users.update(dict.fromkeys(_used(row.features), row.accounts))
     total = adoptions.total()
     mean = sum(share * count for share, count in adoptions.items()) / total if total else None
     return {
         "accounts": bands.total(),
         "mean_adoption": rounded(mean, 4),
         "distribution": [{"adoption": round(share, 4), "accounts": adoptions[share]} for share in sorted(adoptions)],
+        "features": [
+            {
+                "feature": one.text,
+                "accounts": users[number],
+                "share": rounded(users[number] / total, 4) if total else None,
+            }
+            for number, one in enumerate(plan.core_features)
+        ],
         "bands": dict(bands),
     }
+
+
+def _used(features: bytes) -> list[int]:
+    bits = int.from_bytes(features, "little")
+    return [number for number in range(bits.bit_length()) if bits >> number & 1]
 
 
 def _text(total: dict[str, Any]) -> str:

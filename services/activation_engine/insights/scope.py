@@ -39,7 +39,8 @@ _ACCOUNTS = """
 WITH clock AS MATERIALIZED (
     SELECT part, clock_ms, to_timestamp(clock_ms / 1000.0) AS now FROM activation.partition_lease
 ), accounts AS (
-    SELECT p.status, p.reached, p.adoption, p.segment, p.waiting_for,
+    SELECT p.status, p.reached, CASE WHEN p.version = :version THEN p.features END AS features,
+        p.segment, p.waiting_for,
         a.owner, a.last_event, a.active_days -> CAST(:days_key AS text) AS active_days,
         clock.clock_ms, {cohort} AS cohort,
         p.started_at <= clock.now AS started,
@@ -119,6 +120,7 @@ class Scope:
             **given,
             **values,
             "plan": self.plan.id,
+            "version": self.version,
             "day_ms": self.plan.day_ms,
             "days_key": days_key(self.plan.activity.id, self.plan.day_ms),
         }

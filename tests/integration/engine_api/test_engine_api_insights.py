@@ -52,7 +52,8 @@ class Accounts:
             "value": reached.get("first_output"),
             "closed": None if more.get("closed") is None else (begun or 0) + int(more["closed"] * DAY_MS),
             "reached": reached,
-            "adoption": more.get("adoption"),
+            "version": more.get("version", 1),
+            "features": more.get("features"),
             "days": {} if day is None else {days_key(0, DAY_MS): (day, more["bits"].hex())},
             "waiting_for": next((one for one in dated if one not in reached and one != more.get("waived")), None),
         }
@@ -69,10 +70,10 @@ _ACCOUNT = sa.text(
 _OF_ACCOUNT = ("id", "part", "owner", "did", "days")
 _STANDING = sa.text(
     "INSERT INTO activation.account_plan (account_id, plan, version, status, segment, started_at, first_value_at,"
-    " closed_at, reached, adoption, waiting_for) VALUES"
-    " (:id, 'b2b-saas', 1, :status, :segment, to_timestamp(CAST(:start AS bigint) / 1000.0),"
+    " closed_at, reached, features, waiting_for) VALUES"
+    " (:id, 'b2b-saas', :version, :status, :segment, to_timestamp(CAST(:start AS bigint) / 1000.0),"
     " to_timestamp(CAST(:value AS bigint) / 1000.0),"
-    " to_timestamp(CAST(:closed AS bigint) / 1000.0), :reached, :adoption, :waiting_for)"
+    " to_timestamp(CAST(:closed AS bigint) / 1000.0), :reached, :features, :waiting_for)"
 ).bindparams(sa.bindparam("reached", type_=sa.JSON))
 
 
@@ -175,27 +176,41 @@ async def test_use_is_counted_over_the_last_thirty_days(api: Api, accounts: Acco
     """Bits older than 30 days and days ahead of the clock count for nothing; bitmaps come in any length."""
     today = CLOCK_MS // DAY_MS
     every_day = b"\xff" * 12
-    await accounts.add(adoption=0.5, active_day=today, bits=every_day)
-    await accounts.add(adoption=0.5, active_day=today - 18, bits=every_day)
-    await accounts.add(adoption=0.5, active_day=today - 17, bits=every_day)
-    await accounts.add(adoption=0.25, active_day=today - 25, bits=every_day)
-    await accounts.add(adoption=0.25, active_day=today - 26, bits=every_day)
-    await accounts.add(adoption=0.25, active_day=today - 29, bits=b"\x01")
-    await accounts.add(adoption=0.0, active_day=today - 30, bits=every_day)
-    await accounts.add(adoption=0.0, active_day=today - 5_000, bits=every_day)
-    await accounts.add(adoption=0.0, active_day=today + 3, bits=b"\x07")
-    await accounts.add(adoption=0.0, active_day=today + 3, bits=b"\x0f")
+    for age in (0, 18, 17, 25, 26, 30, 5_000):
+        await accounts.add(active_day=today - age, bits=every_day)
+    await accounts.add(active_day=today - 29, bits=b"\x01")
+    await accounts.add(active_day=today + 3, bits=b"\x07")
+    await accounts.add(active_day=today + 3, bits=b"\x0f")
     await accounts.add()
-    await accounts.add("closed", closed=5, adoption=1.0, active_day=today, bits=every_day)
+    await accounts.add("closed", closed=5, active_day=today, bits=every_day)
     total = (await asked(api, "adoption"))["total"]
     assert total["bands"] == {"none": 4, "low": 3, "medium": 2, "high": 2}
     assert total["accounts"] == 11
+    assert (total["mean_adoption"], total["features"]) == (None, [])
+
+
+async def test_adoption_counts_core_features(api: Api, accounts: Accounts) -> None:
+    """Each account's share, and the accounts of each feature; an account that the live version has not judged yet has
+    other features, of which nothing is known."""
+    used = "data.ingested, report.generated, list.built, model.trained"
+    await api.rows.publish(f"{PLAN_TEXT}core_features: {{days: 2, of: [{used}]}}\n", version=2)
+    for features in (0b0101, 0b0101, 0b1000, 0b0000):
+        await accounts.add(version=2, features=bytes([features]))
+    await accounts.add(version=1, features=b"\xff\xff")
+    total = (await asked(api, "adoption"))["total"]
+    assert total["accounts"] == 5
     assert total["distribution"] == [
-        {"adoption": 0.0, "accounts": 4},
-        {"adoption": 0.25, "accounts": 3},
-        {"adoption": 0.5, "accounts": 3},
+        {"adoption": 0.0, "accounts": 1},
+        {"adoption": 0.25, "accounts": 1},
+        {"adoption": 0.5, "accounts": 2},
     ]
-    assert total["mean_adoption"] == 0.225
+    assert total["mean_adoption"] == 0.3125
+    assert [(one["feature"], one["accounts"], one["share"]) for one in total["features"]] == [
+        ("data.ingested, on 2 days", 2, 0.5),
+        ("report.generated, on 2 days", 0, 0.0),
+        ("list.built, on 2 days", 2, 0.5),
+        ("model.trained, on 2 days", 1, 0.25),
+    ]
 
 
 async def test_obstacles_come_in_due_order_with_what_was_done_last(api: Api, accounts: Accounts) -> None:

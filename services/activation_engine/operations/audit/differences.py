@@ -103,9 +103,7 @@ def _plan_rows(state: AccountState, row: StoredRow, plans: PlanSet) -> Differenc
 
 
 def _plan_row(row: PlanRow) -> dict[str, Any]:
-    # The database keeps the share in single precision.
-    adoption = None if row.adoption is None else round(row.adoption, 4)
-    return {**msgspec.to_builtins(row), "adoption": adoption}
+    return dict(msgspec.to_builtins(row))
 
 
 def _each(account_id: str, kind: str, expected: dict[str, Any], found: dict[str, Any]) -> Differences:
