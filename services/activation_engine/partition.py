@@ -17,15 +17,18 @@ from services.activation_engine.store import Adoption, Lease, StoredAccount
 
 class Held(Struct, eq=False, gc=False):
     """An account's state, with marks of the rows per plan as last written, empty when those are not known. Records up
-    to the offset `erased_to` are of an account that was erased, whose id this one has."""
+    to the offset `erased_to` are of an account that was erased, whose id this one has. `wanted`: asked for since it was
+    last looked at by `trim`."""
 
     state: AccountState
     written: tuple[int, ...] = ()
     erased_to: int = -1
+    wanted: bool = False
 
 
 class AccountCache:
-    """Accounts of one partition, the least recently asked for first: `accounts_max` of them outlast a batch."""
+    """Accounts of one partition, of which `accounts_max` outlast a batch. Which ones is decided by second chance: the
+    oldest is forgotten, unless it was asked for meanwhile and so begins anew. To ask costs no more than a flag."""
 
     __slots__ = ("_held", "accounts_max", "get")
 
@@ -50,16 +53,20 @@ class AccountCache:
         """Which of these would have to be loaded. Those held count as asked for."""
         absent = []
         for account_id in account_ids:
-            if account_id in self._held:
-                self._held.move_to_end(account_id)
-            else:
+            held = self.get(account_id)
+            if held is None:
                 absent.append(account_id)
+            else:
+                held.wanted = True
         return absent
 
     def trim(self) -> None:
         """Forget what is too many; called between batches, so that no batch loses an account that it uses."""
         while len(self._held) > self.accounts_max:
-            self._held.popitem(last=False)
+            account_id, held = self._held.popitem(last=False)
+            if held.wanted:
+                held.wanted = False
+                self._held[account_id] = held
 
 
 @dataclass(slots=True)

@@ -164,14 +164,14 @@ def _fold_role(activity: Activity, role: str, up: int) -> bool:
 
 class Still(Struct, eq=False, gc=False):
     """The instants, (from, to], at which further use changes no activity by people who were seen in the step that ends
-    at `up_ms`, in the role that they then had. Valid for good, since facts only grow. `deaf` tells of names of events
-    whether it changes no tracker either."""
+    at `up_ms`, in the role that they then had. Valid for good, since facts only grow. `unheard`: nor does it change a
+    tracker of no name in particular."""
 
     activity: Activity
     from_ms: int
     to_ms: int
     up_ms: int
-    deaf: dict[str, bool] = {}
+    unheard: bool = False
 
     def covers(self, event: Event) -> bool:
         """Whether this use of the product changes no facts of activity."""

@@ -194,15 +194,15 @@ class PlanSet:
     def still(self, facts: Facts, at_ms: int) -> Still | None:
         """What further use changes no facts of activity, after one at this instant; None where that is not known."""
         activity = facts.activity.get(self.rules[0].id)
-        return None if self._excluding or activity is None else still_after(activity, at_ms, self.fold_by)
+        still = None if self._excluding or activity is None else still_after(activity, at_ms, self.fold_by)
+        if still is not None:
+            known = [one.deaf_since(facts.trackers) for one in self._prefixed]
+            still.unheard = all(since is not None and since <= still.from_ms for since in known)
+        return still
 
-    def deaf(self, facts: Facts, name: str, from_ms: int) -> bool:
-        """Whether no event of this name after `from_ms` can change a tracker."""
-        for tracker in self.wanting(name):
-            since = tracker.deaf_since(facts.trackers)
-            if since is None or since > from_ms:
-                return False
-        return True
+    def names(self, event_name: str) -> bool:
+        """Whether a tracker asks for this very name."""
+        return event_name in self._by_name
 
     def _counting(self, name: str) -> tuple[ActivityRule, ...]:
         """The rules by which an event of this name is activity."""

@@ -67,11 +67,9 @@ def _fold(state: AccountState, event: Event, plans: PlanSet) -> Change | None:
     if event.type in USAGE_TYPES and event.user_id is not None and not event.staff:
         still = state.still
         if still is not None and still.covers(event):
-            name = event.name or ""
-            deaf = still.deaf.get(name)
-            if deaf is None:
-                deaf = still.deaf[name] = plans.deaf(state.facts, name, still.from_ms)
-            return None if deaf else plans.fold_trackers(state.facts, event)
+            if still.unheard and not plans.names(event.name or ""):
+                return None
+            return plans.fold_trackers(state.facts, event)
         changed = plans.fold(state.facts, event)
         if changed is None:
             state.still = plans.still(state.facts, event.occurred_at_ms)

@@ -45,7 +45,7 @@ def list_accounts(
         return
     asked = ", ".join(f"{name}={value}" for name, value in wanted.items() if value is not None)
     empty = f"no account matches ({asked})" if asked else "no accounts"
-    print_table(TITLES, (line for row in rows for line in _lines(row)), empty=empty, yielding=YIELDING)
+    print_table(TITLES, (line for row in rows for line in lines_of(row, wanted)), empty=empty, yielding=YIELDING)
 
 
 @app.command()
@@ -84,7 +84,9 @@ def explain(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = N
         say(explanation["text"])
 
 
-def _lines(row: dict[str, Any]) -> list[tuple[Any, ...]]:
+def lines_of(row: dict[str, Any], wanted: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """A line per plan of the account, of those that were asked for by `plan`, `status` and `segment`."""
+    asked = {name: wanted[name] for name in ("plan", "status", "segment") if wanted[name] is not None}
     account = (row["id"], row["traits"].get("name"))
     return [
         (
@@ -98,4 +100,5 @@ def _lines(row: dict[str, Any]) -> list[tuple[Any, ...]]:
             row["last_activity_at"],
         )
         for plan in row["plans"]
+        if all(plan[name] == value for name, value in asked.items())
     ] or [(*account, None, None, None, None, None, None, row["last_activity_at"])]
