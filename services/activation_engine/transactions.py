@@ -176,7 +176,8 @@ class Transactions:
     async def _load_accounts(self, shares: Sequence[_Share]) -> None:
         missing: dict[str, list[Partition]] = {}
         for share in shares:
-            named = {given.account_id for given in share.inputs if type(given) is Event}
+            # In the order of the log, not of hashes: what is held longest must not differ between two runs.
+            named = dict.fromkeys(given.account_id for given in share.inputs if type(given) is Event)
             share.partition.foreign = set()
             for account_id in share.partition.accounts.missing(named):
                 missing.setdefault(account_id, []).append(share.partition)

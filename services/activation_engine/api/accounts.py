@@ -88,10 +88,7 @@ def _add_list(routes: APIRouter, accounts: AccountReads) -> None:
         try:
             found = await accounts.page(wanted, after=after, limit=limit + 1)
         except PlanUnknown as error:
-            live = (
-                f"Name one of the live plans: {', '.join(error.live)}." if error.live else "None is: publish one first."
-            )
-            raise Problem(404, "plan_unknown", f"`{plan}` is not published. {live}") from error
+            raise Problem(404, "plan_unknown", f"`{plan}` is not published. {_choice(error.live)}") from error
         following = encode_cursor([found[limit - 1].state.account_id]) if len(found) > limit else None
         return answer({"data": [_row(seen) for seen in found[:limit]], "next": following})
 
@@ -153,7 +150,7 @@ async def _known(accounts: AccountReads, account_id: str) -> SeenAccount:
 
 
 def _choice(live: tuple[str, ...]) -> str:
-    return f"Name one of the live plans: {', '.join(live)}." if live else "No plan is live: publish one first."
+    return f"Name one of the live plans: {', '.join(live)}." if live else "None is: publish one first."
 
 
 def _row(seen: SeenAccount) -> dict[str, Any]:

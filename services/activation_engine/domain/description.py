@@ -72,7 +72,7 @@ def standing_in(state: AccountState, live: LivePlan, known: PlanState, clock: Pa
 def _describe_plan(state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock) -> dict[str, Any]:
     plan, standing = live.plan, standing_in(state, live, known, clock)
     row = row_of(plan, known, state.facts)
-    adoption = plan.adoption_of(state.facts)
+    adoption = None if row.features is None else plan.adoption_of(row.features)
     return {
         "plan": plan.id,
         "version": known.version,

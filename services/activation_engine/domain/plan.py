@@ -147,11 +147,6 @@ class Plan(Struct, frozen=True):
         """What is known of the account's activity by this plan's rule."""
         return facts.activity.get(self.activity.id) or _NO_ACTIVITY
 
-    def adoption_of(self, facts: Facts) -> float | None:
-        """The share of core features that the account uses, 0 to 1; None when the plan names none."""
-        features = self.features_of(facts)
-        return None if features is None else self.adoption_by(features)
-
     def features_of(self, facts: Facts) -> bytes | None:
         """Which core features the account uses, a bit each from the lowest of the first byte on; None when the plan
         names none."""
@@ -162,7 +157,7 @@ class Plan(Struct, frozen=True):
             bits |= (one.tracker.reached_at(facts.trackers) is not None) << number
         return bits.to_bytes(-(-len(self.core_features) // 8), "little")
 
-    def adoption_by(self, features: bytes) -> float:
+    def adoption_of(self, features: bytes) -> float:
         """The share of core features, 0 to 1, of an account that uses these."""
         return int.from_bytes(features, "little").bit_count() / len(self.core_features)
 

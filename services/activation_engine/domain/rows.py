@@ -66,9 +66,9 @@ def active_days(facts: Facts) -> dict[str, ActiveDays]:
 
 def row_of(plan: Plan, known: PlanState, facts: Facts) -> PlanRow:
     """Where an account with these facts stands under a live plan."""
-    reached, waived = known.now_reached(), plan.waived_by(facts)
-    # A mark that was taken back, or a plan that ended and came again, leaves what was announced behind.
-    activated = all(one in reached or one in waived for one in plan.required)
+    reached = known.now_reached()
+    segment = plan.segments.get(known.segment) or plan.segments[plan.default_segment]
+    waiting_for = first_missing(plan, segment, reached, plan.waived_by(facts))
     return PlanRow(
         plan=plan.id,
         version=known.version,
@@ -77,16 +77,12 @@ def row_of(plan: Plan, known: PlanState, facts: Facts) -> PlanRow:
         segment=known.segment if plan.segmented else None,
         started_at_ms=known.start_ms,
         first_value_at_ms=reached.get(plan.first_value),
-        activated_at_ms=known.activated_at_ms if activated else None,
+        # A mark that was taken back, or a plan that ended and came again, leaves what was announced behind.
+        activated_at_ms=known.activated_at_ms if waiting_for is None else None,
         reached=reached,
         features=plan.features_of(facts),
         closed_at_ms=known.status_since_ms if known.status == CLOSED else None,
-        waiting_for=first_missing(
-            plan,
-            plan.segments.get(known.segment) or plan.segments[plan.default_segment],
-            reached,
-            waived,
-        ),
+        waiting_for=waiting_for,
     )
 
 

@@ -49,7 +49,7 @@ def _shape(plan: Plan, rows: list[Any]) -> dict[str, Any]:
     for row in rows:
         bands[row.band] += row.accounts
         if row.features is not None and plan.core_features:
-            adoptions[plan.adoption_by(row.features)] += row.accounts
+            adoptions[plan.adoption_of(row.features)] += row.accounts
             users.update(dict.fromkeys(_used(row.features), row.accounts))
     total = adoptions.total()
     mean = sum(share * count for share, count in adoptions.items()) / total if total else None

@@ -67,7 +67,6 @@ class PartitionFold:
         self.next_offset = start.offset
         self.part = part
         self._start = start
-        self._leaves_out = start.leaves_out
         self._log = log
         self._pacer = pacer
         self._progress = progress
@@ -102,7 +101,7 @@ class PartitionFold:
         elif (
             not isinstance(given, Poison)
             and record.offset not in snapshot.foreign
-            and not self._leaves_out(given.account_id)
+            and not self._start.leaves_out(given.account_id)
         ):
             # A body that cannot be read is refused by the engine in the same place.
             with contextlib.suppress(InvalidBody):
