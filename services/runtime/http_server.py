@@ -13,6 +13,9 @@ from starlette.types import ASGIApp
 
 from services.runtime.http_protocol import BoundedProtocol, ConnectionLimits
 
+# Connections that wait to be accepted.
+_BACKLOG = 2048
+
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
@@ -49,7 +52,7 @@ class HttpServer:
                 date_header=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=int(drain_seconds),
-                backlog=2048,
+                backlog=_BACKLOG,
             )
         )
         self._ended = asyncio.Event()
@@ -87,6 +90,8 @@ def _bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # At once, so that whoever is told the port can connect before the first turn of the event loop.
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise SystemExit(f"Cannot listen on {host}:{port} ({error.strerror}); set another port.") from error
