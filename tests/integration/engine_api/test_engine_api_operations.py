@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from services.runtime.access import Scope
 from tests.fakes.engine_process import eventually
 from tests.integration.engine_api.conftest import Api
 
-NOBODY = uuid4()
+NOBODY = UUID("00000000-0000-4000-8000-000000000000")
 
 
 @pytest.fixture
