@@ -1,8 +1,12 @@
-"""Whose event is it? The rules that turn what an event says into an account id that is safe to count for."""
+"""Whose event is it? What an event says about its account, by the order of places that are looked at."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from services.ingest.events import IncomingEvent, Rejected, checked_id
+from services.ingest.json_paths import JsonPath, value_at
 
 # What programs send when they do not know the id. One account called "null" would activate for everybody.
 _PLACEHOLDERS = frozenset(
@@ -11,6 +15,7 @@ _PLACEHOLDERS = frozenset(
         *("anonymous", "guest", "id", "distinct_id", "distinctid", "not_authenticated"),
     }
 )
+_GROUPS = ("properties", "$groups")
 
 
 def is_placeholder(value: str) -> bool:
@@ -18,15 +23,42 @@ def is_placeholder(value: str) -> bool:
     return value in _PLACEHOLDERS or value.strip().lower() in _PLACEHOLDERS
 
 
-def resolve_account(event: IncomingEvent) -> str:
-    """The account that `event` belongs to; raises Rejected `account_missing`, `account_invalid` or `id_too_long`."""
-    named = event.account_id
-    if named is None:
-        raise Rejected(
-            "account_missing",
-            "Say whose event it is: context.groupId, properties.account_id, or the groupId of a group call.",
-        )
+def checked_account(named: str | int) -> str:
+    """An account id that is safe to count for; raises Rejected `account_invalid` or `id_too_long`."""
     account_id = named if type(named) is str else str(named)
     if is_placeholder(account_id):
         raise Rejected("account_invalid", f"Send the account's real id; {account_id[:40]!r} means that it is unknown.")
     return checked_id(account_id, "the account id")
+
+
+class AccountRules:
+    """The order of places that may name an event's account; the first that does wins.
+
+    1. what the dialect says first: the `groupId` of a group call, else `context.groupId`, or a command's `account_id`
+    2. `properties.$groups[…]` for each of `group_types`
+    3. `paths` into the client's object
+    4. what the dialect says last: `partitionkey`, then `subject` of a CloudEvent
+
+    Only then the user is asked for, by the caller. A null is no answer; an id that means "unknown" is a wrong one.
+    """
+
+    def __init__(self, *, group_types: Sequence[str], paths: Sequence[JsonPath]) -> None:
+        self._places = (*((*_GROUPS, group_type) for group_type in group_types), *paths)
+
+    def named(self, event: IncomingEvent) -> str | None:
+        """The account that the event itself names; raises Rejected `account_invalid` or `id_too_long`."""
+        if event.account_id is not None:
+            return checked_account(event.account_id)
+        if event.document is not None:
+            for place in self._places:
+                found = value_at(event.document, place)
+                if _is_id(found):
+                    return checked_account(found)
+        for last in event.account_fallbacks:
+            if last is not None:
+                return checked_account(last)
+        return None
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is str or type(value) is int

@@ -14,10 +14,12 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.topics import DEAD_EVENTS, PRODUCT_EVENTS, TOPICS
+from services.ingest.accounts import AccountRules
 from services.ingest.api import new_ingest_api
 from services.ingest.collector import Collector
 from services.ingest.inflight import InFlight
 from services.ingest.intake import Intake, Limits, Topics
+from services.ingest.json_paths import parse_paths
 from services.ingest.key_store import SCHEMA, KeyStore
 from services.ingest.metrics import IngestMetrics
 from services.ingest.partitions import partitioner
@@ -146,6 +148,9 @@ class Ingest:
                 place=partitioner(topics.partitions),
                 staff=StaffRule(settings.staff_globs),
                 historical_age=timedelta(seconds=settings.historical_seconds),
+                accounts=AccountRules(
+                    group_types=settings.account_group_types, paths=parse_paths(settings.account_paths)
+                ),
             ),
             ticker=ticker,
             metrics=self._metrics,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.product_event import VERSION, ProductEvent, encode
-from services.ingest.accounts import resolve_account
+from services.ingest.accounts import AccountRules
 from services.ingest.events import IncomingEvent, Rejected
 from services.ingest.message_ids import message_id_of, new_message_id
 from services.ingest.people import StaffRule, role_of
@@ -17,6 +17,8 @@ from services.ingest.times import moment, occurrence, readable_moment
 
 # What a product does, as opposed to what somebody says about an account or a person.
 PRODUCT_ACTIVITY = frozenset({"track", "page", "screen"})
+
+ACCOUNT_MISSING = "Say whose event it is: context.groupId, properties.account_id, or the groupId of a group call."
 
 
 class Origin(NamedTuple):
@@ -44,14 +46,18 @@ class RecordBuilder:
         place: Callable[[str], tuple[bytes, int]],
         staff: StaffRule,
         historical_age: timedelta,
+        accounts: AccountRules,
     ) -> None:
         self._place = place
+        self._accounts = accounts
         self._staff = staff
         self._historical_age = historical_age
 
     def build(self, event: IncomingEvent, origin: Origin) -> Record:
         """The record of `event`, keyed by its account."""
-        account_id = resolve_account(event)
+        account_id = self._accounts.named(event)
+        if account_id is None:
+            raise Rejected("account_missing", ACCOUNT_MISSING)
         original_at = None if event.timestamp is None else moment(event.timestamp, "timestamp")
         sent_at = None if event.sent_at is None else readable_moment(event.sent_at)
         occurred_at, flags = occurrence(original_at, sent_at, origin.received_at, self._historical_age)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.ingest.json_paths import parse_paths
 
 
 class IngestSettings(BaseSettings):
@@ -15,6 +17,12 @@ class IngestSettings(BaseSettings):
     metrics_port: int = Field(9081, ge=0, le=65535, description="TCP port of /livez, /readyz and /metrics")
     tick_seconds: float = Field(10.0, gt=0, le=60, description="Time between two ticks, the clock of the engine")
     staff: str = Field("", description="Comma-separated globs on user id and e-mail whose events count for nothing")
+    group_types: str = Field(
+        "company", description="Comma-separated keys of properties.$groups that name the account, the first wins"
+    )
+    account_paths: str = Field(
+        "properties.account_id", description="Comma-separated paths in an event that name its account, the first wins"
+    )
     body_bytes_max: int = Field(5_242_880, ge=1024, description="Greatest body, as sent and again when inflated")
     event_bytes_max: int = Field(65_536, ge=1024, le=262_144, description="Greatest event or command")
     events_max: int = Field(1_000, ge=1, le=10_000, description="Events or commands in one request")
@@ -27,7 +35,22 @@ class IngestSettings(BaseSettings):
     produce_bytes: int = Field(524_288, ge=65_536, le=655_360, description="A produce batch is closed beyond this size")
     historical_seconds: float = Field(604_800.0, gt=0, description="Events older than this are flagged historical")
 
+    @field_validator("account_paths")
+    @classmethod
+    def _readable_paths(cls, text: str) -> str:
+        parse_paths(text)
+        return text
+
     @property
     def staff_globs(self) -> tuple[str, ...]:
         """The globs one by one."""
-        return tuple(glob.strip() for glob in self.staff.split(",") if glob.strip())
+        return _words(self.staff)
+
+    @property
+    def account_group_types(self) -> tuple[str, ...]:
+        """The group types one by one."""
+        return _words(self.group_types)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())

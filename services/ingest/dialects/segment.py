@@ -32,7 +32,7 @@ class _Context(msgspec.Struct, gc=False):
 
 
 class _Properties(msgspec.Struct, gc=False):
-    account_id: _Id = None
+    """Any object; what is looked for in it is a setting."""
 
 
 class _Item(msgspec.Struct, gc=False):
@@ -128,7 +128,9 @@ def read_event(batch: Batch, item: bytes | msgspec.Raw, *, type_of_route: str | 
         fields = _decode_item(raw)
     except msgspec.ValidationError as error:
         raise Rejected("event_invalid", f"Correct the event: {error}.", message_id=_message_id_in(value)) from error
-    return _event(fields, raw, type_of_route or fields.type, batch.sent_at)
+    event = _event(fields, raw, type_of_route or fields.type, batch.sent_at)
+    event.document = value
+    return event
 
 
 def without_write_key(raw: bytes) -> bytes:
@@ -199,9 +201,7 @@ def _user_id(fields: _Item) -> str | None:
 def _account_id(fields: _Item, type_: RecordType) -> str | int | None:
     if type_ == "group":
         return fields.groupId
-    if fields.context is not None and fields.context.groupId is not None:
-        return fields.context.groupId
-    return None if fields.properties is None else fields.properties.account_id
+    return None if fields.context is None else fields.context.groupId
 
 
 def _person(own: dict[str, Any] | None, shared: dict[str, Any] | None) -> Iterator[Any]:

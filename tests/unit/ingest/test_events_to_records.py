@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from schemas.positions import decode_position, encode_position
 from schemas.product_event import ProductEvent, decode_product_event
+from services.ingest.accounts import AccountRules
 from services.ingest.events import IncomingEvent, Rejected
+from services.ingest.json_paths import parse_paths
 from services.ingest.message_ids import new_message_id
 from services.ingest.partitions import partitioner
 from services.ingest.people import StaffRule
@@ -23,6 +25,16 @@ from services.ingest.times import moment, occurrence
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 WEEK = timedelta(days=7)
 MOMENTS = st.datetimes(timezones=st.just(UTC))
+
+
+def new_builder(*, staff: tuple[str, ...] = ()) -> RecordBuilder:
+    """A builder with the default places of accounts."""
+    return RecordBuilder(
+        place=partitioner(6),
+        staff=StaffRule(staff),
+        historical_age=WEEK,
+        accounts=AccountRules(group_types=("company",), paths=parse_paths("properties.account_id")),
+    )
 
 
 def record_of(*, staff: tuple[str, ...] = (), received_at: datetime = NOW, **fields: Any) -> ProductEvent:
@@ -38,7 +50,7 @@ def record_of(*, staff: tuple[str, ...] = (), received_at: datetime = NOW, **fie
         "sent_at": None,
         **fields,
     }
-    builder = RecordBuilder(place=partitioner(6), staff=StaffRule(staff), historical_age=WEEK)
+    builder = new_builder(staff=staff)
     return decode_product_event(builder.build(IncomingEvent(**given_fields), Origin("k1", received_at, None)).value)
 
 
@@ -212,7 +224,7 @@ def test_a_dead_letter_says_why_and_whence() -> None:
 
 def test_a_record_is_what_the_contract_says() -> None:
     """Absent values are left out, so that records stay small."""
-    builder = RecordBuilder(place=partitioner(6), staff=StaffRule(()), historical_age=WEEK)
+    builder = new_builder()
     event = IncomingEvent("command", b"{}", 5, None, "set", "m", None, None)
     value = msgspec.json.decode(builder.build(event, Origin("k1", NOW, "00-" + "a" * 52)).value)
     assert value == {

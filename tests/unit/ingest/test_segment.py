@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.ingest.accounts import AccountRules
 from services.ingest.dialects import segment
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected
+from services.ingest.json_paths import parse_paths
 
 TRACK: dict[str, Any] = {
     "type": "track",
@@ -77,14 +79,40 @@ def test_types_become_event_names(changes: dict[str, Any], expected: tuple[str, 
     [
         ({"properties": {"account_id": "p"}}, "acme"),
         ({"context": None, "properties": {"account_id": "p"}}, "p"),
-        ({"context": {"groupId": None}, "properties": {"account_id": 42}}, 42),
+        ({"context": {"groupId": None}, "properties": {"account_id": 42}}, "42"),
         ({"context": {}, "properties": {}}, None),
+        ({"context": {}, "properties": {"account_id": {"id": "x"}, "org": {"id": "deep"}}}, "deep"),
+        ({"context": {}, "properties": {"$groups": {"company": "g", "team": "t"}, "account_id": "p"}}, "g"),
+        ({"context": {}, "properties": {"$groups": {"team": "t"}, "account_id": "p"}}, "t"),
+        ({"context": {}, "properties": {"$groups": "none"}}, None),
         ({"type": "group", "groupId": "g"}, "g"),
     ],
 )
-def test_the_first_place_that_names_an_account_wins(changes: dict[str, Any], account: object) -> None:
-    """The groupId of a group call, else context.groupId, else properties.account_id."""
-    assert read_one({**TRACK, **changes}).account_id == account
+def test_the_first_place_that_names_an_account_wins(changes: dict[str, Any], account: str | None) -> None:
+    """The groupId of a group call, else context.groupId, else a configured group, else a configured path."""
+    rules = AccountRules(
+        group_types=("company", "team"), paths=parse_paths("properties.account_id, properties.org.id, properties.org")
+    )
+    assert rules.named(read_one({**TRACK, **changes})) == account
+
+
+def test_what_a_dialect_says_last_is_asked_last() -> None:
+    """`partitionkey`, then `subject`, and only where nothing in the event names an account."""
+    rules = AccountRules(group_types=(), paths=parse_paths("properties.account_id"))
+    event = read_one({**TRACK, "context": None})
+    event.account_fallbacks = (None, "subject")
+    assert rules.named(event) == "subject"
+    event.account_fallbacks = ("key", "subject")
+    assert rules.named(event) == "key"
+    event.document = {"properties": {"account_id": "own"}}
+    assert rules.named(event) == "own"
+
+
+@pytest.mark.parametrize("text", ["a..b", ".", "a.", ",".join(["a"]) + ".", ".".join("x" * 33)])
+def test_a_path_that_names_no_place_is_refused(text: str) -> None:
+    """At the start of the service, not at its first event."""
+    with pytest.raises(ValueError, match="keys joined by dots"):
+        parse_paths(text)
 
 
 @pytest.mark.parametrize(
