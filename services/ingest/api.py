@@ -1,4 +1,4 @@
-"""The part of ingest's HTTP API that is not hot: API keys. The hot routes are only documented here."""
+"""The part of ingest's HTTP API that is not hot: API keys and the debugger. The hot routes are only documented here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.ingest.debugger.routes import DebuggerParts, event_routes
 from services.ingest.documentation import describe_hot_routes
 from services.ingest.key_store import IdempotencyKeyReused, KeyRow, KeyStore, NewKey
 from services.runtime.access import Principal, Scope, generate_key, hash_key
@@ -83,13 +84,14 @@ class KeyList(BaseModel):
     next: str | None
 
 
-def new_ingest_api(*, ring: KeyRing, keys: KeyStore, pepper: str) -> FastAPI:
+def new_ingest_api(*, ring: KeyRing, keys: KeyStore, pepper: str, debugger: DebuggerParts) -> FastAPI:
     """The app behind the collector."""
     api = new_api(
         title="Firstvalue ingest",
         description="Takes usage events and commands; an event that was answered 200 is in Kafka.",
     )
     api.include_router(key_routes(ring=ring, keys=keys, pepper=pepper))
+    api.include_router(event_routes(debugger, ring=ring))
     describe_hot_routes(api)
     return api
 

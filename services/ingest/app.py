@@ -17,6 +17,8 @@ from schemas.topics import DEAD_EVENTS, PRODUCT_EVENTS, TOPICS
 from services.ingest.accounts import AccountRules
 from services.ingest.api import new_ingest_api
 from services.ingest.collector import Collector
+from services.ingest.debugger.routes import DebuggerParts
+from services.ingest.debugger.tails import TopicTails
 from services.ingest.inflight import InFlight
 from services.ingest.intake import Intake, Limits, Topics
 from services.ingest.json_paths import parse_paths
@@ -95,7 +97,17 @@ class Ingest:
             publisher=publisher, topic=topics.events, partitions=partitions, tick_seconds=settings.tick_seconds
         )
         collector = Collector(
-            api=new_ingest_api(ring=ring, keys=KeyStore(self._engine), pepper=shared.key_pepper.get_secret_value()),
+            api=new_ingest_api(
+                ring=ring,
+                keys=KeyStore(self._engine),
+                pepper=shared.key_pepper.get_secret_value(),
+                debugger=DebuggerParts(
+                    tails=TopicTails(bootstrap_servers=shared.kafka_bootstrap_servers),
+                    prefix=shared.topic_prefix,
+                    partitions=partitions,
+                    available=lambda: publisher.available,
+                ),
+            ),
             intake=self._new_intake(publisher, ticker, topics),
             publisher=publisher,
             inflight=inflight,

@@ -17,7 +17,7 @@ from services.ingest.inflight import Hold, InFlight, Overloaded
 from services.ingest.intake import Intake, Outcome
 from services.ingest.metrics import IngestMetrics
 from services.ingest.publisher import Publisher
-from services.ingest.routes import HOT_ROUTES, ROUTE_BY_PATH, Route
+from services.ingest.routes import HOT_ROUTES, READ_PATHS, ROUTE_BY_PATH, Route
 from services.runtime.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ class Collector:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = ROUTE_BY_PATH.get(scope["path"]) if scope["type"] == "http" else None
-        if route is None:
+        if route is None or (scope["method"] == "GET" and scope["path"] in READ_PATHS):
             await self._pass_on(scope, receive, send)
             return
         started = time.perf_counter()

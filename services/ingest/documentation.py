@@ -67,7 +67,7 @@ def describe_hot_routes(api: FastAPI) -> None:
         if api.openapi_schema is None:
             document = of_the_rest()
             for route in HOT_ROUTES:
-                document["paths"][route.path] = {"post": _operation(route)}
+                document["paths"].setdefault(route.path, {})["post"] = _operation(route)
             document["components"]["schemas"].update(_command_schemas())
             api.openapi_schema = document
         return api.openapi_schema

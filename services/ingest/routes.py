@@ -34,4 +34,7 @@ HOT_ROUTES = (
     Route("/v1/commands", Shape.COMMANDS, None, Scope.ACCOUNTS_WRITE),
 )
 
+# What is only written on these paths is hot; reading them is for the app behind.
+READ_PATHS = frozenset({"/v1/events", "/v1/events/"})
+
 ROUTE_BY_PATH = {path: route for route in HOT_ROUTES for path in (route.path, route.path + "/")}

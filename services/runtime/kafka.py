@@ -68,6 +68,7 @@ def new_consumer(
     rebalance_timeout_seconds: float = 30,
     poll_records_max: int | None = None,
     fetch_wait_ms: int = 50,
+    fetch_bytes_max: int = 52_428_800,
 ) -> Any:
     """A consumer that never commits by itself and starts at the earliest record; not started, not subscribed.
 
@@ -82,7 +83,8 @@ def new_consumer(
         auto_offset_reset="earliest",
         partition_assignment_strategy=(StickyPartitionAssignor,),
         fetch_max_wait_ms=fetch_wait_ms,
-        max_partition_fetch_bytes=4 * RECORD_BYTES_MAX,
+        fetch_max_bytes=fetch_bytes_max,
+        max_partition_fetch_bytes=min(4 * RECORD_BYTES_MAX, fetch_bytes_max),
         session_timeout_ms=int(session_timeout_seconds * 1000),
         heartbeat_interval_ms=int(session_timeout_seconds * 1000 / 4),
         rebalance_timeout_ms=int(rebalance_timeout_seconds * 1000),

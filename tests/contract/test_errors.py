@@ -13,6 +13,8 @@ from fastapi import FastAPI
 
 from services.activation_engine.api import new_engine_api
 from services.ingest.api import new_ingest_api
+from services.ingest.debugger.routes import DebuggerParts
+from services.ingest.debugger.tails import TopicTails
 from services.ingest.key_store import KeyStore
 from services.notifier.api.app import NotifierApiParts, new_notifier_api
 from services.notifier.api.vetting import EndpointVetting
@@ -43,8 +45,11 @@ def notifier_api() -> FastAPI:
     )
 
 
+DEBUGGER = DebuggerParts(
+    tails=TopicTails(bootstrap_servers="127.0.0.1:1"), prefix="", partitions=1, available=lambda: False
+)
 APPS = {
-    "ingest": new_ingest_api(ring=KEYS, keys=KeyStore(NOWHERE), pepper=""),
+    "ingest": new_ingest_api(ring=KEYS, keys=KeyStore(NOWHERE), pepper="", debugger=DEBUGGER),
     "engine": new_engine_api(reads=NOWHERE, keys=KEYS, partitions=lambda: 1, operations=operations_over(NOWHERE)),
     "notifier": notifier_api(),
 }
