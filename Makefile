@@ -18,9 +18,11 @@ setup: .venv/.complete
 demo: setup
 	$(BIN)/firstvalue demo
 
-# Fast tests first: a mistake in a rule shows before any server starts.
+# Fast tests first: a mistake in a rule shows before any server starts. They share nothing and run two at a time; the rest
+# shares servers and the machine's cores, and runs one by one.
 test: lint
-	$(BIN)/python -m pytest tests/unit tests/contract tests/conformance tests/simulator tests/integration tests/faults tests/e2e
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contract tests/simulator
+	$(BIN)/python -m pytest tests/conformance tests/integration tests/faults tests/e2e
 
 test-fast: setup
 	$(BIN)/python -m pytest tests/unit
