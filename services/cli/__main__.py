@@ -21,6 +21,7 @@ from services.cli.commands import (
     keys,
     operations,
     plans,
+    replays,
     services,
     signals,
 )
@@ -55,6 +56,7 @@ def new_command() -> typer.Typer:
     app.command()(services.migrate)
     app.command()(services.topics)
     account_orders.register(accounts.app)
+    replays.register(endpoints.app)
     for noun, verbs in (
         ("event", events.app),
         ("account", accounts.app),

@@ -24,6 +24,7 @@ from services.notifier.intake_batch import BatchWriter
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.outcomes import OutcomeWriter
 from services.notifier.recipients import Recipients
+from services.notifier.replayer import Replayer
 from services.notifier.secret_box import SecretBox, parse_key
 from services.notifier.sender.client import Sender, SenderLimits, new_tls_context
 from services.notifier.sender.resolver import Resolver
@@ -32,6 +33,7 @@ from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.intake import IntakeStore
 from services.notifier.store.queue import QueueStore
+from services.notifier.store.replays import ReplayStore
 from services.notifier.store.upkeep import UpkeepStore
 from services.notifier.upkeep import Upkeep
 from services.runtime.crash_points import arm
@@ -103,6 +105,7 @@ class _Notifier:
         key = parse_key(self._settings.secret_key.get_secret_value())
         self._endpoints = EndpointStore(self._engine, SecretBox(key))
         self._deliveries = DeliveryStore(self._engine)
+        self._replays = ReplayStore(self._engine)
         self._queue = QueueStore(self._engine, lease_seconds=self._settings.lease_seconds)
         admin_key = self._shared.admin_key.get_secret_value() if self._shared.admin_key else None
         self._keys = KeyRing(self._engine, admin_key=admin_key, pepper=self._shared.key_pepper.get_secret_value())
@@ -183,6 +186,7 @@ class _Notifier:
                 keys=self._keys,
                 endpoints=self._endpoints,
                 deliveries=self._deliveries,
+                replays=self._replays,
                 vetting=vetting,
                 wake=self._wake,
             )
@@ -199,8 +203,11 @@ class _Notifier:
             "leases": lambda: self._upkeep.lease_worker(lease_seconds=settings.lease_seconds),
             "counts": self._upkeep.count_worker,
             "erasures": self._upkeep.erasure_worker,
+            "replays": Replayer(self._replays, wake=self._wake, stopping=self._stopping).run,
             "retention": lambda: self._upkeep.retention_worker(
-                attempts_days=settings.attempts_kept_days, messages_days=settings.messages_kept_days
+                attempts_days=settings.attempts_kept_days,
+                bodies_days=settings.messages_kept_days,
+                ids_days=settings.ids_kept_days,
             ),
         }
 

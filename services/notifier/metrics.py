@@ -9,7 +9,7 @@ from services.notifier.domain.outcome import Exhaustion, Result, Status
 from services.runtime.metrics import LATENCY_BUCKETS, SharedMetrics
 
 _PREFIX = "firstvalue_notifier_"
-_TRIGGERS = ("first", "retry", "manual")
+_TRIGGERS = ("first", "retry", "manual", "replay")
 _OUTCOMES = (Status.SUCCEEDED.value, Status.PENDING.value, Status.EXHAUSTED.value)
 _POISON_REASONS = ("undecodable", "id_invalid", "text_invalid", "body_too_large")
 

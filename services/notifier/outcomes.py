@@ -106,6 +106,7 @@ class OutcomeWriter:
             since_start_seconds=now - attempt.started_at,
             response=attempt.response,
             error=attempt.error,
+            phases=attempt.phases,
         )
 
     async def _record(self, outcomes: Sequence[Outcome]) -> None:

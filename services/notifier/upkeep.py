@@ -58,12 +58,14 @@ class Upkeep:
         """Let the last that is known of erased accounts go."""
         await self._repeat(self.blank_notices, BLANK_SECONDS)
 
-    async def retention_worker(self, *, attempts_days: int, messages_days: int) -> None:
+    async def retention_worker(self, *, attempts_days: int, bodies_days: int, ids_days: int) -> None:
         """Create partitions ahead, drop and delete what is past retention."""
 
         async def tidy() -> None:
             await self._store.keep_partitions(days_ahead=PARTITION_DAYS_AHEAD, days_kept=attempts_days)
-            while await self._store.delete_messages(days_kept=messages_days) and not self._stopping:
+            while await self._store.drop_bodies(days_kept=bodies_days) and not self._stopping:
+                continue
+            while await self._store.drop_ids(days_kept=ids_days) and not self._stopping:
                 continue
 
         await self._repeat(tidy, RETENTION_SECONDS)

@@ -23,6 +23,7 @@ from services.notifier.secret_box import SecretBox
 from services.notifier.sender.resolver import Resolver
 from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.endpoints import EndpointStore
+from services.notifier.store.replays import ReplayStore
 from services.runtime.key_ring import KeyRing
 from services.runtime.postgres import connect
 from tests.fakes.operations import operations_over
@@ -39,6 +40,7 @@ def notifier_api() -> FastAPI:
             keys=KEYS,
             endpoints=EndpointStore(NOWHERE, SecretBox(bytes(32))),
             deliveries=DeliveryStore(NOWHERE),
+            replays=ReplayStore(NOWHERE),
             vetting=EndpointVetting(rules=AddressRules(), ports=frozenset({443}), resolver=Resolver(timeout_seconds=1)),
             wake=lambda: None,
         )

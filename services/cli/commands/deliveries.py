@@ -10,7 +10,7 @@ from services.cli.addresses import Key, NotifierUrl, find
 from services.cli.client import Client, segment
 from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_json, print_table, say
 
-app = typer.Typer(help="List and show deliveries.", no_args_is_help=True)
+app = typer.Typer(help="List, show and retry deliveries.", no_args_is_help=True)
 
 _FIELDS = ("id", "type", "endpoint_id", "status", "attempts", "next_at")
 _ATTEMPT_FIELDS = ("at", "trigger", "result", "status_code", "duration_ms")
@@ -23,13 +23,15 @@ def list_deliveries(
     *,
     endpoint: Annotated[str | None, typer.Option(help="To this endpoint only.")] = None,
     status: Annotated[str | None, typer.Option(help="In this state only.")] = None,
+    type_: Annotated[str | None, typer.Option("--type", help="Of this signal type only.")] = None,
+    signal: Annotated[str | None, typer.Option(help="Of this signal (its id) only.")] = None,
     limit: Rows = ROWS_DEFAULT,
     notifier_url: NotifierUrl = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """List deliveries."""
-    wanted = {"endpoint_id": endpoint, "status": status}
+    wanted = {"endpoint_id": endpoint, "status": status, "type": type_, "signal_id": signal}
     client = Client(find("notifier", url=notifier_url, key=key))
     rows = list(client.rows("/v1/deliveries", parameters=wanted, limit=limit))
     if as_json:
@@ -57,6 +59,23 @@ def show(
     say(f"{delivery['type']} to {delivery['endpoint_id']}: {delivery['status']}{held}{due}")
     attempts = ([*(one.get(field) for field in _ATTEMPT_FIELDS), _answer(one)] for one in delivery["log"])
     print_table((*_ATTEMPT_FIELDS, "answer"), attempts, empty="no attempt has ended yet")
+
+
+@app.command()
+def retry(
+    delivery_id: Annotated[str, typer.Argument(help="The delivery's id, as listed.")],
+    *,
+    notifier_url: NotifierUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send one delivery now, in place of its next automatic attempt; the same id and bytes."""
+    client = Client(find("notifier", url=notifier_url, key=key))
+    answer = client.ask("POST", f"/v1/deliveries/{segment(delivery_id)}/retry")
+    if as_json:
+        print_json(answer)
+    else:
+        say(f"{answer['delivery_id']} is on its way; `firstvalue delivery show` tells what became of it")
 
 
 def _answer(attempt: dict[str, Any]) -> str | None:

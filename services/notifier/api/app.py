@@ -9,10 +9,12 @@ from fastapi import FastAPI
 
 from services.notifier.api.deliveries import delivery_routes
 from services.notifier.api.endpoints import EndpointRouteParts, endpoint_routes
+from services.notifier.api.replays import replay_routes
 from services.notifier.api.signals import signal_routes
 from services.notifier.api.vetting import EndpointVetting
 from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.endpoints import EndpointStore
+from services.notifier.store.replays import ReplayStore
 from services.runtime.access import Scope
 from services.runtime.api import new_api
 from services.runtime.key_ring import KeyRing, require
@@ -28,6 +30,7 @@ class NotifierApiParts:
     keys: KeyRing
     endpoints: EndpointStore
     deliveries: DeliveryStore
+    replays: ReplayStore
     vetting: EndpointVetting
     wake: Callable[[], None]
 
@@ -58,4 +61,13 @@ def new_notifier_api(parts: NotifierApiParts) -> FastAPI:
         )
     )
     api.include_router(delivery_routes(store=parts.deliveries, wake=parts.wake, may_read=may_read, may_write=may_write))
+    api.include_router(
+        replay_routes(
+            endpoints=parts.endpoints,
+            store=parts.replays,
+            wake=parts.wake,
+            may_read=may_read,
+            may_write=may_write,
+        )
+    )
     return api

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime
 
 from services.notifier.api.documents import (
     AttemptDocument,
     DeliveryDocument,
     DeliveryList,
     DeliveryWithLog,
+    PhasesDocument,
     QueuedDelivery,
 )
 from services.notifier.domain.outcome import Status
@@ -98,9 +100,16 @@ async def _filter(
     endpoint: Annotated[str | None, Query(**_WORD, description="The same as endpoint_id")] = None,
     type: Annotated[str | None, Query(**_WORD)] = None,  # noqa: A002 - the name on the wire
     signal_id: Annotated[str | None, Query(**_WORD)] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Owed from this time on")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Owed before this time")] = None,
 ) -> DeliveryFilter:
     return DeliveryFilter(
-        status=status.value if status else None, endpoint_id=endpoint_id or endpoint, type=type, signal_id=signal_id
+        status=status.value if status else None,
+        endpoint_id=endpoint_id or endpoint,
+        type=type,
+        signal_id=signal_id,
+        since=since,
+        until=until,
     )
 
 
@@ -139,4 +148,5 @@ def _logged(attempt: LoggedAttempt) -> AttemptDocument:
         response=response,
         error=attempt.error,
         late=attempt.late,
+        phases=PhasesDocument(resolve_ms=attempt.resolve_ms, connect_ms=attempt.connect_ms, wait_ms=attempt.wait_ms),
     )

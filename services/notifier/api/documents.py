@@ -50,6 +50,7 @@ _ATTEMPT: dict[str, Any] = {
     "response": "out of order",
     "error": None,
     "late": False,
+    "phases": {"resolve_ms": 4, "connect_ms": 11, "wait_ms": 22},
 }
 
 Origin = Literal["live", "catch_up", "replay", "plan_change"]
@@ -187,6 +188,14 @@ class DeliveryDocument(BaseModel):
     created_at: datetime
 
 
+class PhasesDocument(BaseModel):
+    """Milliseconds of looking up the name, connecting, waiting for the answer's head; null where it was not reached."""
+
+    resolve_ms: int | None
+    connect_ms: int | None
+    wait_ms: int | None
+
+
 class AttemptDocument(BaseModel):
     """One attempt; `late` when its outcome came after another process had taken the delivery over."""
 
@@ -201,6 +210,7 @@ class AttemptDocument(BaseModel):
     response: str | None
     error: str | None
     late: bool
+    phases: PhasesDocument
 
 
 class DeliveryWithLog(DeliveryDocument):

@@ -41,8 +41,13 @@ class EndpointVetting:
 
     def types(self, patterns: Sequence[str]) -> None:
         """Problem 422 `type_unknown` when a pattern matches no signal type."""
-        unknown = unknown_patterns(patterns, TYPES)
-        if unknown:
-            named = ", ".join(unknown[:5])
-            message = f"No signal has the type {named}; see GET /v1/signal-types; `account.*` is all of a family."
-            raise Problem(422, "type_unknown", message)
+        check_types(patterns)
+
+
+def check_types(patterns: Sequence[str]) -> None:
+    """Problem 422 `type_unknown` when a pattern matches no signal type."""
+    unknown = unknown_patterns(patterns, TYPES)
+    if unknown:
+        named = ", ".join(unknown[:5])
+        message = f"No signal has the type {named}; see GET /v1/signal-types; `account.*` is all of a family."
+        raise Problem(422, "type_unknown", message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from services.notifier.domain.schedule import Schedule, delay_seconds
 
@@ -44,6 +44,18 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Priority(IntEnum):
+    """What is sent first when not everything can be; a delivery never rises."""
+
+    FIRST = 0
+    RETRY = 1
+    REPLAY = 2
+
+
+# The states that a replay takes up unless told otherwise: all that did not end well and is not on the wire.
+REPLAYABLE = (Status.EXHAUSTED.value, Status.CANCELLED.value, Status.HELD.value, Status.PENDING.value)
+
+
 class Exhaustion(StrEnum):
     """Why a delivery was given up."""
 
@@ -58,6 +70,19 @@ class Answer:
     result: Result
     status_code: int | None = None
     retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phases:
+    """Where an attempt's time went, in milliseconds: looking up the name, connecting with TLS, waiting for the head of
+    the answer; None for a phase that it did not end. The rest of the duration is the body."""
+
+    resolve_ms: int | None = None
+    connect_ms: int | None = None
+    wait_ms: int | None = None
+
+
+NO_PHASES = Phases()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

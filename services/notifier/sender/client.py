@@ -6,13 +6,14 @@ import asyncio
 import ssl
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import aiohttp
 import structlog
 import yarl
 
 from services.notifier.domain.addresses import AddressRules
-from services.notifier.domain.outcome import Answer, Result, parse_retry_after, result_of
+from services.notifier.domain.outcome import NO_PHASES, Answer, Phases, Result, parse_retry_after, result_of
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.sender.connector import AddressBlocked, MarkedRequest, VettingConnector, Wire, vet, wire_in_use
 from services.notifier.sender.failures import describe, result_of_failure
@@ -37,6 +38,7 @@ class Attempt:
     status_code: int | None = None
     response: bytes | None = None
     error: str | None = None
+    phases: Phases = NO_PHASES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,7 @@ class Sender:
         try:
             async with asyncio.timeout(recipient.timeout_seconds):
                 await self._vet_all(recipient)
+                wire.resolved_at = time.monotonic()
                 reply = await self._exchange(delivery, recipient, wire)
         except Exception as error:  # noqa: BLE001 - every failure is a result, our own included
             return self._failed(delivery, error, wire, started_at)
@@ -122,6 +125,7 @@ class Sender:
             duration_seconds=duration_seconds,
             status_code=reply.status_code,
             response=None if wire.private else reply.body[:RESPONSE_BYTES_STORED_MAX],
+            phases=_phases(wire, started_at),
         )
 
     async def _vet_all(self, recipient: Recipient) -> None:
@@ -145,6 +149,7 @@ class Sender:
         headers = request_headers(delivery, recipient, now_seconds=time.time())
         url = yarl.URL(recipient.target.url, encoded=True)
         response = await self._session.post(url, data=delivery.body, headers=headers, allow_redirects=False)
+        wire_in_use.get().answered_at = time.monotonic()
         try:
             body = await _read_bounded(response.content)
             return _Reply(response.status, response.headers.get("retry-after"), body)
@@ -170,6 +175,7 @@ class Sender:
             started_at=started_at,
             duration_seconds=duration_seconds,
             error=describe(error, result, private=wire.private),
+            phases=_phases(wire, started_at),
         )
 
     def _count_connection(self, wire: Wire) -> None:
@@ -180,6 +186,13 @@ class Sender:
         connect_seconds = (wire.connected_at or started_at + duration_seconds) - started_at
         self._metrics.attempt_duration_seconds.labels("connect").observe(connect_seconds)
         self._metrics.attempt_duration_seconds.labels("total").observe(duration_seconds)
+
+
+def _phases(wire: Wire, started_at: float) -> Phases:
+    """How long each phase took that came to its end."""
+    moments = (started_at, wire.resolved_at, wire.connected_at, wire.answered_at)
+    lasted = [None if begin is None or end is None else round(1000 * (end - begin)) for begin, end in pairwise(moments)]
+    return Phases(resolve_ms=lasted[0], connect_ms=lasted[1], wait_ms=lasted[2])
 
 
 async def _read_bounded(content: aiohttp.StreamReader) -> bytes:

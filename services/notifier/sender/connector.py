@@ -40,7 +40,9 @@ class Wire:
     needs_opening: bool = False
     fresh: bool = False
     reused: bool = False
+    resolved_at: float | None = None
     connected_at: float | None = None
+    answered_at: float | None = None
     private: bool = False
 
 

@@ -19,13 +19,18 @@ _COLUMNS = "id, message_id, type, endpoint_id, status, hold_reason, attempts, ne
 _GET = sa.text(f"SELECT {_COLUMNS} FROM notifier.delivery WHERE id = :id")  # noqa: S608 - a constant
 _LOG = sa.text(
     """SELECT * FROM (
-        SELECT at, number, trigger, result, status_code, duration_ms, response, error, late
+        SELECT at, number, trigger, result, status_code, duration_ms, response, error, late, resolve_ms, connect_ms,
+            wait_ms
         FROM notifier.attempt WHERE delivery_id = :id AND at >= :since ORDER BY at DESC LIMIT :most
     ) AS newest ORDER BY at"""
 )
-# What is leased is on the wire: only its outcome may change it. What was erased has no body to send.
+# What is leased is on the wire: only its outcome may change it. What was erased has no body to send. What had ended
+# starts its schedule anew.
 _RETRY = sa.text(
-    """UPDATE notifier.delivery d SET status = 'pending', hold_reason = NULL, next_at = now(), manual = true
+    """UPDATE notifier.delivery d SET status = 'pending', hold_reason = NULL, next_at = now(), manual = true,
+        priority = 1, replay_id = NULL, replayed_status = NULL,
+        failures = CASE WHEN d.status = 'pending' THEN d.failures ELSE 0 END,
+        restarted_at = CASE WHEN d.status = 'pending' THEN d.restarted_at ELSE now() END
     FROM notifier.endpoint e, notifier.message m
     WHERE d.id = :id AND d.status <> 'leased' AND e.id = d.endpoint_id AND e.enabled
         AND m.id = d.message_id AND m.body <> ''
@@ -72,6 +77,9 @@ class LoggedAttempt:
     response: bytes | None
     error: str | None
     late: bool
+    resolve_ms: int | None
+    connect_ms: int | None
+    wait_ms: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +90,8 @@ class DeliveryFilter:
     endpoint_id: str | None = None
     type: str | None = None
     signal_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,8 @@ class DeliveryStore:
             "endpoint_id = :endpoint_id": wanted.endpoint_id,
             "type = :type": wanted.type,
             "message_id = :signal_id": wanted.signal_id,
+            "created_at >= :since": wanted.since,
+            "created_at < :until": wanted.until,
             "id < :before": before,
         }
         asked = [condition for condition, value in conditions.items() if value is not None] or ["true"]

@@ -11,16 +11,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifier.domain.gate import GateChanges
-from services.notifier.domain.outcome import Decision, Result
+from services.notifier.domain.outcome import NO_PHASES, Decision, Phases, Priority, Result
 from services.runtime.crash_points import crash_point
 
 CLAIM_MAX = 32
 # Claimed deliveries that may wait in a process's memory over all endpoints.
 QUEUED_MAX = 4_096
 
-# One index probe per endpoint that is enabled, open and has room: an endpoint with a long backlog takes no more than
-# its share, and an endpoint without due work costs microseconds. In random order, so that the same endpoints are not
-# always those which the limit over all leaves out.
+# One index probe per endpoint and priority, for endpoints that are enabled, open and have room: one with a long backlog
+# takes no more than its share, one without due work costs microseconds. The limit ends the walk over priorities, lowest
+# number first. Endpoints in random order, so that the same are not always those which the limit over all leaves out.
 _CLAIM = sa.text(
     """WITH candidate AS MATERIALIZED (
         SELECT e.id, e.revision, least(:claim_max, :claim_max - coalesce(busy.queued, 0)) AS room
@@ -32,10 +32,14 @@ _CLAIM = sa.text(
     ), due AS MATERIALIZED (
         SELECT candidate.revision, waiting.id
         FROM candidate CROSS JOIN LATERAL (
-            SELECT d.id FROM notifier.delivery d
-            WHERE d.endpoint_id = candidate.id AND d.status = 'pending' AND d.next_at <= now()
-            ORDER BY d.next_at LIMIT greatest(candidate.room, 0)
-            FOR UPDATE SKIP LOCKED
+            SELECT ready.id FROM (VALUES (0), (1), (2)) AS class(priority) CROSS JOIN LATERAL (
+                SELECT d.id FROM notifier.delivery d
+                WHERE d.endpoint_id = candidate.id AND d.priority = class.priority AND d.status = 'pending'
+                    AND d.next_at <= now()
+                ORDER BY d.next_at LIMIT greatest(candidate.room, 0)
+                FOR UPDATE SKIP LOCKED
+            ) AS ready
+            LIMIT greatest(candidate.room, 0)
         ) AS waiting
         LIMIT :most
     )
@@ -43,8 +47,9 @@ _CLAIM = sa.text(
     SET status = 'leased', claim = d.claim + 1, lease_until = now() + make_interval(secs => :lease_seconds)
     FROM due, notifier.message m
     WHERE d.id = due.id AND m.id = d.message_id
-    RETURNING d.id, d.endpoint_id, due.revision, d.claim, d.attempts, d.failures, d.manual, d.message_id, d.type,
-        m.traceparent, m.body, extract(epoch FROM now() - d.created_at)::float8 AS age_seconds"""
+    RETURNING d.id, d.endpoint_id, due.revision, d.claim, d.attempts, d.failures, d.manual, d.priority,
+        d.message_id, d.type, m.traceparent, m.body,
+        extract(epoch FROM now() - coalesce(d.restarted_at, d.created_at))::float8 AS age_seconds"""
 )
 _RELEASE = sa.text(
     """UPDATE notifier.delivery d SET status = 'pending', lease_until = NULL
@@ -66,12 +71,14 @@ _RECORD = sa.text(
             CAST(:ids AS bigint[]), CAST(:claims AS int[]), CAST(:statuses AS text[]), CAST(:delays AS float8[]),
             CAST(:counted AS int[]), CAST(:ages AS float8[]), CAST(:numbers AS int[]), CAST(:triggers AS text[]),
             CAST(:results AS text[]), CAST(:status_codes AS int[]), CAST(:durations AS int[]),
-            CAST(:responses AS bytea[]), CAST(:errors AS text[])
-        ) AS g(id, claim, status, delay, counted, age, number, trigger, result, status_code, duration, response, error)
+            CAST(:responses AS bytea[]), CAST(:errors AS text[]), CAST(:resolves AS int[]), CAST(:connects AS int[]),
+            CAST(:waits AS int[])
+        ) AS g(id, claim, status, delay, counted, age, number, trigger, result, status_code, duration, response, error,
+            resolve, connect, wait)
     ), updated AS (
         UPDATE notifier.delivery d
         SET status = given.status, attempts = d.attempts + 1, failures = d.failures + given.counted, manual = false,
-            lease_until = NULL,
+            lease_until = NULL, last_attempt_at = now(), priority = greatest(d.priority, 1),
             next_at = CASE WHEN given.status = 'pending' THEN now() + make_interval(secs => given.delay) END
         FROM given
         WHERE d.id = given.id AND (
@@ -80,10 +87,11 @@ _RECORD = sa.text(
         RETURNING d.id
     )
     INSERT INTO notifier.attempt
-        (delivery_id, at, number, trigger, result, status_code, duration_ms, response, error, late)
+        (delivery_id, at, number, trigger, result, status_code, duration_ms, response, error, late, resolve_ms,
+        connect_ms, wait_ms)
     SELECT given.id, now() - make_interval(secs => given.age), given.number, given.trigger, given.result,
         given.status_code, given.duration, CASE WHEN updated.id IS NOT NULL THEN given.response END, given.error,
-        updated.id IS NULL
+        updated.id IS NULL, given.resolve, given.connect, given.wait
     FROM given LEFT JOIN updated ON updated.id = given.id
     RETURNING delivery_id, late"""
 )
@@ -122,7 +130,7 @@ _DISABLE_GONE = sa.text(
 class Claimed:
     """A delivery that this process may attempt until its lease ends; `claim` tells this lease from any other.
 
-    `age_seconds` is that of the delivery at `claimed_at`, which is monotonic.
+    `age_seconds`, at `claimed_at` (monotonic), is that of the delivery, or of its schedule if that began anew.
     """
 
     id: int
@@ -138,10 +146,13 @@ class Claimed:
     body: bytes
     age_seconds: float
     claimed_at: float
+    priority: int = Priority.FIRST
 
     @property
     def trigger(self) -> str:
-        """Why it is attempted now: `first`, `retry` or `manual`."""
+        """Why it is attempted now: `first`, `retry`, `manual` or `replay`."""
+        if self.priority == Priority.REPLAY:
+            return "replay"
         if self.manual:
             return "manual"
         return "retry" if self.attempts else "first"
@@ -159,6 +170,7 @@ class Outcome:
     since_start_seconds: float
     response: bytes | None
     error: str | None
+    phases: Phases = NO_PHASES
 
 
 class QueueStore:
@@ -224,6 +236,9 @@ def _columns(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
         "durations": [outcome.duration_ms for outcome in outcomes],
         "responses": [outcome.response for outcome in outcomes],
         "errors": [outcome.error for outcome in outcomes],
+        "resolves": [outcome.phases.resolve_ms for outcome in outcomes],
+        "connects": [outcome.phases.connect_ms for outcome in outcomes],
+        "waits": [outcome.phases.wait_ms for outcome in outcomes],
     }
 
 

@@ -34,7 +34,17 @@ _RELEASE = sa.text(
 )
 _CREATE_PARTITIONS = sa.text("SELECT notifier.create_attempt_partitions(:days)")
 _DROP_PARTITIONS = sa.text("SELECT notifier.drop_attempt_partitions(:days)")
-_DELETE_MESSAGES = sa.text(
+_DROP_BODIES = sa.text(
+    """WITH old AS (
+        SELECT id FROM notifier.message WHERE body <> '' AND created_at < now() - make_interval(days => :days)
+        ORDER BY created_at LIMIT :most FOR UPDATE SKIP LOCKED
+    ), deliveries AS (
+        DELETE FROM notifier.delivery USING old WHERE delivery.message_id = old.id
+    )
+    UPDATE notifier.message SET body = '', traceparent = NULL FROM old WHERE message.id = old.id RETURNING message.id"""
+)
+# Deliveries of what was erased went without a body before, so they end here.
+_DROP_IDS = sa.text(
     """WITH old AS (
         SELECT id FROM notifier.message WHERE created_at < now() - make_interval(days => :days) LIMIT :most
         FOR UPDATE SKIP LOCKED
@@ -98,8 +108,18 @@ class UpkeepStore:
         async with self._engine.begin() as connection:
             await connection.execute(_DROP_PARTITIONS, {"days": days_kept})
 
-    async def delete_messages(self, *, days_kept: int) -> int:
-        """Delete a bounded number of messages past retention with their deliveries; returns how many."""
+    async def drop_bodies(self, *, days_kept: int) -> int:
+        """Blank a bounded number of messages past retention and delete their deliveries; returns how many.
+
+        Their ids stay: what is read from the topic again is still known.
+        """
+        return await self._delete(_DROP_BODIES, days_kept)
+
+    async def drop_ids(self, *, days_kept: int) -> int:
+        """Delete a bounded number of messages whose ids nobody can repeat any more; returns how many."""
+        return await self._delete(_DROP_IDS, days_kept)
+
+    async def _delete(self, statement: sa.TextClause, days_kept: int) -> int:
         async with self._engine.begin() as connection:
             parameters = {"days": days_kept, "most": _DELETE_ROWS_MAX}
-            return len((await connection.execute(_DELETE_MESSAGES, parameters)).all())
+            return len((await connection.execute(statement, parameters)).all())

@@ -37,7 +37,7 @@ def test_error_of_a_private_peer_quotes_nothing() -> None:
         ("retry_schedule_seconds", "inf"),
         ("retry_schedule_seconds", ""),
         ("ports", "70000"),
-        ("messages_kept_days", 30),
+        ("ids_kept_days", 30),
         ("lease_seconds", 0),
     ],
 )

@@ -1,0 +1,72 @@
+"""`firstvalue endpoint replay` and `cancel-replay`: send an endpoint again what it was owed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.addresses import Key, NotifierUrl, find
+from services.cli.client import Client, segment
+from services.cli.output import AsJson, print_json, say
+
+_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%z"]
+_States = Annotated[
+    list[str] | None, typer.Option("--status", help="In this state; repeat for more. Default: all but succeeded.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `firstvalue endpoint`."""
+    app.command()(replay)
+    app.command("cancel-replay")(cancel_replay)
+
+
+def replay(
+    endpoint_id: Annotated[str, typer.Argument(help="The endpoint's id, as listed.")],
+    *,
+    since: Annotated[datetime, typer.Option(formats=_FORMATS, help="What it was owed from then on (UTC).")],
+    until: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="And before then. Default: now.")] = None,
+    types: Annotated[list[str] | None, typer.Option("--type", help="Signal type or pattern; repeat for more.")] = None,
+    statuses: _States = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
+    notifier_url: NotifierUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send again what an endpoint was owed: same ids, behind everything else."""
+    body: dict[str, Any] = {"since": _utc(since), "dry_run": dry_run}
+    if until:
+        body["until"] = _utc(until)
+    if types:
+        body["types"] = types
+    if statuses:
+        body["statuses"] = statuses
+    client = Client(find("notifier", url=notifier_url, key=key))
+    answer = client.ask("POST", f"/v1/endpoints/{segment(endpoint_id)}/replay", body=body)
+    if as_json:
+        print_json(answer)
+    elif dry_run:
+        say(f"{answer['total']} deliveries would be sent")
+    else:
+        say(f"replay {answer['id']}: {answer['total']} deliveries; stop it with `firstvalue endpoint cancel-replay`")
+
+
+def cancel_replay(
+    replay_id: Annotated[str, typer.Argument(help="The replay's id, as printed when it began.")],
+    *,
+    notifier_url: NotifierUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop a replay; what was not sent yet is again what it was before."""
+    answer = Client(find("notifier", url=notifier_url, key=key)).ask("DELETE", f"/v1/replays/{segment(replay_id)}")
+    if as_json:
+        print_json(answer)
+    else:
+        say(f"replay {answer['id']} is cancelled; {answer['succeeded']} of {answer['total']} had been received")
+
+
+def _utc(moment: datetime) -> str:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()

@@ -1,0 +1,275 @@
+"""Replays: what an endpoint was owed is sent again under the same ids, behind everything else, until cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest_asyncio
+
+from schemas.signals import encode
+from services.notifier.domain.gate import GateChanges
+from services.notifier.domain.outcome import Decision, Priority, Result, Status
+from services.notifier.store.intake import IntakeStore, Message
+from services.notifier.store.queue import CLAIM_MAX, Outcome, QueueStore
+from services.notifier.store.replays import ReplayStore, Wanted
+from services.notifier.store.upkeep import UpkeepStore
+from services.runtime.postgres import connect
+from tests.builders_signals import SignalPublisher, a_signal
+from tests.fakes.receiver import Receiver, answer, verify
+from tests.running_notifier import NotifierClient, Servers, prepare, query, running, until
+
+LONG_AGO = "2020-01-01T00:00:00Z"
+EVERYTHING = {
+    "since": datetime(2020, 1, 1, tzinfo=UTC),
+    "until": datetime.now(UTC) + timedelta(days=1),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
+    """A migrated database and the topic."""
+    made = Servers(database_url, kafka_bootstrap, topic_prefix)
+    await prepare(made)
+    return made
+
+
+@pytest_asyncio.fixture
+async def notifier(surroundings: Servers) -> AsyncIterator[NotifierClient]:
+    """A notifier whose schedule gives up after the second failure, and soon."""
+    async with running(surroundings, retry_schedule_seconds="0.05", poll_seconds=0.1) as client:
+        yield client
+
+
+class Owed:
+    """A deployment's tables by hand, for what must not depend on who is faster."""
+
+    def __init__(self, servers: Servers, endpoint_id: str) -> None:
+        self.servers = servers
+        self.endpoint_id = endpoint_id
+        self.engine = connect(servers.database_url, service="test")
+        self.replays = ReplayStore(self.engine)
+        self.queue = QueueStore(self.engine, lease_seconds=60)
+
+    async def add_endpoint(self) -> None:
+        """One that is enabled."""
+        await query(
+            self.servers,
+            """INSERT INTO notifier.endpoint
+            (id, url, description, format, types, origins, timeout_seconds, concurrency_max)
+            VALUES ($1, 'https://hooks.example.com/', '', 'standard', '{account.*}', '{live}', 15, 10)""",
+            self.endpoint_id,
+        )
+        await query(self.servers, "INSERT INTO notifier.endpoint_gate (endpoint_id) VALUES ($1)", self.endpoint_id)
+
+    async def add(self, count: int, status: str = "exhausted", *, failures: int = 10) -> None:
+        """Deliveries five days old."""
+        await query(
+            self.servers,
+            """WITH message AS (
+                INSERT INTO notifier.message (id, type, account_id, origin, body, created_at)
+                SELECT $1 || '-' || $3 || '-' || n, 'account.stalled', 'acme', 'live', '{}', now() - interval '5 days'
+                FROM generate_series(1, $2::int) AS n RETURNING id
+            )
+            INSERT INTO notifier.delivery (message_id, endpoint_id, type, status, failures, attempts, created_at)
+            SELECT id, $1, 'account.stalled', $3, $4, $4, now() - interval '5 days' FROM message""",
+            self.endpoint_id,
+            count,
+            status,
+            failures,
+        )
+
+    async def rows(self) -> list[Any]:
+        """Its deliveries."""
+        return await query(
+            self.servers, "SELECT * FROM notifier.delivery WHERE endpoint_id = $1 ORDER BY id", self.endpoint_id
+        )
+
+    async def statuses(self) -> set[str]:
+        """In which states its deliveries are."""
+        return {row["status"] for row in await self.rows()}
+
+    async def begin(self, **more: Any) -> int:
+        """A replay of everything."""
+        number = await self.replays.create(Wanted(endpoint_id=self.endpoint_id, **(EVERYTHING | more)))
+        assert number is not None
+        return number
+
+
+@pytest_asyncio.fixture
+async def owed(surroundings: Servers) -> AsyncIterator[Owed]:
+    """An empty queue of one endpoint. To be used without a running notifier."""
+    tables = "notifier.message, notifier.delivery, notifier.attempt, notifier.replay, notifier.endpoint CASCADE"
+    await query(surroundings, f"TRUNCATE {tables}")
+    made = Owed(surroundings, "ep_by_hand")
+    await made.add_endpoint()
+    yield made
+    await made.engine.dispose()
+
+
+async def test_what_was_given_up_is_sent_again(surroundings: Servers, notifier: NotifierClient) -> None:
+    """After an outage a replay sends the exhausted deliveries, same ids and bytes, and counts its progress."""
+    signals = {each.id: each for each in (a_signal() for _ in range(6))}
+    async with (
+        Receiver(behaviour=answer(404)) as receiver,
+        SignalPublisher(surroundings.kafka_bootstrap, surroundings.topic) as publisher,
+    ):
+        endpoint = await notifier.add_endpoint(receiver.url())
+        path = f"/v1/endpoints/{endpoint['id']}"
+        await publisher.publish(list(signals.values()))
+
+        async def all_given_up() -> bool:
+            return len(await notifier.deliveries(status="exhausted", endpoint_id=endpoint["id"])) == len(signals)
+
+        await until(all_given_up)
+        counted = await notifier.ask("POST", f"{path}/replay", json={"since": LONG_AGO, "dry_run": True})
+        assert counted == {"dry_run": True, "total": len(signals)}
+        other = {"since": LONG_AGO, "dry_run": True, "types": ["account.activated"]}
+        assert (await notifier.ask("POST", f"{path}/replay", json=other))["total"] == 0
+        receiver.behaviour = answer(200)
+        receiver.received.clear()
+        begun = await notifier.ask("POST", f"{path}/replay", status=202, json={"since": LONG_AGO})
+        assert (begun["status"], begun["total"]) == ("running", len(signals))
+
+        async def completed() -> Any:
+            found = await notifier.ask("GET", f"/v1/replays/{begun['id']}")
+            return found if found["status"] == "completed" else None
+
+        ended = await until(completed)
+        assert (ended["queued"], ended["succeeded"], ended["waiting"]) == (len(signals), len(signals), 0)
+        for request in receiver.received:
+            verify(request, endpoint["secret"])
+            assert request.body == encode(signals[request.headers["webhook-id"]])
+        assert {each.headers["webhook-id"] for each in receiver.received} == set(signals)
+        (newest, *_) = await notifier.deliveries(endpoint_id=endpoint["id"])
+        shown = await notifier.ask("GET", f"/v1/deliveries/{newest['id']}")
+        assert shown["log"][-1]["trigger"] == "replay"
+        assert shown["log"][-1]["phases"].keys() == {"resolve_ms", "connect_ms", "wait_ms"}
+        assert (await notifier.ask("DELETE", f"/v1/replays/{begun['id']}", status=409))["code"] == "replay_ended"
+        await notifier.ask("DELETE", path, status=204)
+
+
+async def test_replays_are_refused_with_codes(notifier: NotifierClient) -> None:
+    """A wrong window, an unknown type, an endpoint or replay that is not there, a disabled endpoint."""
+    endpoint = await notifier.add_endpoint("http://127.0.0.1:9/hook", enabled=False)
+    path = f"/v1/endpoints/{endpoint['id']}/replay"
+    mistakes: list[tuple[str, str, dict[str, Any] | None, int, str]] = [
+        ("POST", path, {"since": LONG_AGO, "until": LONG_AGO}, 422, "window_invalid"),
+        ("POST", path, {"since": LONG_AGO, "types": ["account.staled"]}, 422, "type_unknown"),
+        ("POST", path, {"since": "2020-01-01T00:00:00"}, 422, "invalid_request"),
+        ("POST", path, {"since": LONG_AGO, "statuses": ["leased"]}, 422, "invalid_request"),
+        ("POST", path, {"since": LONG_AGO}, 409, "endpoint_disabled"),
+        ("POST", "/v1/endpoints/ep_none/replay", {"since": LONG_AGO}, 404, "endpoint_not_found"),
+        ("GET", "/v1/replays/rpl_999999", None, 404, "replay_not_found"),
+        ("DELETE", "/v1/replays/17", None, 404, "replay_not_found"),
+    ]
+    for method, where, body, status, code in mistakes:
+        problem = await notifier.ask(method, where, status=status, json=body)
+        assert problem["code"] == code, (method, where, body)
+    await notifier.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
+
+
+async def test_replayed_delivery_begins_its_schedule_anew_and_stays_last(owed: Owed) -> None:
+    """Given up after ten failures five days ago, it has all its attempts again; no failure makes it more important."""
+    await owed.add(1)
+    await owed.replays.step(await owed.begin())
+    (claim,) = await owed.queue.claim({})
+    assert (claim.failures, claim.trigger, claim.age_seconds < 60) == (0, "replay", True)
+    again = Decision(status=Status.PENDING, delay_seconds=5, counts=True)
+    outcome = Outcome(
+        delivery=claim,
+        result=Result.HTTP_5XX,
+        decision=again,
+        status_code=500,
+        duration_ms=5,
+        since_start_seconds=0.1,
+        response=b"",
+        error=None,
+    )
+    await owed.queue.record([outcome], GateChanges())
+    (row,) = await owed.rows()
+    assert (row["status"], row["failures"], row["priority"]) == ("pending", 1, Priority.REPLAY)
+
+
+async def test_first_attempts_go_before_retries_before_replays(owed: Owed) -> None:
+    """Whatever has waited longest, the more important is claimed first."""
+    await owed.add(3, "pending", failures=0)
+    first, retry, replay = (row["id"] for row in await owed.rows())
+    for delivery_id, priority, waited in ((first, 0, "1 second"), (retry, 1, "1 hour"), (replay, 2, "1 day")):
+        await query(
+            owed.servers,
+            f"UPDATE notifier.delivery SET priority = $2, next_at = now() - interval '{waited}' WHERE id = $1",
+            delivery_id,
+            priority,
+        )
+    one_place = {owed.endpoint_id: CLAIM_MAX - 1}
+    claimed = [claim.id for _ in range(3) for claim in await owed.queue.claim(one_place)]
+    assert claimed == [first, retry, replay]
+
+
+async def test_a_replay_queues_no_more_than_its_window(owed: Owed) -> None:
+    """What is due or on the wire of it is bounded; it goes on as room comes, and completes once nothing waits."""
+    await owed.add(7)
+    number = await owed.begin()
+    assert [await owed.replays.step(number, window_max=4) for _ in range(2)] == [4, 0]
+    await query(owed.servers, "UPDATE notifier.delivery SET status = 'succeeded' WHERE status = 'pending'")
+    assert await owed.replays.step(number, window_max=4) == 3
+    await query(owed.servers, "UPDATE notifier.delivery SET status = 'succeeded' WHERE status = 'pending'")
+    await owed.replays.step(number, window_max=4)
+    found = await owed.replays.get(number)
+    assert found is not None
+    assert (found.status, found.total, found.queued, found.by_status) == ("completed", 7, 7, {"succeeded": 7})
+
+
+async def test_cancel_puts_back_what_was_not_sent(owed: Owed) -> None:
+    """Exhausted and held are as they were; what was on the wire comes back once its attempt has failed."""
+    await owed.add(3)
+    await owed.add(2, "pending", failures=0)
+    await query(
+        owed.servers,
+        "UPDATE notifier.delivery SET status = 'held', hold_reason = 'disabled' WHERE status = 'pending'",
+    )
+    number = await owed.begin()
+    assert await owed.replays.step(number) == 5
+    (on_the_wire,) = await owed.queue.claim({owed.endpoint_id: CLAIM_MAX - 1})
+    assert await owed.replays.cancel(number)
+    assert sorted(row["status"] for row in await owed.rows()) == ["exhausted", "exhausted", "held", "held", "leased"]
+    await owed.queue.release([on_the_wire])
+    assert await owed.replays.take_back() == 1
+    assert sorted((row["status"], row["hold_reason"]) for row in await owed.rows()) == [
+        *[("exhausted", None)] * 3,
+        *[("held", "disabled")] * 2,
+    ]
+    assert not await owed.replays.cancel(number)
+
+
+async def test_cancel_wins_over_a_step_at_the_same_time(owed: Owed) -> None:
+    """However the two meet, nothing of a cancelled replay waits to be sent."""
+    await owed.add(40)
+    for _ in range(25):
+        number = await owed.begin()
+        await asyncio.gather(owed.replays.step(number), owed.replays.step(number), owed.replays.cancel(number))
+        await owed.replays.take_back()
+        assert await owed.replays.step(number) == 0
+        assert await owed.statuses() == {"exhausted"}
+
+
+async def test_bodies_go_before_ids(owed: Owed) -> None:
+    """A month on, body and delivery are gone and the id is still known; after three it may be forgotten."""
+    intake, upkeep = IntakeStore(owed.engine, topic="signals"), UpkeepStore(owed.engine)
+    message = Message("kept", "account.stalled", "acme", "live", None, b"{}")
+    for days, known in ((31, True), (91, False)):
+        async with intake.batch() as batch:
+            await batch.add_messages([message])
+        await query(owed.servers, "DELETE FROM notifier.message WHERE id <> 'kept'")
+        await owed.add(1)
+        await query(owed.servers, f"UPDATE notifier.message SET created_at = now() - interval '{days} days'")
+        await upkeep.drop_bodies(days_kept=30)
+        await upkeep.drop_ids(days_kept=90)
+        assert await owed.rows() == []
+        stored = await query(owed.servers, "SELECT body FROM notifier.message WHERE id = 'kept'")
+        assert [bytes(row["body"]) for row in stored] == [b""] * known
+        async with intake.batch() as batch:
+            assert await batch.add_messages([message]) == (set() if known else {"kept"})
