@@ -23,9 +23,9 @@ Turn: TypeAlias = tuple[int, str, int | None, str]
 
 
 class Orders(Struct, array_like=True, gc=False):
-    """`turns` by id64 of the command, the newest 64 of pauses and as many of closings; `registers` hold the newest
-    value of what is set and set again; `erased` are people whose id was erased, by person64, with the time of the
-    command."""
+    """`turns` by id64 of the command and its kind, the newest 64 of pauses and as many of closings; `registers` hold
+    the newest value of what is set and set again; `erased` are people whose id was erased, by person64, with the time
+    of the command."""
 
     turns: dict[int, Turn] = {}
     registers: dict[str, Dated] = {}
@@ -68,14 +68,16 @@ _FIRST_LIFE = Life()
 def take_turn(orders: Orders, event: Event, *, until_ms: int | None = None, why: str = "") -> bool:
     """Note a pause, resume, close or reopen; whether that is new."""
     kind = event.name or ""
-    return _join_turns(orders, {id64(event.message_id): (event.occurred_at_ms, kind, until_ms, why[:WHY_CHARS_MAX])})
+    # Of every kind the newest are kept, so that two commands under one id must not compete for one place.
+    key = id64(f"{kind}:{event.message_id}")
+    return _join_turns(orders, {key: (event.occurred_at_ms, kind, until_ms, why[:WHY_CHARS_MAX])})
 
 
 def _join_turns(orders: Orders, turns: dict[int, Turn]) -> bool:
     joined = dict(orders.turns)
     for key, turn in turns.items():
-        known = joined.get(key)
-        joined[key] = turn if known is None else min(turn, known, key=_turn_rank)
+        # The newest, as of the whole set: a smaller one could come back once its better was cut.
+        joined[key] = max(turn, joined.get(key, turn), key=_turn_rank)
     if len(joined) > TURNS_MAX:
         joined = _newest_of(joined, {PAUSE, RESUME}) | _newest_of(joined, {CLOSE, REOPEN})
     changed = joined != orders.turns

@@ -62,7 +62,17 @@ def _with_hole(clock: PartitionClock, start: int, end: int) -> PartitionClock:
     if holes and start <= holes[-1][1]:
         start, holes = holes[-1][0], holes[:-1]
     hold = end + min(end - start, HOLD_MS_MAX)
-    return replace(clock, holes=(*holes, (start, end))[-HOLES_MAX:], hold_until_ms=max(clock.hold_until_ms, hold))
+    known = _within_limit((*holes, (start, end)))
+    return replace(clock, holes=known, hold_until_ms=max(clock.hold_until_ms, hold))
+
+
+def _within_limit(holes: tuple[Hole, ...]) -> tuple[Hole, ...]:
+    """Of too many holes the oldest is joined to the next: were it dropped, every deadline behind it would come earlier,
+    and could be missed at once."""
+    if len(holes) <= HOLES_MAX:
+        return holes
+    (start, end), (next_start, next_end), *newer = holes
+    return ((next_start - (end - start), next_end), *newer)
 
 
 def after(start_ms: int, length_ms: int, holes: Sequence[Hole]) -> int:

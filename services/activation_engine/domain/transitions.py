@@ -93,6 +93,10 @@ def adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequenc
         if known is None or known.version != live.version:
             decided += _settle(state, plans, live, clock, _history_until(live, known), event=None)
             state.dirty |= live.plan.id in state.plans
+        elif _has_left(known) == plans.covers(live.plan, state.facts):
+            # Another plan went live or was retired, to which the account had been moved.
+            decided += _settle(state, plans, live, clock, clock.clock_ms or 0, event=None)
+            state.dirty = True
     retired = [one for plan, one in state.plans.items() if one.status != CLOSED and not plans.has(plan)]
     for known in retired:
         _close(known, LEFT_PLAN, clock.clock_ms or 0)
@@ -100,6 +104,11 @@ def adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequenc
     state.adopted = plans
     state.still = None
     return decided
+
+
+def _has_left(known: PlanState) -> bool:
+    """Whether the plan did not cover the account when that was last decided."""
+    return known.status == CLOSED and known.reason == LEFT_PLAN
 
 
 def _history_until(live: LivePlan, known: PlanState | None) -> int:
@@ -151,7 +160,7 @@ def _live_on(
     """Pauses, and what the facts have reached, of an account that is not closed."""
     if known.status == CLOSED:
         known.enter(NOT_STARTED, now_ms)
-        _judge_from(known, event)
+        _judge_from(known, now_ms if event is None else event.appended_at_ms)
     pause(state, known, now_ms)
     reached = reached_milestones(live.plan, state.facts)
     fresh = {one: at for one, at in reached.items() if one not in known.reached}
@@ -194,13 +203,14 @@ def _place(state: AccountState, live: LivePlan, known: PlanState, event: Event |
     start, segment = live.plan.start_of(state.facts), live.plan.segment_of(state.facts).id
     if (start, segment) != (known.start_ms, known.segment):
         known.start_ms, known.segment = start, segment
-        _judge_from(known, event)
+        # A version that goes live has a moment of its own.
+        if event is not None:
+            _judge_from(known, event.appended_at_ms)
 
 
-def _judge_from(known: PlanState, event: Event | None) -> None:
-    """Make deadlines up to this record history; a version that goes live has a moment of its own."""
-    if event is not None:
-        known.judged_from_ms = max(known.judged_from_ms, event.appended_at_ms)
+def _judge_from(known: PlanState, moment_ms: int) -> None:
+    """Make deadlines up to this moment history."""
+    known.judged_from_ms = max(known.judged_from_ms, moment_ms)
 
 
 def begin(subject: Subject, now_ms: int) -> list[CandidateSignal]:

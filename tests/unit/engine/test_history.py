@@ -7,7 +7,7 @@ import pytest
 
 from services.activation_engine.domain.account import AccountState, PlanState
 from services.activation_engine.domain.event import InvalidBody
-from services.activation_engine.domain.plan_set import PlanSet
+from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.signals import clock_origin
 from tests.builders import SMALL_PLAN, command, day, event, plan, plan_set, traits
 from tests.fakes.oracle import Record
@@ -136,6 +136,22 @@ def test_deadlines_before_coming_back_are_history(leave: str, back: str) -> None
     story.happens(event("Page Viewed", day(41)))
     assert story.until(62) == ["risk_closed:alone", "risk_opened:alone"]
     assert story.signals[-1].origin == "live"
+
+
+def test_who_was_moved_follows_the_plan_that_goes_live_and_ends() -> None:
+    """From then on that one alone covers the account; once it is retired, the others again, and what they missed is
+    history."""
+    small, other = plan(), plan(SMALL_PLAN.replace("plan: small", "plan: other"))
+    story = Story(plan_set([small]))
+    story.happens(event("Data Imported", day(0)), command("move", day(1), plan="other"))
+    story.until(2)
+    story.take(PlanSet.of([*story.plans.live, LivePlan(other, 1, day(2))]))
+    assert story.until(15) == ["stalled:quiet"]
+    assert (story.signals[-1].plan_id, story.status()) == ("other", "closed")
+    story.take(plan_set([small]))
+    assert story.until(15.1) == ["stalled:quiet"]
+    assert (story.signals[-1].plan_id, story.signals[-1].origin) == ("small", "catch_up")
+    assert story.accounts["acme"].plans["other"].reason == "left_plan"
 
 
 def test_a_start_in_a_pause_is_told_on_its_day() -> None:

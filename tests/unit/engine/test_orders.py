@@ -316,6 +316,20 @@ def test_many_pauses_do_not_undo_a_closing() -> None:
     assert len(folded(turns).orders.turns) == TURNS_MAX + 3
 
 
+def test_commands_that_share_an_id_do_not_depend_on_their_order() -> None:
+    """Also where so many follow that the oldest are forgotten."""
+    others = [command("pause", day(number), reason="p", message=f"o{number}") for number in range(TURNS_MAX)]
+    same = [
+        command("pause", day(-1), reason="a", message="same"),
+        command("pause", day(30.5), reason="b", message="same"),
+        command("close", day(2), reason="c", message="same"),
+    ]
+    whole = folded([*others, *same])
+    for order in ([*same, *others], [*same[::-1], *others], [*same[:1], *others, *same[1:]]):
+        assert folded(order) == whole
+    assert life_of(whole.orders).closed_at_ms == day(2)
+
+
 def test_which_pause_counts() -> None:
     """The one that is on at that moment, or the next to come; none without pauses, and none once the last is over."""
     orders = folded(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,14 +74,20 @@ def test_silent_instrumentation_is_a_hole_until_events_return() -> None:
     assert run(back, (75 * HOUR_MS - 56 * MINUTE_MS, 74 * HOUR_MS)).holes == back.holes
 
 
-def test_only_the_latest_holes_are_kept() -> None:
-    """64 of them."""
+def test_more_holes_than_are_kept_bring_no_deadline_forward() -> None:
+    """64 of them are kept; the oldest become one, as long as all of them together."""
     clock = PartitionClock()
     for number in range(70):
         for at in (number * HOUR_MS, number * HOUR_MS + MINUTE_MS):
             clock = run(clock, (at, at))
     assert len(clock.holes) == 64
-    assert clock.holes[-1][1] == 69 * HOUR_MS
+    assert clock.holes[-1] == (68 * HOUR_MS + MINUTE_MS, 69 * HOUR_MS)
+    assert all(end < start for (_, end), (start, _) in pairwise(clock.holes))
+    every = tuple((at * HOUR_MS + MINUTE_MS, (at + 1) * HOUR_MS) for at in range(69))
+    for length in (10 * MINUTE_MS, 60 * MINUTE_MS, 100 * MINUTE_MS):
+        for start in (0, 3 * HOUR_MS, 68 * HOUR_MS):
+            assert after(start, length, clock.holes) >= after(start, length, every)
+    assert after(0, 100 * MINUTE_MS, clock.holes) == after(0, 100 * MINUTE_MS, every)
 
 
 @pytest.mark.parametrize(
