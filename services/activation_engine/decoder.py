@@ -30,6 +30,7 @@ class Reason(enum.StrEnum):
     NUL_TEXT = "nul_text"
     BODY_INVALID = "body_invalid"
     WRONG_PARTITION = "wrong_partition"
+    ROWS_REFUSED = "rows_refused"
 
 
 class Record(Protocol):

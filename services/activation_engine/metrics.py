@@ -17,8 +17,8 @@ from services.runtime.metrics import LATENCY_BUCKETS, SharedMetrics
 
 OUTCOMES = ("applied", "unchanged", "redelivered", "dead_lettered")
 STATUSES = ("not_started", "on_track", "at_risk", "stalled", "activated", "paused", "closed")
-# Why a partition does not run: see `log_probe`.
-STOPS = ("source_changed", "records_expired", "tail_lost", "recreated")
+# Why a partition does not run: see `log_probe`, and `suspects` for the last.
+STOPS = ("source_changed", "records_expired", "tail_lost", "recreated", "rows_refused")
 _BATCH_SIZES = (1, 5, 20, 100, 500, 1_000, 2_000, 5_000, 10_000, 50_000)
 _LATENESS = (0.1, 1, 5, 10, 15, 30, 60, 300, 900, 3_600, 86_400)
 

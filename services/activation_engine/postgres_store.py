@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,10 +23,12 @@ from services.activation_engine.store import (
     LeaseLost,
     LedgerRow,
     PublishedPlan,
+    RowsRefused,
     StoredAccount,
     StoreUnavailable,
 )
 from services.runtime.crash_points import crash_point
+from services.runtime.postgres import refuses_data
 
 
 class PostgresStore:
@@ -86,11 +88,12 @@ class PostgresStore:
             return {str(one) for one in found.scalars()}
 
     async def commit(self, commit: Commit) -> None:
-        """All or nothing; raises LeaseLost or AccountElsewhere with nothing changed."""
+        """All or nothing; raises LeaseLost, AccountElsewhere or RowsRefused with nothing changed."""
         async with self._connection() as connection:
             await _compare_and_set(connection, commit.leases)
             crash_point("engine.b5_leases_set")
-            await _write_rows(connection, commit)
+            with _told_apart():
+                await _write_rows(connection, commit)
             crash_point("engine.b5_before_commit")
             await connection.commit()
         crash_point("engine.b5_after_commit")
@@ -132,6 +135,17 @@ class PostgresStore:
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         async with self._connection() as connection, connection.begin():
             yield connection
+
+
+@contextlib.contextmanager
+def _told_apart() -> Iterator[None]:
+    """Rows that can never be written are not taken for a database that is away."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        if refuses_data(error):
+            raise RowsRefused(f"{type(error).__name__}: {_first_line(error)}") from error
+        raise
 
 
 def _first_line(error: BaseException) -> str:

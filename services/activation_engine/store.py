@@ -15,6 +15,10 @@ class StoreUnavailable(Exception):
     """The database did not answer, or what it answered was not seen: whatever was asked may have happened."""
 
 
+class RowsRefused(Exception):
+    """The database can never take one of these values; nothing was changed."""
+
+
 class LeaseLost(Exception):
     """Another owner wrote its stamp; nothing was changed."""
 
@@ -205,7 +209,7 @@ class Store(Protocol):
         """Which of these signal ids the ledger has."""
 
     async def commit(self, commit: Commit) -> None:
-        """All or nothing; raises LeaseLost or AccountElsewhere with nothing changed."""
+        """All or nothing; raises LeaseLost, AccountElsewhere or RowsRefused with nothing changed."""
 
     async def read_ledger(self, part: int, *, after: int, rows_max: int, bytes_max: int) -> list[LedgerRow]:
         """Signals above `after` in order, at least one if there is any."""

@@ -40,9 +40,11 @@ from services.activation_engine.store import (
     LeaseLost,
     LedgerRow,
     PublishedPlan,
+    RowsRefused,
     Store,
     StoreUnavailable,
 )
+from services.activation_engine.suspects import Suspects
 from services.runtime.crash_points import crash_point
 
 log = structlog.get_logger(__name__)
@@ -88,11 +90,13 @@ class Transactions:
         self._metrics = metrics
         self._outward = outward
         self._due_accounts_max = due_accounts_max
+        self._suspects = Suspects()
 
     async def apply(self, taken: Mapping[int, Sequence[Record]], redelivered: Mapping[int, int]) -> dict[int, int]:
         """Apply records that follow each partition's lease without a gap; how many were consumed of each. Nothing, and
         the partitions forgotten, when the transaction failed or its answer was not seen."""
         started = time.monotonic()
+        taken = self._suspects.narrowed(taken)
         generation = self._leases.generation
         parts = set(taken) | self.adopting()
         # A revocation may come at any await below, and is noticed before the commit; until then these are enough.
@@ -111,10 +115,23 @@ class Transactions:
             if generation == self._leases.generation:
                 self._leases.evict(parts)
             return {}
+        except RowsRefused as error:
+            log.error("rows_refused", parts=sorted(parts), reason=str(error))
+            if generation == self._leases.generation:
+                await self._refused(taken, parts)
+            return {}
         self._adopt(shares, stamps)
         crash_point("engine.b6_adopted")
         self._measure(shares, time.monotonic() - started)
         return {share.partition.part: share.outcome.taken for share in shares}
+
+    async def _refused(self, taken: Mapping[int, Sequence[Record]], parts: set[int]) -> None:
+        """Look for the record that is to blame, from the state that is stored; stop where there is none to put aside,
+        for the same would be tried for ever."""
+        guilty = set() if self._suspects.refused(taken) else set(taken) or parts
+        self._leases.evict(parts - guilty)
+        for part in guilty:
+            await self._leases.stop(part, "rows_refused")
 
     async def save_progress(self) -> None:
         """Write how far the relay came, so that the next owner repeats nothing."""
@@ -146,6 +163,8 @@ class Transactions:
                 for start in range(0, len(records), _DECODE_STEP):
                     inputs += map(decode_record, records[start : start + _DECODE_STEP])
                     await phase.rest()
+                if len(records) == 1:
+                    inputs = [self._suspects.judged(partition.part, records[0], inputs[0])]
                 share = _Share(partition, records, inputs, begin(partition), redelivered.get(partition.part, 0))
                 self._go_live(share)
                 shares.append(share)

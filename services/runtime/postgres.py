@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 # operator intervention (restart), system error; and lock_not_available.
 _TRANSIENT_CLASSES = frozenset({"08", "40", "53", "57", "58"})
 _TRANSIENT_STATES = frozenset({"55P03", "25006", "25P03"})
+# Those that no retry changes: a value that its column cannot hold, or that exceeds a limit of the server's program.
+_DATA_CLASSES = frozenset({"22", "54"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,12 @@ def is_transient(error: BaseException) -> bool:
     if state is not None:
         return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES
     return isinstance(error, (OperationalError, InterfaceError, DBAPIError))
+
+
+def refuses_data(error: BaseException) -> bool:
+    """Whether the server, or its driver, can never take one of the values that were sent."""
+    state = sqlstate(error)
+    return state is not None and state[:2] in _DATA_CLASSES
 
 
 async def answers(engine: AsyncEngine) -> bool:

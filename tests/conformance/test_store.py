@@ -21,6 +21,7 @@ from services.activation_engine.store import (
     DueQuery,
     LeaseLost,
     NameSeen,
+    RowsRefused,
     Store,
     StoreUnavailable,
 )
@@ -57,6 +58,16 @@ async def test_a_claim_returns_what_was_committed(store: Store) -> None:
     assert claim.adopted == (adoption,)
     assert claim.names == {"Opened"}
     assert (await store.claim(1, stamp=uuid4(), owner="you")).names == frozenset()
+
+
+async def test_a_value_that_can_never_be_stored_is_told_apart(store: Store) -> None:
+    """From a database that is away; nothing of the commit is written."""
+    lease = await claimed(store)
+    known, moved = step(lease, next_offset=1)
+    with pytest.raises(RowsRefused):
+        await store.commit(Commit([(known, moved)], accounts=[account("acme")._replace(name="a\0b")]))
+    assert await store.load_accounts(["acme"]) == []
+    await store.commit(Commit([(known, moved)], accounts=[account("acme")]))
 
 
 async def test_an_old_stamp_changes_nothing(store: Store) -> None:

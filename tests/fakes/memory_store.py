@@ -28,6 +28,7 @@ from services.activation_engine.store import (
     NameSeen,
     Notice,
     PublishedPlan,
+    RowsRefused,
     StoredAccount,
     StoreUnavailable,
 )
@@ -36,7 +37,7 @@ from services.activation_engine.store import (
 @dataclass
 class MemoryStore:
     """Everything is in the open, so that tests may look and plant. `adopted` has every adoption, in order, and
-    `adoptions` the newest of each partition and plan."""
+    `adoptions` the newest of each partition and plan; rows of the accounts `refused` can never be written."""
 
     leases: dict[int, Lease] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class MemoryStore:
     adopted: list[Adoption] = field(default_factory=list)
     versions: dict[tuple[str, int], tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
     tombstones: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    refused: frozenset[str] = frozenset()
 
     def copy(self) -> MemoryStore:
         """The same rows, kept apart."""
@@ -112,12 +114,14 @@ class MemoryStore:
         return {row.id for rows in self.ledger.values() for row in rows} & set(ids)
 
     async def commit(self, commit: Commit) -> None:
-        """All or nothing; raises LeaseLost or AccountElsewhere with nothing changed."""
+        """All or nothing; raises LeaseLost, AccountElsewhere or RowsRefused with nothing changed."""
         if any(self.leases[lease.part].stamp != known for known, lease in commit.leases):
             raise LeaseLost("a stamp is not ours any more")
         owners = ((row, self.accounts.get(row.account_id)) for row in commit.accounts)
         if any(known is not None and known.part != row.part for row, known in owners):
             raise AccountElsewhere("an account belongs to another partition")
+        if any(row.account_id in self.refused or "\0" in (row.name or "") for row in commit.accounts):
+            raise RowsRefused("an account has a value that cannot be stored")
         if self._repeats(commit.ledger):
             raise StoreUnavailable("the ledger has a signal of this id or number already")
         for one in commit.erasures:

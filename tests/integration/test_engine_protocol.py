@@ -76,6 +76,29 @@ async def test_a_published_version_is_adopted_within_a_second_and_swept(room: En
     assert await room.check_against_oracle() > 50
 
 
+async def test_a_value_that_postgresql_can_never_take_costs_one_record(room: EngineRoom) -> None:
+    """The record becomes a dead letter, its partition and its account go on, and the log accounts for the rest."""
+    await room.database.execute(
+        "CREATE FUNCTION activation.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF NEW.last_event = 'Cursed' THEN RAISE 'no such value' USING ERRCODE = '22023'; END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON activation.account FOR EACH ROW"
+        " EXECUTE FUNCTION activation.refuse()"
+    )
+    room.start()
+    for name in ("Opened", "Cursed", "Opened"):
+        for account in ("acme", "birch", "cedar", "doge"):
+            await room.send(account, name if account == "acme" else "Opened")
+
+    async def refused() -> bool:
+        return bool(await room.database.fetchval("SELECT count(*) FROM activation.dead_letter") == 1)
+
+    await eventually(refused, within_seconds=30, what="the one record refused")
+    await eventually(room.caught_up, within_seconds=30, what="all applied and published")
+    letters = await room.database.fetch("SELECT part, reason FROM activation.dead_letter")
+    assert [tuple(one) for one in letters] == [(room.part_of("acme"), "rows_refused")]
+    assert await room.database.fetchval("SELECT count(*) FROM activation.account") == 4
+
+
 async def test_a_stale_schema_or_a_missing_topic_is_refused_with_what_to_do(
     room: EngineRoom, fresh_database: Any
 ) -> None:

@@ -100,7 +100,7 @@ class PartitionFold:
                 self.oracle.clock = with_holes(self.oracle.clock, self._start.holes)
         elif (
             not isinstance(given, Poison)
-            and record.offset not in snapshot.foreign
+            and record.offset not in snapshot.refused
             and not self._start.leaves_out(given.account_id)
         ):
             # A body that cannot be read is refused by the engine in the same place.

@@ -23,8 +23,8 @@ _ADOPTIONS = sa.text(
     "SELECT part, plan, version, from_offset, live_from_ms, policy FROM activation.partition_plan WHERE part = :part"
     " ORDER BY from_offset, plan, version"
 )
-_FOREIGN = sa.text(
-    'SELECT "offset" FROM activation.dead_letter WHERE part = :part AND reason = :reason ORDER BY "offset"'
+_REFUSED = sa.text(
+    "SELECT \"offset\" FROM activation.dead_letter WHERE part = :part AND reason IN ('wrong_partition', 'rows_refused')"
 )
 _RESUMED = sa.text("SELECT count(*) FROM activation.partition_resume WHERE part = :part")
 _ACCOUNTS = sa.text(
@@ -57,17 +57,17 @@ class StoredRow:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One partition. `foreign` are offsets that the engine refused because another partition owned the account, which
-    the log alone cannot tell; `sweeping` whether accounts wait to be judged by newer plan versions; `resumed` whether
-    an operator ever let it go on elsewhere than where it had stopped; `erased` are the accounts that ever were, by
-    hash."""
+    """One partition. `refused` are offsets that the engine refused because another partition owned the account, or the
+    database did not take the rows, which the log alone cannot tell; `sweeping` whether accounts wait to be judged by
+    newer plan versions; `resumed` whether an operator ever let it go on elsewhere than where it had stopped; `erased`
+    are the accounts that ever were, by hash."""
 
     part: int
     source: str
     next_offset: int
     out_seq: int
     adoptions: Sequence[Adoption]
-    foreign: frozenset[int]
+    refused: frozenset[int]
     sweeping: bool
     resumed: bool
     holes: tuple[Hole, ...]
@@ -82,14 +82,14 @@ async def read_snapshot(engine: AsyncEngine, part: int, *, with_accounts: bool =
     async with pool.connect() as connection:
         lease = (await connection.execute(_LEASE, of_part)).one()
         adoptions = (await connection.execute(_ADOPTIONS, of_part)).all()
-        foreign = await connection.execute(_FOREIGN, {**of_part, "reason": "wrong_partition"})
+        refused = await connection.execute(_REFUSED, of_part)
         return Snapshot(
             part,
             lease.source,
             lease.next_offset,
             lease.out_seq,
             [Adoption(*row) for row in adoptions],
-            frozenset(foreign.scalars()),
+            frozenset(refused.scalars()),
             lease.sweep_after is not None,
             bool(await connection.scalar(_RESUMED, of_part)),
             tuple((start, end) for start, end in lease.holes),
