@@ -171,6 +171,7 @@ class Ingest:
                 event_bytes_max=settings.event_bytes_max,
                 events_max=settings.events_max,
                 ack_seconds=settings.ack_seconds,
+                group_types=settings.account_group_types,
             ),
             topics=topics,
         )

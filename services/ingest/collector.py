@@ -91,7 +91,8 @@ class Collector:
             return _broker_unavailable(request_id)
         hold = Hold(self._inflight)
         try:
-            return _told(await self._intake.take(route, dict(scope["headers"]), receive, hold), request_id)
+            given, query = dict(scope["headers"]), scope["query_string"]
+            return _told(await self._intake.take(route, given, query, receive, hold), request_id)
         except Problem as problem:
             headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
             return _Answer(problem.status, refused(problem.code, problem.message, request_id), headers)

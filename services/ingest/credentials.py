@@ -1,10 +1,11 @@
-"""Where clients put their API key: bearer token, user name of Basic, X-Write-Key, `writeKey` in the body."""
+"""Where clients put their API key: bearer token, user name of Basic, X-Write-Key, the query, a field of the body."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from collections.abc import Mapping
+from urllib.parse import parse_qs
 
 from services.runtime.access import Principal, Scope
 from services.runtime.key_ring import KeyRing
@@ -19,6 +20,18 @@ def key_in_headers(headers: Mapping[bytes, bytes]) -> str | None:
     found = None if authorization is None else _key_in_authorization(authorization)
     write_key = headers.get(b"x-write-key")
     return found if write_key is None else same_key(found, write_key.decode("latin-1").strip() or None)
+
+
+def key_of_request(headers: Mapping[bytes, bytes], query: bytes) -> str | None:
+    """The key that headers and query name, if any; Problem 401 `keys_differ` when they name two."""
+    found = key_in_headers(headers)
+    if b"rite" not in query:
+        return found
+    fields = parse_qs(query.decode("latin-1"))
+    for name in ("writeKey", "write_key"):
+        for key in fields.get(name, ()):
+            found = same_key(found, key)
+    return found
 
 
 def same_key(first: str | None, second: str | None) -> str | None:

@@ -10,7 +10,7 @@ import msgspec
 from fastapi import FastAPI
 
 from schemas.commands import COMMANDS, AnyCommand
-from services.ingest.routes import HOT_ROUTES, Route, Shape
+from services.ingest.routes import HOT_ROUTES, Form, Route
 from services.runtime.api import problem_responses
 
 _PERSON = {"userId": "u-17", "timestamp": "2026-11-20T09:59:58.500Z", "messageId": "msg-91aa"}
@@ -26,6 +26,25 @@ _SINGLE_EXAMPLES: dict[str, dict[str, Any]] = {
 _BATCH_EXAMPLE = {
     "sentAt": "2026-11-20T10:00:00Z",
     "batch": [{"type": type_, **_SINGLE_EXAMPLES[type_]} for type_ in ("group", "track")],
+}
+_POSTHOG_CALL = {
+    "event": "Report Generated",
+    "distinct_id": "u-17",
+    "uuid": "0199d3a2-7a1e-7c55-9f5e-2d4f4d2b8a10",
+    "timestamp": "2026-11-20T09:59:58.500Z",
+    "properties": {"rows": 120, "$groups": {"company": "acme"}},
+}
+_POSTHOG_EVENT = {"api_key": "<key>", **_POSTHOG_CALL}
+_POSTHOG_BATCH = {"api_key": "<key>", "batch": [_POSTHOG_CALL], "sent_at": "2026-11-20T10:00:00Z"}
+_CLOUD_EVENT = {
+    "specversion": "1.0",
+    "id": "9f2c",
+    "source": "/reports",
+    "type": "report.generated",
+    "subject": "acme",
+    "time": "2026-11-20T09:59:58.500Z",
+    "userid": "u-17",
+    "data": {"rows": 120},
 }
 _REJECTION = {
     "index": 1,
@@ -50,10 +69,16 @@ _OBJECT = {"type": "object"}
 _COMPONENT = "#/components/schemas/{name}"
 _ANY_COMMAND = {"anyOf": [{"$ref": _COMPONENT.format(name=kind.__name__)} for kind in COMMANDS.values()]}
 _DESCRIPTION = {
-    Shape.BATCH: "Up to 1,000 events in the Segment shape, gzip or deflate welcome. Each event stands alone: 200 means "
-    "that Kafka has every accepted one, and `errors` says why the others were rejected.",
-    Shape.SINGLE: "One event in the Segment shape; 200 means that Kafka has it.",
-    Shape.COMMANDS: "Change accounts: one command, an array, or one per line. `position` can be given to the engine as "
+    Form.SEGMENT_BATCH: "Up to 1,000 events in the Segment shape, gzip or deflate welcome. Each stands alone: 200 "
+    "means that Kafka has every accepted one, and `errors` says why the others were rejected. The key comes as Basic "
+    "user, Bearer, `X-Write-Key`, `writeKey` in the body, or `?writeKey=` for a browser key.",
+    Form.SEGMENT_CALL: "One event in the Segment shape; 200 means that Kafka has it.",
+    Form.POSTHOG: "What PostHog's server SDKs send: a batch, an array, or one event, with the key as `api_key` or "
+    "`token`. The group of the configured type (`company`) is the account; `$groupidentify` sets its traits.",
+    Form.CLOUDEVENTS: "CloudEvents 1.0 in binary, structured and batched mode. `type` is the event's name; the account "
+    "is `account_id` in the data, else `partitionkey`, else `subject`; the person is the extension `userid`, else "
+    "`authid` where `authtype` is `user`, else `user_id` in the data. `source` and `id` together name an event.",
+    Form.COMMANDS: "Change accounts: one command, an array, or one per line. `position` can be given to the engine as "
     "`?after=` to wait until the commands are applied. `erase` and `erase_person` need a key with the scope `admin`: "
     "with another key, a request that holds one is refused as a whole.",
 }
@@ -77,12 +102,15 @@ def describe_hot_routes(api: FastAPI) -> None:
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    answer = {**_TAKEN, "position": "eyIzIjo0Mn0"} if route.shape is Shape.COMMANDS else _TAKEN
+    answer = {**_TAKEN, "position": "eyIzIjo0Mn0"} if route.form is Form.COMMANDS else _TAKEN
+    words = route.path.strip("/").replace("/", " ")
     return {
-        "tags": ["commands" if route.shape is Shape.COMMANDS else "events"],
-        "summary": route.path.rpartition("/")[2].capitalize(),
-        "description": _DESCRIPTION[route.shape],
-        "operationId": f"post_{route.path.rpartition('/')[2]}",
+        "tags": ["commands" if route.form is Form.COMMANDS else "events"],
+        "summary": words.removeprefix("v1 ").capitalize(),
+        "description": _DESCRIPTION[route.form],
+        "operationId": f"post_{words.removeprefix('v1 ').replace(' ', '_')}"
+        if "v1" in words
+        else f"post_posthog_{words}",
         "security": [{"key": []}],
         "requestBody": {"required": True, "content": _body(route)},
         "responses": {"200": {"description": "Taken", "content": _content(answer)}, **_problems()},
@@ -106,9 +134,17 @@ def _problems() -> dict[str, Any]:
 
 
 def _body(route: Route) -> dict[str, Any]:
-    if route.shape is Shape.COMMANDS:
-        return {"application/json": {"schema": _one_or_more(_ANY_COMMAND), "examples": _command_examples()}}
-    return _content(_BATCH_EXAMPLE if route.type is None else _SINGLE_EXAMPLES[route.type])
+    match route.form:
+        case Form.COMMANDS:
+            return {"application/json": {"schema": _one_or_more(_ANY_COMMAND), "examples": _command_examples()}}
+        case Form.CLOUDEVENTS:
+            single = {"schema": _OBJECT, "example": _CLOUD_EVENT}
+            batch = {"schema": {"type": "array", "items": _OBJECT}, "example": [_CLOUD_EVENT]}
+            return {"application/cloudevents+json": single, "application/cloudevents-batch+json": batch}
+        case Form.POSTHOG:
+            return _content(_POSTHOG_BATCH if route.path == "/batch" else _POSTHOG_EVENT)
+        case _:
+            return _content(_BATCH_EXAMPLE if route.type is None else _SINGLE_EXAMPLES[route.type])
 
 
 def _command_schemas() -> dict[str, Any]:

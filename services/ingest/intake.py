@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from itertools import cycle
 from typing import NamedTuple
 
@@ -14,18 +13,20 @@ from starlette.types import Receive
 
 from schemas.positions import encode_position
 from services.ingest.bodies import plain_body, read_body, too_large
-from services.ingest.credentials import authenticate, key_in_headers, same_key
+from services.ingest.credentials import authenticate, key_of_request, same_key
 from services.ingest.delivery import BrokerUnavailable, Delivery
-from services.ingest.dialects import commands, segment
-from services.ingest.events import IncomingEvent, Rejected, Rejection
+from services.ingest.dialects.blanking import without_keys
+from services.ingest.dialects.by_form import UNPACK
+from services.ingest.dialects.unpacked import Request, Unpacked
+from services.ingest.events import Rejected, Rejection
 from services.ingest.inflight import Hold
 from services.ingest.metrics import IngestMetrics
 from services.ingest.publisher import RECORD_OVERHEAD_BYTES, Cargo, Entry, Publisher, entry_bytes
 from services.ingest.records import PRODUCT_ACTIVITY, Origin, RecordBuilder, dead_letter_headers
-from services.ingest.routes import Route, Shape
+from services.ingest.routes import Form, Route
 from services.ingest.ticker import Ticker
 from services.ingest.times import readable_moment
-from services.runtime.access import Principal
+from services.runtime.access import Principal, Scope
 from services.runtime.crash_points import crash_point
 from services.runtime.key_ring import KeyRing
 
@@ -34,8 +35,6 @@ _DEAD_LETTER_BYTES_MAX = 131_072
 _TRACEPARENT_CHARACTERS = 55
 # Reading this much takes 5 to 40 ms; then others have their turn.
 _UNBROKEN_BYTES_MAX = 262_144
-
-_Reader = Callable[[bytes], IncomingEvent]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +45,8 @@ class Limits:
     event_bytes_max: int
     events_max: int
     ack_seconds: float
+    # Not a limit of size, but of what counts: groups of other types are no accounts.
+    group_types: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,42 +101,41 @@ class Intake:
         self._topics = topics
         self._dead_partitions = cycle(range(topics.partitions))
 
-    async def take(self, route: Route, headers: Mapping[bytes, bytes], receive: Receive, hold: Hold) -> Outcome:
+    async def take(
+        self, route: Route, headers: Mapping[bytes, bytes], query: bytes, receive: Receive, hold: Hold
+    ) -> Outcome:
         """Everything that one request asks for; returns when Kafka has confirmed it.
 
         Raises Problem, BodyInvalid, ClientGone, Overloaded and BrokerUnavailable.
         """
         received_at = datetime.now(UTC)
-        key = key_in_headers(headers)
+        key = key_of_request(headers, query)
         principal = None
-        if key is not None or route.shape is Shape.COMMANDS:
+        if key is not None or route.form is Form.COMMANDS:
             principal = await authenticate(self._ring, key, route.scope)
         body = await self._body(headers, receive, hold)
         hold.enter()
-        bytes_max = self._limits.event_bytes_max
-        if route.shape is Shape.COMMANDS:
-            assert principal is not None
-            items: list[bytes] = commands.split_commands(body, commands_max=self._limits.events_max)
-            read: _Reader = partial(
-                commands.read_command, bytes_max=bytes_max, received_at=received_at, may=principal.may
-            )
-        else:
-            batch = self._split(route, body)
-            items = batch.items
-            self._observe_skew(batch.sent_at, received_at)
-            if batch.write_key is not None:
-                key = same_key(key, batch.write_key)
-            type_of_route = route.type
-
-            def read(item: bytes) -> IncomingEvent:
-                return segment.read_event(batch, item, type_of_route=type_of_route, bytes_max=bytes_max)
-
+        request = self._request(route, headers, received_at, principal)
+        unpacked = UNPACK[route.form](body, request)
+        self._observe_skew(unpacked.sent_at, received_at)
+        if unpacked.key is not None:
+            key = same_key(key, unpacked.key)
         if principal is None:
             principal = await authenticate(self._ring, key, route.scope)
         origin = _origin(principal, received_at, headers)
-        found = await self._sort(items, read, origin, route)
-        position = await self._publish(found, received_at, wants_position=route.shape is Shape.COMMANDS)
+        found = await self._sort(unpacked, origin, route)
+        position = await self._publish(found, received_at, wants_position=route.form is Form.COMMANDS)
         return Outcome(found.accepted, found.errors, position)
+
+    def _request(
+        self, route: Route, headers: Mapping[bytes, bytes], received_at: datetime, principal: Principal | None
+    ) -> Request:
+        limits = self._limits
+        # A key in the body is not known yet; nothing that it would have to be asked for can come with it.
+        may = _nothing if principal is None else principal.may
+        return Request(
+            route.type, headers, received_at, may, limits.events_max, limits.event_bytes_max, limits.group_types
+        )
 
     async def _body(self, headers: Mapping[bytes, bytes], receive: Receive, hold: Hold) -> bytes:
         bytes_max = self._limits.body_bytes_max
@@ -150,22 +150,17 @@ class Intake:
             hold.grow(len(body) - len(sent))
         return body
 
-    def _split(self, route: Route, body: bytes) -> segment.Batch:
-        if route.shape is Shape.BATCH:
-            return segment.split_batch(body, events_max=self._limits.events_max)
-        return segment.split_single(body)
-
     def _observe_skew(self, sent_at: str | float | None, received_at: datetime) -> None:
         sent = None if sent_at is None else readable_moment(sent_at)
         if sent is not None:
             self._metrics.client_clock_skew.observe((sent - received_at).total_seconds())
 
-    async def _sort(self, items: list[bytes], read: _Reader, origin: Origin, route: Route) -> _Sorted:
-        found = _Sorted()
+    async def _sort(self, unpacked: Unpacked, origin: Origin, route: Route) -> _Sorted:
+        found, read = _Sorted(), unpacked.read
         entries, sizes_bytes, build = found.entries, found.sizes_bytes, self._builder.build
         unbroken_bytes = 0
-        for index, item in enumerate(items):
-            unbroken_bytes += len(item)
+        for index, item in enumerate(unpacked.items):
+            unbroken_bytes += len(bytes(item))
             if unbroken_bytes > _UNBROKEN_BYTES_MAX:
                 unbroken_bytes = 0
                 await asyncio.sleep(0)
@@ -224,6 +219,10 @@ class Intake:
         return encode_position(offsets)
 
 
+def _nothing(_: Scope) -> bool:
+    return False
+
+
 def _origin(principal: Principal, received_at: datetime, headers: Mapping[bytes, bytes]) -> Origin:
     traceparent = headers.get(b"traceparent")
     if traceparent is None or len(traceparent) != _TRACEPARENT_CHARACTERS or not traceparent.isascii():
@@ -233,4 +232,4 @@ def _origin(principal: Principal, received_at: datetime, headers: Mapping[bytes,
 
 def _dead_letter(raw: bytes, rejected: Rejected, origin: Origin, route: Route) -> Entry:
     headers = dead_letter_headers(rejected, origin=origin, route=route.path)
-    return Entry(None, segment.without_write_key(raw[:_DEAD_LETTER_BYTES_MAX]), headers)
+    return Entry(None, without_keys(raw[:_DEAD_LETTER_BYTES_MAX]), headers)

@@ -8,30 +8,36 @@ from typing import NamedTuple
 from services.runtime.access import Scope
 
 
-class Shape(Enum):
-    """What a body holds."""
+class Form(Enum):
+    """What a body holds, and in whose words."""
 
-    BATCH = "batch"
-    SINGLE = "single"
+    SEGMENT_BATCH = "segment_batch"
+    SEGMENT_CALL = "segment_call"
+    POSTHOG = "posthog"
+    CLOUDEVENTS = "cloudevents"
     COMMANDS = "commands"
 
 
 class Route(NamedTuple):
-    """A path, its kind of body, the type that its events have, and the scope that a key needs."""
+    """A path, the form of its bodies, the type that its events have if the path says so, and the scope of its keys."""
 
     path: str
-    shape: Shape
-    type: str | None
-    scope: Scope
+    form: Form
+    type: str | None = None
+    scope: Scope = Scope.EVENTS_WRITE
 
 
-_BATCHES = ("/v1/batch", "/v1/import")
-_SINGLES = ("track", "identify", "group", "page", "screen", "alias")
+_CALLS = ("track", "identify", "group", "page", "screen", "alias")
+# analytics-next and analytics.js shorten the names; RudderStack has a path of its own for navigator.sendBeacon.
+_BATCHES = ("/v1/batch", "/v1/import", "/v1/b", "/beacon/v1/batch")
+_POSTHOG = ("/batch", "/capture", "/e", "/i/v0/e")
 
 HOT_ROUTES = (
-    *(Route(path, Shape.BATCH, None, Scope.EVENTS_WRITE) for path in _BATCHES),
-    *(Route(f"/v1/{type_}", Shape.SINGLE, type_, Scope.EVENTS_WRITE) for type_ in _SINGLES),
-    Route("/v1/commands", Shape.COMMANDS, None, Scope.ACCOUNTS_WRITE),
+    *(Route(path, Form.SEGMENT_BATCH) for path in _BATCHES),
+    *(Route(f"/v1/{name}", Form.SEGMENT_CALL, type_) for type_ in _CALLS for name in (type_, type_[0])),
+    *(Route(path, Form.POSTHOG) for path in _POSTHOG),
+    Route("/v1/events", Form.CLOUDEVENTS),
+    Route("/v1/commands", Form.COMMANDS, scope=Scope.ACCOUNTS_WRITE),
 )
 
 # What is only written on these paths is hot; reading them is for the app behind.

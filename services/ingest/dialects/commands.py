@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from schemas.commands import COMMANDS
 from services.ingest.dialects.command_checks import check_command
 from services.ingest.dialects.splitting import elements
+from services.ingest.dialects.unpacked import Item, Request, Unpacked, strict_value
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
 from services.runtime import strict_json
 from services.runtime.access import Scope
@@ -29,6 +31,12 @@ class _Common(msgspec.Struct):
 
 
 _LINE = re.compile(rb"[^\s][^\n]*+")
+
+
+def unpack(body: bytes, request: Request) -> Unpacked:
+    """One command, an array, or one on each line; raises BodyInvalid."""
+    read = partial(read_command, bytes_max=request.event_bytes_max, received_at=request.received_at, may=request.may)
+    return Unpacked(list(split_commands(body, commands_max=request.events_max)), read)
 
 
 def split_commands(body: bytes, *, commands_max: int) -> list[bytes]:
@@ -49,18 +57,15 @@ def split_commands(body: bytes, *, commands_max: int) -> list[bytes]:
     return found
 
 
-def read_command(raw: bytes, *, bytes_max: int, received_at: datetime, may: Callable[[Scope], bool]) -> IncomingEvent:
+def read_command(item: Item, *, bytes_max: int, received_at: datetime, may: Callable[[Scope], bool]) -> IncomingEvent:
     """One command as an event of type `command`, whose name is the command's.
 
     Raises Rejected, and Problem 403 `scope_missing` when the key may not give it: then the whole request is refused.
     """
-    if len(raw) > bytes_max:
-        raise Rejected("event_too_large", f"Keep one command within {bytes_max} bytes.")
+    raw = bytes(item)
+    value = strict_value(raw, bytes_max=bytes_max)
     try:
-        value = strict_json.decode(raw)
         common = msgspec.convert(value, _Common)
-    except InvalidJson as error:
-        raise Rejected(error.code, error.message) from error
     except msgspec.ValidationError as error:
         raise Rejected("command_invalid", f"Correct the command: {error}.") from error
     message_id = common.message_id or None

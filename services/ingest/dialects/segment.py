@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from schemas.product_event import RecordType
 from services.ingest.accounts import is_placeholder
-from services.ingest.dialects.splitting import elements, members, not_json
+from services.ingest.dialects import batches
+from services.ingest.dialects.blanking import without_write_key
+from services.ingest.dialects.unpacked import Item, Request, Unpacked, strict_value, too_large
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
-# Above this many commas the slices of a hostile body could fill the memory; they are then made one at a time.
-_COMMAS_MAX: Final = 100_000
 # What a batch says about all of its events is written into each of them.
 _SHARED_BYTES_MAX: Final = 33_554_432
-# Also a value that is cut off: in a dead letter it is the beginning of a key.
-_WRITE_KEY = re.compile(rb'("writeKey"\s*+:\s*+)"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+
 
 _Id = str | int | None
 _Time = str | int | float | None
@@ -66,7 +65,7 @@ class _Sender(msgspec.Struct):
 class Batch(msgspec.Struct):
     """A body taken apart: unparsed events, and what the batch says about all of them."""
 
-    items: list[bytes | msgspec.Raw]
+    items: list[Item]
     write_key: str | None
     sent_at: str | float | None
     shared: dict[str, dict[str, Any]]
@@ -74,24 +73,29 @@ class Batch(msgspec.Struct):
 
 
 _decode_item = msgspec.json.Decoder(_Item).decode
-_decode_batch = msgspec.json.Decoder(_Batch).decode
+_batch_decoder = msgspec.json.Decoder(_Batch)
 _decode_sender = msgspec.json.Decoder(_Sender).decode
 _encode = msgspec.json.encode
 
 
+def unpack_batch(body: bytes, request: Request) -> Unpacked:
+    """The body of `/v1/batch`; raises BodyInvalid."""
+    return _unpacked(split_batch(body, events_max=request.events_max), request)
+
+
+def unpack_call(body: bytes, request: Request) -> Unpacked:
+    """The body of a single call, such as `/v1/track`."""
+    return _unpacked(split_single(body), request)
+
+
+def _unpacked(batch: Batch, request: Request) -> Unpacked:
+    read = partial(read_event, batch, type_of_route=request.type, bytes_max=request.event_bytes_max)
+    return Unpacked(batch.items, read, batch.write_key, batch.sent_at)
+
+
 def split_batch(body: bytes, *, events_max: int) -> Batch:
-    """The parts of a `/v1/batch` body; raises BodyInvalid. A malformed event is left for `read_event` to reject."""
-    try:
-        if body.count(b",") > _COMMAS_MAX or body.count(b'"batch"') != 1:
-            raise msgspec.DecodeError
-        parts = _decode_batch(body)
-        items: list[bytes | msgspec.Raw] = list(parts.batch)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        parts, items = _split_by_brackets(body, events_max)
-    if not items:
-        raise BodyInvalid("batch_empty", "Put at least one event into `batch`.")
-    if len(items) > events_max:
-        raise BodyInvalid("too_many_events", f"Send at most {events_max} events in one batch.", status=413)
+    """The parts of a batch; raises BodyInvalid. A malformed event is left for `read_event` to reject."""
+    parts, items = batches.split(body, _batch_decoder, events_max=events_max)
     if (len(bytes(parts.context)) + len(bytes(parts.integrations))) * len(items) > _SHARED_BYTES_MAX:
         message = f"Shorten `context` of the batch: with its copy in each event it is beyond {_SHARED_BYTES_MAX} bytes."
         raise BodyInvalid("context_too_large", message, status=413)
@@ -109,21 +113,15 @@ def split_single(body: bytes) -> Batch:
     return Batch([body], write_key, None, {}, strict_json.is_suspicious(body))
 
 
-def read_event(batch: Batch, item: bytes | msgspec.Raw, *, type_of_route: str | None, bytes_max: int) -> IncomingEvent:
+def read_event(batch: Batch, item: Item, *, type_of_route: str | None, bytes_max: int) -> IncomingEvent:
     """One event of a batch; raises Rejected. `type_of_route` wins over the type that the event names."""
     raw = bytes(item)
-    if len(raw) > bytes_max:
-        raise _too_large(bytes_max)
-    try:
-        value = strict_json.decode(raw, suspicious=None if batch.suspicious else False)
-    except InvalidJson as error:
-        raise Rejected(error.code, error.message) from error
+    value = strict_value(raw, bytes_max=bytes_max, suspicious=None if batch.suspicious else False)
     if batch.shared and type(value) is dict:
         raw = _merged(batch.shared, value)
         if len(raw) > bytes_max:
-            raise _too_large(bytes_max, _message_id_in(value))
-    if b'"writeKey"' in raw:
-        raw = without_write_key(raw)
+            raise too_large(bytes_max, _message_id_in(value))
+    raw = without_write_key(raw)
     try:
         fields = _decode_item(raw)
     except msgspec.ValidationError as error:
@@ -131,11 +129,6 @@ def read_event(batch: Batch, item: bytes | msgspec.Raw, *, type_of_route: str | 
     event = _event(fields, raw, type_of_route or fields.type, batch.sent_at)
     event.document = value
     return event
-
-
-def without_write_key(raw: bytes) -> bytes:
-    """`raw` with the value of every `writeKey` blanked, for places where keys must not be kept."""
-    return _WRITE_KEY.sub(rb'\1""', raw)
 
 
 def _event(fields: _Item, raw: bytes, type_: str | None, batch_sent_at: str | float | None) -> IncomingEvent:
@@ -234,36 +227,6 @@ def _merged(shared: dict[str, dict[str, Any]], event: dict[str, Any]) -> bytes:
     return _encode(event)
 
 
-def _too_large(bytes_max: int, message_id: str | None = None) -> Rejected:
-    message = f"Keep one event within {bytes_max} bytes, with the context of its batch."
-    return Rejected("event_too_large", message, message_id=message_id)
-
-
 def _message_id_in(value: Any) -> str | None:
     found = value.get("messageId") if type(value) is dict else None
     return found[:80] if type(found) is str else None
-
-
-def _split_by_brackets(body: bytes, events_max: int) -> tuple[_Batch, list[bytes | msgspec.Raw]]:
-    """The slow way, for a body that a parser refuses as a whole because of one event."""
-    found: dict[bytes, bytes] = {}
-    for key, value in members(body.strip()):
-        if key in found:
-            raise BodyInvalid("batch_invalid", "Send each field of the batch once.")
-        found[key] = value
-    if not found.get(b"batch", b"").startswith(b"["):
-        raise BodyInvalid("batch_invalid", "Send an object whose `batch` is an array of events.")
-    items: list[bytes | msgspec.Raw] = []
-    for element in elements(found.pop(b"batch")):
-        items.append(element)
-        if len(items) > events_max:
-            break
-    try:
-        rest = b",".join(b'"%b":%b' % (key, found[key]) for key in found)
-        return _decode_batch(b'{"batch":[],%b}' % rest if rest else b'{"batch":[]}'), items
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise not_json("text must be UTF-8 and nesting shallow") from error
-    except msgspec.ValidationError as error:
-        raise BodyInvalid("batch_invalid", f"Correct the batch: {error}.") from error
-    except msgspec.DecodeError as error:
-        raise not_json(str(error)) from error

@@ -1,0 +1,58 @@
+"""What every dialect is given and what it gives: a request's body, taken apart into events that are read one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from services.ingest.events import IncomingEvent, Rejected
+from services.runtime import strict_json
+from services.runtime.access import Scope
+from services.runtime.strict_json import InvalidJson
+
+# The bytes of one event inside its body, or a view of them.
+Item: TypeAlias = bytes | msgspec.Raw
+
+
+class Request(NamedTuple):
+    """What a dialect may know besides the body.
+
+    `type` is the record type that the path names, if it does; `may` tells which scopes the caller's key has;
+    `group_types` are the kinds of group, where a dialect has several, that are accounts.
+    """
+
+    type: str | None
+    headers: Mapping[bytes, bytes]
+    received_at: datetime
+    may: Callable[[Scope], bool]
+    events_max: int
+    event_bytes_max: int
+    group_types: tuple[str, ...]
+
+
+class Unpacked(NamedTuple):
+    """The unparsed events of a body, the function that reads one of them or raises Rejected, and what all share."""
+
+    items: list[Item]
+    read: Callable[[Item], IncomingEvent]
+    key: str | None = None
+    sent_at: str | float | None = None
+
+
+def strict_value(raw: bytes, *, bytes_max: int, suspicious: bool | None = None) -> Any:
+    """The value of one event's JSON; raises Rejected when it is too large or breaks a rule of strict_json."""
+    if len(raw) > bytes_max:
+        raise too_large(bytes_max)
+    try:
+        return strict_json.decode(raw, suspicious=suspicious)
+    except InvalidJson as error:
+        raise Rejected(error.code, error.message) from error
+
+
+def too_large(bytes_max: int, message_id: str | None = None) -> Rejected:
+    """The rejection of an event beyond the limit."""
+    message = f"Keep one event within {bytes_max} bytes, with the context of its batch."
+    return Rejected("event_too_large", message, message_id=message_id)
