@@ -251,6 +251,7 @@ async def _check(engine: Engine) -> None:
     await engine.catalog.refresh()
     await engine.probe.start()
     engine.parts = counts[engine.topic]
+    engine.metrics.partitions.set(engine.parts)
 
 
 async def _drain(engine: Engine, public: HttpServer) -> None:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
 from schemas.signals import ACCOUNT_TYPES
 from services.activation_engine.batch import Outcome
-from services.activation_engine.decoder import Reason
+from services.activation_engine.decoder import Reason, Record
 from services.activation_engine.store import Lease
-from services.runtime.metrics import LATENCY_BUCKETS, SharedMetrics
+from services.runtime.metrics import RUNNING, Instruments, SharedMetrics, dead_letters
 
 OUTCOMES = ("applied", "unchanged", "redelivered", "dead_lettered")
 STATUSES = ("not_started", "on_track", "at_risk", "stalled", "activated", "paused", "closed")
 # Why a partition does not run: see `log_probe`, and `suspects` for the last.
 STOPS = ("source_changed", "records_expired", "tail_lost", "recreated", "rows_refused")
+PHASES = ("decode", "load", "fold", "encode", "commit")
+# The objective: so soon after its append a record is applied.
+FRESH_SECONDS = 60
 _BATCH_SIZES = (1, 5, 20, 100, 500, 1_000, 2_000, 5_000, 10_000, 50_000)
 _LATENESS = (0.1, 1, 5, 10, 15, 30, 60, 300, 900, 3_600, 86_400)
 
@@ -27,105 +33,90 @@ class EngineMetrics:
     """Series of labels that are known in advance are exported at 0."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.shared = SharedMetrics(registry, service="engine")
+        make = Instruments(registry)
         self.registry = registry
-        self._make_intake(registry)
-        self._make_results(registry)
+        self.described = make.described
+        self.shared = SharedMetrics(make, service="engine")
+        self.dead_letters = dead_letters(make, reasons=tuple(Reason))
+        self._make_intake(make)
+        self._make_ownership(make)
+        self._make_results(make)
+        self._make_signals(make)
 
-    def _make_intake(self, registry: CollectorRegistry) -> None:
-        self.batch_duration = Histogram(
-            "firstvalue_engine_batch_duration_seconds",
-            "From a batch's records to its commit.",
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
+    def _make_intake(self, make: Instruments) -> None:
+        self.batch_duration = make.histogram(
+            "firstvalue_engine_batch_duration_seconds", "From a batch's records to its commit."
         )
-        self.batch_events = Histogram(
-            "firstvalue_engine_batch_events", "Records in a batch.", buckets=_BATCH_SIZES, registry=registry
-        )
-        self.lag_records = Gauge(
-            "firstvalue_engine_lag_records", "Records not applied yet.", ["partition"], registry=registry
-        )
-        self.lag_seconds = Gauge(
+        self.batch_events = make.histogram("firstvalue_engine_batch_events", "Records in a batch.", _BATCH_SIZES)
+        self.lag_records = make.gauge("firstvalue_engine_lag_records", "Records not applied yet.", partition=RUNNING)
+        self.lag_seconds = make.gauge(
             "firstvalue_engine_lag_seconds",
             "Age of the newest record applied while others wait, otherwise 0.",
-            ["partition"],
-            registry=registry,
+            partition=RUNNING,
         )
-        self.clock_age = Gauge(
-            "firstvalue_engine_clock_age_seconds",
-            "Time since the newest tick of the partition.",
-            ["partition"],
-            registry=registry,
+        self.clock_age = make.gauge(
+            "firstvalue_engine_clock_age_seconds", "Time since the newest tick of the partition.", partition=RUNNING
         )
-        self.rebalances = Counter(
-            "firstvalue_engine_rebalances", "Times that partitions were handed out.", registry=registry
+        self.last_progress = make.gauge(
+            "firstvalue_engine_last_progress_timestamp_seconds",
+            "When a batch was last committed; before the first, when the process started.",
         )
-        self.assigned = Gauge("firstvalue_engine_assigned_partitions", "Partitions claimed.", registry=registry)
-        self.stopped = Gauge(
+        self.last_progress.set_to_current_time()
+
+    def _make_ownership(self, make: Instruments) -> None:
+        self.rebalances = make.counter("firstvalue_engine_rebalances", "Times that partitions were handed out.")
+        self.partitions = make.gauge("firstvalue_engine_partitions", "Partitions of the events topic.")
+        self.assigned = make.gauge("firstvalue_engine_assigned_partitions", "Partitions claimed.")
+        self.stopped = make.gauge(
             "firstvalue_engine_stopped_partitions",
             "Partitions that wait for an operator because the log is not the one that was applied.",
-            ["reason"],
-            registry=registry,
+            reason=STOPS,
         )
-        self.lease_conflicts = Counter(
-            "firstvalue_engine_lease_conflicts", "Commits refused because another owner had claimed.", registry=registry
+        self.lease_conflicts = make.counter(
+            "firstvalue_engine_lease_conflicts", "Commits refused because another owner had claimed."
         )
-        self.last_progress = Gauge(
-            "firstvalue_engine_last_progress_timestamp_seconds", "When a batch was last committed.", registry=registry
-        )
-        for reason in STOPS:
-            self.stopped.labels(reason)
 
-    def _make_results(self, registry: CollectorRegistry) -> None:
-        self.events = Counter("firstvalue_engine_events", "Records by outcome.", ["outcome"], registry=registry)
-        self.late_events = Counter(
-            "firstvalue_engine_late_events", "Events that took over five minutes to ingest.", registry=registry
+    def _make_results(self, make: Instruments) -> None:
+        self.events = make.counter("firstvalue_engine_events", "Records by outcome.", outcome=OUTCOMES)
+        self.fresh_events = make.counter(
+            "firstvalue_engine_fresh_events",
+            f"Records by whether they were applied within {FRESH_SECONDS} s of their append.",
+            fresh=("true", "false"),
         )
-        self.phase_seconds = Counter(
-            "firstvalue_engine_phase_cpu_seconds", "Processor time of batches by phase.", ["phase"], registry=registry
+        self.late_events = make.counter(
+            "firstvalue_engine_late_events", "Events that took over five minutes to ingest."
         )
-        self.dirty_accounts = Counter("firstvalue_engine_dirty_accounts", "Account rows written.", registry=registry)
-        self.dirty_ratio = Gauge(
-            "firstvalue_engine_dirty_ratio", "Account rows written per record, last batch.", registry=registry
+        self.phase_seconds = make.counter(
+            "firstvalue_engine_phase_cpu_seconds", "Processor time of batches by phase.", phase=PHASES
         )
-        self.signals = Counter("firstvalue_engine_signals", "Signals by type.", ["type"], registry=registry)
-        self.signals_known = Counter(
-            "firstvalue_engine_signals_known", "Candidate signals that the ledger had already.", registry=registry
-        )
-        self.accounts = Gauge(
-            "firstvalue_engine_accounts", "Accounts under plans by status.", ["status"], registry=registry
-        )
-        self.timer_lateness = Histogram(
+        self.dirty_accounts = make.counter("firstvalue_engine_dirty_accounts", "Account rows written.")
+        self.dirty_ratio = make.gauge("firstvalue_engine_dirty_ratio", "Account rows written per record, last batch.")
+        self.accounts = make.gauge("firstvalue_engine_accounts", "Accounts under plans by status.", status=STATUSES)
+        self.timer_lateness = make.histogram(
             "firstvalue_engine_timer_lateness_seconds",
             "From a deadline to the tick at which it fired, the latest of each batch.",
-            buckets=_LATENESS,
-            registry=registry,
+            _LATENESS,
         )
-        self.silent_names = Gauge(
+        self.silent_names = make.gauge(
             "firstvalue_engine_silent_event_names",
             "Event names that live plans use, that used to arrive daily and have stopped.",
-            registry=registry,
         )
-        self.unpublished = Gauge(
-            "firstvalue_engine_ledger_unpublished", "Signals in the ledger and not yet on Kafka.", registry=registry
-        )
-        self.publish_failures = Counter(
-            "firstvalue_engine_publish_failures", "Produce batches of signals that failed.", registry=registry
-        )
-        self.dead_letters = Counter(
-            "firstvalue_dead_letters", "Records that can never be applied.", ["reason"], registry=registry
-        )
-        self.audit_differences = Gauge(
+        self.audit_differences = make.gauge(
             "firstvalue_engine_audit_differences",
             "What the newest audit of this process found stored otherwise than the log says.",
-            registry=registry,
         )
-        _start_at_zero(self.events, OUTCOMES)
-        _start_at_zero(self.phase_seconds, PHASES)
-        _start_at_zero(self.signals, ACCOUNT_TYPES)
-        _start_at_zero(self.dead_letters, tuple(Reason))
-        for status in STATUSES:
-            self.accounts.labels(status)
+
+    def _make_signals(self, make: Instruments) -> None:
+        self.signals = make.counter("firstvalue_engine_signals", "Signals by type.", type=ACCOUNT_TYPES)
+        self.signals_known = make.counter(
+            "firstvalue_engine_signals_known", "Candidate signals that the ledger had already."
+        )
+        self.unpublished = make.gauge(
+            "firstvalue_engine_ledger_unpublished", "Signals in the ledger and not yet on Kafka."
+        )
+        self.publish_failures = make.counter(
+            "firstvalue_engine_publish_failures", "Produce batches of signals that failed."
+        )
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[Phase]:
@@ -157,6 +148,13 @@ class EngineMetrics:
             self.batch_events.observe(records)
             self.dirty_ratio.set(dirty / records)
 
+    def records_applied(self, records: Sequence[Record]) -> None:
+        """Records of one partition are committed; they come in the order of their append times."""
+        if records:
+            stale = bisect_left(records, (time.time() - FRESH_SECONDS) * 1000, key=attrgetter("timestamp"))
+            self.fresh_events.labels("false").inc(stale)
+            self.fresh_events.labels("true").inc(len(records) - stale)
+
     def show_statuses(self, counts: Mapping[str, int]) -> None:
         """How many accounts have each status; one that is not among `counts` is nobody's any more."""
         for status in STATUSES:
@@ -164,14 +162,14 @@ class EngineMetrics:
 
     def show_lag(self, held: Mapping[int, tuple[Lease, int | None]]) -> None:
         """How far each held partition is behind; the number is the offset after its newest record, None if unknown."""
-        now = time.time()
         for part, (lease, end) in held.items():
             lag = 0 if end is None else max(0, end - lease.next_offset)
-            age = now - lease.last_append_ms / 1000 if lag and lease.last_append_ms is not None else 0.0
+            since_ms = lease.last_append_ms if lag else None
             self.lag_records.labels(part).set(lag)
-            self.lag_seconds.labels(part).set(max(0.0, age))
+            # At the scrape and not now: of an engine that stands still the ages go on growing.
+            self.lag_seconds.labels(part).set_function(partial(_age_seconds, since_ms))
             if lease.clock.clock_ms is not None:
-                self.clock_age.labels(part).set(now - lease.clock.clock_ms / 1000)
+                self.clock_age.labels(part).set_function(partial(_age_seconds, lease.clock.clock_ms))
 
     def forget_partitions(self) -> None:
         """Report nothing about partitions that others own now."""
@@ -201,9 +199,5 @@ class Phase:
         self._since = time.process_time()
 
 
-PHASES = ("decode", "load", "fold", "encode", "commit")
-
-
-def _start_at_zero(counter: Counter, labels: tuple[str, ...]) -> None:
-    for label in labels:
-        counter.labels(label)
+def _age_seconds(since_ms: int | None) -> float:
+    return 0.0 if since_ms is None else max(0.0, time.time() - since_ms / 1000)

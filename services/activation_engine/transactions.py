@@ -307,6 +307,8 @@ class Transactions:
         self._leases.progressed(written)
 
     def _measure(self, shares: Sequence[_Share], seconds: float) -> None:
+        for share in shares:
+            self._metrics.records_applied(share.records[: share.outcome.taken])
         self._metrics.batch_done(
             [(share.outcome, share.redelivered) for share in shares],
             records=sum(share.outcome.taken for share in shares),

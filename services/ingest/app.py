@@ -113,7 +113,7 @@ class Ingest:
             inflight=inflight,
             metrics=self._metrics,
         )
-        self._metrics.watch(inflight_bytes=lambda: inflight.held_bytes, key_cache_age_seconds=lambda: ring.age_seconds)
+        self._metrics.watch(inflight, ring)
         server = self._new_server(collector)
         ticking = Stopping()
         self._started = True

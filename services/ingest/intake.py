@@ -203,7 +203,7 @@ class Intake:
             raise
         self._metrics.accepted.inc(found.accepted)
         for error in found.errors:
-            self._metrics.events.labels("rejected", error.code).inc()
+            self._metrics.count_rejected(error.code)
         if found.has_activity:
             self._ticker.saw_event(received_at)
         return self._position(delivery) if wants_position and found.accepted else None

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from prometheus_client import CollectorRegistry, Counter
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
-from services.runtime.metrics import LATENCY_BUCKETS, SharedMetrics
+from services.ingest.inflight import InFlight
+from services.runtime.key_ring import KeyRing
+from services.runtime.metrics import OTHER, RUNNING, Instruments, SharedMetrics
 
 _SIZE_BUCKETS = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 5_242_880)
 _SKEW_BUCKETS = (-86_400, -3600, -300, -60, -10, -1, 0, 1, 10, 60, 300, 3600, 86_400)
-_EVENT_OUTCOMES = ("accepted", "rejected", "unacknowledged")
+# One of these stands at the objective: 99 % of requests within 250 ms.
+_REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FAILURES = ("timeout", "broker", "too_large")
-
+# Why an event or command is rejected: the codes in the answer's `errors`, and `other` for one that is not listed.
+REASONS = (
+    "account_invalid", "account_missing", "alias_ids_missing", "attribute_missing", "command_invalid",
+    "command_unknown", "depth_exceeded", "event_invalid", "event_name_missing", "event_too_large", "group_id_missing",
+    "group_type_other", "id_too_long", "json_invalid", "key_duplicate", "nul_character", "number_out_of_range",
+    "specversion_unsupported", "surrogate_invalid", "timestamp_invalid", "trait_invalid", "type_unknown",
+    "user_missing", "utf8_invalid", OTHER,
+)  # fmt: skip
+_UNREJECTED = ("accepted", "unacknowledged")
 # Whatever else a client thinks of is counted as `other`, so that labels stay few.
-_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"})
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", OTHER)
+# What a hot route answers whether or not anything goes wrong on the client's side.
+_CODES_FROM_START = ("200", "400", "401", "403", "413", "429", "500", "503")
 
 
 class IngestMetrics:
@@ -22,68 +33,80 @@ class IngestMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.shared = SharedMetrics(self.registry, service="ingest")
-        self._requests = Counter(
+        make = Instruments(self.registry)
+        self.described = make.described
+        self.shared = SharedMetrics(make, service="ingest")
+        self._make_requests(make)
+        self._make_events(make)
+
+    def _make_requests(self, make: Instruments) -> None:
+        self._requests = make.counter(
             "firstvalue_ingest_requests",
             "HTTP requests by route, method and status; 499 is a client that left.",
-            ["route", "method", "code"],
-            registry=self.registry,
+            route=RUNNING,
+            method=_METHODS,
+            code=RUNNING,
         )
-        self.request_duration = self._histogram(
-            "request_duration_seconds", "Time from the headers of an event or command request to its answer."
+        self.request_duration = make.histogram(
+            "firstvalue_ingest_request_duration_seconds",
+            "Time from the headers of an event or command request to its answer.",
+            _REQUEST_BUCKETS,
         )
-        self.request_size = self._histogram("request_size_bytes", "Size of bodies as sent.", _SIZE_BUCKETS)
-        self.events = Counter(
-            "firstvalue_ingest_events",
-            "Events and commands by outcome; `reason` is the code of a rejection, else empty.",
-            ["outcome", "reason"],
-            registry=self.registry,
+        self.request_size = make.histogram(
+            "firstvalue_ingest_request_size_bytes", "Size of bodies as sent.", _SIZE_BUCKETS
         )
-        self.publish_duration = self._histogram(
-            "publish_duration_seconds", "Time from handing a request's records to the writers to Kafka's last ack."
+        self._inflight = make.gauge("firstvalue_ingest_inflight_bytes", "Bodies and records held in memory.")
+        self._key_cache_age = make.gauge(
+            "firstvalue_ingest_key_cache_age_seconds", "Time since the API keys in memory were known to be current."
         )
-        self.publish_failures = Counter(
-            "firstvalue_ingest_publish_failures",
-            "Produce batches that were not acknowledged.",
-            ["error"],
-            registry=self.registry,
-        )
-        self._inflight = Gauge(
-            "firstvalue_ingest_inflight_bytes", "Bodies and records held in memory.", registry=self.registry
-        )
-        self.client_clock_skew = self._histogram(
-            "client_clock_skew_seconds", "sent_at of a batch minus its arrival; positive is ahead.", _SKEW_BUCKETS
-        )
-        self._key_cache_age = Gauge(
-            "firstvalue_ingest_key_cache_age_seconds",
-            "Time since the API keys in memory were known to be current.",
-            registry=self.registry,
+        self._keys_expiring = make.gauge(
+            "firstvalue_ingest_keys_expiring", "API keys in use that end within seven days."
         )
         self._children: dict[tuple[str, str, int], Counter] = {}
-        for outcome in _EVENT_OUTCOMES:
-            self.events.labels(outcome, "")
-        for error in _FAILURES:
-            self.publish_failures.labels(error)
-        self.accepted = self.events.labels("accepted", "")
-        self.unacknowledged = self.events.labels("unacknowledged", "")
 
-    def watch(self, *, inflight_bytes: Callable[[], float], key_cache_age_seconds: Callable[[], float]) -> None:
-        """Report these at every scrape."""
-        self._inflight.set_function(inflight_bytes)
-        self._key_cache_age.set_function(key_cache_age_seconds)
+    def _make_events(self, make: Instruments) -> None:
+        self._events = make.counter(
+            "firstvalue_ingest_events",
+            "Events and commands by outcome; `reason` is the code of a rejection, else empty.",
+            only=[(outcome, "") for outcome in _UNREJECTED] + [("rejected", reason) for reason in REASONS],
+            outcome=(*_UNREJECTED, "rejected"),
+            reason=("", *REASONS),
+        )
+        self.accepted = self._events.labels("accepted", "")
+        self.unacknowledged = self._events.labels("unacknowledged", "")
+        self.publish_duration = make.histogram(
+            "firstvalue_ingest_publish_duration_seconds",
+            "Time from handing a request's records to the writers to Kafka's last ack.",
+        )
+        self.publish_failures = make.counter(
+            "firstvalue_ingest_publish_failures", "Produce batches that were not acknowledged.", error=_FAILURES
+        )
+        self.client_clock_skew = make.histogram(
+            "firstvalue_ingest_client_clock_skew_seconds",
+            "sent_at of a batch minus its arrival; positive is ahead.",
+            _SKEW_BUCKETS,
+        )
+
+    def watch(self, inflight: InFlight, ring: KeyRing) -> None:
+        """Report what these know at every scrape."""
+        self._inflight.set_function(lambda: inflight.held_bytes)
+        self._key_cache_age.set_function(lambda: ring.age_seconds)
+        self._keys_expiring.set_function(ring.expiring)
 
     def know_route(self, route: str, method: str) -> None:
         """Export the series of a route before its first request."""
-        self._requests.labels(route, method, "200")
+        for code in _CODES_FROM_START:
+            self._requests.labels(route, method, code)
 
     def count_request(self, route: str, method: str, status: int) -> None:
         """One answered request."""
-        label = route, method, status
+        known = method if method in _METHODS else OTHER
+        label = route, known, status
         child = self._children.get(label)
         if child is None:
-            known = method if method in _METHODS else "other"
             child = self._children[label] = self._requests.labels(route, known, str(status))
         child.inc()
 
-    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...] = LATENCY_BUCKETS) -> Histogram:
-        return Histogram(f"firstvalue_ingest_{name}", meaning, buckets=buckets, registry=self.registry)
+    def count_rejected(self, code: str) -> None:
+        """One event or command that was not taken."""
+        self._events.labels("rejected", code if code in REASONS else OTHER).inc()

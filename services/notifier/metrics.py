@@ -2,107 +2,111 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import time
+
+from prometheus_client import CollectorRegistry
 
 from services.notifier.domain.addresses import Tier
 from services.notifier.domain.outcome import Exhaustion, Result, Status
-from services.runtime.metrics import LATENCY_BUCKETS, SharedMetrics
+from services.runtime.metrics import Instruments, SharedMetrics, dead_letters
 
 _PREFIX = "firstvalue_notifier_"
 _TRIGGERS = ("first", "retry", "manual", "replay")
-_OUTCOMES = (Status.SUCCEEDED.value, Status.PENDING.value, Status.EXHAUSTED.value)
+_OUTCOMES = (Status.SUCCEEDED, Status.PENDING, Status.EXHAUSTED)
 _POISON_REASONS = ("undecodable", "id_invalid", "text_invalid", "body_too_large")
+# An endpoint that answered 2xx within this time is healthy: what it is owed has to arrive.
+_HEALTHY_SECONDS = 3600.0
+_DELAY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 
 
 class NotifierMetrics:
     """Counters, gauges and histograms; never labelled by endpoint, account or URL."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.shared = SharedMetrics(registry, service="notifier")
-        self._registry = registry
-        self._add_attempts()
-        self._add_deliveries()
-        self._add_intake()
+        make = Instruments(registry)
+        self.described = make.described
+        self.shared = SharedMetrics(make, service="notifier")
+        self.dead_letters = dead_letters(make, reasons=_POISON_REASONS)
+        self._answered_at: dict[str, float] = {}
+        self._add_attempts(make)
+        self._add_deliveries(make)
+        self._add_queue(make)
+        self._add_intake(make)
 
-    def _add_attempts(self) -> None:
+    def _add_attempts(self, make: Instruments) -> None:
         """What happens on the wire."""
-        self.attempts = Counter(
+        self.attempts = make.counter(
             _PREFIX + "attempts",
             "Attempts by result and by why they were made.",
-            ["result", "trigger"],
-            registry=self._registry,
+            result=tuple(Result),
+            trigger=_TRIGGERS,
         )
-        for result in Result:
-            for trigger in _TRIGGERS:
-                self.attempts.labels(result.value, trigger)
-        self.attempt_duration_seconds = Histogram(
-            _PREFIX + "attempt_duration_seconds",
-            "Until connected, and in total.",
-            ["phase"],
-            buckets=LATENCY_BUCKETS,
-            registry=self._registry,
+        self.attempt_duration_seconds = make.histogram(
+            _PREFIX + "attempt_duration_seconds", "Until connected, and in total.", phase=("connect", "total")
         )
-        for phase in ("connect", "total"):
-            self.attempt_duration_seconds.labels(phase)
-        self.in_flight = self._gauge("inflight", "Requests on the wire.")
-        tiers = tuple(tier.value for tier in Tier)
-        self.blocked_addresses = self._counter(
-            "blocked_address", "Refused connections by the kind of address.", tier=tiers
+        self.in_flight = make.gauge(_PREFIX + "inflight", "Requests on the wire.")
+        self.blocked_addresses = make.counter(
+            _PREFIX + "blocked_address", "Refused connections by the kind of address.", tier=tuple(Tier)
         )
-        self.connections = self._counter(
-            "connections", "Attempts that got a connection, new or reused.", reused=("true", "false")
+        self.connections = make.counter(
+            _PREFIX + "connections", "Attempts that got a connection, new or reused.", reused=("true", "false")
         )
 
-    def _add_deliveries(self) -> None:
-        """What becomes of deliveries, and what waits."""
-        self.deliveries = self._counter(
-            "deliveries", "Recorded attempts by what became of the delivery.", outcome=_OUTCOMES
+    def _add_deliveries(self, make: Instruments) -> None:
+        """What becomes of deliveries."""
+        self.deliveries = make.counter(
+            _PREFIX + "deliveries", "Recorded attempts by what became of the delivery.", outcome=_OUTCOMES
         )
-        self.delivery_latency_seconds = Histogram(
-            _PREFIX + "delivery_latency_seconds",
-            "From intake's commit to the first 2xx.",
-            buckets=LATENCY_BUCKETS,
-            registry=self._registry,
+        self.delivery_latency_seconds = make.histogram(
+            _PREFIX + "delivery_latency_seconds", "From intake's commit to the first 2xx."
         )
-        self.due_lag_seconds = self._gauge("due_lag_seconds", "Age of the oldest due delivery of an open endpoint.")
-        self.pending = self._gauge("pending", "Deliveries that wait for an attempt.")
-        self.held = self._gauge("held", "Deliveries held back by a disabled endpoint or a full backlog.")
-        self.held_total = self._counter(
-            "held_deliveries", "Deliveries held instead of queued, by reason.", reason=("disabled", "backlog")
+        self.first_attempt_delay_seconds = make.histogram(
+            _PREFIX + "first_attempt_delay_seconds",
+            "From intake's commit to the end of the first attempt.",
+            _DELAY_BUCKETS,
         )
-        self.endpoints = Gauge(_PREFIX + "endpoints", "Endpoints by state.", ["state"], registry=self._registry)
-        for state in ("enabled", "disabled"):
-            self.endpoints.labels(state)
-        self.leases_expired = self._counter("lease_expired", "Deliveries returned to the queue after a lost lease.")
-        self.late_outcomes = self._counter("late_outcomes", "Outcomes recorded after their lease had ended.")
-        reasons = tuple(reason.value for reason in Exhaustion)
-        self.exhausted = self._counter("exhausted", "Deliveries given up, by reason.", reason=reasons)
+        self.healthy_deliveries = make.counter(
+            _PREFIX + "healthy_deliveries",
+            "Settled deliveries to endpoints that had answered 2xx to this process within the hour before.",
+            outcome=("delivered", "exhausted"),
+        )
+        self.late_outcomes = make.counter(_PREFIX + "late_outcomes", "Outcomes recorded after their lease had ended.")
+        self.exhausted = make.counter(
+            _PREFIX + "exhausted", "Deliveries given up, by reason.", reason=tuple(Exhaustion)
+        )
 
-    def _add_intake(self) -> None:
+    def _add_queue(self, make: Instruments) -> None:
+        """What waits, and for whom."""
+        self.due_lag_seconds = make.gauge(
+            _PREFIX + "due_lag_seconds", "Age of the oldest due delivery of an open endpoint."
+        )
+        self.pending = make.gauge(_PREFIX + "pending", "Deliveries that wait for an attempt.")
+        self.held = make.gauge(_PREFIX + "held", "Deliveries held back by a disabled endpoint or a full backlog.")
+        self.held_total = make.counter(
+            _PREFIX + "held_deliveries", "Deliveries held instead of queued, by reason.", reason=("disabled", "backlog")
+        )
+        self.endpoints = make.gauge(_PREFIX + "endpoints", "Endpoints by state.", state=("enabled", "disabled"))
+        self.leases_expired = make.counter(
+            _PREFIX + "lease_expired", "Deliveries returned to the queue after a lost lease."
+        )
+
+    def _add_intake(self, make: Instruments) -> None:
         """What comes from the signals topic."""
-        self.intake_signals = self._counter(
-            "intake_signals", "Signals read: new ones, and repeats known by id.", outcome=("new", "repeat")
+        self.intake_signals = make.counter(
+            _PREFIX + "intake_signals", "Signals read: new ones, and repeats known by id.", outcome=("new", "repeat")
         )
-        self.sequence_repeats = self._counter("sequence_repeats", "Records whose ledger number had been seen.")
-        self.sequence_missing = self._gauge(
-            "sequence_missing", "Ledger numbers that were skipped and have not arrived."
+        self.sequence_repeats = make.counter(_PREFIX + "sequence_repeats", "Records whose ledger number had been seen.")
+        self.sequence_missing = make.gauge(
+            _PREFIX + "sequence_missing", "Ledger numbers that were skipped and have not arrived."
         )
-        self.positions_lost = self._counter(
-            "positions_lost", "Intake batches refused because another process had moved the position."
+        self.positions_lost = make.counter(
+            _PREFIX + "positions_lost", "Intake batches refused because another process had moved the position."
         )
-        self.dead_letters = Counter(
-            "firstvalue_dead_letters", "Records that can never be processed.", ["reason"], registry=self._registry
-        )
-        for reason in _POISON_REASONS:
-            self.dead_letters.labels(reason)
 
-    def _counter(self, name: str, meaning: str, **labels: tuple[str, ...]) -> Counter:
-        """A counter with at most one label, whose values are all known."""
-        counter = Counter(_PREFIX + name, meaning, list(labels), registry=self._registry)
-        for values in labels.values():
-            for value in values:
-                counter.labels(value)
-        return counter
-
-    def _gauge(self, name: str, meaning: str) -> Gauge:
-        return Gauge(_PREFIX + name, meaning, registry=self._registry)
+    def settled(self, endpoint_id: str, *, delivered: bool) -> None:
+        """A delivery came to its end; whether that counts depends on how the endpoint did in the last hour."""
+        now = time.monotonic()
+        if delivered:
+            self._answered_at[endpoint_id] = now
+        if now - self._answered_at.get(endpoint_id, float("-inf")) <= _HEALTHY_SECONDS:
+            self.healthy_deliveries.labels("delivered" if delivered else "exhausted").inc()

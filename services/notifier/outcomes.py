@@ -129,16 +129,20 @@ class OutcomeWriter:
 
     def _report(self, outcome: Outcome, *, late: bool) -> None:
         delivery, decision = outcome.delivery, outcome.decision
+        age_seconds = delivery.age_seconds + time.monotonic() - delivery.claimed_at
         self._metrics.attempts.labels(outcome.result.value, delivery.trigger).inc()
         if late:
             self._metrics.late_outcomes.inc()
         else:
             self._metrics.deliveries.labels(decision.status.value).inc()
         if decision.status is Status.SUCCEEDED:
-            latency = delivery.age_seconds + time.monotonic() - delivery.claimed_at
-            self._metrics.delivery_latency_seconds.observe(latency)
+            self._metrics.delivery_latency_seconds.observe(age_seconds)
+            self._metrics.settled(delivery.endpoint_id, delivered=True)
         if decision.exhaustion is not None and not late:
             self._metrics.exhausted.labels(decision.exhaustion.value).inc()
+            self._metrics.settled(delivery.endpoint_id, delivered=False)
+        if delivery.trigger == "first":
+            self._metrics.first_attempt_delay_seconds.observe(age_seconds)
         write = log.debug if outcome.result is Result.HTTP_2XX else log.info
         write(
             "attempt",

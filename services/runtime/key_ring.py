@@ -7,7 +7,7 @@ import hmac
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -29,6 +29,8 @@ _LOOK_SECONDS = 0.2
 # A copy of this age says that the database is away, and nothing about ids that are not in it.
 _STALE_SECONDS = 5 * REFRESH_SECONDS
 _KEYS_MAX = 10_000
+# So long before its end an operator hears of a key.
+_EXPIRING = timedelta(days=7)
 
 _READ = sa.text(
     "SELECT id, name, scopes, secret_hash, expires_at, revoked_at FROM ingest.api_key"
@@ -59,6 +61,12 @@ class KeyRing:
     def age_seconds(self) -> float:
         """Time since the copy was last known to be current."""
         return time.monotonic() - self._refreshed_at
+
+    def expiring(self) -> int:
+        """How many keys that are valid now end within _EXPIRING."""
+        now = datetime.now(UTC)
+        keys = list(self._keys.values())
+        return sum(one.valid_at(now) and not one.valid_at(now + _EXPIRING) for one in keys)
 
     async def refresh(self) -> None:
         """Read the whole table; raises SQLAlchemyError or OSError and keeps the old copy when that fails."""

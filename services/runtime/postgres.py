@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 # Classes of SQLSTATE that pass by themselves: connection, rollback (deadlock, 40001), resources (disk full 53100),
 # operator intervention (restart), system error; and lock_not_available.
@@ -26,11 +29,26 @@ class Limits:
     statement_ms: int = 10_000
 
 
+class TimedPool(AsyncAdaptedQueuePool):
+    """A pool that tells `waited` for how many seconds each caller waited for its connection."""
+
+    waited: Callable[[float], None] | None = None
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        started = time.perf_counter()
+        try:
+            return super()._do_get()
+        finally:
+            if self.waited is not None:
+                self.waited(time.perf_counter() - started)
+
+
 def connect(database_url: str, *, service: str, limits: Limits | None = None, connections_max: int = 5) -> AsyncEngine:
     """A lazy pool of at most `connections_max` connections; nothing is opened before the first use."""
     limits = limits or Limits()
     return create_async_engine(
         driver_url(database_url),
+        poolclass=TimedPool,
         pool_size=connections_max,
         max_overflow=0,
         pool_timeout=5,

@@ -26,7 +26,7 @@ from services.activation_engine.store import (
     StoreUnavailable,
 )
 from services.runtime import postgres
-from services.runtime.metrics import SharedMetrics
+from services.runtime.metrics import Instruments, SharedMetrics
 from tests.conformance.rows import account, claimed, signal, step
 from tests.fakes.memory_store import MemoryStore
 
@@ -242,7 +242,7 @@ async def test_a_failed_call_is_counted_and_retryable() -> None:
     """A database that is away raises what asks for a retry, and the metric learns of it."""
     registry = CollectorRegistry()
     engine = postgres.connect("postgresql://nobody@127.0.0.1:1/none", service="test")
-    SharedMetrics(registry, service="test").watch_database(engine)
+    SharedMetrics(Instruments(registry), service="test").watch_database(engine)
     with pytest.raises(StoreUnavailable):
         await PostgresStore(engine).claim(0, stamp=uuid4(), owner="me")
     assert registry.get_sample_value("firstvalue_db_errors_total", {"sqlstate_class": "connection"}) == 1
