@@ -14,6 +14,13 @@ from services.cli.output import Refused, Unreachable
 # Longer than the longest wait of a service, which is the adoption of a plan (10 s).
 _TIMEOUT_SECONDS = 30.0
 _PAGE_ROWS = 200
+# What services advise to ask, and how that is asked here.
+_VERBS = {
+    "GET /v1/plans": "plan list",
+    "GET /v1/partitions": "ops partitions",
+    "GET /v1/dead-letters": "ops dead-letters",
+    "GET /v1/signal-types": "signal types",
+}
 
 
 class Client:
@@ -50,7 +57,7 @@ class Client:
             raise Unreachable(f"The {self._target.service} does not answer at {self._target.url}: {reason}") from error
         if answer.is_success:
             return answer.json() if answer.content else None
-        raise _refusal(answer)
+        raise self._refusal(answer)
 
     def rows(self, path: str, *, limit: int, parameters: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """The first `limit` rows of a list, page by page."""
@@ -64,20 +71,25 @@ class Client:
             if cursor is None:
                 return
 
+    def _refusal(self, answer: httpx.Response) -> Exception:
+        try:
+            problem = answer.json()
+            message = f"{_for_people(problem['message'])} ({problem['code']}, reference {problem['request_id']})"
+        except (ValueError, KeyError, TypeError):
+            where = f"{self._target.url}, where the {self._target.service} should be"
+            return Unreachable(f"Something else answers at {where}: correct the address, or the proxy in between.")
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            return Unreachable(message)
+        return Refused(message, problem=problem)
+
 
 def segment(text: str) -> str:
     """`text` as one segment of a path, whatever its characters; bare `..` would be taken for the folder above."""
     return quote(text, safe="").replace(".", "%2E")
 
 
-def _refusal(answer: httpx.Response) -> Exception:
-    try:
-        problem = answer.json()
-        message = f"{problem['message']} ({problem['code']}, request {problem['request_id']})"
-    except (ValueError, KeyError, TypeError):
-        return Unreachable(
-            f"{answer.url} answered {answer.status_code} without an explanation: is it a service of ours?"
-        )
-    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        return Unreachable(message)
-    return Refused(message, problem=problem)
+def _for_people(message: str) -> str:
+    """A service's message with the verbs of the command line where it names the API's."""
+    for asked, verb in _VERBS.items():
+        message = message.replace(asked, f"`firstvalue {verb}`")
+    return message

@@ -13,13 +13,14 @@ from schemas.plan_terms import duration_ms
 from schemas.timestamps import to_milliseconds, to_rfc3339
 from services.cli.addresses import EngineUrl, IngestUrl, Key, find
 from services.cli.client import Client, segment
-from services.cli.output import AsJson, Misused, Refused, complain, print_json, say
+from services.cli.output import AsJson, Misused, Refused, can_ask, complain, confirm, print_json, say
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
 # Each wait of the engine is 5 s.
 _WAITS_MAX = 6
 
+New = Annotated[bool, typer.Option("--new", help="The account may be one that nobody has seen yet: do not ask.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until the engine has applied it.")]
 
 
@@ -47,16 +48,20 @@ def gives(verb: Callable[..., dict[str, Any]]) -> Callable[..., None]:
 def give(
     command: dict[str, Any],
     *,
+    new: New = False,
     no_wait: NoWait = False,
     ingest_url: IngestUrl = None,
     engine_url: EngineUrl = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Post the command; print the account's status under each plan once it is applied. Raises Refused, Unreachable."""
+    """Post the command; print the account's status under each plan once it is applied. An account that nobody has seen
+    is pointed out first, as it may be a misspelt one; `set` is meant to begin some. Raises Refused, Unreachable."""
     ingest = Client(find("ingest", url=ingest_url, key=key))
     # Found before anything is changed, so that an address that is missing changes nothing.
     engine = None if no_wait else Client(find("engine", url=engine_url, key=key))
+    if engine is not None and not new and command["command"] != "set":
+        _look_for(engine, command)
     taken = ingest.ask("POST", "/v1/commands", body=command)
     if engine is None:
         answer, text = taken, f"{command['account_id']}: {command['command']} is on its way"
@@ -69,6 +74,21 @@ def give(
         print_json(answer)
     else:
         say(text)
+
+
+def _look_for(engine: Client, command: dict[str, Any]) -> None:
+    """Ask, or without a terminal tell, about an account that the engine does not know."""
+    account_id = command["account_id"]
+    try:
+        engine.ask("GET", f"/v1/accounts/{segment(account_id)}")
+    except Refused as refused:
+        if refused.code != "account_unknown":
+            raise
+        unseen = f"Nobody has ever seen an account {account_id}"
+        if can_ask():
+            confirm(f"{unseen}. Is it spelt right, and the {command['command']} to be its beginning?", yes=False)
+        else:
+            complain(f"{unseen}: this is its beginning. Was it misspelt, erase it again; if not, --new says so.")
 
 
 def doubts(command: dict[str, Any], plans: list[dict[str, Any]]) -> Iterator[str]:

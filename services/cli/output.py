@@ -97,11 +97,16 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
+def can_ask() -> bool:
+    """Whether somebody is there to answer."""
+    return sys.stdin.isatty()
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Ask before what cannot be undone, unless `yes`; without a terminal to answer on, raises Misused."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not can_ask():
         raise Misused(f"{question} Say so with --yes.")
     typer.confirm(question, abort=True, err=True)
 

@@ -22,13 +22,15 @@ Answer = tuple[int, dict[str, Any]]
 
 @dataclass
 class StandInServices:
-    """What was asked of them, and what the engine answers: one of `account_answers` after the other."""
+    """What was asked of them, and what the engine answers past a position: one of `account_answers` after the other.
+    Asked without a position it knows every account but those that are `unseen`."""
 
     position: str = encode_position({0: 5})
     scopes: frozenset[Scope] = frozenset(Scope)
     commands: list[dict[str, Any]] = field(default_factory=list)
     account_answers: list[Answer] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    unseen: frozenset[str] = frozenset()
     url: str = ""
     taken: threading.Event = field(default_factory=threading.Event)
 
@@ -52,8 +54,13 @@ def stand_in_services() -> Iterator[StandInServices]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            services.asked.append(self.path)
-            self._answer(services.account_answers.pop(0))
+            if "?" in self.path:
+                services.asked.append(self.path)
+                self._answer(services.account_answers.pop(0))
+            elif self.path.rpartition("/")[2] in services.unseen:
+                self._answer((404, problem_body("account_unknown", "Check the id.", "r-3")))
+            else:
+                self._answer((200, {}))
 
         def do_POST(self) -> None:
             self._answer(services.take(self.rfile.read(int(self.headers["content-length"]))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,14 @@ LATE = (504, problem_body("not_yet_applied", "Ask again.", "r-2"))
 UNKNOWN = (404, problem_body("account_unknown", "Check the id.", "r-3"))
 
 Run = Callable[..., int]
+
+
+class Answering(io.StringIO):
+    """A terminal with somebody who types this."""
+
+    def isatty(self) -> bool:
+        """As a terminal is."""
+        return True
 
 
 @pytest.fixture
@@ -189,6 +198,41 @@ def test_what_is_not_taken_changes_nothing(
     assert printed.out == ""
     assert complaint in printed.err
     assert services.commands == []
+
+
+def test_an_account_that_nobody_ever_saw_is_pointed_out(
+    run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program is told; a person is asked, and nothing is given unless they agree. `set` and --new begin accounts."""
+    services.unseen = frozenset({"acmee"})
+    services.account_answers *= 4
+    assert run("resume", "acmee") == 0
+    assert "Nobody has ever seen an account acmee" in capsys.readouterr().err
+    assert run("set", "acmee", "segment=smb") == 0
+    assert run("resume", "acmee", "--new") == 0
+    assert run("resume", "acme") == 0
+    assert capsys.readouterr().err == ""
+    given = len(services.commands)
+    monkeypatch.setattr(sys, "stdin", Answering("n\n"))
+    assert run("resume", "acmee") == REFUSED
+    assert "Nobody has ever seen an account acmee" in capsys.readouterr().err
+    assert len(services.commands) == given == 4
+
+
+def test_refusals_are_told_in_the_words_of_the_command_line(
+    run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What to type, not what to send; and what is no service of ours is told as such."""
+    advised = problem_body("plan_unknown", "No such plan; GET /v1/plans lists those that are.", "r-7")
+    services.account_answers = [(404, advised), (404, {"detail": "Not Found"})]
+    assert run("move", "acme", "mien") == REFUSED
+    assert capsys.readouterr().err == (
+        "No such plan; `firstvalue plan list` lists those that are. (plan_unknown, reference r-7)\n"
+    )
+    assert run("move", "acme", "mien") == UNREACHABLE
+    complaint = capsys.readouterr().err
+    assert "where the engine should be" in complaint
+    assert "404" not in complaint
 
 
 def test_erasing_needs_an_admin_key(run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str]) -> None:
