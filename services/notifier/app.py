@@ -25,7 +25,6 @@ from services.notifier.metrics import NotifierMetrics
 from services.notifier.outcomes import OutcomeWriter
 from services.notifier.recipients import Recipients
 from services.notifier.replayer import Replayer
-from services.notifier.secret_box import SecretBox, parse_key
 from services.notifier.sender.client import Sender, SenderLimits, new_tls_context
 from services.notifier.sender.resolver import Resolver
 from services.notifier.settings import NotifierSettings
@@ -102,8 +101,7 @@ class _Notifier:
             await asyncio.gather(probes, api, return_exceptions=True)
 
     def _build_storage(self) -> None:
-        key = parse_key(self._settings.secret_key.get_secret_value())
-        self._endpoints = EndpointStore(self._engine, SecretBox(key))
+        self._endpoints = EndpointStore(self._engine, self._settings.secret_box())
         self._deliveries = DeliveryStore(self._engine)
         self._replays = ReplayStore(self._engine)
         self._queue = QueueStore(self._engine, lease_seconds=self._settings.lease_seconds)
@@ -179,7 +177,10 @@ class _Notifier:
 
     def _new_api(self) -> FastAPI:
         vetting = EndpointVetting(
-            rules=self._settings.address_rules(), ports=self._settings.allowed_ports(), resolver=self._resolver
+            rules=self._settings.address_rules(),
+            ports=self._settings.allowed_ports(),
+            resolver=self._resolver,
+            knows_time_zone=self._endpoints.knows_time_zone,
         )
         return new_notifier_api(
             NotifierApiParts(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from services.notifier.paces import Paces
 from services.notifier.recipients import Unsendable
 from services.notifier.sender.request import Recipient
 from services.notifier.store.queue import CLAIM_MAX, Claimed
@@ -44,6 +45,7 @@ class Dispatcher:
         self._turns: deque[str] = deque()
         self._queued_turns: set[str] = set()
         self._tasks: dict[asyncio.Task[None], Claimed] = {}
+        self._paces = Paces(self._resume)
 
     @property
     def in_flight(self) -> int:
@@ -86,7 +88,7 @@ class Dispatcher:
         return abandoned
 
     def _take_turn(self, endpoint_id: str, lane: _Lane) -> None:
-        if lane.may_start and endpoint_id not in self._queued_turns:
+        if lane.may_start and self._paces.permit(endpoint_id, lane.recipient) and endpoint_id not in self._queued_turns:
             self._queued_turns.add(endpoint_id)
             self._turns.append(endpoint_id)
 
@@ -95,8 +97,9 @@ class Dispatcher:
             endpoint_id = self._turns.popleft()
             self._queued_turns.discard(endpoint_id)
             lane = self._lanes.get(endpoint_id)
-            if lane is None or not lane.may_start:
+            if lane is None or not lane.may_start or not self._paces.permit(endpoint_id, lane.recipient):
                 continue
+            self._paces.take(endpoint_id)
             lane.in_flight += 1
             claim = lane.waiting.popleft()
             task = asyncio.create_task(self._deliver(claim, lane.recipient))
@@ -106,6 +109,13 @@ class Dispatcher:
             if lane.hungry and len(lane.waiting) < _LOW_WATER:
                 lane.hungry = False
                 self._want_more()
+
+    def _resume(self, endpoint_id: str) -> None:
+        """An endpoint may be sent to again at its pace."""
+        lane = self._lanes.get(endpoint_id)
+        if lane is not None:
+            self._take_turn(endpoint_id, lane)
+            self._start_all()
 
     def _ended(self, endpoint_id: str, task: asyncio.Task[None]) -> None:
         del self._tasks[task]

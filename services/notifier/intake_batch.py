@@ -70,7 +70,7 @@ class BatchWriter:
                 continue
             seen.add(message.id)
             for each in subscribers:
-                if each.filter.wants(message.type, message.origin):
+                if each.filter.wants(message.type, message.origin, message.about):
                     hold = "disabled" if not each.enabled else None if room[each.id] > 0 else "backlog"
                     room[each.id] -= hold is None
                     owed.append(Owed(message, each.id, hold))

@@ -94,7 +94,7 @@ class OutcomeWriter:
             attempt.answer,
             failures=delivery.failures,
             age_seconds=delivery.age_seconds + now - delivery.claimed_at,
-            schedule=self._schedule,
+            schedule=self._schedule.with_slots(attempt.slots_seconds),
             chance=self._chance(),
         )
         return Outcome(

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from schemas.signals import SEQUENCE_HEADER, decode
+from services.notifier.domain.filters import About
 from services.notifier.store.intake import Message, Poison
 
 BODY_BYTES_MAX = 262_144
@@ -42,6 +43,12 @@ def read_record(record: Any) -> Message | Poison | None:
         traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         body=value,
         seq=sequence_of(record),
+        about=About(
+            plan=signal.plan.id if signal.plan else None,
+            segment=signal.account.segment,
+            owner=signal.account.owner,
+            reason=signal.reason,
+        ),
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from services.notifier.domain.endpoint_url import UrlRefused, parse_url
 from services.notifier.domain.outcome import Result
-from services.notifier.domain.signature import SigningKey
 from services.notifier.sender.request import Recipient
-from services.notifier.store.endpoints import Endpoint, EndpointStore
+from services.notifier.store.endpoint_rows import Endpoint
+from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.queue import Claimed
+from services.notifier.store.secrets import Secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +38,30 @@ class Recipients:
         wanted = {claim.endpoint_id: claim.revision for claim in claims}
         stale = [id_ for id_, revision in wanted.items() if not self._current(id_, revision)]
         if stale:
-            for endpoint, keys in await self._store.sendable(stale):
-                self._known[endpoint.id] = self._prepare(endpoint, keys)
+            for endpoint, secrets in await self._store.sendable(stale):
+                self._known[endpoint.id] = self._prepare(endpoint, secrets)
         return {id_: self._known[id_] for id_ in wanted}
 
     def _current(self, endpoint_id: str, revision: int) -> bool:
         known = self._known.get(endpoint_id)
         return known is not None and known.revision >= revision
 
-    def _prepare(self, endpoint: Endpoint, keys: tuple[SigningKey, ...]) -> Recipient | Unsendable:
-        if not keys:
+    def _prepare(self, endpoint: Endpoint, secrets: Secrets) -> Recipient | Unsendable:
+        if not secrets.keys:
             return Unsendable(endpoint.id, endpoint.revision, Result.INTERNAL, "The endpoint's secret is unreadable.")
         try:
             target = parse_url(endpoint.url, ports=self._ports)
         except UrlRefused as refusal:
             return Unsendable(endpoint.id, endpoint.revision, Result.BLOCKED_ADDRESS, refusal.message)
+        slots = endpoint.retry_schedule_seconds
         return Recipient(
             id=endpoint.id,
             revision=endpoint.revision,
             target=target,
-            keys=keys,
+            keys=secrets.keys,
             timeout_seconds=endpoint.timeout_seconds,
             concurrency_max=endpoint.concurrency_max,
+            headers=secrets.headers,
+            pace=None if endpoint.rate_per_second is None else (endpoint.rate_per_second, endpoint.burst or 1),
+            slots_seconds=None if slots is None else tuple(slots),
         )

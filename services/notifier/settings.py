@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from services.notifier.domain.addresses import AddressRules, parse_rules
 from services.notifier.domain.endpoint_url import PORTS
 from services.notifier.domain.schedule import DEADLINE_SECONDS, SLOTS_SECONDS, Schedule
-from services.notifier.secret_box import parse_key
+from services.notifier.secret_box import SecretBox, parse_key
 
 
 class NotifierSettings(BaseSettings):
@@ -22,6 +22,9 @@ class NotifierSettings(BaseSettings):
     port: int = Field(8083, ge=0, le=65535, description="Public HTTP port; 0 takes a free one")
     metrics_port: int = Field(9083, ge=0, le=65535, description="Private port: /livez /readyz /metrics")
     secret_key: SecretStr = Field(description="Base64 of 32 bytes; encrypts endpoints' secrets in the database")
+    secret_keys_old: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Earlier values of the key, comma-separated, until `firstvalue reencrypt` was run"
+    )
 
     allowed_addresses: str = Field(
         "", description="Exact addresses, comma-separated, open on every port and over http, e.g. 127.0.0.1"
@@ -66,6 +69,18 @@ class NotifierSettings(BaseSettings):
         parse_key(value.get_secret_value())
         return value
 
+    @field_validator("secret_keys_old", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("secret_keys_old")
+    @classmethod
+    def _usable_old_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for key in value:
+            parse_key(key.get_secret_value())
+        return value
+
     @field_validator("ports", mode="before")
     @classmethod
     def _split_ports(cls, value: object) -> object:
@@ -98,6 +113,11 @@ class NotifierSettings(BaseSettings):
     def address_rules(self) -> AddressRules:
         """What the operator opened."""
         return parse_rules(self.allowed_addresses, self.private_networks)
+
+    def secret_box(self) -> SecretBox:
+        """What seals and opens endpoints' secrets."""
+        older = [parse_key(key.get_secret_value()) for key in self.secret_keys_old]
+        return SecretBox(parse_key(self.secret_key.get_secret_value()), older)
 
     def schedule(self) -> Schedule:
         """When failed deliveries are tried again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -71,9 +72,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     async def answer_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        found = [
-            {"path": ".".join(str(part) for part in entry["loc"]), "message": entry["msg"]} for entry in error.errors()
-        ]
+        found = [{"path": _path(entry), "message": _words(entry)} for entry in error.errors()]
         first = found[0] if found else {"path": "request", "message": "is not valid"}
         message = f"Correct {first['path']}: {first['message']}."
         return _answer(request, 422, "invalid_request", message, {}, {"errors": found})
@@ -89,6 +88,15 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(StarletteHTTPException, answer_http)
     app.add_exception_handler(Exception, answer_unexpected)
     app.add_middleware(RequestIds)
+
+
+def _path(entry: Mapping[str, Any]) -> str:
+    return ".".join(str(part) for part in entry["loc"])
+
+
+def _words(entry: Mapping[str, Any]) -> str:
+    """What is wrong, without the library's prefix to messages of ours."""
+    return str(entry["msg"]).removeprefix("Value error, ")
 
 
 def _answer(

@@ -35,13 +35,20 @@ KEYS = KeyRing(NOWHERE, admin_key="k", pepper="")
 
 def notifier_api() -> FastAPI:
     """The notifier's app."""
+    endpoints = EndpointStore(NOWHERE, SecretBox(bytes(32)))
+    vetting = EndpointVetting(
+        rules=AddressRules(),
+        ports=frozenset({443}),
+        resolver=Resolver(timeout_seconds=1),
+        knows_time_zone=endpoints.knows_time_zone,
+    )
     return new_notifier_api(
         NotifierApiParts(
             keys=KEYS,
-            endpoints=EndpointStore(NOWHERE, SecretBox(bytes(32))),
+            endpoints=endpoints,
             deliveries=DeliveryStore(NOWHERE),
             replays=ReplayStore(NOWHERE),
-            vetting=EndpointVetting(rules=AddressRules(), ports=frozenset({443}), resolver=Resolver(timeout_seconds=1)),
+            vetting=vetting,
             wake=lambda: None,
         )
     )

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.notifier.domain.filters import DEFAULT_TYPES
-
-TIMEOUT_SECONDS_DEFAULT = 15.0
-CONCURRENCY_DEFAULT = 10
+from services.notifier.api.endpoint_terms import EXAMPLE, DeliveryWindowTerm
 
 _ENDPOINT: dict[str, Any] = {
     "id": "ep_k7f3a2qwmz4tchj5pv8n",
-    "url": "https://hooks.example.com/firstvalue",
-    "description": "Customer success inbox",
-    "format": "standard",
-    "types": ["account.first_value_reached", "account.stalled"],
-    "origins": ["live"],
-    "timeout_seconds": 15.0,
-    "concurrency_max": 10,
-    "enabled": True,
+    **{name: value for name, value in EXAMPLE.items() if name != "headers"},
+    "header_names": sorted(EXAMPLE["headers"]),
+    "window_open": True,
     "status": "enabled",
     "disabled_reason": None,
     "failing_since": None,
@@ -53,51 +45,9 @@ _ATTEMPT: dict[str, Any] = {
     "phases": {"resolve_ms": 4, "connect_ms": 11, "wait_ms": 22},
 }
 
-Origin = Literal["live", "catch_up", "replay", "plan_change"]
-_Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-_Types = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(min_length=1, max_length=50)]
-_Origins = Annotated[list[Origin], Field(min_length=1, max_length=4)]
-_Timeout = Annotated[float, Field(ge=1, le=30, description="Limit of a whole attempt, body included")]
-_Concurrency = Annotated[int, Field(ge=1, le=100, description="Requests to this endpoint at once")]
-_Url = Annotated[str, Field(min_length=1, max_length=2048, description="https://…, reachable from here")]
-
 
 def _example(value: dict[str, Any], extra: Literal["forbid", "ignore"] = "ignore") -> ConfigDict:
     return ConfigDict(json_schema_extra={"example": value}, extra=extra)
-
-
-class NewEndpoint(BaseModel):
-    """An endpoint to create; all but the URL may be left out."""
-
-    model_config = _example(
-        {"url": _ENDPOINT["url"], "types": _ENDPOINT["types"], "description": _ENDPOINT["description"]}, extra="forbid"
-    )
-
-    url: _Url
-    description: Annotated[_Text, Field(max_length=500)] = ""
-    types: _Types = Field(
-        default_factory=lambda: list(DEFAULT_TYPES), description="Signal types; `account.*` is all of a family"
-    )
-    origins: _Origins = Field(default=["live"], description="What made the signal; others are skipped")
-    format: Literal["standard"] = "standard"
-    timeout_seconds: _Timeout = TIMEOUT_SECONDS_DEFAULT
-    concurrency_max: _Concurrency = CONCURRENCY_DEFAULT
-    enabled: bool = True
-    secret: Annotated[str | None, Field(max_length=200, description="whsec_…; made for you if left out")] = None
-
-
-class EndpointChanges(BaseModel):
-    """What to change; what is left out stays."""
-
-    model_config = _example({"types": ["account.*"], "timeout_seconds": 5}, extra="forbid")
-
-    url: _Url | None = None
-    description: Annotated[_Text, Field(max_length=500)] | None = None
-    types: _Types | None = None
-    origins: _Origins | None = None
-    timeout_seconds: _Timeout | None = None
-    concurrency_max: _Concurrency | None = None
-    enabled: bool | None = None
 
 
 class EnableRequest(BaseModel):
@@ -109,7 +59,11 @@ class EnableRequest(BaseModel):
 
 
 class EndpointDocument(BaseModel):
-    """An endpoint; `status` is `enabled`, `failing` (its newest attempts failed) or `disabled`."""
+    """An endpoint; `status` is `enabled`, `failing` (its newest attempts failed) or `disabled`.
+
+    `window_open` says whether its delivery window lets deliveries out now. Values of custom headers may be credentials:
+    they are shown with the secrets.
+    """
 
     model_config = _example(_ENDPOINT)
 
@@ -119,8 +73,18 @@ class EndpointDocument(BaseModel):
     format: str
     types: list[str]
     origins: list[str]
+    plans: list[str]
+    segments: list[str]
+    owners: list[str]
+    reasons: list[str]
     timeout_seconds: float
     concurrency_max: int
+    rate_per_second: float | None
+    burst: int | None
+    retry_schedule_seconds: list[float] | None
+    delivery_window: DeliveryWindowTerm | None
+    window_open: bool
+    header_names: list[str]
     enabled: bool
     status: Literal["enabled", "failing", "disabled"]
     disabled_reason: str | None
@@ -130,11 +94,13 @@ class EndpointDocument(BaseModel):
 
 
 class CreatedEndpoint(EndpointDocument):
-    """The endpoint and the secret that its receiver verifies signatures with."""
+    """The endpoint and the secret that its receiver verifies signatures with; `public_key` is what a receiver needs of
+    an ed25519 key."""
 
-    model_config = _example({**_ENDPOINT, "secret": _SECRET})
+    model_config = _example({**_ENDPOINT, "secret": _SECRET, "public_key": None})
 
     secret: str
+    public_key: str | None
 
 
 class EnabledEndpoint(EndpointDocument):
@@ -154,13 +120,62 @@ class EndpointList(BaseModel):
     next: str | None
 
 
-class SecretDocument(BaseModel):
-    """The secrets that sign now, newest first; `secret` is the newest."""
-
-    model_config = _example({"secret": _SECRET, "secrets": [_SECRET]})
+class KeyDocument(BaseModel):
+    """A key that signs; `version` is that of its signatures, `expires_at` null for the newest."""
 
     secret: str
+    public_key: str | None
+    version: Literal["v1", "v1a"]
+    expires_at: datetime | None
+
+
+class AccessDocument(BaseModel):
+    """One time that the secrets were shown: by which API key, and the request under which the log knows it."""
+
+    at: datetime
+    action: Literal["created", "rotated", "shown"]
+    key_id: str
+    key_name: str
+    request_id: str
+
+
+_KEY: dict[str, Any] = {"secret": _SECRET, "public_key": None, "version": "v1", "expires_at": None}
+_ACCESS: dict[str, Any] = {
+    "at": "2026-11-20T10:00:00Z",
+    "action": "shown",
+    "key_id": "k7f3a2qwmz4tc",
+    "key_name": "ci",
+    "request_id": "5f1d0c6f0a4b4f6f9a58c7f2b1d9e3a7",
+}
+
+
+class RotatedSecret(BaseModel):
+    """The keys that sign now, newest first; `secret` and `public_key` are the newest's."""
+
+    model_config = _example({"secret": _SECRET, "public_key": None, "secrets": [_SECRET], "keys": [_KEY]})
+
+    secret: str
+    public_key: str | None
     secrets: list[str]
+    keys: list[KeyDocument]
+
+
+class SecretDocument(RotatedSecret):
+    """The same, the custom headers, and who was shown them: the newest 100 times, this one first."""
+
+    model_config = _example(
+        {
+            "secret": _SECRET,
+            "public_key": None,
+            "secrets": [_SECRET],
+            "keys": [_KEY],
+            "headers": EXAMPLE["headers"],
+            "shown": [_ACCESS],
+        }
+    )
+
+    headers: dict[str, str]
+    shown: list[AccessDocument]
 
 
 class QueuedDelivery(BaseModel):

@@ -3,54 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import structlog
-from fastapi import APIRouter, Body, Depends, Header, Query
+from fastapi import APIRouter, Body, Depends, Header, Query, Request
 
 from services.notifier.api.documents import (
     CreatedEndpoint,
     EnabledEndpoint,
     EnableRequest,
-    EndpointChanges,
     EndpointDocument,
     EndpointList,
-    NewEndpoint,
-    SecretDocument,
 )
+from services.notifier.api.endpoint_terms import EndpointChanges, NewEndpoint
+from services.notifier.api.lookup import ENDPOINT_NOT_FOUND, existing
+from services.notifier.api.secrets import SECRET_INVALID, made_key, reader_of, secret_routes
 from services.notifier.api.vetting import EndpointVetting
-from services.notifier.domain.signature import Scheme, SecretRefused, SigningKey, parse_secret, secret_text
-from services.notifier.store.endpoints import (
-    ENDPOINTS_MAX,
-    Endpoint,
-    EndpointStore,
-    IdempotencyConflict,
-    TooManyEndpoints,
-)
+from services.notifier.domain.signature import Scheme, public_key_text, secret_text
+from services.notifier.store.endpoint_rows import Endpoint
+from services.notifier.store.endpoints import ENDPOINTS_MAX, EndpointStore, IdempotencyConflict, TooManyEndpoints
 from services.runtime.access import Principal
 from services.runtime.api import problem_responses
 from services.runtime.cursors import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
 from services.runtime.problems import Problem
 
-log = structlog.get_logger(__name__)
-
-_GENERATED_SECRET_BYTES = 32
-_NOT_FOUND = (404, "endpoint_not_found", "There is no such endpoint; list the endpoints to find its id.")
 _CURSOR_INVALID = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 _REFUSED = (
     (422, "url_invalid", "Write the URL as https://host/path."),
     (422, "address_forbidden", "Use a public https address, or have the operator open this one."),
     (422, "type_unknown", "GET /v1/signal-types lists the types; `account.*` is all of a family."),
+    (422, "time_zone_unknown", "Write the time zone as an IANA name, such as Europe/Berlin."),
+    (422, "burst_without_rate", "Give rate_per_second as well, or leave burst out."),
 )
 _CREATION = (
     *_REFUSED,
     (409, "idempotency_key_reused", "Use a new Idempotency-Key for another request."),
     (409, "too_many_endpoints", "Delete endpoints that are no longer used."),
-    (422, "secret_invalid", "Write the secret as whsec_ and base64 of 24-64 bytes."),
+    SECRET_INVALID,
 )
 
 
@@ -70,12 +61,14 @@ def endpoint_routes(parts: EndpointRouteParts) -> APIRouter:
     router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
     _add_reading(router, parts)
     _add_writing(router, parts)
+    _add_deletion(router, parts)
     _add_switches(router, parts)
+    router.include_router(secret_routes(store=parts.store, may_write=parts.may_write, wake=parts.wake))
     return router
 
 
 def _add_reading(router: APIRouter, parts: EndpointRouteParts) -> None:
-    may_read, may_write = Depends(parts.may_read), Depends(parts.may_write)
+    may_read = Depends(parts.may_read)
 
     @router.get("", dependencies=[may_read], responses=problem_responses(_CURSOR_INVALID))
     async def list_endpoints(
@@ -88,18 +81,10 @@ def _add_reading(router: APIRouter, parts: EndpointRouteParts) -> None:
         following = encode_cursor([page[-1].created_at.isoformat(), page[-1].id]) if len(rows) > limit else None
         return EndpointList(data=[EndpointDocument(**_fields(row)) for row in page], next=following)
 
-    @router.get("/{endpoint_id}", dependencies=[may_read], responses=problem_responses(_NOT_FOUND))
+    @router.get("/{endpoint_id}", dependencies=[may_read], responses=problem_responses(ENDPOINT_NOT_FOUND))
     async def get_endpoint(endpoint_id: str) -> EndpointDocument:
         """One endpoint."""
         return EndpointDocument(**_fields(await existing(parts.store, endpoint_id)))
-
-    @router.get("/{endpoint_id}/secret", responses=problem_responses(_NOT_FOUND))
-    async def get_secret(endpoint_id: str, caller: Principal = may_write) -> SecretDocument:
-        """The secrets that sign now. Every call is logged with the key that made it."""
-        endpoint = await existing(parts.store, endpoint_id)
-        keys = (await parts.store.keys([endpoint.id]))[endpoint.id]
-        log.info("secret_shown", endpoint=endpoint.id, key=caller.key_id)
-        return SecretDocument(secret=secret_text(keys[0]), secrets=[secret_text(key) for key in keys])
 
 
 def _add_writing(router: APIRouter, parts: EndpointRouteParts) -> None:
@@ -107,19 +92,22 @@ def _add_writing(router: APIRouter, parts: EndpointRouteParts) -> None:
 
     @router.post("", status_code=201, responses=problem_responses(*_CREATION))
     async def create_endpoint(
-        request: NewEndpoint,
+        body: NewEndpoint,
+        request: Request,
         caller: Principal = may_write,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     ) -> CreatedEndpoint:
         """Create an endpoint; the answer has its secret. A repeat with the same Idempotency-Key answers the same."""
-        terms = request.model_dump(exclude={"secret"})
-        terms["url"] = await parts.vetting.url(request.url)
-        parts.vetting.types(request.types)
-        asked = hashlib.sha256(request.model_dump_json().encode()).digest()
-        repeat_key = f"{caller.key_id}:{idempotency_key}" if idempotency_key else None
+        terms = await parts.vetting.terms(body.model_dump(by_alias=True, exclude={"secret", "signature"}))
+        headers = terms.pop("headers")
         try:
             endpoint, key = await parts.store.create(
-                terms, _new_key(request.secret), idempotency_key=repeat_key, request_hash=asked
+                terms | {"header_names": sorted(headers)},
+                made_key(body.secret, Scheme(body.signature)),
+                headers=headers,
+                reader=reader_of(caller, request),
+                idempotency_key=f"{caller.key_id}:{idempotency_key}" if idempotency_key else None,
+                request_hash=hashlib.sha256(body.model_dump_json().encode()).digest(),
             )
         except IdempotencyConflict:
             message = "This Idempotency-Key belongs to a different request; use a new one."
@@ -127,25 +115,34 @@ def _add_writing(router: APIRouter, parts: EndpointRouteParts) -> None:
         except TooManyEndpoints:
             message = f"There are {ENDPOINTS_MAX} endpoints already; delete some that are no longer used."
             raise Problem(409, "too_many_endpoints", message) from None
-        return CreatedEndpoint(**_fields(endpoint), secret=secret_text(key))
+        return CreatedEndpoint(**_fields(endpoint), secret=secret_text(key), public_key=public_key_text(key))
 
-    @router.patch("/{endpoint_id}", dependencies=[may_write], responses=problem_responses(_NOT_FOUND, *_REFUSED))
-    async def change_endpoint(endpoint_id: str, request: EndpointChanges) -> EndpointDocument:
+    @router.patch(
+        "/{endpoint_id}", dependencies=[may_write], responses=problem_responses(ENDPOINT_NOT_FOUND, *_REFUSED)
+    )
+    async def change_endpoint(endpoint_id: str, body: EndpointChanges) -> EndpointDocument:
         """Change some of an endpoint's terms; they hold for attempts claimed from now on."""
-        await existing(parts.store, endpoint_id)
-        changes = request.model_dump(exclude_none=True)
-        if request.url is not None:
-            changes["url"] = await parts.vetting.url(request.url)
-        parts.vetting.types(request.types or [])
-        enabled = changes.pop("enabled", None)
+        before = await existing(parts.store, endpoint_id)
+        asked = {name: value for name, value in body.model_dump(by_alias=True).items() if name in body.model_fields_set}
+        enabled = asked.pop("enabled", None)
+        changes = await parts.vetting.terms(asked, rate_before=before.rate_per_second)
+        headers = changes.pop("headers", None)
+        if headers is not None:
+            changes["header_names"] = sorted(headers)
         if changes:
-            await parts.store.update(endpoint_id, changes)
+            await parts.store.update(endpoint_id, changes, headers=headers)
         if enabled is not None:
             await parts.store.set_enabled(endpoint_id, enabled)
-            parts.wake()
+        parts.wake()
         return EndpointDocument(**_fields(await existing(parts.store, endpoint_id)))
 
-    @router.delete("/{endpoint_id}", status_code=204, dependencies=[may_write], responses=problem_responses(_NOT_FOUND))
+
+def _add_deletion(router: APIRouter, parts: EndpointRouteParts) -> None:
+    may_write = Depends(parts.may_write)
+
+    @router.delete(
+        "/{endpoint_id}", status_code=204, dependencies=[may_write], responses=problem_responses(ENDPOINT_NOT_FOUND)
+    )
     async def delete_endpoint(endpoint_id: str) -> None:
         """Delete an endpoint and its secrets; what it still waits for is cancelled."""
         await existing(parts.store, endpoint_id)
@@ -155,14 +152,14 @@ def _add_writing(router: APIRouter, parts: EndpointRouteParts) -> None:
 def _add_switches(router: APIRouter, parts: EndpointRouteParts) -> None:
     may_write = Depends(parts.may_write)
 
-    @router.post("/{endpoint_id}/enable", dependencies=[may_write], responses=problem_responses(_NOT_FOUND))
+    @router.post("/{endpoint_id}/enable", dependencies=[may_write], responses=problem_responses(ENDPOINT_NOT_FOUND))
     async def enable_endpoint(
         endpoint_id: str, request: Annotated[EnableRequest | None, Body()] = None
     ) -> EnabledEndpoint:
         """Deliver again, at once; `send_held` adds what was held while it was disabled."""
         return await _switch(parts, endpoint_id, enabled=True, send_held=bool(request and request.send_held))
 
-    @router.post("/{endpoint_id}/disable", dependencies=[may_write], responses=problem_responses(_NOT_FOUND))
+    @router.post("/{endpoint_id}/disable", dependencies=[may_write], responses=problem_responses(ENDPOINT_NOT_FOUND))
     async def disable_endpoint(endpoint_id: str) -> EnabledEndpoint:
         """Deliver nothing; new signals for it are held, what was queued waits."""
         return await _switch(parts, endpoint_id, enabled=False)
@@ -175,23 +172,6 @@ async def _switch(
     held = await parts.store.set_enabled(endpoint_id, enabled, send_held=send_held)
     parts.wake()
     return EnabledEndpoint(**_fields(await existing(parts.store, endpoint_id)), held=held or 0)
-
-
-async def existing(store: EndpointStore, endpoint_id: str) -> Endpoint:
-    """The endpoint; Problem 404 `endpoint_not_found`."""
-    endpoint = None if "\0" in endpoint_id else await store.get(endpoint_id)
-    if endpoint is None:
-        raise Problem(*_NOT_FOUND)
-    return endpoint
-
-
-def _new_key(text: str | None) -> SigningKey:
-    if text is None:
-        return SigningKey(Scheme.HMAC_SHA256, secrets.token_bytes(_GENERATED_SECRET_BYTES))
-    try:
-        return parse_secret(text)
-    except SecretRefused as refusal:
-        raise Problem(422, "secret_invalid", str(refusal)) from None
 
 
 def _fields(endpoint: Endpoint) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
-from services.notifier.api.endpoints import existing
+from services.notifier.api.lookup import existing
 from services.notifier.api.replay_documents import ReplayCount, ReplayDocument, ReplayRequest
 from services.notifier.api.vetting import check_types
 from services.notifier.store.endpoints import EndpointStore

@@ -17,7 +17,7 @@ import schemas
 from schemas.signals import TYPES, Ping
 from services.notifier.api.deliveries import delivery_id_text
 from services.notifier.api.documents import QueuedDelivery, SignalType, SignalTypes
-from services.notifier.api.endpoints import existing
+from services.notifier.api.lookup import ENDPOINT_NOT_FOUND, existing
 from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.intake import Message
@@ -26,7 +26,6 @@ from services.runtime.problems import Problem
 
 PING = "endpoint.ping"
 _EXAMPLES = Path(schemas.__file__).parent / "examples"
-_NOT_FOUND = (404, "endpoint_not_found", "There is no such endpoint; list the endpoints to find its id.")
 _DISABLED = (409, "endpoint_disabled", "The endpoint is disabled; enable it first.")
 
 
@@ -51,7 +50,7 @@ def signal_routes(
         status_code=202,
         tags=["endpoints"],
         dependencies=[Depends(may_write)],
-        responses=problem_responses(_NOT_FOUND, _DISABLED),
+        responses=problem_responses(ENDPOINT_NOT_FOUND, _DISABLED),
     )
     async def ping_endpoint(endpoint_id: str) -> QueuedDelivery:
         """Send a signed `endpoint.ping`, whatever the endpoint's filters; the delivery tells how it went."""

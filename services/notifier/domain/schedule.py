@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Seconds after each failure: the example schedule of the Standard Webhooks specification, 10 attempts in 75 h 35 min.
 SLOTS_SECONDS = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
@@ -23,6 +23,10 @@ class Schedule:
     def slot(self, failures: int) -> float | None:
         """The pause after `failures` counted failures (at least 1), or None when the schedule is used up."""
         return self.slots_seconds[failures - 1] if failures <= len(self.slots_seconds) else None
+
+    def with_slots(self, slots_seconds: tuple[float, ...] | None) -> Schedule:
+        """The same deadline with an endpoint's own pauses; itself without any."""
+        return self if slots_seconds is None else replace(self, slots_seconds=slots_seconds)
 
 
 def delay_seconds(floor_seconds: float, chance: float) -> float:

@@ -29,7 +29,8 @@ RESPONSE_BYTES_STORED_MAX = 4_096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One attempt as it went; `started_at` is monotonic, `response` the first bytes of the body."""
+    """One attempt as it went; `started_at` is monotonic, `response` the first bytes of the body, `slots_seconds` the
+    endpoint's own retry schedule."""
 
     delivery: Claimed
     answer: Answer
@@ -39,6 +40,7 @@ class Attempt:
     response: bytes | None = None
     error: str | None = None
     phases: Phases = NO_PHASES
+    slots_seconds: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ class Sender:
                 wire.resolved_at = time.monotonic()
                 reply = await self._exchange(delivery, recipient, wire)
         except Exception as error:  # noqa: BLE001 - every failure is a result, our own included
-            return self._failed(delivery, error, wire, started_at)
+            return self._failed(delivery, recipient, error, wire, started_at)
         finally:
             self._count_connection(wire)
         duration_seconds = time.monotonic() - started_at
@@ -126,6 +128,7 @@ class Sender:
             status_code=reply.status_code,
             response=None if wire.private else reply.body[:RESPONSE_BYTES_STORED_MAX],
             phases=_phases(wire, started_at),
+            slots_seconds=recipient.slots_seconds,
         )
 
     async def _vet_all(self, recipient: Recipient) -> None:
@@ -160,7 +163,9 @@ class Sender:
             else:
                 response.close()
 
-    def _failed(self, delivery: Claimed, error: Exception, wire: Wire, started_at: float) -> Attempt:
+    def _failed(
+        self, delivery: Claimed, recipient: Recipient, error: Exception, wire: Wire, started_at: float
+    ) -> Attempt:
         result = result_of_failure(error, connected=wire.connected_at is not None)
         blocked = error if isinstance(error, AddressBlocked) else getattr(error, "os_error", None)
         if isinstance(blocked, AddressBlocked):
@@ -176,6 +181,7 @@ class Sender:
             duration_seconds=duration_seconds,
             error=describe(error, result, private=wire.private),
             phases=_phases(wire, started_at),
+            slots_seconds=recipient.slots_seconds,
         )
 
     def _count_connection(self, wire: Wire) -> None:

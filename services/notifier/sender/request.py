@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from services.notifier.domain.endpoint_url import Target
 from services.notifier.domain.signature import SigningKey, signature_header
@@ -16,7 +17,8 @@ USER_AGENT = f"Firstvalue/{VERSION}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """An endpoint as the sender needs it: of one revision, with its keys in the clear, newest first."""
+    """An endpoint as the sender needs it: of one revision, with its keys and custom headers in the clear, keys newest
+    first. `pace` is requests per second and the burst, `slots_seconds` its own retry schedule."""
 
     id: str
     revision: int
@@ -24,12 +26,17 @@ class Recipient:
     keys: tuple[SigningKey, ...]
     timeout_seconds: float
     concurrency_max: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    pace: tuple[float, int] | None = None
+    slots_seconds: tuple[float, ...] | None = None
 
 
 def request_headers(delivery: Claimed, recipient: Recipient, *, now_seconds: float) -> dict[str, str]:
-    """All headers but host and content-length, for an attempt made at `now_seconds` since 1970."""
+    """All headers but host and content-length, for an attempt made at `now_seconds` since 1970; ours win over the
+    endpoint's own, whatever was stored."""
     timestamp_seconds = int(now_seconds)
     return {
+        **recipient.headers,
         "content-type": "application/json",
         "user-agent": USER_AGENT,
         "accept-encoding": "identity",

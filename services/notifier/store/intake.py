@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from schemas.erasure import account_hash, pseudonym
-from services.notifier.domain.filters import Filter
+from services.notifier.domain.filters import NOTHING, About, Filter
 from services.notifier.domain.sequence import Progress
 from services.notifier.store.erasure import ERASED, Erasure, erase
 from services.notifier.store.locks import KEEP_ENDPOINTS
@@ -35,7 +35,10 @@ _ADVANCE = sa.text(
     SET next_offset = :next_offset, last_seq = :last_seq, gaps = CAST(:gaps AS bigint[]), updated_at = now()
     WHERE part = :part AND next_offset = :expected"""
 )
-_ENDPOINTS = sa.text("SELECT id, types, origins, enabled FROM notifier.endpoint WHERE deleted_at IS NULL ORDER BY id")
+_ENDPOINTS = sa.text(
+    "SELECT id, types, origins, plans, segments, owners, reasons, enabled FROM notifier.endpoint "
+    "WHERE deleted_at IS NULL ORDER BY id"
+)
 _MESSAGES = sa.text(
     """INSERT INTO notifier.message (id, type, account_id, origin, traceparent, body)
     SELECT id, type, account_id, origin, traceparent, body
@@ -62,7 +65,10 @@ _DEAD = sa.text(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A signal to deliver: `body` is sent as it is, byte for byte; `seq` is the ledger's number, if it has one."""
+    """A signal to deliver: `body` is sent as it is, byte for byte; `seq` is the ledger's number, if it has one.
+
+    `about` is only compared with filters, and not stored.
+    """
 
     id: str
     type: str
@@ -71,6 +77,7 @@ class Message:
     traceparent: str | None
     body: bytes
     seq: int | None = None
+    about: About = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +184,7 @@ class IntakeBatch:
         """All endpoints; none is switched or deleted before this transaction has ended."""
         await self._connection.execute(KEEP_ENDPOINTS)
         rows = (await self._connection.execute(_ENDPOINTS)).all()
-        return [Subscriber(row.id, Filter(tuple(row.types), tuple(row.origins)), row.enabled) for row in rows]
+        return [Subscriber(row.id, _filter(row), row.enabled) for row in rows]
 
     async def add_messages(self, messages: Sequence[Message]) -> set[str]:
         """Forget the accounts of which these tell that they were erased, then insert; returns the ids that were new. An
@@ -218,6 +225,11 @@ class IntakeBatch:
                 "value": record.value[:DEAD_VALUE_BYTES_MAX],
             }
             await self._connection.execute(_DEAD, parameters)
+
+
+def _filter(row: sa.Row[Any]) -> Filter:
+    chosen = (row.types, row.origins, row.plans, row.segments, row.owners, row.reasons)
+    return Filter(*(tuple(each) for each in chosen))
 
 
 def _account_kept(message: Message) -> str | None:

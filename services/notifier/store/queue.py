@@ -21,13 +21,16 @@ QUEUED_MAX = 4_096
 # One index probe per endpoint and priority, for endpoints that are enabled, open and have room: one with a long backlog
 # takes no more than its share, one without due work costs microseconds. The limit ends the walk over priorities, lowest
 # number first. Endpoints in random order, so that the same are not always those which the limit over all leaves out.
+# One with a rate gets no more than it may be sent in a quarter of the lease: none of its leases ends in the queue.
 _CLAIM = sa.text(
     """WITH candidate AS MATERIALIZED (
-        SELECT e.id, e.revision, least(:claim_max, :claim_max - coalesce(busy.queued, 0)) AS room
+        SELECT e.id, e.revision, least(
+                :claim_max, greatest(floor(coalesce(e.rate_per_second, 'infinity') * :lease_seconds / 4), 1)
+            ) - coalesce(busy.queued, 0) AS room
         FROM notifier.endpoint e
         JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
         LEFT JOIN unnest(CAST(:busy_ids AS text[]), CAST(:busy_counts AS int[])) AS busy(id, queued) ON busy.id = e.id
-        WHERE e.enabled AND g.not_before <= now()
+        WHERE e.enabled AND g.not_before <= now() AND notifier.window_open(e.delivery_window, now())
         ORDER BY random()
     ), due AS MATERIALIZED (
         SELECT candidate.revision, waiting.id
@@ -36,10 +39,10 @@ _CLAIM = sa.text(
                 SELECT d.id FROM notifier.delivery d
                 WHERE d.endpoint_id = candidate.id AND d.priority = class.priority AND d.status = 'pending'
                     AND d.next_at <= now()
-                ORDER BY d.next_at LIMIT greatest(candidate.room, 0)
+                ORDER BY d.next_at LIMIT greatest(candidate.room::bigint, 0)
                 FOR UPDATE SKIP LOCKED
             ) AS ready
-            LIMIT greatest(candidate.room, 0)
+            LIMIT greatest(candidate.room::bigint, 0)
         ) AS waiting
         LIMIT :most
     )

@@ -23,7 +23,7 @@ _BACKLOG_HELD = sa.text(
 _ENABLED = sa.text("SELECT enabled, count(*) AS n FROM notifier.endpoint WHERE deleted_at IS NULL GROUP BY enabled")
 _OPEN = sa.text(
     """SELECT e.id FROM notifier.endpoint e JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
-    WHERE e.enabled AND g.not_before <= now()"""
+    WHERE e.enabled AND g.not_before <= now() AND notifier.window_open(e.delivery_window, now())"""
 )
 _RELEASE = sa.text(
     """UPDATE notifier.delivery SET status = 'pending', hold_reason = NULL, next_at = now()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.signals import TYPES, encode
-from services.notifier.domain.filters import Filter, unknown_patterns
+from services.notifier.domain.filters import About, Filter, unknown_patterns
 from services.notifier.domain.sequence import GAPS_MAX, Arrival, Progress, observe
 from services.notifier.reading import BODY_BYTES_MAX, read_record, sequence_of
 from services.notifier.store.intake import Message, Poison
@@ -45,6 +45,18 @@ def test_filters_match_types_and_origins() -> None:
     exact = Filter(("account.stalled",), ("live", "catch_up"))
     assert exact.wants("account.stalled", "catch_up")
     assert not exact.wants("account.at_risk", "live")
+
+
+def test_filters_choose_by_what_is_said_of_the_account() -> None:
+    """Each filter takes any of its values, all must pass, and an erasure passes them all."""
+    about = About("b2b-saas", "smb", "dana@vendor.example", "quiet")
+    own = {"plans": ("b2b-saas", "api"), "segments": ("smb",), "owners": (str(about.owner),), "reasons": ("quiet",)}
+    assert Filter(**own).wants("account.stalled", "live", about)
+    for name in own:
+        assert not Filter(**(own | {name: ("another",)})).wants("account.stalled", "live", about), name
+        assert Filter(**(own | {name: ()})).wants("account.stalled", "live", about), name
+    assert not Filter(segments=("smb",)).wants("account.stalled", "live")
+    assert Filter(segments=("smb",)).wants("account.erased", "live")
 
 
 def test_misspelt_types_are_found() -> None:
@@ -92,7 +104,8 @@ def test_record_becomes_message_unchanged() -> None:
     signal = a_signal(origin="catch_up")
     trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     message = read_record(Record(encode(signal), (("seq", b"12"), ("traceparent", trace))))
-    assert message == Message(signal.id, signal.type, "acme", "catch_up", trace.decode(), encode(signal), 12)
+    about = About("b2b-saas", "smb", "dana@vendor.example", "milestone_overdue")
+    assert message == Message(signal.id, signal.type, "acme", "catch_up", trace.decode(), encode(signal), 12, about)
     assert sequence_of(Record(b"", (("seq", b"12"),))) == 12
     assert sequence_of(Record(b"", (("seq", b"-1"),))) is None
 

@@ -73,13 +73,13 @@ def test_unusable_secrets_are_refused(text: str) -> None:
 def test_sealed_secret_opens_only_for_its_endpoint_and_key() -> None:
     """The endpoint's id is bound to the ciphertext, and the key is named."""
     box = SecretBox(bytes(32))
-    sealed = box.seal(b"secret", endpoint_id="ep_1")
+    sealed = box.seal(b"secret", bound_to="ep_1")
     assert b"secret" not in sealed.ciphertext
-    assert box.open(sealed, endpoint_id="ep_1") == b"secret"
+    assert box.open(sealed, bound_to="ep_1") == b"secret"
     with pytest.raises(SecretUnreadable, match="another endpoint"):
-        box.open(sealed, endpoint_id="ep_2")
+        box.open(sealed, bound_to="ep_2")
     with pytest.raises(SecretUnreadable, match="needs key"):
-        SecretBox(bytes(range(32))).open(sealed, endpoint_id="ep_1")
+        SecretBox(bytes(range(32))).open(sealed, bound_to="ep_1")
 
 
 @pytest.mark.parametrize("text", ["", "short", base64.b64encode(bytes(16)).decode()])

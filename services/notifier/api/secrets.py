@@ -1,0 +1,137 @@
+"""`/v1/endpoints/{id}/secret` and `/rotate`: the keys that sign, and who was shown them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Body, Depends, Header, Request
+
+from services.notifier.api.documents import AccessDocument, KeyDocument, RotatedSecret, SecretDocument
+from services.notifier.api.endpoint_terms import Rotation
+from services.notifier.api.lookup import ENDPOINT_NOT_FOUND, existing
+from services.notifier.domain.signature import (
+    SIGNATURES_MAX,
+    Scheme,
+    SecretRefused,
+    SigningKey,
+    new_key,
+    parse_secret,
+    public_key_text,
+    secret_text,
+)
+from services.notifier.secret_box import SecretUnreadable
+from services.notifier.store.endpoints import EndpointStore, IdempotencyConflict, TooManyKeys
+from services.notifier.store.secrets import Reader, Secrets
+from services.runtime.access import Principal
+from services.runtime.api import problem_responses
+from services.runtime.problems import Problem
+
+log = structlog.get_logger(__name__)
+
+SECRET_INVALID = (422, "secret_invalid", "Write the secret as whsec_ and base64 of 24-64 bytes, or as whsk_ (ed25519).")
+_GENERATED_BYTES = 32
+_UNREADABLE = (500, "secret_unreadable", "Set the key that the secret was written with in …_SECRET_KEYS_OLD.")
+_KEY_REUSED = (409, "idempotency_key_reused", "This Idempotency-Key belongs to a different request; use a new one.")
+_TOO_MANY = (
+    409,
+    "too_many_keys",
+    f"{SIGNATURES_MAX} keys sign already; wait until one ends, or rotate with keep_seconds 0, which ends them all.",
+)
+
+
+def secret_routes(*, store: EndpointStore, may_write: Callable[..., Any], wake: Callable[[], None]) -> APIRouter:
+    """Show and rotate, below the endpoints' own prefix."""
+    router = APIRouter()
+    allowed = Depends(may_write)
+
+    @router.get("/{endpoint_id}/secret", responses=problem_responses(ENDPOINT_NOT_FOUND, _UNREADABLE))
+    async def get_secret(endpoint_id: str, request: Request, caller: Principal = allowed) -> SecretDocument:
+        """The secrets that sign now, and who was shown them; every call adds a row of its own to that list."""
+        await existing(store, endpoint_id)
+        try:
+            opened, shown = await store.show_secrets(endpoint_id, reader_of(caller, request))
+        except SecretUnreadable as error:
+            raise Problem(500, "secret_unreadable", str(error)) from None
+        log.info("secret_shown", endpoint=endpoint_id, key=caller.key_id)
+        accesses = [AccessDocument.model_validate(one, from_attributes=True) for one in shown]
+        return SecretDocument(**_fields(opened), headers=dict(opened.headers), shown=accesses)
+
+    @router.post(
+        "/{endpoint_id}/rotate", responses=problem_responses(ENDPOINT_NOT_FOUND, SECRET_INVALID, _KEY_REUSED, _TOO_MANY)
+    )
+    async def rotate_secret(
+        endpoint_id: str,
+        request: Request,
+        body: Annotated[Rotation | None, Body()] = None,
+        caller: Principal = allowed,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+    ) -> RotatedSecret:
+        """Sign with a new key at once; the ones before sign as well for a day, or for `keep_seconds`."""
+        await existing(store, endpoint_id)
+        wanted = body or Rotation()
+        reader = reader_of(caller, request)
+        try:
+            opened = await store.rotate(
+                endpoint_id,
+                made_key(wanted.secret, await _scheme(store, endpoint_id, wanted)),
+                keep_seconds=0 if wanted.expire_now else wanted.keep_seconds,
+                reader=reader,
+                idempotency_key=f"{caller.key_id}:{idempotency_key}" if idempotency_key else None,
+                request_hash=hashlib.sha256(wanted.model_dump_json().encode()).digest(),
+            )
+        except IdempotencyConflict:
+            raise Problem(*_KEY_REUSED) from None
+        except TooManyKeys:
+            raise Problem(*_TOO_MANY) from None
+        if opened is None:
+            raise Problem(*ENDPOINT_NOT_FOUND)
+        log.info("secret_rotated", endpoint=endpoint_id, key=caller.key_id)
+        wake()
+        return RotatedSecret(**_fields(opened))
+
+    return router
+
+
+def reader_of(caller: Principal, request: Request) -> Reader:
+    """Who is about to see a secret."""
+    return Reader(key_id=caller.key_id, key_name=caller.name, request_id=str(request.scope.get("request_id", "")))
+
+
+def made_key(text: str | None, scheme: Scheme) -> SigningKey:
+    """The key in `text`, or a new one; Problem 422 `secret_invalid`."""
+    if text is None:
+        return new_key(scheme, secrets.token_bytes(_GENERATED_BYTES))
+    try:
+        return parse_secret(text)
+    except SecretRefused as refusal:
+        raise Problem(422, "secret_invalid", str(refusal)) from None
+
+
+async def _scheme(store: EndpointStore, endpoint_id: str, wanted: Rotation) -> Scheme:
+    """What was asked for, else what signs now."""
+    if wanted.signature is not None or wanted.secret is not None:
+        return Scheme(wanted.signature or Scheme.HMAC_SHA256)
+    ((_, opened),) = await store.sendable([endpoint_id])
+    return opened.keys[0].scheme if opened.keys else Scheme.HMAC_SHA256
+
+
+def _fields(opened: Secrets) -> dict[str, Any]:
+    newest = opened.keys[0]
+    return {
+        "secret": secret_text(newest),
+        "public_key": public_key_text(newest),
+        "secrets": [secret_text(key) for key in opened.keys],
+        "keys": [_key_document(key) for key in opened.keys],
+    }
+
+
+def _key_document(key: SigningKey) -> KeyDocument:
+    ends = None if key.expires_at is None else datetime.fromtimestamp(key.expires_at, UTC)
+    return KeyDocument(
+        secret=secret_text(key), public_key=public_key_text(key), version=key.scheme.value, expires_at=ends
+    )
