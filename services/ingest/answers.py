@@ -13,15 +13,7 @@ from starlette.types import Send
 
 from services.ingest.events import Rejection
 
-_CORS = (b"access-control-allow-origin", b"*")
 _JSON = (b"content-type", b"application/json")
-_PREFLIGHT = [
-    _CORS,
-    (b"access-control-allow-methods", b"POST, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, content-type, content-encoding, x-write-key, idempotency-key"),
-    (b"access-control-max-age", b"86400"),
-    (b"allow", b"POST, OPTIONS"),
-]
 # Clients that were refused together should not come back together.
 _RETRY_SECONDS = (1, 5)
 
@@ -62,15 +54,14 @@ async def send_answer(
         _JSON,
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request_id.encode()),
-        _CORS,
         *extra,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_preflight(send: Send, request_id: str) -> None:
-    """Let a browser's page send what it asked to send."""
-    headers = [*_PREFLIGHT, (b"x-request-id", request_id.encode())]
-    await send({"type": "http.response.start", "status": 204, "headers": headers})
+async def send_preflight(send: Send, request_id: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Tell a browser's page whether it may send what it asked to send."""
+    all_headers = [*headers, (b"x-request-id", request_id.encode())]
+    await send({"type": "http.response.start", "status": 204, "headers": all_headers})
     await send({"type": "http.response.body", "body": b""})

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.ingest.bootstrap import bootstrap_routes
 from services.ingest.debugger.routes import DebuggerParts, event_routes
 from services.ingest.documentation import describe_hot_routes
 from services.ingest.key_store import IdempotencyKeyReused, KeyRow, KeyStore, NewKey
+from services.ingest.origins import ORIGINS_MAX, readable_origin
 from services.runtime.access import Principal, Scope, generate_key, hash_key
 from services.runtime.api import new_api, problem_responses
 from services.runtime.cursors import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
@@ -27,6 +29,7 @@ _EXAMPLE_ROW: dict[str, Any] = {
     "created_at": "2026-11-20T10:00:00Z",
     "expires_at": None,
     "revoked_at": None,
+    "origins": [],
 }
 _EXAMPLE_KEY = "fv_k7f3a2qwmz4tc_2l4vdm5k7sxhq3w6njy2a5rbtp7ufe6c_9d1c0b7e"
 _CURSOR_INVALID = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
@@ -46,6 +49,22 @@ class KeyRequest(BaseModel):
     name: str = Field(min_length=1, max_length=200, pattern=_NO_NUL, description="Who or what uses it")
     scopes: list[Scope] = Field(min_length=1, max_length=len(Scope), description="What it may do")
     expires_at: AwareDatetime | None = Field(None, description="Last moment of validity; never, if left out")
+    origins: list[str] = Field(
+        default=[],
+        max_length=ORIGINS_MAX,
+        description="Pages that may use it, as https://app.acme.example; none: servers",
+    )
+
+    @field_validator("origins")
+    @classmethod
+    def _readable_origins(cls, origins: list[str]) -> list[str]:
+        return sorted({readable_origin(origin) for origin in origins})
+
+    @model_validator(mode="after")
+    def _browsers_only_write_events(self) -> Self:
+        if self.origins and set(self.scopes) != {Scope.EVENTS_WRITE}:
+            raise ValueError("a key with origins is seen by everybody: give it the scope events:write alone")
+        return self
 
 
 class KeyDocument(BaseModel):
@@ -59,6 +78,7 @@ class KeyDocument(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    origins: list[str]
 
 
 class CreatedKey(KeyDocument):
@@ -92,6 +112,7 @@ def new_ingest_api(*, ring: KeyRing, keys: KeyStore, pepper: str, debugger: Debu
     )
     api.include_router(key_routes(ring=ring, keys=keys, pepper=pepper))
     api.include_router(event_routes(debugger, ring=ring))
+    api.include_router(bootstrap_routes(ring=ring))
     describe_hot_routes(api)
     return api
 
@@ -159,6 +180,7 @@ async def _create(
         expires_at=request.expires_at,
         idempotency_key=idempotency_key,
         request_hash=hashlib.sha256(request.model_dump_json().encode()).digest(),
+        origins=tuple(request.origins),
     )
     try:
         row, is_new = await keys.create(new)

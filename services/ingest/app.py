@@ -96,23 +96,7 @@ class Ingest:
         ticker = Ticker(
             publisher=publisher, topic=topics.events, partitions=partitions, tick_seconds=settings.tick_seconds
         )
-        collector = Collector(
-            api=new_ingest_api(
-                ring=ring,
-                keys=KeyStore(self._engine),
-                pepper=shared.key_pepper.get_secret_value(),
-                debugger=DebuggerParts(
-                    tails=TopicTails(bootstrap_servers=shared.kafka_bootstrap_servers),
-                    prefix=shared.topic_prefix,
-                    partitions=partitions,
-                    available=lambda: publisher.available,
-                ),
-            ),
-            intake=self._new_intake(publisher, ticker, topics),
-            publisher=publisher,
-            inflight=inflight,
-            metrics=self._metrics,
-        )
+        collector = self._new_collector(publisher, ticker, topics, inflight)
         self._metrics.watch(inflight, ring)
         server = self._new_server(collector)
         ticking = Stopping()
@@ -135,6 +119,27 @@ class Ingest:
             "heartbeat": self._beat,
         }
         await run_workers(workers, stopping=self._stopping, drain=drain, drain_seconds=shared.drain_seconds)
+
+    def _new_collector(self, publisher: Publisher, ticker: Ticker, topics: Topics, inflight: InFlight) -> Collector:
+        shared, ring = self._shared, self._ring
+        return Collector(
+            api=new_ingest_api(
+                ring=ring,
+                keys=KeyStore(self._engine),
+                pepper=shared.key_pepper.get_secret_value(),
+                debugger=DebuggerParts(
+                    tails=TopicTails(bootstrap_servers=shared.kafka_bootstrap_servers),
+                    prefix=shared.topic_prefix,
+                    partitions=topics.partitions,
+                    available=lambda: publisher.available,
+                ),
+            ),
+            ring=ring,
+            intake=self._new_intake(publisher, ticker, topics),
+            publisher=publisher,
+            inflight=inflight,
+            metrics=self._metrics,
+        )
 
     def _new_publisher(self, topics: Topics, inflight: InFlight) -> Publisher:
         bootstrap, ack_seconds = self._shared.kafka_bootstrap_servers, self._settings.ack_seconds

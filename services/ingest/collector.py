@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -16,8 +16,10 @@ from services.ingest.events import BodyInvalid
 from services.ingest.inflight import Hold, InFlight, Overloaded
 from services.ingest.intake import Intake, Outcome
 from services.ingest.metrics import IngestMetrics
+from services.ingest.origins import answer_headers, preflight_headers
 from services.ingest.publisher import Publisher
-from services.ingest.routes import HOT_ROUTES, READ_PATHS, ROUTE_BY_PATH, Route
+from services.ingest.routes import BOOTSTRAP_PATHS, HOT_ROUTES, READ_PATHS, ROUTE_BY_PATH, Route
+from services.runtime.key_ring import KeyRing
 from services.runtime.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -39,12 +41,14 @@ class Collector:
         self,
         *,
         api: ASGIApp,
+        ring: KeyRing,
         intake: Intake,
         publisher: Publisher,
         inflight: InFlight,
         metrics: IngestMetrics,
     ) -> None:
         self._api = api
+        self._ring = ring
         self._intake = intake
         self._publisher = publisher
         self._inflight = inflight
@@ -65,24 +69,27 @@ class Collector:
             return
         started = time.perf_counter()
         request_id = next(self._request_ids)
-        method = scope["method"]
+        method, headers = scope["method"], dict(scope["headers"])
         status = _CLIENT_GONE
         try:
             if method == "OPTIONS":
                 status = 204
-                await send_preflight(send, request_id)
+                await send_preflight(send, request_id, preflight_headers(self._ring, headers))
             else:
-                answer = await self._answer(route, method, scope, receive, request_id)
+                answer = await self._answer(route, scope, headers, receive, request_id)
                 status = answer.status
-                await send_answer(send, status, answer.body, request_id, answer.headers)
+                extra = [*answer.headers, *answer_headers(self._ring, headers)]
+                await send_answer(send, status, answer.body, request_id, extra)
         except ClientGone:
             pass
         finally:
             self._metrics.count_request(route.path, method, status)
             self._metrics.request_duration.observe(time.perf_counter() - started)
 
-    async def _answer(self, route: Route, method: str, scope: Scope, receive: Receive, request_id: str) -> _Answer:
-        if method != "POST":
+    async def _answer(
+        self, route: Route, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, request_id: str
+    ) -> _Answer:
+        if scope["method"] != "POST":
             message = f"Use POST for {route.path}."
             return _Answer(405, refused("method_not_allowed", message, request_id), [(b"allow", b"POST, OPTIONS")])
         if self._draining:
@@ -91,11 +98,10 @@ class Collector:
             return _broker_unavailable(request_id)
         hold = Hold(self._inflight)
         try:
-            given, query = dict(scope["headers"]), scope["query_string"]
-            return _told(await self._intake.take(route, given, query, receive, hold), request_id)
+            return _told(await self._intake.take(route, headers, scope["query_string"], receive, hold), request_id)
         except Problem as problem:
-            headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
-            return _Answer(problem.status, refused(problem.code, problem.message, request_id), headers)
+            told = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+            return _Answer(problem.status, refused(problem.code, problem.message, request_id), told)
         except BodyInvalid as error:
             return _Answer(error.status, refused(error.code, error.message, request_id))
         except Overloaded:
@@ -113,11 +119,20 @@ class Collector:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         status = 500
+        shared: Sequence[tuple[bytes, bytes]] = ()
+        if scope["type"] == "http" and scope["path"].startswith(BOOTSTRAP_PATHS):
+            headers = dict(scope["headers"])
+            if scope["method"] == "OPTIONS":
+                allowed = preflight_headers(self._ring, headers, allow=b"GET, OPTIONS")
+                await send_preflight(send, next(self._request_ids), allowed)
+                return
+            shared = answer_headers(self._ring, headers)
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *shared]
             await send(message)
 
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from services.runtime.access import Principal, Scope
@@ -22,16 +23,23 @@ def key_in_headers(headers: Mapping[bytes, bytes]) -> str | None:
     return found if write_key is None else same_key(found, write_key.decode("latin-1").strip() or None)
 
 
-def key_of_request(headers: Mapping[bytes, bytes], query: bytes) -> str | None:
+class FoundKey(NamedTuple):
+    """The key that a request names outside of its body, and whether it stands in the address."""
+
+    key: str | None
+    in_address: bool = False
+
+
+def key_of_request(headers: Mapping[bytes, bytes], query: bytes) -> FoundKey:
     """The key that headers and query name, if any; Problem 401 `keys_differ` when they name two."""
     found = key_in_headers(headers)
     if b"rite" not in query:
-        return found
+        return FoundKey(found)
     fields = parse_qs(query.decode("latin-1"))
-    for name in ("writeKey", "write_key"):
-        for key in fields.get(name, ()):
-            found = same_key(found, key)
-    return found
+    keys = [key for name in ("writeKey", "write_key") for key in fields.get(name, ())]
+    for key in keys:
+        found = same_key(found, key)
+    return FoundKey(found, bool(keys))
 
 
 def same_key(first: str | None, second: str | None) -> str | None:

@@ -21,6 +21,7 @@ from services.ingest.dialects.unpacked import Request, Unpacked
 from services.ingest.events import Rejected, Rejection
 from services.ingest.inflight import Hold
 from services.ingest.metrics import IngestMetrics
+from services.ingest.origins import check_key_in_address, check_origin, origin_of
 from services.ingest.publisher import RECORD_OVERHEAD_BYTES, Cargo, Entry, Publisher, entry_bytes
 from services.ingest.records import PRODUCT_ACTIVITY, Origin, RecordBuilder, dead_letter_headers
 from services.ingest.routes import Form, Route
@@ -109,7 +110,7 @@ class Intake:
         Raises Problem, BodyInvalid, ClientGone, Overloaded and BrokerUnavailable.
         """
         received_at = datetime.now(UTC)
-        key = key_of_request(headers, query)
+        key, in_address = key_of_request(headers, query)
         principal = None
         if key is not None or route.form is Form.COMMANDS:
             principal = await authenticate(self._ring, key, route.scope)
@@ -122,6 +123,9 @@ class Intake:
             key = same_key(key, unpacked.key)
         if principal is None:
             principal = await authenticate(self._ring, key, route.scope)
+        check_origin(principal, origin_of(headers))
+        if in_address:
+            check_key_in_address(principal)
         origin = _origin(principal, received_at, headers)
         found = await self._sort(unpacked, origin, route)
         position = await self._publish(found, received_at, wants_position=route.form is Form.COMMANDS)

@@ -11,23 +11,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 SCHEMA = "ingest"
 
 _INSERT = sa.text(
-    "INSERT INTO ingest.api_key (id, name, scopes, secret_hash, expires_at, idempotency_key, request_hash)"
-    " VALUES (:id, :name, :scopes, :secret_hash, :expires_at, :idempotency_key, :request_hash)"
+    "INSERT INTO ingest.api_key (id, name, scopes, secret_hash, expires_at, idempotency_key, request_hash, origins)"
+    " VALUES (:id, :name, :scopes, :secret_hash, :expires_at, :idempotency_key, :request_hash, :origins)"
     " ON CONFLICT (idempotency_key) DO NOTHING"
-    " RETURNING id, name, scopes, created_at, expires_at, revoked_at"
+    " RETURNING id, name, scopes, created_at, expires_at, revoked_at, origins"
 )
 _EARLIER = sa.text(
-    "SELECT id, name, scopes, created_at, expires_at, revoked_at, request_hash FROM ingest.api_key"
+    "SELECT id, name, scopes, created_at, expires_at, revoked_at, origins, request_hash FROM ingest.api_key"
     " WHERE idempotency_key = :key"
 )
 _NEWEST = sa.text(
-    "SELECT id, name, scopes, created_at, expires_at, revoked_at FROM ingest.api_key"
+    "SELECT id, name, scopes, created_at, expires_at, revoked_at, origins FROM ingest.api_key"
     " WHERE CAST(:created_at AS timestamptz) IS NULL OR (created_at, id) < (:created_at, :id)"
     " ORDER BY created_at DESC, id DESC LIMIT :most"
 )
 _REVOKE = sa.text(
     "UPDATE ingest.api_key SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id"
-    " RETURNING id, name, scopes, created_at, expires_at, revoked_at"
+    " RETURNING id, name, scopes, created_at, expires_at, revoked_at, origins"
 )
 
 
@@ -42,6 +42,7 @@ class NewKey:
     expires_at: datetime | None
     idempotency_key: str | None
     request_hash: bytes
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class KeyRow:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    origins: list[str]
 
 
 class IdempotencyKeyReused(Exception):
@@ -76,6 +78,7 @@ class KeyStore:
             "expires_at": key.expires_at,
             "idempotency_key": key.idempotency_key,
             "request_hash": key.request_hash,
+            "origins": list(key.origins),
         }
         async with self._engine.begin() as connection:
             row = (await connection.execute(_INSERT, values)).one_or_none()

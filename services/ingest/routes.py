@@ -43,4 +43,7 @@ HOT_ROUTES = (
 # What is only written on these paths is hot; reading them is for the app behind.
 READ_PATHS = frozenset({"/v1/events", "/v1/events/"})
 
+# Read by pages before they send; the app behind answers them, and browsers are let read what it says.
+BOOTSTRAP_PATHS = ("/v1/projects/", "/sourceConfig")
+
 ROUTE_BY_PATH = {path: route for route in HOT_ROUTES for path in (route.path, route.path + "/")}

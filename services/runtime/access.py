@@ -30,11 +30,12 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling: a key by its public id and name."""
+    """Who is calling: a key by its public id and name; `origins` are the pages that may use it, none for a server's."""
 
     key_id: str
     name: str
     scopes: frozenset[str]
+    origins: frozenset[str] = frozenset()
 
     def may(self, scope: Scope) -> bool:
         """Whether the key has `scope` or is an admin's."""
@@ -51,6 +52,7 @@ class StoredKey:
     secret_hash: bytes
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    origins: frozenset[str] = frozenset()
 
     def valid_at(self, moment: datetime) -> bool:
         """Neither revoked nor expired."""

@@ -33,7 +33,7 @@ _KEYS_MAX = 10_000
 _EXPIRING = timedelta(days=7)
 
 _READ = sa.text(
-    "SELECT id, name, scopes, secret_hash, expires_at, revoked_at FROM ingest.api_key"
+    "SELECT id, name, scopes, secret_hash, expires_at, revoked_at, origins FROM ingest.api_key"
     " ORDER BY revoked_at IS NULL DESC, created_at DESC LIMIT :most"
 )
 # For the OpenAPI document alone; the ring reads the header itself.
@@ -53,6 +53,7 @@ class KeyRing:
         self._admin = Principal("bootstrap", "FIRSTVALUE_ADMIN_KEY", frozenset({Scope.ADMIN}))
         self._keys: dict[str, StoredKey] = {}
         self._verified: dict[str, tuple[StoredKey, Principal]] = {}
+        self._origins: frozenset[str] = frozenset()
         self._refreshed_at = float("-inf")
         self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
@@ -80,11 +81,13 @@ class KeyRing:
                 bytes(row.secret_hash),
                 row.expires_at,
                 row.revoked_at,
+                frozenset(row.origins),
             )
             for row in rows
         }
         if keys != self._keys:
             self._keys, self._verified = keys, {}
+            self._origins = frozenset(origin for key in keys.values() if not key.revoked_at for origin in key.origins)
         self._refreshed_at = time.monotonic()
 
     async def keep_fresh(self, stopping: Stopping) -> None:
@@ -113,9 +116,13 @@ class KeyRing:
         expected = stored_key.secret_hash if stored_key else bytes(len(given))
         if not hmac.compare_digest(given, expected) or stored_key is None:
             return None
-        principal = Principal(stored_key.key_id, stored_key.name, stored_key.scopes)
+        principal = Principal(stored_key.key_id, stored_key.name, stored_key.scopes, stored_key.origins)
         self._verified[key] = (stored_key, principal)
         return principal if stored_key.valid_at(datetime.now(UTC)) else None
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether pages of `origin` may use any key at all; keys that are revoked count for none."""
+        return origin in self._origins or "*" in self._origins
 
     async def authenticate(self, key: str | None, scope: Scope) -> Principal:
         """Who `key` is.

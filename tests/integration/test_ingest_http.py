@@ -251,7 +251,9 @@ def test_keys_are_listed_without_secrets_page_by_page(service: IngestProcess) ->
             break
     assert [row["id"] for row in seen][:3] == created[::-1]
     assert len({row["id"] for row in seen}) == len(seen)
-    assert all(set(row) == {"id", "name", "scopes", "created_at", "expires_at", "revoked_at"} for row in seen)
+    assert all(
+        set(row) == {"id", "name", "scopes", "created_at", "expires_at", "revoked_at", "origins"} for row in seen
+    )
 
 
 def test_creating_a_key_twice_with_one_idempotency_key_creates_one(service: IngestProcess) -> None:

@@ -24,6 +24,9 @@ def create(
     scope: Annotated[list[Scope], typer.Option(help="What it may do; repeat for more.")],
     *,
     expires: Annotated[datetime | None, typer.Option(help="Last moment of validity, UTC. Default: never.")] = None,
+    origin: Annotated[
+        list[str] | None, typer.Option(help="A browser key: pages that may use it, https://app.acme.example; repeat.")
+    ] = None,
     ingest_url: IngestUrl = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -32,6 +35,8 @@ def create(
     body: dict[str, object] = {"name": name, "scopes": [str(one) for one in scope]}
     if expires is not None:
         body["expires_at"] = expires.replace(tzinfo=UTC).isoformat()
+    if origin:
+        body["origins"] = origin
     created = Client(find("ingest", url=ingest_url, key=key)).ask("POST", "/v1/keys", body=body)
     if as_json:
         print_json(created)

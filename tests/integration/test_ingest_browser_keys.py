@@ -1,0 +1,107 @@
+"""Keys that everybody can read, because pages hold them: from their origins alone, and only to write events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.ingest_process import IngestProcess, ingest_environment, prepare, running_ingest
+
+PAGE = "https://app.acme.example"
+OTHER = "https://other.example"
+TRACK: dict[str, Any] = {"event": "Report Generated", "userId": "kim", "context": {"groupId": "acme"}}
+
+
+@pytest.fixture(scope="module")
+def service(
+    database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[IngestProcess]:
+    """One service for the module."""
+    environment = ingest_environment(
+        database_url=database_url, kafka_bootstrap=kafka_bootstrap, topic_prefix=topic_prefix
+    )
+    prepare(environment)
+    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser_key(service: IngestProcess) -> str:
+    """A key for the pages of one origin."""
+    return created(service, origins=[PAGE + "/"])
+
+
+def created(service: IngestProcess, **fields: Any) -> str:
+    """A new key."""
+    answer = service.post("/v1/keys", {"name": "web", "scopes": ["events:write"], **fields})
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["origins"] == [origin.rstrip("/") for origin in fields.get("origins", [])]
+    return str(answer.json()["key"])
+
+
+def test_a_browser_key_writes_from_its_pages_and_is_told_the_answer(service: IngestProcess, browser_key: str) -> None:
+    """In the body or in the address; from elsewhere, and from nowhere, it is refused."""
+    here, there = {"origin": PAGE}, {"origin": OTHER}
+    for path, body in (("/v1/t", {**TRACK, "writeKey": browser_key}), (f"/v1/t?writeKey={browser_key}", TRACK)):
+        taken = service.post(path, body, key=None, headers=here)
+        assert taken.status_code == 200, taken.text
+        assert taken.headers["access-control-allow-origin"] == PAGE
+        assert "retry-after" in taken.headers["access-control-expose-headers"]
+        assert taken.headers["vary"] == "origin"
+        for headers in (there, {}):
+            refused = service.post(path, body, key=None, headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (403, "origin_not_allowed")
+            assert "access-control-allow-origin" not in refused.headers
+
+
+def test_a_browser_key_does_nothing_else(service: IngestProcess, browser_key: str) -> None:
+    """No commands, no keys; and none is created that could."""
+    for path in ("/v1/commands", "/v1/keys"):
+        assert service.post(path, {}, key=browser_key, headers={"origin": PAGE}).status_code == 403
+    wide = service.post("/v1/keys", {"name": "web", "scopes": ["events:write", "accounts:write"], "origins": [PAGE]})
+    assert (wide.status_code, wide.json()["code"]) == (422, "invalid_request")
+
+
+def test_a_server_s_key_does_not_stand_in_the_address(service: IngestProcess) -> None:
+    """Where every proxy would log it."""
+    answer = service.post(f"/v1/t?writeKey={created(service)}", TRACK, key=None)
+    assert (answer.status_code, answer.json()["code"]) == (401, "key_in_address")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/t", "/v1/batch/", "/batch", "/v1/events", "/v1/projects/k/settings", "/sourceConfig"]
+)
+def test_preflights_are_answered_by_the_lists_of_all_keys(service: IngestProcess, browser_key: str, path: str) -> None:
+    """They name no key; a page that no key allows is told nothing."""
+    assert browser_key
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,anonymousid"}
+    here = httpx.options(service.url + path, headers={"origin": PAGE, **asked})
+    assert here.status_code == 204
+    assert here.headers["access-control-allow-origin"] == PAGE
+    assert here.headers["access-control-allow-headers"] == "authorization,anonymousid"
+    there = httpx.options(service.url + path, headers={"origin": OTHER, **asked})
+    assert there.status_code == 204
+    assert not [name for name in there.headers if name.startswith("access-control")]
+
+
+def test_browser_sdks_get_what_they_start_with(service: IngestProcess, browser_key: str) -> None:
+    """The settings of analytics-next and the source of RudderStack, readable for the page."""
+    here = {"origin": PAGE}
+    settings = httpx.get(f"{service.url}/v1/projects/{browser_key}/settings", headers=here)
+    assert settings.headers["access-control-allow-origin"] == PAGE
+    segment = settings.json()["integrations"]["Segment.io"]
+    host = service.url.removeprefix("http://")
+    assert (segment["apiKey"], segment["apiHost"], segment["protocol"]) == (browser_key, f"{host}/v1", "http")
+    basic = httpx.get(service.url + "/sourceConfig/", headers=here, auth=(browser_key, ""))
+    named = httpx.get(service.url + "/sourceConfig", params={"writeKey": browser_key})
+    for answer in (basic, named):
+        assert answer.json()["source"]["enabled"] is True
+        assert answer.json()["source"]["writeKey"] == browser_key
+    refused = httpx.get(f"{service.url}/v1/projects/fv_wrong/settings", headers=here)
+    assert (refused.status_code, refused.json()["code"]) == (401, "key_unknown")
+    assert refused.headers["access-control-allow-origin"] == PAGE
+    elsewhere = httpx.get(f"{service.url}/v1/projects/{browser_key}/settings", headers={"origin": OTHER})
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (403, "origin_not_allowed")
