@@ -12,6 +12,7 @@ from schemas.commands import AnyCommand
 from schemas.plan_file import PlanFile
 from schemas.product_event import ProductEvent, Tick
 from schemas.signals import TYPES, Ping, Signal
+from schemas.unresolved_event import UnresolvedEvent
 
 FOLDER = Path(__file__).parent / "json"
 EXAMPLES = Path(__file__).parent / "examples"
@@ -22,6 +23,7 @@ def exported() -> dict[str, str]:
     """Every generated file by its name, as it must stand in the folder."""
     schemas: dict[str, dict[str, Any]] = {
         "product_event": msgspec.json.schema(ProductEvent),
+        "unresolved_event": msgspec.json.schema(UnresolvedEvent),
         "command": msgspec.json.schema(AnyCommand),
         "tick": msgspec.json.schema(Tick),
         "signal": msgspec.json.schema(Signal),

@@ -13,14 +13,18 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from schemas.topics import DEAD_EVENTS, PRODUCT_EVENTS, TOPICS
+from schemas.topics import DEAD_EVENTS, PRODUCT_EVENTS, TOPICS, UNRESOLVED_EVENTS
 from services.ingest.accounts import AccountRules
 from services.ingest.api import new_ingest_api
 from services.ingest.collector import Collector
 from services.ingest.debugger.routes import DebuggerParts
 from services.ingest.debugger.tails import TopicTails
+from services.ingest.directory.consumer import ResolverConsumer
+from services.ingest.directory.known_people import KnownPeople
+from services.ingest.directory.resolver import Resolver, ResolverRules
+from services.ingest.directory.store import PEOPLE_CHANNEL, DirectoryStore
 from services.ingest.inflight import InFlight
-from services.ingest.intake import Intake, Limits, Topics
+from services.ingest.intake import Intake, Limits
 from services.ingest.json_paths import parse_paths
 from services.ingest.key_store import SCHEMA, KeyStore
 from services.ingest.metrics import IngestMetrics
@@ -30,14 +34,16 @@ from services.ingest.producers import ProducerKeeper
 from services.ingest.publisher import Publisher
 from services.ingest.records import RecordBuilder
 from services.ingest.settings import IngestSettings
+from services.ingest.sorting import Sorter, Topics
 from services.ingest.ticker import Ticker
 from services.runtime.crash_points import arm
 from services.runtime.health import Health, PrivateApp
 from services.runtime.http_protocol import ConnectionLimits
 from services.runtime.http_server import HttpServer
-from services.runtime.kafka import BrokerUnreachable, check_topics, new_producer
+from services.runtime.kafka import BrokerUnreachable, check_topics, new_consumer, new_producer
 from services.runtime.key_ring import KeyRing
 from services.runtime.migrations import check_current
+from services.runtime.notices import Notices
 from services.runtime.postgres import answers, connect
 from services.runtime.process import Stopping, run_workers
 from services.runtime.settings import SharedSettings
@@ -46,7 +52,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 log = structlog.get_logger(__name__)
 
-_DATABASE_CONNECTIONS_MAX = 4
+_DATABASE_CONNECTIONS_MAX = 5
 _RETRY_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 5.0
 
@@ -64,6 +70,9 @@ class Ingest:
         )
         self._metrics = IngestMetrics()
         self._metrics.shared.watch_database(self._engine)
+        self._directory = DirectoryStore(self._engine)
+        self._people = KnownPeople(self._directory, people_max=settings.people_max)
+        self._staff = StaffRule(settings.staff_globs)
         self._started = False
         self._publisher: Publisher | None = None
         self._health = Health(
@@ -89,6 +98,7 @@ class Ingest:
         inflight = InFlight(bytes_max=settings.inflight_bytes_max, requests_max=settings.requests_max)
         topics = Topics(
             events=PRODUCT_EVENTS.named(shared.topic_prefix),
+            unresolved=UNRESOLVED_EVENTS.named(shared.topic_prefix),
             dead=DEAD_EVENTS.named(shared.topic_prefix),
             partitions=partitions,
         )
@@ -99,6 +109,8 @@ class Ingest:
         collector = self._new_collector(publisher, ticker, topics, inflight)
         self._metrics.watch(inflight, ring)
         server = self._new_server(collector)
+        resolver = self._new_resolver(publisher, topics)
+        notices = Notices(self._engine, heard={PEOPLE_CHANNEL: self._people.forget}, missed=self._people.forget_all)
         ticking = Stopping()
         self._started = True
         log.info("ingest_listening", port=server.port, partitions=partitions)
@@ -108,6 +120,8 @@ class Ingest:
             collector.drain()
             ticking.request()
             await server.stop()
+            # What it has not written is decided again by its successor.
+            await asyncio.wait([asyncio.ensure_future(resolver.ended.wait())], timeout=settings.ack_seconds)
             await publisher.flush(settings.ack_seconds)
             await publisher.keeper.stop()
 
@@ -116,6 +130,8 @@ class Ingest:
             "keys": lambda: ring.keep_fresh(ticking),
             "publisher": publisher.run,
             "ticker": lambda: ticker.run(ticking),
+            "resolver": lambda: resolver.run(ticking),
+            "notices": lambda: notices.run(ticking),
             "heartbeat": self._beat,
         }
         await run_workers(workers, stopping=self._stopping, drain=drain, drain_seconds=shared.drain_seconds)
@@ -145,11 +161,11 @@ class Ingest:
         bootstrap, ack_seconds = self._shared.kafka_bootstrap_servers, self._settings.ack_seconds
         keeper = ProducerKeeper(
             make=lambda: new_producer(bootstrap, client_id="firstvalue-ingest", request_timeout_seconds=ack_seconds),
-            topics=(topics.events, topics.dead),
+            topics=(topics.events, topics.unresolved, topics.dead),
         )
         return Publisher(
             keeper=keeper,
-            partitions={topics.events: topics.partitions, topics.dead: topics.partitions},
+            partitions=dict.fromkeys((topics.events, topics.unresolved, topics.dead), topics.partitions),
             inflight=inflight,
             metrics=self._metrics,
             ack_seconds=ack_seconds,
@@ -161,14 +177,8 @@ class Ingest:
         return Intake(
             ring=self._ring,
             publisher=publisher,
-            builder=RecordBuilder(
-                place=partitioner(topics.partitions),
-                staff=StaffRule(settings.staff_globs),
-                historical_age=timedelta(seconds=settings.historical_seconds),
-                accounts=AccountRules(
-                    group_types=settings.account_group_types, paths=parse_paths(settings.account_paths)
-                ),
-            ),
+            sorter=Sorter(builder=self._new_builder(topics), people=self._people, topics=topics),
+            people=self._people,
             ticker=ticker,
             metrics=self._metrics,
             limits=Limits(
@@ -178,7 +188,42 @@ class Ingest:
                 ack_seconds=settings.ack_seconds,
                 group_types=settings.account_group_types,
             ),
-            topics=topics,
+            events_topic=topics.events,
+        )
+
+    def _new_builder(self, topics: Topics) -> RecordBuilder:
+        settings = self._settings
+        return RecordBuilder(
+            partitions=topics.partitions,
+            place=partitioner(topics.partitions),
+            place_user=partitioner(topics.partitions),
+            staff=self._staff,
+            historical_age=timedelta(seconds=settings.historical_seconds),
+            accounts=AccountRules(group_types=settings.account_group_types, paths=parse_paths(settings.account_paths)),
+        )
+
+    def _new_resolver(self, publisher: Publisher, topics: Topics) -> ResolverConsumer:
+        settings, shared = self._settings, self._shared
+        rules = ResolverRules(
+            events_topic=topics.events,
+            dead_topic=topics.dead,
+            place=partitioner(topics.partitions),
+            waiting_max=settings.parked_events_max,
+            waiting_age=timedelta(days=settings.parked_days),
+            ack_seconds=settings.ack_seconds,
+        )
+        return ResolverConsumer(
+            new_consumer=lambda: new_consumer(
+                shared.kafka_bootstrap_servers,
+                client_id="firstvalue-ingest-resolver",
+                group_id=f"{shared.topic_prefix}firstvalue-ingest-resolver",
+            ),
+            topic=topics.unresolved,
+            store=self._directory,
+            resolver=Resolver(
+                store=self._directory, publisher=publisher, staff=self._staff, metrics=self._metrics, rules=rules
+            ),
+            metrics=self._metrics,
         )
 
     def _new_server(self, collector: Collector) -> HttpServer:

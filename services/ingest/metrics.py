@@ -15,13 +15,15 @@ _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 _FAILURES = ("timeout", "broker", "too_large")
 # Why an event or command is rejected: the codes in the answer's `errors`, and `other` for one that is not listed.
 REASONS = (
-    "account_invalid", "account_missing", "alias_ids_missing", "attribute_missing", "command_invalid",
-    "command_unknown", "depth_exceeded", "event_invalid", "event_name_missing", "event_too_large", "group_id_missing",
-    "group_type_other", "id_too_long", "json_invalid", "key_duplicate", "nul_character", "number_out_of_range",
-    "specversion_unsupported", "surrogate_invalid", "timestamp_invalid", "trait_invalid", "type_unknown",
-    "user_missing", "utf8_invalid", OTHER,
+    "account_ambiguous", "account_invalid", "account_missing", "alias_ids_missing", "attribute_missing",
+    "command_invalid", "command_unknown", "depth_exceeded", "event_invalid", "event_name_missing",
+    "event_too_large", "group_id_missing", "group_type_other", "id_too_long", "json_invalid", "key_duplicate",
+    "nul_character", "number_out_of_range", "specversion_unsupported", "surrogate_invalid", "timestamp_invalid",
+    "trait_invalid", "type_unknown", "user_missing", "utf8_invalid", OTHER,
 )  # fmt: skip
-_UNREJECTED = ("accepted", "unacknowledged")
+_UNREJECTED = ("accepted", "unresolved", "unacknowledged")
+# Why the resolver makes a dead letter.
+_RESOLVER_REASONS = ("account_ambiguous", "account_unknown", "record_invalid")
 # Whatever else a client thinks of is counted as `other`, so that labels stay few.
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", OTHER)
 # What a hot route answers whether or not anything goes wrong on the client's side.
@@ -38,6 +40,7 @@ class IngestMetrics:
         self.shared = SharedMetrics(make, service="ingest")
         self._make_requests(make)
         self._make_events(make)
+        self._make_resolver(make)
 
     def _make_requests(self, make: Instruments) -> None:
         self._requests = make.counter(
@@ -67,12 +70,13 @@ class IngestMetrics:
     def _make_events(self, make: Instruments) -> None:
         self._events = make.counter(
             "firstvalue_ingest_events",
-            "Events and commands by outcome; `reason` is the code of a rejection, else empty.",
+            "Events and commands by outcome; `unresolved` ones wait for their account; `reason` is a rejection's code.",
             only=[(outcome, "") for outcome in _UNREJECTED] + [("rejected", reason) for reason in REASONS],
             outcome=(*_UNREJECTED, "rejected"),
             reason=("", *REASONS),
         )
         self.accepted = self._events.labels("accepted", "")
+        self.unresolved = self._events.labels("unresolved", "")
         self.unacknowledged = self._events.labels("unacknowledged", "")
         self.publish_duration = make.histogram(
             "firstvalue_ingest_publish_duration_seconds",
@@ -85,6 +89,21 @@ class IngestMetrics:
             "firstvalue_ingest_client_clock_skew_seconds",
             "sent_at of a batch minus its arrival; positive is ahead.",
             _SKEW_BUCKETS,
+        )
+
+    def _make_resolver(self, make: Instruments) -> None:
+        self.resolved = make.counter(
+            "firstvalue_ingest_resolver_events",
+            "Events without an account by what the resolver did; `reason` is that of a dead letter, else empty.",
+            only=[("resolved", ""), ("parked", "")] + [("dead", reason) for reason in _RESOLVER_REASONS],
+            outcome=("resolved", "parked", "dead"),
+            reason=("", *_RESOLVER_REASONS),
+        )
+        self.parked = make.gauge(
+            "firstvalue_ingest_parked_events", "Events that wait for the account of their user.", partition=RUNNING
+        )
+        self.resolver_lag = make.gauge(
+            "firstvalue_ingest_resolver_lag_records", "Records that the resolver has not read yet.", partition=RUNNING
         )
 
     def watch(self, inflight: InFlight, ring: KeyRing) -> None:

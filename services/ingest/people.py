@@ -30,3 +30,8 @@ def role_of(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     return value.strip()[: ID_BYTES_MAX // 4] or None
+
+
+def email_of(value: Any) -> str | None:
+    """The e-mail trait if it is short enough to be one."""
+    return value if isinstance(value, str) and 0 < len(value) <= ID_BYTES_MAX else None

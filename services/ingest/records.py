@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from schemas.product_event import VERSION, ProductEvent, encode
+from schemas.unresolved_event import UnresolvedEvent
 from services.ingest.accounts import AccountRules
+from services.ingest.directory.person import NOBODY, Lesson, Person, taught
 from services.ingest.events import IncomingEvent, Rejected
 from services.ingest.message_ids import message_id_of, new_message_id
-from services.ingest.people import StaffRule, role_of
+from services.ingest.people import StaffRule, email_of, role_of
 from services.ingest.times import moment, occurrence, readable_moment
 
 # What a product does, as opposed to what somebody says about an account or a person.
 PRODUCT_ACTIVITY = frozenset({"track", "page", "screen"})
 
-ACCOUNT_MISSING = "Say whose event it is: context.groupId, properties.account_id, or the groupId of a group call."
+_ACCOUNT_MISSING = "Say whose event it is: context.groupId, properties.account_id, or the groupId of a group call."
+_ACCOUNT_AMBIGUOUS = (
+    "Say whose event it is in the event itself (context.groupId): its user was seen in several accounts."
+)
+_NO_BODY = msgspec.Raw(b"{}")
 
 
 class Origin(NamedTuple):
@@ -30,34 +36,84 @@ class Origin(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A record for the product-events topic."""
+    """A record without its topic."""
 
     partition: int
     key: bytes
     value: bytes
 
 
+class Built(NamedTuple):
+    """What one event becomes.
+
+    `product` is for the product-events topic, `unresolved` for the topic that the resolver reads: the event itself
+    where `product` is None, else what it teaches. `person` is what its user is after it, if anything is known of one.
+    """
+
+    product: Record | None
+    unresolved: tuple[Record, ...]
+    person: Person | None
+
+
+class _Settled(NamedTuple):
+    """What both kinds of record say of one event."""
+
+    message_id: str
+    occurred_at: datetime
+    original_at: datetime | None
+    sent_at: datetime | None
+    role: str | None
+    email: str | None
+    flags: tuple[str, ...]
+
+
 class RecordBuilder:
-    """Turns an event into its record; raises Rejected for one that must not enter the log."""
+    """Turns an event into its records; raises Rejected for one that must not enter the log."""
 
     def __init__(
         self,
         *,
+        partitions: int,
         place: Callable[[str], tuple[bytes, int]],
+        place_user: Callable[[str], tuple[bytes, int]],
         staff: StaffRule,
         historical_age: timedelta,
         accounts: AccountRules,
     ) -> None:
+        self._partitions = partitions
         self._place = place
-        self._accounts = accounts
+        self._place_user = place_user
         self._staff = staff
         self._historical_age = historical_age
+        self._accounts = accounts
 
-    def build(self, event: IncomingEvent, origin: Origin) -> Record:
-        """The record of `event`, keyed by its account."""
+    def build(self, event: IncomingEvent, origin: Origin, person: Person | None) -> Built:
+        """The records of `event`; `person` is what is known of its user, None if that could not be asked for."""
         account_id = self._accounts.named(event)
+        settled = self._settle(event, origin)
+        if event.type == "command":
+            assert account_id is not None, "a command names its account"
+            return Built(self._product(event, origin, settled, account_id, None), self._erasures(event, origin), None)
+        user_id = event.user_id
+        if user_id is None:
+            if account_id is None:
+                raise Rejected("account_missing", _ACCOUNT_MISSING)
+            return Built(self._product(event, origin, settled, account_id, None), (), None)
+        lesson = Lesson(event.type, account_id, settled.role, settled.email, settled.occurred_at)
+        before = NOBODY if person is None else person
+        after = taught(before, lesson)
         if account_id is None:
-            raise Rejected("account_missing", ACCOUNT_MISSING)
+            if after.ambiguous:
+                raise Rejected("account_ambiguous", _ACCOUNT_AMBIGUOUS)
+            if after.account is None:
+                return Built(None, (self._unresolved(event, origin, settled, None),), after)
+            account_id = after.account
+        product = self._product(event, origin, settled, account_id, after)
+        if after is before and event.type != "group" and not (person is None and event.type == "identify"):
+            return Built(product, (), person)
+        return Built(product, (self._unresolved(event, origin, settled, account_id),), after)
+
+    def _settle(self, event: IncomingEvent, origin: Origin) -> _Settled:
         original_at = None if event.timestamp is None else moment(event.timestamp, "timestamp")
         sent_at = None if event.sent_at is None else readable_moment(event.sent_at)
         occurred_at, flags = occurrence(original_at, sent_at, origin.received_at, self._historical_age)
@@ -65,26 +121,85 @@ class RecordBuilder:
         if message_id is None:
             message_id = new_message_id() if original_at is None else message_id_of(event.body)
             flags = (*flags, "no_message_id")
+        return _Settled(
+            message_id, occurred_at, original_at, sent_at, role_of(event.role), email_of(event.email), flags
+        )
+
+    def _product(
+        self, event: IncomingEvent, origin: Origin, settled: _Settled, account_id: str, person: Person | None
+    ) -> Record:
+        role, email = settled.role, settled.email
+        if person is not None:
+            role = person.role if role is None else role
+            email = person.email if email is None else email
         record = ProductEvent(
             v=VERSION,
             source=origin.source,
-            message_id=message_id,
+            message_id=settled.message_id,
             type=event.type,
             account_id=account_id,
             received_at=origin.received_at,
-            occurred_at=occurred_at,
+            occurred_at=settled.occurred_at,
             body=msgspec.Raw(event.body),
             event=event.event,
             user_id=event.user_id,
-            original_at=original_at,
-            sent_at=sent_at,
-            role=role_of(event.role),
-            staff=self._staff.covers(event.user_id, event.email),
-            flags=flags,
+            original_at=settled.original_at,
+            sent_at=settled.sent_at,
+            role=role,
+            staff=self._staff.covers(event.user_id, email),
+            flags=settled.flags,
             traceparent=origin.traceparent,
         )
         key, partition = self._place(account_id)
         return Record(partition, key, encode(record))
+
+    def _unresolved(self, event: IncomingEvent, origin: Origin, settled: _Settled, account_id: str | None) -> Record:
+        """The event itself, or with `account_id` what it teaches, without its body."""
+        assert event.user_id is not None
+        record = UnresolvedEvent(
+            v=VERSION,
+            source=origin.source,
+            message_id=settled.message_id,
+            type=event.type,
+            received_at=origin.received_at,
+            occurred_at=settled.occurred_at,
+            body=msgspec.Raw(event.body) if account_id is None else _NO_BODY,
+            account_id=account_id,
+            event=event.event,
+            user_id=event.user_id,
+            original_at=settled.original_at,
+            sent_at=settled.sent_at,
+            role=settled.role,
+            email=settled.email,
+            staff=self._staff.covers(event.user_id, settled.email),
+            flags=settled.flags,
+            traceparent=origin.traceparent,
+        )
+        key, partition = self._place_user(event.user_id)
+        return Record(partition, key, encode(record))
+
+    def _erasures(self, event: IncomingEvent, origin: Origin) -> tuple[Record, ...]:
+        """An erased account may have people on every partition of the directory, an erased person is on one."""
+        if event.event not in ("erase", "erase_person") or event.document is None:
+            return ()
+        user_id: Any = event.document.get("user_id")
+        record = UnresolvedEvent(
+            v=VERSION,
+            source=origin.source,
+            message_id=event.message_id or new_message_id(),
+            type="command",
+            received_at=origin.received_at,
+            occurred_at=origin.received_at,
+            body=_NO_BODY,
+            account_id=self._accounts.named(event),
+            event=event.event,
+            user_id=user_id,
+        )
+        value = encode(record)
+        if user_id is not None:
+            key, partition = self._place_user(user_id)
+            return (Record(partition, key, value),)
+        return tuple(Record(partition, b"", value) for partition in range(self._partitions))
 
 
 def dead_letter_headers(rejected: Rejected, *, origin: Origin, route: str) -> list[tuple[str, bytes]]:

@@ -33,6 +33,9 @@ class IngestSettings(BaseSettings):
     inflight_bytes_max: int = Field(67_108_864, ge=5_242_880, description="Bodies and records held in memory")
     ack_seconds: float = Field(5.0, gt=0, le=60, description="Time Kafka has to confirm before a request answers 503")
     produce_bytes: int = Field(524_288, ge=65_536, le=655_360, description="A produce batch is closed beyond this size")
+    people_max: int = Field(200_000, ge=1_000, description="People held in memory, with their account, role and e-mail")
+    parked_days: float = Field(30.0, gt=0, le=365, description="Days an event waits for the account of its user")
+    parked_events_max: int = Field(1_000, ge=1, description="Events of one user that wait; more become dead letters")
     historical_seconds: float = Field(604_800.0, gt=0, description="Events older than this are flagged historical")
 
     @field_validator("account_paths")

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from schemas import export, product_event, signals
+from schemas import export, product_event, signals, unresolved_event
 from schemas.commands import COMMANDS, AnyCommand
 from schemas.timestamps import from_milliseconds, to_milliseconds, to_rfc3339
 from services.activation_engine.plan_templates import TEMPLATES, template_text
@@ -18,6 +18,7 @@ from services.activation_engine.plan_templates import TEMPLATES, template_text
 EXAMPLES = sorted(export.EXAMPLES.glob("*/*.json"))
 DECODERS = {
     "product_event": product_event.decode_product_event,
+    "unresolved_event": unresolved_event.decode_unresolved_event,
     "tick": product_event.decode_tick,
     "command": msgspec.json.Decoder(AnyCommand).decode,
     "signal": signals.decode,
@@ -37,7 +38,8 @@ def test_generated_schemas_are_fresh() -> None:
 
 def test_every_type_has_an_example() -> None:
     """Each signal type that is announced, and each kind of record, is shown by at least one example."""
-    assert {path.parent.name for path in EXAMPLES} == {*signals.TYPES, "product_event", "tick", "command"}
+    records = {"product_event", "unresolved_event", "tick", "command"}
+    assert {path.parent.name for path in EXAMPLES} == {*signals.TYPES, *records}
 
 
 def test_every_command_has_an_example() -> None:

@@ -60,30 +60,31 @@ async def test_the_segment_sdk_works_unmodified(
         ADMIN_KEY, host=service.url, gzip=compressed, upload_interval=0.05, on_error=lambda *error: errors.append(error)
     )
     at = datetime.now(UTC) - timedelta(hours=2)
-    account = f"sdk-{compressed}"
+    account, user = f"sdk-{compressed}", f"kim-{compressed}"
     context = {"groupId": account}
-    client.group("kim", account, {"segment": "smb", "city": "Köln"})
-    client.identify("kim", {"role": "champion", "email": "kim@acme.example"}, context=context)
+    client.group(user, account, {"segment": "smb", "city": "Köln"})
+    client.identify(user, {"role": "champion", "email": "kim@acme.example"}, context=context)
     for number in range(20):
         client.track(
-            "kim",
+            user,
             "Report Generated",
             {"rows": number},
             context=dict(context),
             timestamp=at,
             message_id=f"{account}-{number}",
         )
-    client.page("kim", "docs", "Start", context=dict(context))
-    client.track("kim", "No Account", {})
+    client.page(user, "docs", "Start", context=dict(context))
+    client.track(user, "No Account Named", {}, message_id=f"{account}-learned")
     client.shutdown()
     assert errors == []
     events = await events_of(kafka_bootstrap, f"{topic_prefix}product.events.v1")
     mine = [event for event in events if event.account_id == account]
-    assert sorted(event.type for event in mine) == ["group", "identify", "page"] + ["track"] * 20
+    assert sorted(event.type for event in mine) == ["group", "identify", "page"] + ["track"] * 21
     tracks = [event for event in mine if event.type == "track"]
-    assert {event.message_id for event in tracks} == {f"{account}-{number}" for number in range(20)}
-    assert {event.occurred_at for event in tracks} == {at.replace(microsecond=at.microsecond // 1000 * 1000)}
-    assert {event.user_id for event in mine} == {"kim"}
+    assert {event.message_id for event in tracks} == {f"{account}-{number}" for number in (*range(20), "learned")}
+    dated = [event for event in tracks if event.event == "Report Generated"]
+    assert {event.occurred_at for event in dated} == {at.replace(microsecond=at.microsecond // 1000 * 1000)}
+    assert {event.user_id for event in mine} == {user}
     assert [event.role for event in mine if event.type == "identify"] == ["champion"]
     assert "Köln" in json.loads(bytes(next(event for event in mine if event.type == "group").body))["traits"]["city"]
     assert all(ADMIN_KEY.encode() not in bytes(event.body) for event in mine)

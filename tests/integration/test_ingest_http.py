@@ -60,7 +60,10 @@ async def test_what_was_answered_200_is_in_kafka(
 ) -> None:
     """Accepted events under their account's key, rejected ones as dead letters, both before the answer."""
     events = [{**TRACK, "messageId": f"batch-{number}"} for number in range(50)]
-    bad = [{**TRACK, "context": None, "messageId": "bad-1"}, {**TRACK, "properties": {"x": float("nan")}}]
+    bad = [
+        {**TRACK, "context": None, "userId": None, "anonymousId": "a-1", "messageId": "bad-1"},
+        {**TRACK, "properties": {"x": float("nan")}},
+    ]
     answer = service.post("/v1/batch", {"batch": [*events, *bad], "sentAt": "2026-11-20T10:00:00Z"})
     assert answer.status_code == 200
     assert (answer.json()["accepted"], answer.json()["rejected"]) == (50, 2)
@@ -180,7 +183,7 @@ async def test_ticks_reach_every_partition_and_know_the_newest_product_event(
         ("/v1/batch", b'{"batch":[', {}, 400, "body_not_json"),
         ("/v1/batch", {"batch": []}, {}, 400, "batch_empty"),
         ("/v1/batch", {"batch": [{}, {}]}, {}, 400, "events_rejected"),
-        ("/v1/track", {**TRACK, "context": None}, {}, 400, "account_missing"),
+        ("/v1/track", {**TRACK, "context": None, "userId": None, "anonymousId": "a"}, {}, 400, "account_missing"),
         ("/v1/batch", {"batch": [TRACK] * 1001}, {}, 413, "too_many_events"),
         ("/v1/track", b"x" * 5_242_881, {}, 413, "body_too_large"),
         ("/v1/track", gzip.compress(bytes(50_000_000)), {}, 413, "body_too_large"),

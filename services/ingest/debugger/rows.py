@@ -80,6 +80,9 @@ def picker(status: EventStatus, filters: Filters) -> Callable[[Any], EventRow | 
         if record.value is None or (record.key is None and status == "accepted"):
             return None
         kept = read(record)
+        if status == "unresolved" and kept.account_id is not None:
+            # What an event that has its account teaches about its user is no event of its own.
+            return None
         if not filters.match(kept):
             return None
         return EventRow(

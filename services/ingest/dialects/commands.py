@@ -78,7 +78,15 @@ def read_command(item: Item, *, bytes_max: int, received_at: datetime, may: Call
         rejected.message_id = message_id and message_id[:80]
         raise
     return IncomingEvent(
-        "command", raw, common.account_id, None, common.command, message_id, common.timestamp, sent_at=None
+        "command",
+        raw,
+        common.account_id,
+        None,
+        common.command,
+        message_id,
+        common.timestamp,
+        sent_at=None,
+        document=value,
     )
 
 

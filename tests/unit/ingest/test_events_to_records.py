@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from schemas.positions import decode_position, encode_position
 from schemas.product_event import ProductEvent, decode_product_event
 from services.ingest.accounts import AccountRules
+from services.ingest.directory.person import NOBODY
 from services.ingest.events import IncomingEvent, Rejected
 from services.ingest.json_paths import parse_paths
 from services.ingest.message_ids import new_message_id
@@ -30,7 +31,9 @@ MOMENTS = st.datetimes(timezones=st.just(UTC))
 def new_builder(*, staff: tuple[str, ...] = ()) -> RecordBuilder:
     """A builder with the default places of accounts."""
     return RecordBuilder(
+        partitions=6,
         place=partitioner(6),
+        place_user=partitioner(6),
         staff=StaffRule(staff),
         historical_age=WEEK,
         accounts=AccountRules(group_types=("company",), paths=parse_paths("properties.account_id")),
@@ -51,7 +54,9 @@ def record_of(*, staff: tuple[str, ...] = (), received_at: datetime = NOW, **fie
         **fields,
     }
     builder = new_builder(staff=staff)
-    return decode_product_event(builder.build(IncomingEvent(**given_fields), Origin("k1", received_at, None)).value)
+    built = builder.build(IncomingEvent(**given_fields), Origin("k1", received_at, None), NOBODY)
+    assert built.product is not None
+    return decode_product_event(built.product.value)
 
 
 @pytest.mark.parametrize(
@@ -65,10 +70,10 @@ def test_ids_that_mean_unknown_are_no_accounts(junk: str | int) -> None:
     assert rejected.value.code == "account_invalid"
 
 
-def test_an_event_without_an_account_says_what_to_do() -> None:
+def test_an_event_without_account_and_user_says_what_to_do() -> None:
     """The message names the places that are looked at."""
     with pytest.raises(Rejected) as rejected:
-        record_of(account_id=None)
+        record_of(account_id=None, user_id=None)
     assert rejected.value.code == "account_missing"
     assert "context.groupId" in rejected.value.message
 
@@ -226,7 +231,9 @@ def test_a_record_is_what_the_contract_says() -> None:
     """Absent values are left out, so that records stay small."""
     builder = new_builder()
     event = IncomingEvent("command", b"{}", 5, None, "set", "m", None, None)
-    value = msgspec.json.decode(builder.build(event, Origin("k1", NOW, "00-" + "a" * 52)).value)
+    built = builder.build(event, Origin("k1", NOW, "00-" + "a" * 52), None)
+    assert built.product is not None
+    value = msgspec.json.decode(built.product.value)
     assert value == {
         "v": 1,
         "source": "k1",

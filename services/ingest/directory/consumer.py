@@ -1,0 +1,185 @@
+"""The resolver's one loop: claim what the group assigned, poll, apply; after any trouble claim again and go on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.ingest.delivery import BrokerUnavailable
+from services.ingest.directory.resolver import Resolver
+from services.ingest.directory.store import Claim, DirectoryStore, Superseded
+from services.ingest.inflight import Overloaded
+from services.ingest.metrics import IngestMetrics
+from services.runtime.postgres import is_transient
+from services.runtime.process import Stopping
+
+log = structlog.get_logger(__name__)
+
+_POLL_MS = 200
+_POLL_SECONDS_MAX = 5.0
+_BATCH_EVENTS_MAX = 200
+_PAUSE_SECONDS = 0.5
+_SWEEP_SECONDS = 60.0
+_CLOSE_SECONDS = 5.0
+
+
+class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
+    """`new_consumer` makes group consumers that are neither started nor subscribed."""
+
+    def __init__(
+        self,
+        *,
+        new_consumer: Callable[[], Any],
+        topic: str,
+        store: DirectoryStore,
+        resolver: Resolver,
+        metrics: IngestMetrics,
+    ) -> None:
+        self._new_consumer = new_consumer
+        self._topic = topic
+        self._store = store
+        self._resolver = resolver
+        self._metrics = metrics
+        self._consumer: Any = None
+        self._claims: dict[int, Claim] = {}
+        self._odd: dict[int, tuple[int, int]] = {}
+        self._swept_at = time.monotonic()
+        self.ended = asyncio.Event()
+
+    async def run(self, stopping: Stopping) -> None:
+        """Worker: resolve until stopped; the batch under way is finished."""
+        troubled = False
+        try:
+            while not stopping:
+                try:
+                    await self._turn()
+                    troubled = False
+                except (KafkaError, SQLAlchemyError, OSError, BrokerUnavailable, Overloaded) as error:
+                    if isinstance(error, SQLAlchemyError) and not is_transient(error):
+                        raise
+                    if not troubled:
+                        log.warning("resolver_waits", error=type(error).__name__)
+                    troubled = True
+                    self._claims.clear()
+                    await stopping.sleep(_PAUSE_SECONDS)
+        finally:
+            await self._close()
+            self.ended.set()
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Write no more on them. A batch under way may still be written, unless somebody else has claimed since."""
+        for place in revoked:
+            self._claims.pop(place.partition, None)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Fetch nothing of them before they are claimed."""
+        self._consumer.pause(*assigned)
+
+    async def _turn(self) -> None:
+        if self._consumer is None:
+            await self._connect()
+        for place in sorted(self._consumer.assignment()):
+            if place.partition not in self._claims:
+                await self._claim(place)
+        polled: dict[TopicPartition, list[Any]] = {}
+        # A poll that waits for an assignment under way does not return by itself.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_SECONDS_MAX):
+                polled = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_EVENTS_MAX)
+        for place, records in polled.items():
+            await self._apply(place, records)
+        if time.monotonic() - self._swept_at > _SWEEP_SECONDS:
+            self._swept_at = time.monotonic()
+            for claim in list(self._claims.values()):
+                await self._guarded(self._resolver.expire(claim), claim.partition)
+        self._show_lag()
+
+    async def _claim(self, place: TopicPartition) -> None:
+        claim = await self._store.claim(place.partition)
+        begins = (await self._consumer.beginning_offsets([place]))[place]
+        ends = (await self._consumer.end_offsets([place]))[place]
+        if not begins <= claim.next_offset <= ends:
+            if claim.next_offset:
+                # Nothing that is still there is skipped: deciding an event again gives the same record.
+                log.error("unresolved_log_changed", part=place.partition, expected=claim.next_offset, begins=begins)
+            claim = claim._replace(next_offset=begins)
+        if place not in self._consumer.assignment():
+            return
+        self._claims[place.partition] = claim
+        self._consumer.seek(place, claim.next_offset)
+        self._consumer.resume(place)
+        await self._guarded(self._resolver.release(claim), place.partition)
+        await self._guarded(self._resolver.expire(claim), place.partition)
+
+    async def _apply(self, place: TopicPartition, records: list[Any]) -> None:
+        claim = self._claims.get(place.partition)
+        if claim is None:
+            return
+        found = records[0].offset
+        if found != claim.next_offset and self._odd.get(place.partition) != (claim.next_offset, found):
+            # From before the claim, or the log is another one: claiming again finds the place. A second time it is a
+            # gap in the log.
+            self._odd[place.partition] = (claim.next_offset, found)
+            log.warning("unexpected_offset", part=place.partition, expected=claim.next_offset, found=found)
+            self._lose(place.partition)
+            return
+        try:
+            moved = await self._resolver.apply(claim, records)
+        except Superseded:
+            self._lose(place.partition)
+            return
+        if self._claims.get(place.partition) is claim:
+            self._claims[place.partition] = moved
+
+    async def _guarded(self, work: Any, partition: int) -> None:
+        try:
+            await work
+        except Superseded:
+            self._lose(partition)
+
+    def _lose(self, partition: int) -> None:
+        """Claim it again, if it is still ours."""
+        self._claims.pop(partition, None)
+        place = TopicPartition(self._topic, partition)
+        if place in self._consumer.assignment():
+            self._consumer.pause(place)
+
+    async def _connect(self) -> None:
+        self._claims.clear()
+        consumer = self._new_consumer()
+        try:
+            await consumer.start()
+        except BaseException:
+            await _stop(consumer)
+            raise
+        self._consumer = consumer
+        # Not before the start, which would wait for the group without an end.
+        consumer.subscribe([self._topic], listener=self)
+
+    async def _close(self) -> None:
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await _stop(consumer)
+
+    def _show_lag(self) -> None:
+        for partition, claim in self._claims.items():
+            place = TopicPartition(self._topic, partition)
+            if place in self._consumer.assignment():
+                end = self._consumer.highwater(place)
+                if end is not None:
+                    self._metrics.resolver_lag.labels(str(partition)).set(max(0, end - claim.next_offset))
+
+
+async def _stop(consumer: Any) -> None:
+    """Leave the group and disconnect, within a time that a broker which is away cannot stretch."""
+    with suppress(KafkaError, TimeoutError, OSError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await consumer.stop()

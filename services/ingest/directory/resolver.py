@@ -1,0 +1,191 @@
+"""The resolver: single writer of each partition of the directory; what it decides is produced first, then written.
+
+A crash between the two repeats a batch, whose events carry the same ids. An owner of before may produce again as well;
+it can write nothing, because each transaction begins with the stamp of its claim.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+
+from schemas.product_event import VERSION
+from schemas.unresolved_event import UnresolvedEvent, decode_unresolved_event
+from services.ingest.delivery import Delivery
+from services.ingest.directory.decisions import AMBIGUOUS, EXPIRED, Arrived, Decision, Refused, decide, resolve
+from services.ingest.directory.store import Claim, DirectoryStore, ParkedEvent
+from services.ingest.metrics import IngestMetrics
+from services.ingest.people import StaffRule
+from services.ingest.publisher import Cargo, Entry, Publisher, entry_bytes
+from services.runtime.crash_points import crash_point
+
+log = structlog.get_logger(__name__)
+
+_PAGE_EVENTS = 200
+
+
+class Poison(NamedTuple):
+    """A record that no resolver of this version can read."""
+
+    record: Any
+    message: str
+
+
+class ResolverRules(NamedTuple):
+    """Names and limits: `waiting_max` events of one user wait for `waiting_age` at most."""
+
+    events_topic: str
+    dead_topic: str
+    place: Callable[[str], tuple[bytes, int]]
+    waiting_max: int
+    waiting_age: timedelta
+    ack_seconds: float
+
+
+class Resolver:
+    """Applies records of the unresolved topic, partition by partition.
+
+    Raises BrokerUnavailable, Overloaded, Superseded, SQLAlchemyError and OSError; after any of them the partition has
+    to be claimed again, and goes on from where it was written to be.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: DirectoryStore,
+        publisher: Publisher,
+        staff: StaffRule,
+        metrics: IngestMetrics,
+        rules: ResolverRules,
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._staff = staff
+        self._metrics = metrics
+        self._rules = rules
+
+    async def apply(self, claim: Claim, records: Sequence[Any]) -> Claim:
+        """Decide records in the order of the log; the claim with its place after them."""
+        run: list[Arrived] = []
+        dead: list[Poison] = []
+        for record in records:
+            try:
+                event = _read(record)
+            except ValueError as error:
+                dead.append(Poison(record, str(error)))
+                continue
+            if event.type == "command":
+                claim = await self._decide(claim, run, dead, next_offset=record.offset)
+                run, dead = [], []
+                claim = await self._forget(claim, event, next_offset=record.offset + 1)
+            else:
+                run.append(Arrived(event, record.value))
+        return await self._decide(claim, run, dead, next_offset=records[-1].offset + 1)
+
+    async def release(self, claim: Claim) -> None:
+        """Send on what waits although its user is known by now."""
+        while page := await self._store.releasable(claim.partition, most=_PAGE_EVENTS):
+            known = await self._store.find({one.user_id for one in page})
+            decision = Decision()
+            for one in page:
+                event, person = decode_unresolved_event(one.value), known.get(one.user_id)
+                if person is not None and person.ambiguous:
+                    decision.refused.append(Refused(event, *AMBIGUOUS))
+                elif person is not None and person.account is not None:
+                    decision.resolved.append(resolve(event, person, self._staff))
+            await self._end_wait(claim, page, decision)
+
+    async def expire(self, claim: Claim) -> None:
+        """Put aside what has waited too long, and count what waits."""
+        while page := await self._store.expired(claim.partition, age=self._rules.waiting_age, most=_PAGE_EVENTS):
+            refused = [Refused(decode_unresolved_event(one.value), *EXPIRED) for one in page]
+            await self._end_wait(claim, page, Decision(refused=refused))
+        self._metrics.parked.labels(str(claim.partition)).set(await self._store.waiting(claim.partition))
+
+    async def _decide(self, claim: Claim, run: list[Arrived], dead: list[Poison], *, next_offset: int) -> Claim:
+        if next_offset == claim.next_offset:
+            return claim
+        users = {str(one.event.user_id) for one in run}
+        known = await self._store.find(users) if users else {}
+        unknown = {user for user in users if user not in known or not known[user].accounts}
+        waiting = await self._store.parked_counts(unknown) if unknown else {}
+        decision = decide(run, known=known, waiting=waiting, waiting_max=self._rules.waiting_max, staff=self._staff)
+        await self._produce(decision, dead)
+        crash_point("ingest.resolver_produced")
+        claim = await self._store.apply(claim, next_offset=next_offset, people=decision.people, parked=decision.parked)
+        crash_point("ingest.resolver_written")
+        self._metrics.resolved.labels("parked", "").inc(len(decision.parked))
+        if any(person.accounts for person in decision.people.values()):
+            await self.release(claim)
+        return claim
+
+    async def _forget(self, claim: Claim, event: UnresolvedEvent, *, next_offset: int) -> Claim:
+        if event.event == "erase_person" and event.user_id is not None:
+            return await self._store.forget_person(claim, event.user_id, next_offset=next_offset)
+        return await self._store.forget_account(claim, str(event.account_id), next_offset=next_offset)
+
+    async def _end_wait(self, claim: Claim, page: list[ParkedEvent], decision: Decision) -> None:
+        await self._produce(decision, [])
+        crash_point("ingest.resolver_released")
+        await self._store.remove(claim, page)
+        # Many pages may follow; requests have their turn.
+        await asyncio.sleep(0)
+
+    async def _produce(self, decision: Decision, dead: list[Poison]) -> None:
+        rules, by_partition = self._rules, dict[tuple[str, int], list[Entry]]()
+        for account_id, value in decision.resolved:
+            key, partition = rules.place(account_id)
+            by_partition.setdefault((rules.events_topic, partition), []).append(Entry(key, value))
+        for event, code, message in decision.refused:
+            key, partition = rules.place(str(event.user_id))
+            letter = Entry(key, bytes(event.body), _headers(event.source, code, message))
+            by_partition.setdefault((rules.dead_topic, partition), []).append(letter)
+        for record, message in dead:
+            letter = Entry(record.key, record.value or b"", _headers("", "record_invalid", message, record))
+            by_partition.setdefault((rules.dead_topic, record.partition), []).append(letter)
+        if by_partition:
+            delivery = Delivery()
+            self._publisher.put(
+                [
+                    Cargo(topic, partition, entries, sum(map(entry_bytes, entries)))
+                    for (topic, partition), entries in by_partition.items()
+                ],
+                delivery,
+            )
+            await delivery.wait(rules.ack_seconds)
+        self._count(decision, len(dead))
+
+    def _count(self, decision: Decision, poison: int) -> None:
+        self._metrics.resolved.labels("resolved", "").inc(len(decision.resolved))
+        for refused in decision.refused:
+            self._metrics.resolved.labels("dead", refused.code).inc()
+        if poison:
+            self._metrics.resolved.labels("dead", "record_invalid").inc(poison)
+
+
+def _read(record: Any) -> UnresolvedEvent:
+    """The event of a record; raises ValueError with what is wrong."""
+    if record.value is None:
+        raise ValueError("a record without a value")
+    try:
+        event = decode_unresolved_event(record.value)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)[:200]) from error
+    if event.v != VERSION:
+        raise ValueError(f"version {event.v} is not known here")
+    erases_account = event.type == "command" and event.account_id is not None
+    if event.user_id is None and not erases_account:
+        raise ValueError("neither a user nor an erased account")
+    return event
+
+
+def _headers(source: str, code: str, message: str, record: Any = None) -> list[tuple[str, bytes]]:
+    facts = {"reason": code, "message": message, "source": source, "route": "resolver"}
+    if record is not None:
+        facts |= {"topic": record.topic, "partition": str(record.partition), "offset": str(record.offset)}
+    return [(name, value.encode()) for name, value in facts.items()]

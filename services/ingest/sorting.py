@@ -1,0 +1,155 @@
+"""A request's events, read and turned into records by topic and partition; what is rejected becomes a dead letter."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import NamedTuple
+
+from services.ingest.dialects.blanking import without_keys
+from services.ingest.dialects.unpacked import Item, Unpacked
+from services.ingest.directory.known_people import KnownPeople
+from services.ingest.directory.person import Person
+from services.ingest.events import IncomingEvent, Rejected, Rejection
+from services.ingest.publisher import RECORD_OVERHEAD_BYTES, Cargo, Entry, entry_bytes
+from services.ingest.records import PRODUCT_ACTIVITY, Origin, Record, RecordBuilder, dead_letter_headers
+from services.ingest.routes import Route
+
+# The broker takes records of 1 MiB; what is longer is not an event that anybody could repair from its whole text.
+_DEAD_LETTER_BYTES_MAX = 131_072
+# Reading this much takes 5 to 40 ms; then others have their turn.
+_UNBROKEN_BYTES_MAX = 262_144
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """Names on the broker, and the number of partitions that all of them have."""
+
+    events: str
+    unresolved: str
+    dead: str
+    partitions: int
+
+
+class _Read(NamedTuple):
+    number: int
+    item: Item
+    event: IncomingEvent
+
+
+class _Load:
+    """The records of one topic by partition."""
+
+    __slots__ = ("_topic", "entries", "sizes_bytes")
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self.entries: dict[int, list[Entry]] = {}
+        self.sizes_bytes: dict[int, int] = {}
+
+    def add(self, record: Record) -> None:
+        """One more."""
+        partition, key, value = record
+        if partition in self.entries:
+            self.entries[partition].append(Entry(key, value))
+            self.sizes_bytes[partition] += RECORD_OVERHEAD_BYTES + len(key) + len(value)
+        else:
+            self.entries[partition] = [Entry(key, value)]
+            self.sizes_bytes[partition] = RECORD_OVERHEAD_BYTES + len(key) + len(value)
+
+    def cargo(self) -> list[Cargo]:
+        """As the publisher takes them."""
+        return [Cargo(self._topic, part, entries, self.sizes_bytes[part]) for part, entries in self.entries.items()]
+
+
+@dataclass(slots=True)
+class Sorted:
+    """What one request becomes: `resolved` events have an account, `unresolved` ones wait for theirs."""
+
+    cargo: list[Cargo] = field(default_factory=list)
+    errors: list[Rejection] = field(default_factory=list)
+    resolved: int = 0
+    unresolved: int = 0
+    has_activity: bool = False
+    people_before: dict[str, Person] = field(default_factory=dict)
+    people_after: dict[str, Person] = field(default_factory=dict)
+
+
+class Sorter:
+    """Reads all events of a request, has their people known, and builds the records in the order of the request."""
+
+    def __init__(self, *, builder: RecordBuilder, people: KnownPeople, topics: Topics) -> None:
+        self._builder = builder
+        self._people = people
+        self._topics = topics
+        self._dead_partitions = cycle(range(topics.partitions))
+
+    async def sort(self, unpacked: Unpacked, origin: Origin, route: Route) -> Sorted:
+        """One bad event costs nothing but itself."""
+        found = Sorted()
+        good = await self._read_all(unpacked, origin, route, found)
+        users = {one.event.user_id for one in good if one.event.user_id is not None}
+        found.people_before = await self._people.find(users) if users else {}
+        await self._build_all(good, origin, route, found)
+        found.errors.sort(key=lambda error: error.index)
+        return found
+
+    async def _read_all(self, unpacked: Unpacked, origin: Origin, route: Route, found: Sorted) -> list[_Read]:
+        good: list[_Read] = []
+        unbroken_bytes = 0
+        read = unpacked.read
+        for index, item in enumerate(unpacked.items):
+            unbroken_bytes += len(bytes(item))
+            if unbroken_bytes > _UNBROKEN_BYTES_MAX:
+                unbroken_bytes = 0
+                await asyncio.sleep(0)
+            try:
+                good.append(_Read(index, item, read(item)))
+            except Rejected as rejected:
+                self._reject(index, item, rejected, rejected.message_id, origin, route, found)
+        return good
+
+    async def _build_all(self, good: list[_Read], origin: Origin, route: Route, found: Sorted) -> None:
+        product, unresolved = _Load(self._topics.events), _Load(self._topics.unresolved)
+        build, before, after = self._builder.build, found.people_before, found.people_after
+        unbroken_bytes = 0
+        for index, item, event in good:
+            unbroken_bytes += len(bytes(item))
+            if unbroken_bytes > _UNBROKEN_BYTES_MAX:
+                unbroken_bytes = 0
+                await asyncio.sleep(0)
+            user_id = event.user_id
+            person = None if user_id is None else after.get(user_id) or before.get(user_id)
+            try:
+                built = build(event, origin, person)
+            except Rejected as rejected:
+                self._reject(index, item, rejected, event.message_id, origin, route, found)
+                continue
+            if user_id is not None and built.person is not None and built.person is not person:
+                after[user_id] = built.person
+            if built.product is None:
+                found.unresolved += 1
+            else:
+                found.resolved += 1
+                product.add(built.product)
+            for record in built.unresolved:
+                unresolved.add(record)
+            found.has_activity = found.has_activity or event.type in PRODUCT_ACTIVITY
+        found.cargo += product.cargo()
+        found.cargo += unresolved.cargo()
+
+    def _reject(
+        self,
+        index: int,
+        item: Item,
+        rejected: Rejected,
+        message_id: str | None,
+        origin: Origin,
+        route: Route,
+        found: Sorted,
+    ) -> None:
+        found.errors.append(Rejection(index, message_id, rejected.code, rejected.message))
+        headers = dead_letter_headers(rejected, origin=origin, route=route.path)
+        letter = Entry(None, without_keys(bytes(item)[:_DEAD_LETTER_BYTES_MAX]), headers)
+        found.cargo.append(Cargo(self._topics.dead, next(self._dead_partitions), [letter], entry_bytes(letter)))
