@@ -1,0 +1,1 @@
+"""Dashboards as code: what each panel asks, and the JSON that Grafana provisions."""

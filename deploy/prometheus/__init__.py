@@ -1,0 +1,1 @@
+"""What Prometheus is told about Firstvalue: objectives, alerts and what to scrape, generated from typed definitions."""

@@ -1,0 +1,132 @@
+"""Rules, alerts and runbooks: parsed and run by promtool, and in step with one another and with the code."""
+
+from __future__ import annotations
+
+import re
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.prometheus.__main__ import FOLDER, files
+from deploy.prometheus.burning import BURNING, TOO_FEW
+from deploy.prometheus.causes import CAUSES
+from deploy.prometheus.objectives import BURNS, OBJECTIVES
+from deploy.prometheus.rules import ALERTS, as_yaml, rule_groups, runbook
+from deploy.prometheus.spans import Scale
+from tests.contract import metrics_catalogue
+from tests.promtool import promtool
+
+_RUNBOOKS = Path(__file__).parents[2] / "deploy" / "runbooks"
+_PAGING = {"TargetDown", "ClockFrozen", "OffsetGap", "AuditMismatch"}
+_PROMISED = _PAGING | {
+    *("ConsumerStalled", "LagGrowing", "ConsumerMissing", "RebalanceStorm", "LedgerUnpublished", "NotifierBacklog"),
+    *("DeadLettersArriving", "TimerLate", "StalledStorm", "PoolExhausted", "DatabaseErrors", "PublishFailing"),
+    *("BlockedAddressSpike", "SecretExpiring", "Watchdog"),
+}
+_METRIC = re.compile(r"\bfirstvalue_\w+")
+
+
+def metric_names() -> set[str]:
+    """Every name under which the services export samples."""
+    names = set()
+    for metrics in metrics_catalogue.described().values():
+        for one in metrics:
+            suffixes = ("_bucket", "_count", "_sum") if one.kind == "histogram" else ("",)
+            names |= {one.name + suffix for suffix in suffixes}
+    return names
+
+
+def test_the_files_of_prometheus_are_fresh() -> None:
+    """`python -m deploy.prometheus` would change nothing."""
+    for path, text in files():
+        assert path.read_text(encoding="utf-8") == text, path.name
+
+
+def test_promtool_takes_rules_and_configuration() -> None:
+    """Both files as they are deployed."""
+    assert "SUCCESS" in promtool("check", "config", FOLDER / "prometheus.yml")
+    assert "SUCCESS" in promtool("check", "rules", "--lint-fatal", FOLDER / "firstvalue.rules.yml")
+
+
+def test_every_promised_alert_exists_and_only_those_page_that_may() -> None:
+    """A page is for what loses or distorts data, for a dead process, and for an error budget that burns."""
+    burning = {f"{objective.name}{burn.suffix}": burn.severity for objective in OBJECTIVES for burn in BURNS}
+    severities = {alert.name: alert.severity for alert in ALERTS}
+    assert set(severities) == _PROMISED | set(burning)
+    paging = {name for name, severity in severities.items() if severity == "page"}
+    assert paging == _PAGING | {name for name, severity in burning.items() if severity == "page"}
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
+    """The page that `runbook_url` names is there, with what to look at and what to do."""
+    pages = {path.stem for path in _RUNBOOKS.glob("*.md")} - {"README"}
+    assert pages == {runbook(alert) for alert in ALERTS}
+    for page in pages:
+        text = (_RUNBOOKS / f"{page}.md").read_text(encoding="utf-8")
+        assert text.startswith(f"# {page}\n")
+        assert "## Look" in text
+        assert "## Do" in text
+
+
+def test_every_metric_of_a_rule_exists_in_the_code() -> None:
+    """A name that nothing exports would make a rule that never fires."""
+    used = set(_METRIC.findall(as_yaml(rule_groups())))
+    assert len(used) > 20
+    assert used - metric_names() == set()
+
+
+def test_a_scaled_rule_differs_in_its_times_alone() -> None:
+    """What the live test evaluates are the same rules, sixty times as fast."""
+    slow, fast = rule_groups(), rule_groups(scale=Scale(1 / 60))
+    for group, scaled in zip(slow["groups"], fast["groups"], strict=True):
+        for rule, other in zip(group["rules"], scaled["rules"], strict=True):
+            assert rule.keys() == other.keys()
+            assert _METRIC.findall(rule["expr"]) == _METRIC.findall(other["expr"])
+    assert Scale(1 / 60).expression("rate(x[5m]) > {120s}") == "rate(x[5000ms]) > 2"
+
+
+def _case(series: Mapping[str, str], after: str, *, firing: Iterable[str] = (), quiet: Iterable[str] = ()) -> Any:
+    expected = [(name, [{"labels": "{}", "value": 1}]) for name in firing] + [(name, []) for name in quiet]
+    return {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}}) > bool 0',
+                "eval_time": after,
+                "exp_samples": samples,
+            }
+            for name, samples in expected
+        ],
+    }
+
+
+def _cases_of_causes() -> Iterator[Any]:
+    for alert in CAUSES:
+        yield _case(alert.firing, alert.after, firing=[alert.name])
+        if alert.name != "Watchdog":
+            yield _case(alert.quiet, alert.after, quiet=[alert.name])
+
+
+def _cases_of_burning() -> Iterator[Any]:
+    """All objectives side by side, for each case evaluates seven hours."""
+    names, after = [alert.name for alert in BURNING], BURNING[0].after
+    yield _case(ChainMap(*(dict(alert.firing) for alert in BURNING)), after, firing=names)
+    yield _case(ChainMap(*(dict(alert.quiet) for alert in BURNING)), after, quiet=names)
+    yield _case(ChainMap(*(dict(few) for few in TOO_FEW.values())), after, quiet=names)
+
+
+@pytest.mark.parametrize("cases", [_cases_of_causes, _cases_of_burning], ids=["causes", "burning"])
+def test_every_alert_fires_when_it_should_and_only_then(cases: Callable[[], Iterator[Any]], tmp_path: Path) -> None:
+    """Promtool plays each alert what makes it fire, what does not, and too little traffic to conclude anything."""
+    rules, tests = tmp_path / "rules.yml", tmp_path / "tests.yml"
+    # Each file alone with its groups: promtool evaluates every rule for every case.
+    own = [
+        one for one in rule_groups()["groups"] if (one["name"] == "firstvalue-causes") is (cases is _cases_of_causes)
+    ]
+    rules.write_text(as_yaml({"groups": own}))
+    tests.write_text(as_yaml({"rule_files": [str(rules)], "evaluation_interval": "30s", "tests": list(cases())}))
+    assert "SUCCESS" in promtool("test", "rules", tests)
