@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -12,21 +11,34 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from services.runtime.body_limit import TOO_LARGE, WRONG_CHARSET, BodyLimit
 from services.runtime.metrics import VERSION
 from services.runtime.postgres import is_transient
-from services.runtime.problems import Problem, answer_problem, answer_unexpected, install_problem_handlers
+from services.runtime.problems import (
+    BODY_UNREADABLE,
+    Problem,
+    answer_problem,
+    answer_unexpected,
+    install_problem_handlers,
+)
 
 log = structlog.get_logger(__name__)
 
 _RETRY_AFTER_SECONDS = "1"
-# What every route with a key and a database may answer.
+# What every route with a key and a database may answer, and the listener before it.
 _ALWAYS = (
     (401, "key_missing", "Send an API key as `Authorization: Bearer <key>`."),
     (401, "key_unknown", "This API key is unknown, expired or revoked; create one with `firstvalue key create`."),
+    (408, "request_too_slow", "Send the whole request sooner."),
     (403, "scope_missing", "This key lacks the scope of this operation; use or create one that has it."),
     (422, "invalid_request", "Correct query.limit: Input should be less than or equal to 500."),
+    (431, "headers_too_large", "Keep the headers within 65536 bytes."),
     (503, "database_unavailable", "The database is away; try again after the seconds in Retry-After."),
 )
+# What every route with a body may answer besides.
+_WITH_BODY = (BODY_UNREADABLE, TOO_LARGE, WRONG_CHARSET)
+_METHODS = ("post", "put", "patch", "delete")
+_PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 
 
 class ProblemDocument(BaseModel):
@@ -49,6 +61,7 @@ def new_api(*, title: str, description: str) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_tags=[],
     )
+    app.add_middleware(BodyLimit)
     install_problem_handlers(app)
     for error in (DBAPIError, PoolTimeoutError, ConnectionError, TimeoutError):
         app.add_exception_handler(error, _answer_database_error)
@@ -64,6 +77,10 @@ class _Api(FastAPI):
             for context in iter_route_contexts(self.routes):
                 if isinstance(context.original_route, APIRoute):
                     _restore_examples(document["paths"].get(context.path_format, {}), context.original_route)
+            for path in document["paths"].values():
+                for operation in (path[method] for method in _METHODS if method in path):
+                    if "requestBody" in operation:
+                        _add_problems(operation["responses"], *_WITH_BODY)
         return super().openapi()
 
 
@@ -79,21 +96,19 @@ def _restore_examples(operations: dict[str, Any], route: APIRoute) -> None:
 
 def problem_responses(*problems: tuple[int, str, str]) -> dict[int | str, dict[str, Any]]:
     """For a route's `responses`: (status, code, message) of its own problems, and those that every route has."""
-    responses: dict[int | str, dict[str, Any]] = {}
-    for status, code, message in _in_order((*problems, *_ALWAYS)):
-        entry = responses.setdefault(status, {"model": ProblemDocument, "description": "", "content": _no_examples()})
-        entry["description"] = " or ".join(filter(None, (entry["description"], f"`{code}`")))
+    responses: dict[str, dict[str, Any]] = {}
+    _add_problems(responses, *sorted((*problems, *_ALWAYS), key=lambda problem: problem[0]))
+    return {int(status): {"model": ProblemDocument, **response} for status, response in responses.items()}
+
+
+def _add_problems(responses: dict[str, dict[str, Any]], *problems: tuple[int, str, str]) -> None:
+    """Add each as an example of its status; `responses` as the document has them, by the status as text."""
+    for status, code, message in problems:
+        entry = responses.setdefault(str(status), {"content": {}})
+        content = entry["content"].setdefault("application/json", {"schema": _PROBLEM, "examples": {}})
         value = {"code": code, "message": message, "request_id": "5f1d0c6f0a4b4f6f9a58c7f2b1d9e3a7"}
-        entry["content"]["application/json"]["examples"][code] = {"value": value}
-    return responses
-
-
-def _in_order(problems: Iterable[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
-    return sorted(problems, key=lambda problem: problem[0])
-
-
-def _no_examples() -> dict[str, Any]:
-    return {"application/json": {"examples": {}}}
+        content["examples"].setdefault(code, {"value": value})
+        entry["description"] = " or ".join(f"`{code}`" for code in content["examples"])
 
 
 async def _answer_database_error(request: Request, error: Exception) -> Response:

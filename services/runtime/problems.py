@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 log = structlog.get_logger(__name__)
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
+BODY_UNREADABLE = (400, "body_unreadable", "Send one JSON document in UTF-8, not nested too deep.")
 
 
 class Problem(Exception):
@@ -79,6 +80,9 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     async def answer_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, StarletteHTTPException)
+        if error.status_code == BODY_UNREADABLE[0]:
+            # The framework's own, for bytes that are no text and for nesting that its parser cannot follow.
+            return _answer(request, *BODY_UNREADABLE, {}, {})
         code = _CODES.get(error.status_code, "http_error")
         message = f"{request.method} {request.url.path}: {error.detail}. See /docs for what this service answers."
         return _answer(request, error.status_code, code, message, dict(error.headers or {}), {})

@@ -96,4 +96,6 @@ def _invalid(errors: list[dict[str, Any]]) -> Problem:
     first = errors[0]
     more = f" ({len(errors) - 1} more in `errors`)" if len(errors) > 1 else ""
     message = f"Correct the plan: {first['file']}:{first['line']}:{first['column']}: {first['message']}{more}"
+    if not message.endswith("."):
+        message += "."
     return Problem(422, "plan_invalid", message, errors=errors)
