@@ -21,6 +21,8 @@ ANYONE = "anyone"
 # People and roles of this many plan days count as present.
 PRESENT_DAYS = 28
 _ALL_DAYS = (1 << DAYS_KEPT) - 1
+# Later than any event.
+_NEVER = 1 << 62
 # No id that ingest lets in has this character.
 _ERASED = "\0"
 
@@ -164,14 +166,14 @@ def _fold_role(activity: Activity, role: str, up: int) -> bool:
 
 class Still(Struct, eq=False, gc=False):
     """The instants, (from, to], at which further use changes no activity by people who were seen in the step that ends
-    at `up_ms`, in the role that they then had. Valid for good, since facts only grow. `unheard`: nor does it change a
-    tracker of no name in particular."""
+    at `up_ms`, in the role that they then had. Valid for good, since facts only grow. After `deaf_from_ms` it
+    changes no tracker of no name in particular either."""
 
     activity: Activity
     from_ms: int
     to_ms: int
     up_ms: int
-    unheard: bool = False
+    deaf_from_ms: int = _NEVER
 
     def covers(self, event: Event) -> bool:
         """Whether this use of the product changes no facts of activity."""

@@ -197,7 +197,8 @@ class PlanSet:
         still = None if self._excluding or activity is None else still_after(activity, at_ms, self.fold_by)
         if still is not None:
             known = [one.deaf_since(facts.trackers) for one in self._prefixed]
-            still.unheard = all(since is not None and since <= still.from_ms for since in known)
+            if None not in known:
+                still.deaf_from_ms = max(filter(None, known), default=0)
         return still
 
     def names(self, event_name: str) -> bool:

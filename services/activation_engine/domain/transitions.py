@@ -67,12 +67,12 @@ def _fold(state: AccountState, event: Event, plans: PlanSet) -> Change | None:
     if event.type in USAGE_TYPES and event.user_id is not None and not event.staff:
         still = state.still
         if still is not None and still.covers(event):
-            if still.unheard and not plans.names(event.name or ""):
+            if event.occurred_at_ms > still.deaf_from_ms and not plans.names(event.name or ""):
                 return None
             return plans.fold_trackers(state.facts, event)
         changed = plans.fold(state.facts, event)
-        if changed is None:
-            state.still = plans.still(state.facts, event.occurred_at_ms)
+        # What changed something may have made a tracker deaf: the next use finds out.
+        state.still = plans.still(state.facts, event.occurred_at_ms) if changed is None else None
         return changed
     return plans.fold(state.facts, event)
 
