@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from services.cli.addresses import Target
-from services.cli.output import Refused, Unreachable
+from services.cli.output import Failed, Refused, Unreachable
 
 # Longer than the longest wait of a service, which is the adoption of a plan (10 s).
 _TIMEOUT_SECONDS = 30.0
@@ -57,7 +57,9 @@ class Client:
             raise Unreachable(f"The {self._target.service} does not answer at {self._target.url}: {reason}") from error
         if answer.is_success:
             return answer.json() if answer.content else None
-        raise self._refusal(answer)
+        failure = self._refusal(answer)
+        failure.retry_after_seconds = _seconds(answer.headers.get("retry-after"))
+        raise failure
 
     def rows(self, path: str, *, limit: int, parameters: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """The first `limit` rows of a list, page by page."""
@@ -71,7 +73,7 @@ class Client:
             if cursor is None:
                 return
 
-    def _refusal(self, answer: httpx.Response) -> Exception:
+    def _refusal(self, answer: httpx.Response) -> Failed:
         try:
             problem = answer.json()
             message = f"{_for_people(problem['message'])} ({problem['code']}, reference {problem['request_id']})"
@@ -93,3 +95,7 @@ def _for_people(message: str) -> str:
     for asked, verb in _VERBS.items():
         message = message.replace(asked, f"`firstvalue {verb}`")
     return message
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text is not None and text.isdecimal() else None

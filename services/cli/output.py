@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,7 +28,13 @@ _PIPE_CHARACTERS = 1_000
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
-class Refused(Exception):
+class Failed(Exception):
+    """A request failed; `retry_after_seconds` is what the service asks to wait before the same may succeed."""
+
+    retry_after_seconds: float | None = None
+
+
+class Refused(Failed):
     """The request was understood and refused; the message says what to do. Exit status 1."""
 
     def __init__(self, message: str, *, problem: dict[str, Any] | None = None) -> None:
@@ -40,7 +47,7 @@ class Refused(Exception):
         return (self.problem or {}).get("code")
 
 
-class Unreachable(Exception):
+class Unreachable(Failed):
     """Nothing answers where something should; the message says where. Exit status 3."""
 
 
@@ -51,6 +58,12 @@ class Misused(Exception):
 def say(text: str) -> None:
     """Text on standard output, at once: what reads a pipe may be waiting for this line."""
     print(_printable(text), flush=True)
+
+
+def say_marked(mark: str, text: str, *, colour: str) -> None:
+    """The same, begun by `mark`, which has a colour on a terminal whose owner wants colours."""
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    print((typer.style(mark, fg=colour) if coloured else mark) + _printable(text), flush=True)
 
 
 def complain(text: str) -> None:

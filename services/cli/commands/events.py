@@ -1,22 +1,119 @@
-"""`firstvalue event`: the events that the product sends."""
+"""`firstvalue event`: send product events, follow what becomes of them, and list their names."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import StrEnum
+from typing import Annotated, Any
 
 import typer
 
-from services.cli.addresses import EngineUrl, Key, find
+from services.cli.addresses import EngineUrl, IngestUrl, Key, find
 from services.cli.client import Client
-from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_json, print_table
+from services.cli.event_files import events_of, read_file
+from services.cli.event_lines import COLOURS, line_of, mark_of
+from services.cli.orders import trait_values
+from services.cli.output import (
+    REFUSED,
+    ROWS_DEFAULT,
+    AsJson,
+    Misused,
+    Rows,
+    Unreachable,
+    complain,
+    print_json,
+    print_json_line,
+    print_table,
+    say,
+    say_marked,
+)
+from services.cli.progress import counting
+from services.cli.sending import Item, send_all
 
-app = typer.Typer(help="Look at product events.", no_args_is_help=True)
+app = typer.Typer(help="Send product events, follow what becomes of them, list their names.", no_args_is_help=True)
+
+_PAUSE_SECONDS = 1.0
+_PAGE_ROWS = 100
+_ERRORS_SHOWN = 20
 
 
-# Makes `names` a verb below the noun although it is the only one.
-@app.callback()
-def event() -> None:
-    """Look at product events."""
+class Status(StrEnum):
+    """What became of an event."""
+
+    ACCEPTED = "accepted"
+    UNRESOLVED = "unresolved"
+    DEAD = "dead"
+
+
+@app.command()
+def send(
+    name: Annotated[str | None, typer.Argument(metavar="[EVENT]", help="Name of one event to send.")] = None,
+    *,
+    account: Annotated[str | None, typer.Option(help="The account's id, for one event.")] = None,
+    user: Annotated[str | None, typer.Option(help="The person's id, for one event.")] = None,
+    properties: Annotated[
+        list[str] | None, typer.Option("--property", metavar="NAME=VALUE", help="Of one event; repeat for more.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="When it happened, like 2026-11-20T10:00:00Z. Default: now.")] = None,
+    message_id: Annotated[str | None, typer.Option("--id", help="Its message id. Default: ingest makes one.")] = None,
+    file: Annotated[
+        str | None, typer.Option(help="JSON or a JSON object per line, as SDKs send events; - is standard input.")
+    ] = None,
+    ingest_url: IngestUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send one event, or those in a file; says of each that is not taken what to change."""
+    if (name is None) == (file is None):
+        raise Misused("Name one event to send, or a file of events with --file.")
+    one = {"account": account, "user": user, "property": properties, "at": at, "id": message_id}
+    given = [option for option, value in one.items() if value]
+    if file is not None and given:
+        raise Misused(f"--{given[0]} describes one event; the events in a file say it themselves.")
+    client = Client(find("ingest", url=ingest_url, key=key))
+    items = list(events_of(read_file(file), file)) if file else [Item("event", _event(name, one))]
+    with counting("sending", total=len(items)) as told:
+        outcome = send_all(client, "/v1/batch", items, wrap=lambda batch: {"batch": batch}, told=told)
+    if as_json:
+        errors = [error._asdict() for error in outcome.errors]
+        print_json({"accepted": outcome.accepted, "rejected": outcome.rejected, "errors": errors})
+    else:
+        for error in outcome.errors[:_ERRORS_SHOWN]:
+            complain(f"{error.place}: {error.message} ({error.code})")
+        if outcome.rejected > _ERRORS_SHOWN:
+            complain(f"and {outcome.rejected - _ERRORS_SHOWN} more; --json lists them")
+        say(f"accepted {outcome.accepted}, rejected {outcome.rejected}")
+    if outcome.rejected:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def tail(
+    *,
+    status: Annotated[list[Status] | None, typer.Option(help="Only these; repeat for more. Default: all.")] = None,
+    account: Annotated[str | None, typer.Option(help="Of this account only.")] = None,
+    user: Annotated[str | None, typer.Option(help="Of this person only.")] = None,
+    event: Annotated[str | None, typer.Option(help="With this name only.")] = None,
+    lines: Annotated[int, typer.Option(min=0, max=200, help="How many to show that are there already.")] = 10,
+    follow: Annotated[bool, typer.Option(help="Wait for more until Ctrl-C.")] = True,
+    ingest_url: IngestUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Follow what becomes of events: accepted, unresolved (account not known yet), or dead (refused)."""
+    client = Client(find("ingest", url=ingest_url, key=key))
+    filters = {"account_id": account, "user_id": user, "event": event}
+    wanted = status or list(Status)
+    with suppress(KeyboardInterrupt):
+        rows, places = _newest(client, wanted, filters, lines)
+        _print_rows(rows, as_json=as_json)
+        while follow:
+            time.sleep(_PAUSE_SECONDS)
+            for one in wanted:
+                newer, places[one] = _patiently(lambda one=one: _since(client, one, filters, places[one]))  # type: ignore[misc]
+                _print_rows(newer, as_json=as_json)
 
 
 @app.command()
@@ -39,4 +136,70 @@ def names(
         (one["name"], one["count"], one["first_seen_at"], one["last_seen_at"], one["used_by"] or None, one["silent"])
         for one in rows
     )
-    print_table(titles, lines, empty="no events yet")
+    yielding = (("first seen", 10), ("last seen", 10), ("first seen", 0), ("silent", 0), ("last seen", 0))
+    print_table(titles, lines, empty="no events yet", yielding=yielding)
+
+
+def _event(name: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """One event as an SDK sends it; without a person it is the account's own."""
+    assert name is not None
+    event: dict[str, Any] = {"type": "track", "event": name}
+    if given["account"] is not None:
+        event["context"] = {"groupId": given["account"]}
+    if given["user"] is not None:
+        event["userId"] = given["user"]
+    else:
+        event["anonymousId"] = "firstvalue-command"
+    if given["property"]:
+        event["properties"] = trait_values(given["property"])
+    event |= {"timestamp": given["at"]} if given["at"] is not None else {}
+    return event | ({"messageId": given["id"]} if given["id"] is not None else {})
+
+
+def _newest(
+    client: Client, wanted: list[Status], filters: dict[str, str | None], lines: int
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The newest of all together, newest first, and from where each status goes on."""
+    answers = {one: _page(client, one, filters, limit=max(lines, 1)) for one in wanted}
+    rows = [row for answer in answers.values() for row in answer["data"]]
+    rows.sort(key=lambda row: row["at"], reverse=True)
+    return rows[:lines], {one: answer["latest"] for one, answer in answers.items()}
+
+
+def _since(client: Client, status: str, filters: dict[str, str | None], place: str) -> tuple[list[dict[str, Any]], str]:
+    """All that was written since, newest first, and from where to go on."""
+    first = answer = _page(client, status, filters, after=place)
+    rows = list(answer["data"])
+    while answer["next"] is not None:
+        answer = _page(client, status, filters, after=place, cursor=answer["next"])
+        rows += answer["data"]
+    return rows, first["latest"]
+
+
+def _page(client: Client, status: str, filters: dict[str, str | None], **parameters: Any) -> dict[str, Any]:
+    asked = {"status": status, "limit": _PAGE_ROWS, **filters, **parameters}
+    answer: dict[str, Any] = client.ask("GET", "/v1/events", parameters=asked)
+    return answer
+
+
+def _patiently(ask: Callable[[], Any]) -> Any:
+    """The answer; while the service says when to come back, that is told once and waited for."""
+    told = False
+    while True:
+        try:
+            return ask()
+        except Unreachable as failure:
+            if failure.retry_after_seconds is None:
+                raise
+            if not told:
+                complain(f"{failure}; still trying")
+            told = True
+            time.sleep(failure.retry_after_seconds)
+
+
+def _print_rows(newest_first: list[dict[str, Any]], *, as_json: bool) -> None:
+    for row in reversed(newest_first):
+        if as_json:
+            print_json_line(row)
+        else:
+            say_marked(mark_of(row), f"  {line_of(row)}", colour=COLOURS[row["status"]])

@@ -1,0 +1,75 @@
+"""Files of product events: one JSON object, an array, `{"batch": […]}`, or an object on each line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from services.cli.output import Misused
+from services.cli.sending import Item
+
+FILE_BYTES_MAX = 268_435_456
+
+
+def read_file(path: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`. Raises Misused."""
+    try:
+        content = sys.stdin.buffer.read(FILE_BYTES_MAX + 1) if path == "-" else _bytes_of(Path(path))
+    except OSError as error:
+        raise Misused(f"{path}: {error.strerror}.") from error
+    if len(content) > FILE_BYTES_MAX:
+        raise Misused(f"{path} is larger than {FILE_BYTES_MAX // 1_048_576} MiB: split it.")
+    return content
+
+
+def events_of(content: bytes, name: str) -> Iterator[Item]:
+    """The events with their places. Raises Misused at the first thing that is none."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise Misused(f"{name}, line {line}: not UTF-8; save the file as UTF-8.") from error
+    whole = _whole(text)
+    if whole is None:
+        yield from _of_lines(text, name)
+        return
+    events = whole.get("batch", [whole]) if isinstance(whole, dict) else whole
+    if not isinstance(events, list) or not events:
+        raise Misused(f"{name}: write events as JSON objects, an array of them, or one on each line.")
+    for index, event in enumerate(events):
+        yield Item(f"event {index + 1}", _event(event, f"{name}, event {index + 1}"))
+
+
+def _of_lines(text: str, name: str) -> Iterator[Item]:
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not lines:
+        raise Misused(f"{name} is empty: write events as JSON objects, an array of them, or one on each line.")
+    for number, line in lines:
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+            raise Misused(f"{name}, line {number}: no JSON ({reason}); nothing after it was sent.") from error
+        yield Item(f"line {number}", _event(event, f"{name}, line {number}"))
+
+
+def _event(event: Any, place: str) -> dict[str, Any]:
+    if not isinstance(event, dict):
+        raise Misused(f"{place}: an event is a JSON object, such as one that an SDK sends.")
+    return {"type": "track", **event}
+
+
+def _whole(text: str) -> Any:
+    """The value, when the text is one JSON document."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _bytes_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(FILE_BYTES_MAX + 1)
