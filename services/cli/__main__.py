@@ -15,6 +15,7 @@ from services.cli.commands import (
     account_orders,
     accounts,
     deliveries,
+    doctor,
     endpoints,
     events,
     insights,
@@ -52,6 +53,7 @@ def new_command() -> typer.Typer:
     )
     local_stack.register(app)
     demo.register(app)
+    app.command()(doctor.doctor)
     app.command()(services.serve)
     app.command()(services.migrate)
     app.command()(services.topics)

@@ -1,0 +1,1 @@
+"""`firstvalue doctor`: what is usually wrong on the first days, one small check each, and what to do about it."""

@@ -1,0 +1,144 @@
+"""One look at everything that the checks judge: each answer of the services, or why there is none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from services.cli.addresses import ServiceName, Target, find
+from services.cli.client import Client, segment
+from services.cli.output import Failed, Misused, Refused, Unreachable
+
+SERVICES: tuple[ServiceName, ...] = ("ingest", "engine", "notifier")
+_ROWS_MAX = 200
+_NAMES_MAX = 10_000
+_PROBE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The local stack: its folder, what its supervisor recorded (empty when none runs), the ports asked for."""
+
+    folder: Path
+    logs: Path
+    state: Mapping[str, Any]
+    wanted_ports: Mapping[str, int]
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything of it once ran."""
+        return bool(self.state.get("ready"))
+
+
+@dataclass(slots=True)
+class Look:
+    """What was seen; an answer is absent when its service did not give it, and `failures` has why."""
+
+    now: datetime
+    targets: dict[ServiceName, Target] = field(default_factory=dict)
+    failures: dict[ServiceName, list[Failed]] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
+    ready: dict[ServiceName, dict[str, bool]] = field(default_factory=dict)
+    local: Local | None = None
+    write_key: str | None = None
+    write_key_failure: Failed | None = None
+    database_url: str | None = None
+    kafka: str | None = None
+
+    def reached(self, service: ServiceName) -> bool:
+        """Whether it answered anything at all."""
+        return service in self.targets and not any(
+            isinstance(one, Unreachable) and one.retry_after_seconds is None for one in self.failures.get(service, ())
+        )
+
+
+def look_around(
+    urls: Mapping[ServiceName, str | None], *, key: str | None, write_key: str | None, local: Local | None
+) -> Look:
+    """Ask everything once; raises nothing but Misused, for an address that is none."""
+    look = Look(now=datetime.now(UTC), local=local, write_key=write_key)
+    connection: Mapping[str, Any] = (local.state.get("connection") or {}) if local else {}
+    look.database_url = os.environ.get("DATABASE_URL") or connection.get("database")
+    look.kafka = os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or connection.get("kafka")
+    for service in SERVICES:
+        try:
+            look.targets[service] = find(service, url=urls[service], key=key)
+        except Unreachable as failure:
+            look.failures.setdefault(service, []).append(failure)
+        except Misused:
+            if urls[service] is None or key is not None:
+                raise
+            raise Misused("No API key: give --key, or set FIRSTVALUE_API_KEY; an admin key sees most.") from None
+        _probe(look, service, connection)
+    _ask_ingest(look)
+    _ask_engine(look)
+    _ask_notifier(look)
+    return look
+
+
+def _probe(look: Look, service: ServiceName, connection: Mapping[str, Any]) -> None:
+    metrics_url = (connection.get(service) or {}).get("metrics")
+    if metrics_url is None:
+        return
+    with suppress(httpx.HTTPError, ValueError, KeyError):
+        answer = httpx.get(f"{metrics_url.removesuffix('/metrics')}/readyz", timeout=_PROBE_SECONDS, trust_env=False)
+        look.ready[service] = answer.json()["checks"]
+
+
+def _ask_ingest(look: Look) -> None:
+    for status in ("accepted", "unresolved", "dead"):
+        rows = 1 if status == "accepted" else _ROWS_MAX
+        _keep(look, "ingest", status, partial(_data, path="/v1/events", status=status, limit=rows))
+    if look.write_key is None or "ingest" not in look.targets:
+        return
+    try:
+        # The key is judged before what it sends, and nothing is sent.
+        product = Client(Target("ingest", look.targets["ingest"].url, look.write_key))
+        product.ask("POST", "/v1/batch", body={"batch": []})
+    except Failed as failure:
+        if not (isinstance(failure, Refused) and failure.code == "batch_empty"):
+            look.write_key_failure = failure
+
+
+def _ask_engine(look: Look) -> None:
+    _keep(look, "engine", "names", lambda client: list(client.rows("/v1/catalog", limit=_NAMES_MAX)))
+    _keep(look, "engine", "plans", _plans)
+    _keep(look, "engine", "partitions", partial(_data, path="/v1/partitions"))
+    _keep(look, "engine", "dead_letters", partial(_data, path="/v1/dead-letters", limit=_ROWS_MAX))
+
+
+def _ask_notifier(look: Look) -> None:
+    _keep(look, "notifier", "endpoints", lambda client: list(client.rows("/v1/endpoints", limit=_ROWS_MAX)))
+
+
+def _keep(look: Look, service: ServiceName, name: str, ask: Callable[[Client], Any]) -> None:
+    """The answer under its name; one service that is not there is asked once."""
+    if not look.reached(service):
+        return
+    try:
+        look.answers[name] = ask(Client(look.targets[service]))
+    except Failed as failure:
+        look.failures.setdefault(service, []).append(failure)
+
+
+def _plans(client: Client) -> list[dict[str, Any]]:
+    """Live plans, each with its source."""
+    plans = [row for row in client.rows("/v1/plans", limit=_ROWS_MAX) if row.get("live") and not row.get("retired")]
+    return [{**row, "source": _source(client, row["plan"])} for row in plans]
+
+
+def _source(client: Client, plan: str) -> str:
+    newest = client.ask("GET", f"/v1/plans/{segment(plan)}")
+    return str(newest["source"])
+
+
+def _data(client: Client, *, path: str, **parameters: Any) -> Any:
+    return client.ask("GET", path, parameters=parameters)["data"]

@@ -1,0 +1,88 @@
+"""Do the services answer, can they work, and may this key ask them?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from services.cli.doctor.findings import Finding, fine, problem
+from services.cli.doctor.look import SERVICES, Look
+from services.cli.output import Failed, Refused, Unreachable
+
+_NEEDED = {
+    "database": "PostgreSQL does not answer it",
+    "producer": "Kafka does not confirm what it writes",
+    "broker": "Kafka does not answer it",
+    "started": "it still waits for PostgreSQL or Kafka, or for its topics",
+    "not_draining": "it is shutting down",
+}
+_UNKNOWN_KEY = ("key_unknown", "key_missing", "keys_differ", "key_unreadable")
+
+
+def services_answer(look: Look) -> Iterator[Finding]:
+    """Each service at its address."""
+    for service in SERVICES:
+        if look.reached(service):
+            yield fine("services", f"{service} answers at {look.targets[service].url}")
+            continue
+        failure = next(one for one in look.failures[service] if isinstance(one, Unreachable))
+        if look.local is not None and not look.local.state:
+            do = "start the local stack with `firstvalue up`, or say where the service is by its _URL variable"
+        elif look.local is not None:
+            log = look.local.logs / f"{service}.log"
+            do = f"`firstvalue status` shows whether it is being started again; its last words are in {log}"
+        else:
+            do = f"check FIRSTVALUE_{service.upper()}_URL, and that the service runs and can be reached from here"
+        yield problem("services", str(failure), do)
+
+
+def services_are_ready(look: Look) -> Iterator[Finding]:
+    """What each says on its private port, where that is known."""
+    for service, checks in look.ready.items():
+        missing = [_NEEDED.get(name, name) for name, passed in checks.items() if not passed]
+        if missing:
+            yield problem(
+                "ready", f"{service} is not ready: {'; '.join(missing)}", "it goes on by itself once that is there"
+            )
+        else:
+            yield fine("ready", f"{service} is ready")
+
+
+def services_find_their_servers(look: Look) -> Iterator[Finding]:
+    """A service that asks to come back later has lost its database or its broker."""
+    for service, failures in look.failures.items():
+        later = next((one for one in failures if one.retry_after_seconds is not None), None)
+        if later is not None:
+            what = "PostgreSQL" if "database" in str(later) else "Kafka"
+            yield problem("ready", f"{service}: {later}", f"see whether {what} runs and can be reached by the service")
+
+
+def key_is_known(look: Look) -> Iterator[Finding]:
+    """The key of this command, for every question that it could not ask."""
+    refusals = [one for failures in look.failures.values() for one in failures if isinstance(one, Refused)]
+    if any(one.code in _UNKNOWN_KEY for one in refusals):
+        yield problem(
+            "key",
+            "the API key is wrong, expired or revoked",
+            "create one with `firstvalue key create`, or set FIRSTVALUE_API_KEY to the one that is meant",
+        )
+    elif lacking := sorted({str(one) for one in refusals if one.code == "scope_missing"}):
+        yield problem("key", f"the API key sees not all: {lacking[0]}", "run doctor with an admin key")
+    elif look.answers:
+        yield fine("key", "the API key is known and may ask everything")
+
+
+def write_key_may_write(look: Look) -> Iterator[Finding]:
+    """The key that the product sends with, when it is given."""
+    if look.write_key is None or not look.reached("ingest"):
+        return
+    failure: Failed | None = look.write_key_failure
+    if failure is None:
+        yield fine("write_key", "the product's key may send events")
+    elif isinstance(failure, Refused) and failure.code == "scope_missing":
+        yield problem(
+            "write_key",
+            "the product's key may not send events",
+            "create one with `firstvalue key create product --scope events:write`",
+        )
+    else:
+        yield problem("write_key", f"the product's key: {failure}", "create one with `firstvalue key create`")
