@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from schemas.commands import AnyCommand
+from schemas.notices import ENDPOINT_NOTICE_TYPES, DeliveryNotice, EndpointNotice
 from schemas.plan_file import PlanFile
 from schemas.product_event import ProductEvent, Tick
 from schemas.signals import TYPES, Ping, Signal
@@ -28,6 +29,8 @@ def exported() -> dict[str, str]:
         "tick": msgspec.json.schema(Tick),
         "signal": msgspec.json.schema(Signal),
         "endpoint.ping": msgspec.json.schema(Ping),
+        "endpoint.notice": msgspec.json.schema(EndpointNotice),
+        "delivery.exhausted": msgspec.json.schema(DeliveryNotice),
         "plan": PlanFile.model_json_schema(by_alias=True),
     }
     return {
@@ -38,6 +41,8 @@ def exported() -> dict[str, str]:
 
 def schema_of_example(folder: str) -> str:
     """The name of the schema that examples in `examples/<folder>` follow."""
+    if folder in ENDPOINT_NOTICE_TYPES:
+        return "endpoint.notice"
     return "signal" if folder in TYPES and folder.startswith("account.") else folder
 
 

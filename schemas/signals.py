@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from schemas.notices import NOTICE_TYPES
+
 # Header of a record on `activation.signals.v1`: the ledger's gapless number within the partition, decimal ASCII.
 SEQUENCE_HEADER = "seq"
 
@@ -26,7 +28,7 @@ ACCOUNT_TYPES = (
     "account.closed",
     "account.erased",
 )
-NOTIFIER_TYPES = ("endpoint.ping",)
+NOTIFIER_TYPES = ("endpoint.ping", *NOTICE_TYPES)
 TYPES = ACCOUNT_TYPES + NOTIFIER_TYPES
 
 Origin = Literal["live", "catch_up", "replay", "plan_change"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from services.notifier.sender.resolver import Resolver
 from services.notifier.settings import NotifierSettings
 from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.endpoints import EndpointStore
+from services.notifier.store.gates import GateStore
 from services.notifier.store.intake import IntakeStore
 from services.notifier.store.queue import QueueStore
 from services.notifier.store.replays import ReplayStore
@@ -104,7 +105,9 @@ class _Notifier:
         self._endpoints = EndpointStore(self._engine, self._settings.secret_box())
         self._deliveries = DeliveryStore(self._engine)
         self._replays = ReplayStore(self._engine)
-        self._queue = QueueStore(self._engine, lease_seconds=self._settings.lease_seconds)
+        self._queue = QueueStore(
+            self._engine, lease_seconds=self._settings.lease_seconds, pause_seconds=self._settings.breaker_seconds
+        )
         admin_key = self._shared.admin_key.get_secret_value() if self._shared.admin_key else None
         self._keys = KeyRing(self._engine, admin_key=admin_key, pepper=self._shared.key_pepper.get_secret_value())
 
@@ -122,7 +125,12 @@ class _Notifier:
             metrics=self._metrics,
         )
         self._outcomes = OutcomeWriter(
-            queue=self._queue, schedule=settings.schedule(), metrics=self._metrics, health=self._health
+            queue=self._queue,
+            schedule=settings.schedule(),
+            metrics=self._metrics,
+            health=self._health,
+            on_closed=self._withdraw,
+            on_recovered=self._wake,
         )
         deliver = Deliverer(
             sender=self._sender,
@@ -160,6 +168,7 @@ class _Notifier:
         self._upkeep = Upkeep(
             queue=self._queue,
             store=UpkeepStore(self._engine),
+            gates=GateStore(self._engine),
             backlog=backlog,
             dispatcher=self._dispatcher,
             metrics=self._metrics,
@@ -203,6 +212,8 @@ class _Notifier:
             "outcomes": self._outcomes.run,
             "leases": lambda: self._upkeep.lease_worker(lease_seconds=settings.lease_seconds),
             "counts": self._upkeep.count_worker,
+            "recoveries": self._upkeep.recovery_worker,
+            "health": self._upkeep.health_worker,
             "erasures": self._upkeep.erasure_worker,
             "replays": Replayer(self._replays, wake=self._wake, stopping=self._stopping).run,
             "retention": lambda: self._upkeep.retention_worker(
@@ -211,6 +222,10 @@ class _Notifier:
                 ids_days=settings.ids_kept_days,
             ),
         }
+
+    async def _withdraw(self, endpoint_ids: Collection[str]) -> None:
+        """What was claimed for endpoints that are left alone now goes back unsent."""
+        await self._claimer.give_back(self._dispatcher.withdraw(endpoint_ids))
 
     async def _has_started(self) -> bool:
         return self._started

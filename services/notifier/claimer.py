@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.notifier.dispatcher import Dispatcher
-from services.notifier.domain.outcome import Answer
+from services.notifier.domain.outcome import Answer, Result
 from services.notifier.outcomes import OutcomeWriter
 from services.notifier.recipients import Recipients, Unsendable
 from services.notifier.sender.client import Attempt, Sender
 from services.notifier.sender.request import Recipient
-from services.notifier.store.queue import QUEUED_MAX, Claimed, QueueStore
+from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX, Claimed, QueueStore
 from services.runtime.health import Health
 from services.runtime.postgres import is_transient
 
@@ -53,8 +55,9 @@ class Deliverer:
         self._lease_seconds = lease_seconds
         self._wake = wake
 
-    async def __call__(self, delivery: Claimed, recipient: Recipient | Unsendable) -> None:
-        """Attempt it and hand in what happened; a delivery that waited too long in its lane goes back instead."""
+    async def __call__(self, delivery: Claimed, recipient: Recipient | Unsendable) -> Result | None:
+        """Attempt it, hand in what happened and return the result; a delivery that waited too long in its lane goes
+        back instead: None."""
         if isinstance(recipient, Unsendable):
             answer = Answer(result=recipient.result)
             now = time.monotonic()
@@ -63,10 +66,11 @@ class Deliverer:
             )
         elif self._stale(delivery, recipient):
             await self._give_back(delivery)
-            return
+            return None
         else:
             attempt = await self._sender.attempt(delivery, recipient)
         await self._outcomes.put(attempt)
+        return attempt.answer.result
 
     def _stale(self, delivery: Claimed, recipient: Recipient) -> bool:
         """Whether the lease might end before the attempt does; a quarter of it may always be waited."""
@@ -142,4 +146,10 @@ class Claimer:
             return
         claims = await self._parts.queue.claim(queued)
         if claims:
-            self._parts.dispatcher.offer(claims, await self._parts.recipients.of(claims))
+            self._parts.dispatcher.offer(claims, await self._parts.recipients.of(claims), full=_full(claims, queued))
+
+
+def _full(claims: Iterable[Claimed], queued: Mapping[str, int]) -> set[str]:
+    """Endpoints that got all they had room for: more of theirs may be due."""
+    counts = Counter(claim.endpoint_id for claim in claims)
+    return {id_ for id_, count in counts.items() if count + queued.get(id_, 0) >= CLAIM_MAX}

@@ -1,14 +1,23 @@
-"""Puts claimed deliveries on the wire: round-robin over endpoints, each within its cap, all within one limit."""
+"""Puts claimed deliveries on the wire: endpoints in turn, each within what it can take, all within one limit.
+
+First attempts go before retries before replays. Endpoints that fail or are slow share half of all permits, so that the
+other half is always there for those that are well.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+import structlog
+
+from services.notifier.domain.concurrency import Concurrency
+from services.notifier.domain.outcome import Priority, Result
+from services.notifier.lanes import Lane
 from services.notifier.paces import Paces
 from services.notifier.recipients import Unsendable
 from services.notifier.sender.request import Recipient
@@ -16,22 +25,12 @@ from services.notifier.store.queue import CLAIM_MAX, Claimed
 
 # An endpoint asks for more when fewer than this are left of a claim that was full.
 _LOW_WATER = CLAIM_MAX // 2
+# Endpoints whose history is kept while nothing of theirs is here; more than a deployment may have.
+_KNOWN_MAX = 20_000
 
-Deliver = Callable[[Claimed, Recipient | Unsendable], Coroutine[Any, Any, None]]
+log = structlog.get_logger(__name__)
 
-
-@dataclass(slots=True)
-class _Lane:
-    """One endpoint's claimed deliveries; a permit is held only while a request is on the wire."""
-
-    recipient: Recipient | Unsendable
-    waiting: deque[Claimed] = field(default_factory=deque)
-    in_flight: int = 0
-    hungry: bool = False
-
-    @property
-    def may_start(self) -> bool:
-        return bool(self.waiting) and self.in_flight < self.recipient.concurrency_max
+Deliver = Callable[[Claimed, Recipient | Unsendable], Coroutine[Any, Any, Result | None]]
 
 
 class Dispatcher:
@@ -41,11 +40,14 @@ class Dispatcher:
         self._deliver = deliver
         self._in_flight_max = in_flight_max
         self._want_more = want_more
-        self._lanes: dict[str, _Lane] = {}
-        self._turns: deque[str] = deque()
+        self._lanes: dict[str, Lane] = {}
+        self._known: dict[str, Concurrency] = {}
+        self._turns = tuple(deque[str]() for _ in Priority)
         self._queued_turns: set[str] = set()
-        self._tasks: dict[asyncio.Task[None], Claimed] = {}
         self._paces = Paces(self._resume)
+        self._parked: dict[str, None] = {}
+        self._tasks: dict[asyncio.Task[Result | None], Claimed] = {}
+        self._troubled: set[int] = set()
 
     @property
     def in_flight(self) -> int:
@@ -54,26 +56,31 @@ class Dispatcher:
 
     def queued(self) -> dict[str, int]:
         """Claimed deliveries that wait here, by endpoint."""
-        return {id_: len(lane.waiting) for id_, lane in self._lanes.items() if lane.waiting}
+        return {id_: count for id_, lane in self._lanes.items() if (count := len(lane))}
 
-    def offer(self, claims: Iterable[Claimed], recipients: Mapping[str, Recipient | Unsendable]) -> None:
-        """Take claimed deliveries and start what may start."""
+    def offer(
+        self,
+        claims: Iterable[Claimed],
+        recipients: Mapping[str, Recipient | Unsendable],
+        *,
+        full: Collection[str] = (),
+    ) -> None:
+        """Take claimed deliveries and start what may start; more may be due for the endpoints in `full`."""
         for claim in claims:
-            lane = self._lanes.get(claim.endpoint_id)
-            if lane is None:
-                lane = self._lanes[claim.endpoint_id] = _Lane(recipients[claim.endpoint_id])
-            lane.recipient = recipients[claim.endpoint_id]
-            lane.waiting.append(claim)
-            lane.hungry = len(lane.waiting) >= CLAIM_MAX
+            lane = self._lane(claim.endpoint_id, recipients[claim.endpoint_id])
+            lane.add(claim)
+            lane.hungry = claim.endpoint_id in full
             self._take_turn(claim.endpoint_id, lane)
         self._start_all()
 
     def take_back(self) -> list[Claimed]:
         """Everything not started yet, for giving back its leases."""
-        unstarted = [claim for lane in self._lanes.values() for claim in lane.waiting]
-        for lane in self._lanes.values():
-            lane.waiting.clear()
-        return unstarted
+        return [claim for lane in self._lanes.values() for claim in lane.take_all()]
+
+    def withdraw(self, endpoint_ids: Collection[str]) -> list[Claimed]:
+        """What has not been started for these endpoints, for giving back its leases."""
+        lanes = [lane for id_ in endpoint_ids if (lane := self._lanes.get(id_)) is not None]
+        return [claim for lane in lanes for claim in lane.take_all()]
 
     async def finish(self) -> None:
         """Wait for everything on the wire."""
@@ -87,28 +94,53 @@ class Dispatcher:
             task.cancel()
         return abandoned
 
-    def _take_turn(self, endpoint_id: str, lane: _Lane) -> None:
-        if lane.may_start and self._paces.permit(endpoint_id, lane.recipient) and endpoint_id not in self._queued_turns:
+    def _lane(self, endpoint_id: str, recipient: Recipient | Unsendable) -> Lane:
+        lane = self._lanes.get(endpoint_id)
+        if lane is None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known = {id_: each.concurrency for id_, each in self._lanes.items()}
+            known = self._known.setdefault(endpoint_id, Concurrency())
+            lane = self._lanes[endpoint_id] = Lane(recipient, known)
+        lane.recipient = recipient
+        return lane
+
+    def _take_turn(self, endpoint_id: str, lane: Lane) -> None:
+        if endpoint_id not in self._queued_turns and lane.may_start and self._paces.permit(endpoint_id, lane.recipient):
             self._queued_turns.add(endpoint_id)
-            self._turns.append(endpoint_id)
+            self._turns[lane.priority].append(endpoint_id)
+
+    def _next_turn(self) -> str | None:
+        for turns in self._turns:
+            if turns:
+                endpoint_id = turns.popleft()
+                self._queued_turns.discard(endpoint_id)
+                return endpoint_id
+        return None
 
     def _start_all(self) -> None:
-        while self._turns and len(self._tasks) < self._in_flight_max:
-            endpoint_id = self._turns.popleft()
-            self._queued_turns.discard(endpoint_id)
+        while len(self._tasks) < self._in_flight_max and (endpoint_id := self._next_turn()) is not None:
             lane = self._lanes.get(endpoint_id)
-            if lane is None or not lane.may_start or not self._paces.permit(endpoint_id, lane.recipient):
-                continue
-            self._paces.take(endpoint_id)
-            lane.in_flight += 1
-            claim = lane.waiting.popleft()
-            task = asyncio.create_task(self._deliver(claim, lane.recipient))
-            self._tasks[task] = claim
-            task.add_done_callback(partial(self._ended, endpoint_id))
-            self._take_turn(endpoint_id, lane)
-            if lane.hungry and len(lane.waiting) < _LOW_WATER:
-                lane.hungry = False
-                self._want_more()
+            if lane is not None and lane.may_start and self._paces.permit(endpoint_id, lane.recipient):
+                self._start(endpoint_id, lane)
+
+    def _start(self, endpoint_id: str, lane: Lane) -> None:
+        now = time.monotonic()
+        troubled = lane.troubled(now)
+        if troubled and len(self._troubled) >= max(self._in_flight_max // 2, 1):
+            self._parked[endpoint_id] = None
+            return
+        self._paces.take(endpoint_id)
+        claim = lane.take()
+        lane.started[claim.id] = now
+        if troubled:
+            self._troubled.add(claim.id)
+        task = asyncio.create_task(self._deliver(claim, lane.recipient))
+        self._tasks[task] = claim
+        task.add_done_callback(partial(self._ended, endpoint_id, claim))
+        self._take_turn(endpoint_id, lane)
+        if lane.hungry and len(lane) < _LOW_WATER:
+            lane.hungry = False
+            self._want_more()
 
     def _resume(self, endpoint_id: str) -> None:
         """An endpoint may be sent to again at its pace."""
@@ -117,11 +149,29 @@ class Dispatcher:
             self._take_turn(endpoint_id, lane)
             self._start_all()
 
-    def _ended(self, endpoint_id: str, task: asyncio.Task[None]) -> None:
+    def _ended(self, endpoint_id: str, claim: Claimed, task: asyncio.Task[Result | None]) -> None:
         del self._tasks[task]
         lane = self._lanes[endpoint_id]
-        lane.in_flight -= 1
+        started_at = lane.started.pop(claim.id)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("delivery_failed_internally", delivery=claim.id, exc_info=error)
+        result = None if task.cancelled() or error else task.result()
+        if result is not None:
+            lane.concurrency.observe(
+                result, started_at=started_at, ended_at=time.monotonic(), cap=lane.recipient.concurrency_max
+            )
         self._take_turn(endpoint_id, lane)
-        if not lane.waiting and not lane.in_flight:
+        if not lane.started and not len(lane):
             del self._lanes[endpoint_id]
+        if claim.id in self._troubled:
+            self._troubled.discard(claim.id)
+            self._unpark()
         self._start_all()
+
+    def _unpark(self) -> None:
+        parked, self._parked = self._parked, {}
+        for endpoint_id in parked:
+            lane = self._lanes.get(endpoint_id)
+            if lane is not None:
+                self._take_turn(endpoint_id, lane)

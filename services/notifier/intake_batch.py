@@ -50,6 +50,9 @@ class BatchWriter:
             owed = self._owed((each for each in read.messages if each.id in new), await transaction.subscribers())
             if owed:
                 await transaction.add_deliveries(owed)
+            full = {each.endpoint_id for each in owed if each.hold == "backlog"}
+            if full:
+                await transaction.tell_of_full_backlogs(full, waiting_max=self._backlog.waiting_max)
             await transaction.add_dead_letters(read.poison)
         self._account(read, new=len(new), owed=owed)
         if owed:

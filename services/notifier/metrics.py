@@ -6,6 +6,7 @@ import time
 
 from prometheus_client import CollectorRegistry
 
+from schemas.notices import NOTICE_TYPES
 from services.notifier.domain.addresses import Tier
 from services.notifier.domain.outcome import Exhaustion, Result, Status
 from services.runtime.metrics import Instruments, SharedMetrics, dead_letters
@@ -85,7 +86,14 @@ class NotifierMetrics:
         self.held_total = make.counter(
             _PREFIX + "held_deliveries", "Deliveries held instead of queued, by reason.", reason=("disabled", "backlog")
         )
-        self.endpoints = make.gauge(_PREFIX + "endpoints", "Endpoints by state.", state=("enabled", "disabled"))
+        self.endpoints = make.gauge(
+            _PREFIX + "endpoints",
+            "Endpoints by state; failing and broken (breaker open) ones are enabled too.",
+            state=("enabled", "disabled", "failing", "broken"),
+        )
+        self.notices = make.counter(
+            _PREFIX + "notices", "Notices of the notifier's own work, by type.", type=NOTICE_TYPES
+        )
         self.leases_expired = make.counter(
             _PREFIX + "lease_expired", "Deliveries returned to the queue after a lost lease."
         )

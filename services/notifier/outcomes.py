@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.notifier.domain.breaker import Window
 from services.notifier.domain.gate import gate_changes
 from services.notifier.domain.outcome import Result, Status, decide
 from services.notifier.domain.schedule import Schedule
@@ -38,13 +39,18 @@ class OutcomeWriter:
         schedule: Schedule,
         metrics: NotifierMetrics,
         health: Health,
+        on_closed: Callable[[Collection[str]], Awaitable[None]],
+        on_recovered: Callable[[], None],
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._queue = queue
         self._schedule = schedule
         self._metrics = metrics
         self._health = health
+        self._on_closed = on_closed
+        self._on_recovered = on_recovered
         self._chance = chance
+        self._windows: dict[str, Window] = {}
         self._waiting: asyncio.Queue[Attempt] = asyncio.Queue(WAITING_MAX)
 
     @property
@@ -111,10 +117,11 @@ class OutcomeWriter:
 
     async def _record(self, outcomes: Sequence[Outcome]) -> None:
         changes = gate_changes((each.delivery.endpoint_id, each.result, each.decision) for each in outcomes)
+        changes.tripping.update(self._tripping(outcomes))
         failures = 0
         while True:
             try:
-                late = await self._queue.record(outcomes, changes)
+                recorded = await self._queue.record(outcomes, changes)
                 break
             except (SQLAlchemyError, OSError) as error:
                 # A COMMIT whose answer was lost may have happened: then the repeat finds no lease and is only logged.
@@ -125,7 +132,21 @@ class OutcomeWriter:
             await asyncio.sleep(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)])
             failures += 1
         for outcome in outcomes:
-            self._report(outcome, late=outcome.delivery.id in late)
+            self._report(outcome, late=outcome.delivery.id in recorded.late)
+        for signal_type in recorded.told:
+            self._metrics.notices.labels(signal_type).inc()
+        if recorded.gates.closed:
+            await self._on_closed(recorded.gates.closed)
+        if recorded.gates.recovered:
+            self._on_recovered()
+
+    def _tripping(self, outcomes: Sequence[Outcome]) -> Iterator[str]:
+        """Endpoints of whose newest attempts, as this process knows them, half have failed now."""
+        for each in outcomes:
+            if each.result is not Result.INTERNAL:
+                window = self._windows.setdefault(each.delivery.endpoint_id, Window())
+                if window.add(failed=each.result is not Result.HTTP_2XX):
+                    yield each.delivery.endpoint_id
 
     def _report(self, outcome: Outcome, *, late: bool) -> None:
         delivery, decision = outcome.delivery, outcome.decision

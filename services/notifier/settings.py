@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.notifier.domain.addresses import AddressRules, parse_rules
+from services.notifier.domain.breaker import PAUSE_SECONDS
 from services.notifier.domain.endpoint_url import PORTS
 from services.notifier.domain.schedule import DEADLINE_SECONDS, SLOTS_SECONDS, Schedule
 from services.notifier.secret_box import SecretBox, parse_key
@@ -46,6 +47,13 @@ class NotifierSettings(BaseSettings):
     poll_seconds: float = Field(0.5, gt=0, le=10, description="Longest time until a due delivery is looked for")
     in_flight_max: int = Field(512, ge=1, le=10_000, description="Requests on the wire at once, over all endpoints")
     backlog_max: int = Field(100_000, ge=1, description="Waiting deliveries per endpoint; what exceeds it is held")
+
+    breaker_seconds: float = Field(
+        PAUSE_SECONDS,
+        gt=0,
+        le=900,
+        description="First pause of an endpoint after 5 failures in a row; doubles to 30 times it",
+    )
 
     connect_timeout_seconds: float = Field(5.0, gt=0, le=30, description="TCP and TLS together")
     dns_timeout_seconds: float = Field(2.0, gt=0, le=30, description="Looking up the addresses of an endpoint")

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.notifier.backlog import Backlog
 from services.notifier.dispatcher import Dispatcher
 from services.notifier.metrics import NotifierMetrics
+from services.notifier.store.gates import GateStore
 from services.notifier.store.queue import QueueStore
 from services.notifier.store.upkeep import UpkeepStore
 from services.runtime.postgres import is_transient
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 COUNT_SECONDS = 2.0
 BLANK_SECONDS = 5.0
+GATE_SECONDS = 0.5
+TELL_SECONDS = 30.0
 RETENTION_SECONDS = 3600.0
 PARTITION_DAYS_AHEAD = 7
 _RELEASED_AT_ONCE_MAX = 5_000
@@ -32,6 +35,7 @@ class Upkeep:
         *,
         queue: QueueStore,
         store: UpkeepStore,
+        gates: GateStore,
         backlog: Backlog,
         dispatcher: Dispatcher,
         metrics: NotifierMetrics,
@@ -40,6 +44,7 @@ class Upkeep:
     ) -> None:
         self._queue = queue
         self._store = store
+        self._gates = gates
         self._backlog = backlog
         self._dispatcher = dispatcher
         self._metrics = metrics
@@ -53,6 +58,14 @@ class Upkeep:
     async def count_worker(self) -> None:
         """Keep gauges and the backlog current, release what was held for it."""
         await self._repeat(self.count, COUNT_SECONDS)
+
+    async def recovery_worker(self) -> None:
+        """Pull forward what waits for endpoints that answer again."""
+        await self._repeat(self.pull_forward, GATE_SECONDS)
+
+    async def health_worker(self) -> None:
+        """Tell of endpoints that keep failing, and give up on hopeless ones."""
+        await self._repeat(self.judge_endpoints, TELL_SECONDS)
 
     async def erasure_worker(self) -> None:
         """Let the last that is known of erased accounts go."""
@@ -78,6 +91,22 @@ class Upkeep:
             log.warning("leases_expired", deliveries=expired)
             self._wake()
 
+    async def pull_forward(self) -> None:
+        """One round of pulling forward; as many statements as it takes."""
+        while pulled := await self._gates.pull_forward():
+            log.info("pulled_forward", deliveries=pulled)
+            self._wake()
+
+    async def judge_endpoints(self) -> None:
+        """One round of looking at endpoints that fail."""
+        for endpoint_id, since in await self._gates.announce_failing():
+            self._metrics.notices.labels("endpoint.failing").inc()
+            log.warning("endpoint_failing", endpoint=endpoint_id, since=since.isoformat())
+        for endpoint_id in await self._gates.disable_hopeless():
+            self._metrics.notices.labels("endpoint.disabled").inc()
+            log.error("endpoint_disabled", endpoint=endpoint_id, reason="failing")
+        self._wake()
+
     async def blank_notices(self) -> None:
         """One round of blanking what told of erasures."""
         blanked = await self._store.blank_notices()
@@ -92,6 +121,8 @@ class Upkeep:
         self._metrics.held.set(standing.held)
         self._metrics.endpoints.labels("enabled").set(standing.enabled)
         self._metrics.endpoints.labels("disabled").set(standing.disabled)
+        self._metrics.endpoints.labels("failing").set(standing.failing)
+        self._metrics.endpoints.labels("broken").set(standing.broken)
         self._metrics.due_lag_seconds.set(standing.due_lag_seconds)
         self._metrics.in_flight.set(self._dispatcher.in_flight)
         for endpoint_id in standing.backlog_held:

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from schemas import export, product_event, signals, unresolved_event
+from schemas import export, notices, product_event, signals, unresolved_event
 from schemas.commands import COMMANDS, AnyCommand
 from schemas.timestamps import from_milliseconds, to_milliseconds, to_rfc3339
 from services.activation_engine.plan_templates import TEMPLATES, template_text
@@ -23,6 +23,8 @@ DECODERS = {
     "command": msgspec.json.Decoder(AnyCommand).decode,
     "signal": signals.decode,
     "endpoint.ping": msgspec.json.Decoder(signals.Ping).decode,
+    "endpoint.notice": msgspec.json.Decoder(notices.EndpointNotice).decode,
+    "delivery.exhausted": msgspec.json.Decoder(notices.DeliveryNotice).decode,
 }
 
 

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest_asyncio
 
 from schemas.signals import encode
 from services.notifier.domain.gate import GateChanges
-from services.notifier.domain.outcome import Decision, Priority, Result, Status
+from services.notifier.domain.outcome import Priority, Status
 from services.notifier.store.intake import IntakeStore, Message
-from services.notifier.store.queue import CLAIM_MAX, Outcome, QueueStore
-from services.notifier.store.replays import ReplayStore, Wanted
+from services.notifier.store.queue import CLAIM_MAX
 from services.notifier.store.upkeep import UpkeepStore
-from services.runtime.postgres import connect
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, answer, verify
+from tests.notifier_tables import Owed, outcome, owed_by_hand
 from tests.running_notifier import NotifierClient, Servers, prepare, query, running, until
 
 LONG_AGO = "2020-01-01T00:00:00Z"
-EVERYTHING = {
-    "since": datetime(2020, 1, 1, tzinfo=UTC),
-    "until": datetime.now(UTC) + timedelta(days=1),
-}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -39,79 +33,20 @@ async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: st
 @pytest_asyncio.fixture
 async def notifier(surroundings: Servers) -> AsyncIterator[NotifierClient]:
     """A notifier whose schedule gives up after the second failure, and soon."""
-    async with running(surroundings, retry_schedule_seconds="0.05", poll_seconds=0.1) as client:
+    async with running(surroundings, retry_schedule_seconds="0.05", poll_seconds=0.1, breaker_seconds=0.01) as client:
         yield client
-
-
-class Owed:
-    """A deployment's tables by hand, for what must not depend on who is faster."""
-
-    def __init__(self, servers: Servers, endpoint_id: str) -> None:
-        self.servers = servers
-        self.endpoint_id = endpoint_id
-        self.engine = connect(servers.database_url, service="test")
-        self.replays = ReplayStore(self.engine)
-        self.queue = QueueStore(self.engine, lease_seconds=60)
-
-    async def add_endpoint(self) -> None:
-        """One that is enabled."""
-        await query(
-            self.servers,
-            """INSERT INTO notifier.endpoint
-            (id, url, description, format, types, origins, timeout_seconds, concurrency_max)
-            VALUES ($1, 'https://hooks.example.com/', '', 'standard', '{account.*}', '{live}', 15, 10)""",
-            self.endpoint_id,
-        )
-        await query(self.servers, "INSERT INTO notifier.endpoint_gate (endpoint_id) VALUES ($1)", self.endpoint_id)
-
-    async def add(self, count: int, status: str = "exhausted", *, failures: int = 10) -> None:
-        """Deliveries five days old."""
-        await query(
-            self.servers,
-            """WITH message AS (
-                INSERT INTO notifier.message (id, type, account_id, origin, body, created_at)
-                SELECT $1 || '-' || $3 || '-' || n, 'account.stalled', 'acme', 'live', '{}', now() - interval '5 days'
-                FROM generate_series(1, $2::int) AS n RETURNING id
-            )
-            INSERT INTO notifier.delivery (message_id, endpoint_id, type, status, failures, attempts, created_at)
-            SELECT id, $1, 'account.stalled', $3, $4, $4, now() - interval '5 days' FROM message""",
-            self.endpoint_id,
-            count,
-            status,
-            failures,
-        )
-
-    async def rows(self) -> list[Any]:
-        """Its deliveries."""
-        return await query(
-            self.servers, "SELECT * FROM notifier.delivery WHERE endpoint_id = $1 ORDER BY id", self.endpoint_id
-        )
-
-    async def statuses(self) -> set[str]:
-        """In which states its deliveries are."""
-        return {row["status"] for row in await self.rows()}
-
-    async def begin(self, **more: Any) -> int:
-        """A replay of everything."""
-        number = await self.replays.create(Wanted(endpoint_id=self.endpoint_id, **(EVERYTHING | more)))
-        assert number is not None
-        return number
 
 
 @pytest_asyncio.fixture
 async def owed(surroundings: Servers) -> AsyncIterator[Owed]:
     """An empty queue of one endpoint. To be used without a running notifier."""
-    tables = "notifier.message, notifier.delivery, notifier.attempt, notifier.replay, notifier.endpoint CASCADE"
-    await query(surroundings, f"TRUNCATE {tables}")
-    made = Owed(surroundings, "ep_by_hand")
-    await made.add_endpoint()
-    yield made
-    await made.engine.dispose()
+    async with owed_by_hand(surroundings) as made:
+        yield made
 
 
 async def test_what_was_given_up_is_sent_again(surroundings: Servers, notifier: NotifierClient) -> None:
     """After an outage a replay sends the exhausted deliveries, same ids and bytes, and counts its progress."""
-    signals = {each.id: each for each in (a_signal() for _ in range(6))}
+    signals = {each.id: each for each in (a_signal() for _ in range(3))}
     async with (
         Receiver(behaviour=answer(404)) as receiver,
         SignalPublisher(surroundings.kafka_bootstrap, surroundings.topic) as publisher,
@@ -177,18 +112,7 @@ async def test_replayed_delivery_begins_its_schedule_anew_and_stays_last(owed: O
     await owed.replays.step(await owed.begin())
     (claim,) = await owed.queue.claim({})
     assert (claim.failures, claim.trigger, claim.age_seconds < 60) == (0, "replay", True)
-    again = Decision(status=Status.PENDING, delay_seconds=5, counts=True)
-    outcome = Outcome(
-        delivery=claim,
-        result=Result.HTTP_5XX,
-        decision=again,
-        status_code=500,
-        duration_ms=5,
-        since_start_seconds=0.1,
-        response=b"",
-        error=None,
-    )
-    await owed.queue.record([outcome], GateChanges())
+    await owed.queue.record([outcome(claim, Status.PENDING)], GateChanges())
     (row,) = await owed.rows()
     assert (row["status"], row["failures"], row["priority"]) == ("pending", 1, Priority.REPLAY)
 

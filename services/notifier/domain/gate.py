@@ -10,17 +10,20 @@ from services.notifier.domain.outcome import Decision, Result, Status
 
 @dataclass(slots=True)
 class GateChanges:
-    """Changes by endpoint id; `closed_seconds` is the longest pause that any of its answers asked for."""
+    """Changes by endpoint id; `closed_seconds` is the longest pause that any of its answers asked for, `failures` are
+    those since its last success, `tripping` are endpoints of whose newest attempts too many failed."""
 
     closed_seconds: dict[str, float] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     succeeded: set[str] = field(default_factory=set)
     disabled: set[str] = field(default_factory=set)
+    tripping: set[str] = field(default_factory=set)
 
     def add(self, endpoint_id: str, result: Result, decision: Decision) -> None:
         """Take one attempt into account; what failed on our side says nothing about the endpoint."""
         if decision.status is Status.SUCCEEDED:
             self.succeeded.add(endpoint_id)
+            self.failures.pop(endpoint_id, None)
         elif result is not Result.INTERNAL:
             self.failures[endpoint_id] = self.failures.get(endpoint_id, 0) + 1
         if decision.gate_seconds:

@@ -34,7 +34,11 @@ _RETRY = sa.text(
     FROM notifier.endpoint e, notifier.message m
     WHERE d.id = :id AND d.status <> 'leased' AND e.id = d.endpoint_id AND e.enabled
         AND m.id = d.message_id AND m.body <> ''
-    RETURNING d.id"""
+    RETURNING d.endpoint_id"""
+)
+# Who asks for an attempt now may well have mended the endpoint: its breaker lets a probe through.
+_PROBE_NOW = sa.text(
+    "UPDATE notifier.endpoint_gate SET not_before = now(), probe_until = NULL WHERE endpoint_id = :id AND trips > 0"
 )
 _STATE = sa.text(
     """SELECT d.status, e.enabled, e.deleted_at, m.body = '' AS erased FROM notifier.delivery d
@@ -153,7 +157,10 @@ class DeliveryStore:
         """Make it due now, in place of its next automatic attempt; False while on the wire or its endpoint disabled."""
         async with self._engine.begin() as connection:
             await connection.execute(KEEP_ENDPOINTS)
-            return await connection.scalar(_RETRY, {"id": delivery_id}) is not None
+            endpoint_id = await connection.scalar(_RETRY, {"id": delivery_id})
+            if endpoint_id is not None:
+                await connection.execute(_PROBE_NOW, {"id": endpoint_id})
+            return endpoint_id is not None
 
     async def ping(self, endpoint_id: str, message: Message) -> int | None:
         """Owe `message` to one endpoint; returns the delivery's id, None when the endpoint is disabled."""
@@ -163,4 +170,5 @@ class DeliveryStore:
             await connection.execute(_PING_MESSAGE, row)
             parameters = {"id": message.id, "endpoint_id": endpoint_id, "type": message.type}
             number: int | None = await connection.scalar(_PING_DELIVERY, parameters)
+            await connection.execute(_PROBE_NOW, {"id": endpoint_id})
             return number

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifier.domain.signature import SIGNATURES_MAX, SigningKey
 from services.notifier.secret_box import SecretBox
+from services.notifier.store import notices
 from services.notifier.store.endpoint_rows import (
     COLUMNS,
     FIXED_AT_CREATION,
@@ -66,9 +67,14 @@ _ENABLE = sa.text(
     SET enabled = :enabled, disabled_reason = :reason, revision = revision + 1, updated_at = now()
     WHERE id = :id AND deleted_at IS NULL RETURNING id"""
 )
+_SWITCH_STATE = sa.text(
+    """SELECT e.enabled, e.revision, g.failing_since
+    FROM notifier.endpoint e JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
+    WHERE e.id = :id AND e.deleted_at IS NULL FOR UPDATE OF e"""
+)
 _OPEN_GATE = sa.text(
-    "UPDATE notifier.endpoint_gate SET not_before = '-infinity', failures = 0, failing_since = NULL "
-    "WHERE endpoint_id = :id"
+    """UPDATE notifier.endpoint_gate SET not_before = '-infinity', failures = 0, failing_since = NULL,
+        last_failed_at = NULL, trips = 0, probe_until = NULL, announced = 0 WHERE endpoint_id = :id"""
 )
 _COUNT_HELD = sa.text("SELECT count(*) FROM notifier.delivery WHERE endpoint_id = :id AND status = 'held'")
 # Held because of the backlog is what maintenance releases, oldest first and within the cap.
@@ -247,8 +253,13 @@ class EndpointStore:
         async with self._engine.begin() as connection:
             parameters = {"id": endpoint_id, "enabled": enabled, "reason": reason}
             await connection.execute(CHANGE_ENDPOINTS)
-            if await connection.scalar(_ENABLE, parameters) is None:
+            before = (await connection.execute(_SWITCH_STATE, {"id": endpoint_id})).first()
+            if before is None:
                 return None
+            await connection.execute(_ENABLE, parameters)
+            if before.enabled and not enabled:
+                told = notices.disabled(endpoint_id, "manual", before.failing_since, before.revision + 1)
+                await notices.add_notices(connection, [told])
             if enabled:
                 await connection.execute(_OPEN_GATE, {"id": endpoint_id})
             if send_held:

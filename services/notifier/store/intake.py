@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from services.notifier.domain.filters import NOTHING, About, Filter
 from services.notifier.domain.sequence import Progress
 from services.notifier.store.erasure import ERASED, Erasure, erase
 from services.notifier.store.locks import KEEP_ENDPOINTS
+from services.notifier.store.notices import add_notices, backlog_full
 from services.runtime.crash_points import crash_point
 
 # What is kept of a record that cannot be read, bytes.
@@ -213,6 +214,10 @@ class IntakeBatch:
             "holds": [delivery.hold for delivery in owed],
         }
         await self._connection.execute(_DELIVERIES, parameters)
+
+    async def tell_of_full_backlogs(self, endpoint_ids: Iterable[str], *, waiting_max: int) -> None:
+        """Owe the notice that an endpoint's further deliveries are held; after `subscribers`."""
+        await add_notices(self._connection, [backlog_full(each, waiting_max) for each in sorted(endpoint_ids)])
 
     async def add_dead_letters(self, poison: Sequence[Poison]) -> None:
         """Keep what cannot be read for a person to look at."""

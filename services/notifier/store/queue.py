@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from schemas.notices import Notice
+from services.notifier.domain.breaker import PAUSE_SECONDS
 from services.notifier.domain.gate import GateChanges
 from services.notifier.domain.outcome import NO_PHASES, Decision, Phases, Priority, Result
+from services.notifier.store.gates import GateEvents, change_gates
+from services.notifier.store.locks import KEEP_ENDPOINTS
+from services.notifier.store.notices import GivenUp, add_notices, exhausted
 from services.runtime.crash_points import crash_point
 
 CLAIM_MAX = 32
 # Claimed deliveries that may wait in a process's memory over all endpoints.
 QUEUED_MAX = 4_096
 
-# One index probe per endpoint and priority, for endpoints that are enabled, open and have room: one with a long backlog
-# takes no more than its share, one without due work costs microseconds. The limit ends the walk over priorities, lowest
-# number first. Endpoints in random order, so that the same are not always those which the limit over all leaves out.
-# One with a rate gets no more than it may be sent in a quarter of the lease: none of its leases ends in the queue.
+# One index look-up per endpoint and priority, for endpoints that are enabled, open and have room: a long backlog takes
+# no more than its share, an endpoint without due work costs microseconds. The limit ends the walk over priorities,
+# lowest number first. Endpoints come in random order, so that the limit over all does not always leave out the same.
+# One with a rate gets no more than it may be sent in a quarter of the lease: none of its leases ends in the queue. One
+# whose breaker was open gets its probe: one delivery, from one process.
 _CLAIM = sa.text(
-    """WITH candidate AS MATERIALIZED (
-        SELECT e.id, e.revision, least(
+    """WITH probe AS (
+        UPDATE notifier.endpoint_gate SET probe_until = now() + make_interval(secs => :lease_seconds)
+        WHERE endpoint_id IN (
+            SELECT g.endpoint_id FROM notifier.endpoint_gate g JOIN notifier.endpoint e ON e.id = g.endpoint_id
+            WHERE g.trips > 0 AND g.not_before <= now() AND coalesce(g.probe_until <= now(), true)
+                AND e.enabled AND notifier.window_open(e.delivery_window, now())
+                AND EXISTS (SELECT 1 FROM notifier.delivery d
+                    WHERE d.endpoint_id = g.endpoint_id AND d.status = 'pending' AND d.next_at <= now())
+            FOR UPDATE OF g SKIP LOCKED)
+        RETURNING endpoint_id
+    ), candidate AS MATERIALIZED (
+        SELECT e.id, e.revision, CASE WHEN g.trips > 0 THEN 1 ELSE least(
                 :claim_max, greatest(floor(coalesce(e.rate_per_second, 'infinity') * :lease_seconds / 4), 1)
-            ) - coalesce(busy.queued, 0) AS room
+            ) - coalesce(busy.queued, 0) END AS room
         FROM notifier.endpoint e
         JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
         LEFT JOIN unnest(CAST(:busy_ids AS text[]), CAST(:busy_counts AS int[])) AS busy(id, queued) ON busy.id = e.id
         WHERE e.enabled AND g.not_before <= now() AND notifier.window_open(e.delivery_window, now())
+            AND (g.trips = 0 OR e.id IN (SELECT endpoint_id FROM probe))
         ORDER BY random()
     ), due AS MATERIALIZED (
         SELECT candidate.revision, waiting.id
@@ -98,35 +115,6 @@ _RECORD = sa.text(
     FROM given LEFT JOIN updated ON updated.id = given.id
     RETURNING delivery_id, late"""
 )
-# All at once and in order: two replicas that record attempts at the same endpoints would else lock each other out.
-# The gate of an endpoint that is well and stays so is not touched.
-_LOCK_GATES = sa.text(
-    """SELECT endpoint_id FROM notifier.endpoint_gate
-    WHERE endpoint_id = ANY(CAST(:touched AS text[]))
-        OR (endpoint_id = ANY(CAST(:succeeded AS text[])) AND failing_since IS NOT NULL)
-    ORDER BY endpoint_id FOR UPDATE"""
-)
-_CLOSE_GATES = sa.text(
-    """UPDATE notifier.endpoint_gate g
-    SET not_before = greatest(g.not_before, now() + make_interval(secs => given.seconds))
-    FROM unnest(CAST(:ids AS text[]), CAST(:seconds AS float8[])) AS given(id, seconds)
-    WHERE g.endpoint_id = given.id"""
-)
-_COUNT_FAILURES = sa.text(
-    """UPDATE notifier.endpoint_gate g
-    SET failures = g.failures + given.failures, failing_since = coalesce(g.failing_since, now())
-    FROM unnest(CAST(:ids AS text[]), CAST(:failures AS int[])) AS given(id, failures)
-    WHERE g.endpoint_id = given.id"""
-)
-_CLEAR_FAILURES = sa.text(
-    """UPDATE notifier.endpoint_gate SET failures = 0, failing_since = NULL
-    WHERE endpoint_id = ANY(CAST(:ids AS text[])) AND failing_since IS NOT NULL"""
-)
-_DISABLE_GONE = sa.text(
-    """UPDATE notifier.endpoint
-    SET enabled = false, disabled_reason = 'gone', revision = revision + 1, updated_at = now()
-    WHERE id = ANY(CAST(:ids AS text[])) AND enabled"""
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,12 +164,22 @@ class Outcome:
     phases: Phases = NO_PHASES
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a record changed: ids of deliveries whose outcome came too late, gates, types of notices."""
+
+    late: set[int]
+    gates: GateEvents
+    told: tuple[str, ...]
+
+
 class QueueStore:
     """One short transaction per call; none is open while a request is on the wire."""
 
-    def __init__(self, engine: AsyncEngine, *, lease_seconds: float) -> None:
+    def __init__(self, engine: AsyncEngine, *, lease_seconds: float, pause_seconds: float = PAUSE_SECONDS) -> None:
         self._engine = engine
         self._lease_seconds = lease_seconds
+        self._pause_seconds = pause_seconds
 
     async def claim(self, queued: Mapping[str, int]) -> list[Claimed]:
         """Lease due deliveries: per endpoint at most CLAIM_MAX, over all QUEUED_MAX, less what is `queued` here."""
@@ -211,17 +209,38 @@ class QueueStore:
         async with self._engine.begin() as connection:
             return len((await connection.execute(_EXPIRE)).all())
 
-    async def record(self, outcomes: Sequence[Outcome], changes: GateChanges) -> set[int]:
-        """Attempts, schedules and gates in one commit; returns the ids of deliveries whose outcome came too late."""
+    async def record(self, outcomes: Sequence[Outcome], changes: GateChanges) -> Recorded:
+        """Attempts, schedules, gates and what is to be told of them in one commit."""
         async with self._engine.begin() as connection:
-            # Endpoint, gate, deliveries: in the order in which switching and deleting an endpoint lock them.
-            if changes.disabled:
-                await connection.execute(_DISABLE_GONE, {"ids": sorted(changes.disabled)})
-            await _change_gates(connection, changes)
+            # Endpoints, gates, deliveries: in the order in which switching and deleting an endpoint lock them.
+            await connection.execute(KEEP_ENDPOINTS)
+            gates = await change_gates(connection, changes, pause_seconds=self._pause_seconds)
             rows = (await connection.execute(_RECORD, _columns(outcomes))).all()
+            late = {row.delivery_id for row in rows if row.late}
+            told = [*gates.announced, *_given_up(outcomes, late)]
+            await add_notices(connection, told)
             crash_point("notifier.read_unrecorded")
         crash_point("notifier.recorded")
-        return {row.delivery_id for row in rows if row.late}
+        return Recorded(late, gates, tuple(notice.type for notice in told))
+
+
+def _given_up(outcomes: Sequence[Outcome], late: set[int]) -> Iterator[Notice]:
+    for outcome in outcomes:
+        delivery, reason = outcome.delivery, outcome.decision.exhaustion
+        if reason is not None and delivery.id not in late:
+            notice = exhausted(
+                GivenUp(
+                    delivery_id=delivery.id,
+                    endpoint_id=delivery.endpoint_id,
+                    signal_id=delivery.message_id,
+                    type=delivery.type,
+                    attempts=delivery.attempts + 1,
+                    reason=reason.value,
+                    result=outcome.result.value,
+                )
+            )
+            if notice is not None:
+                yield notice
 
 
 def _columns(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
@@ -243,18 +262,3 @@ def _columns(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
         "connects": [outcome.phases.connect_ms for outcome in outcomes],
         "waits": [outcome.phases.wait_ms for outcome in outcomes],
     }
-
-
-async def _change_gates(connection: AsyncConnection, changes: GateChanges) -> None:
-    touched = sorted({*changes.closed_seconds, *changes.failures})
-    parameters = {"touched": touched, "succeeded": sorted(changes.succeeded)}
-    if not (await connection.execute(_LOCK_GATES, parameters)).all():
-        return
-    if changes.closed_seconds:
-        closed = changes.closed_seconds
-        await connection.execute(_CLOSE_GATES, {"ids": list(closed), "seconds": list(closed.values())})
-    if changes.failures:
-        failed = changes.failures
-        await connection.execute(_COUNT_FAILURES, {"ids": list(failed), "failures": list(failed.values())})
-    if changes.succeeded:
-        await connection.execute(_CLEAR_FAILURES, {"ids": parameters["succeeded"]})

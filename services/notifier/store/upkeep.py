@@ -21,6 +21,11 @@ _BACKLOG_HELD = sa.text(
     WHERE d.status = 'held' AND d.hold_reason = 'backlog' AND e.enabled"""
 )
 _ENABLED = sa.text("SELECT enabled, count(*) AS n FROM notifier.endpoint WHERE deleted_at IS NULL GROUP BY enabled")
+_TROUBLED = sa.text(
+    """SELECT count(*) FILTER (WHERE g.failing_since IS NOT NULL) AS failing,
+        count(*) FILTER (WHERE g.trips > 0) AS broken
+    FROM notifier.endpoint e JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id WHERE e.enabled"""
+)
 _OPEN = sa.text(
     """SELECT e.id FROM notifier.endpoint e JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
     WHERE e.enabled AND g.not_before <= now() AND notifier.window_open(e.delivery_window, now())"""
@@ -65,6 +70,8 @@ class Standing:
     disabled: int = 0
     due_lag_seconds: float = 0.0
     backlog_held: tuple[str, ...] = ()
+    failing: int = 0
+    broken: int = 0
 
 
 class UpkeepStore:
@@ -79,6 +86,7 @@ class UpkeepStore:
             rows = (await connection.execute(_WAITING)).all()
             held = await connection.scalar(_HELD) or 0
             endpoints = {row.enabled: row.n for row in await connection.execute(_ENABLED)}
+            troubled = (await connection.execute(_TROUBLED)).one()
             sendable = set((await connection.execute(_OPEN)).scalars())
             backlog = tuple((await connection.execute(_BACKLOG_HELD)).scalars()) if held else ()
         lags = [row.lag_seconds or 0.0 for row in rows if row.endpoint_id in sendable]
@@ -89,6 +97,8 @@ class UpkeepStore:
             endpoints.get(False, 0),
             max([0.0, *lags]),
             backlog,
+            troubled.failing,
+            troubled.broken,
         )
 
     async def release_held(self, endpoint_id: str, *, most: int) -> int:

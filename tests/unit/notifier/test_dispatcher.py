@@ -8,6 +8,7 @@ from collections import Counter
 
 from services.notifier.dispatcher import Dispatcher
 from services.notifier.domain.endpoint_url import parse_url
+from services.notifier.domain.outcome import Priority, Result
 from services.notifier.domain.signature import Scheme, SigningKey
 from services.notifier.recipients import Unsendable
 from services.notifier.sender.request import Recipient
@@ -28,7 +29,7 @@ def recipient(endpoint_id: str, cap: int) -> Recipient:
     )
 
 
-def claims(endpoint_id: str, count: int) -> list[Claimed]:
+def claims(endpoint_id: str, count: int, priority: Priority = Priority.FIRST) -> list[Claimed]:
     """Deliveries of one endpoint."""
     return [
         Claimed(
@@ -45,6 +46,7 @@ def claims(endpoint_id: str, count: int) -> list[Claimed]:
             body=b"{}",
             age_seconds=0,
             claimed_at=0,
+            priority=priority,
         )
         for _ in range(count)
     ]
@@ -59,8 +61,9 @@ class Wires:
         self.peak_total = 0
         self.order: list[str] = []
         self.release = asyncio.Semaphore(0)
+        self.result = Result.HTTP_2XX
 
-    async def deliver(self, delivery: Claimed, to: Recipient | Unsendable) -> None:
+    async def deliver(self, delivery: Claimed, to: Recipient | Unsendable) -> Result:
         """Stand in for an attempt."""
         self.order.append(to.id)
         self.now[to.id] += 1
@@ -68,6 +71,19 @@ class Wires:
         self.peak_total = max(self.peak_total, self.now.total())
         await self.release.acquire()
         self.now[to.id] -= 1
+        return self.result
+
+
+async def warmed(dispatcher: Dispatcher, wires: Wires, *endpoints: Recipient) -> None:
+    """Let each endpoint show that it copes with as much as it may get."""
+    for each in endpoints:
+        dispatcher.offer(claims(each.id, 200), {each.id: each})
+    for _ in range(200 * len(endpoints)):
+        wires.release.release()
+    await dispatcher.finish()
+    wires.order.clear()
+    wires.peak.clear()
+    wires.peak_total = 0
 
 
 async def test_caps_and_global_limit_hold() -> None:
@@ -94,6 +110,7 @@ async def test_endpoints_take_turns() -> None:
     wires = Wires()
     dispatcher = Dispatcher(wires.deliver, in_flight_max=4, want_more=lambda: None)
     endpoints = {name: recipient(name, 100) for name in ("long", "short")}
+    await warmed(dispatcher, wires, *endpoints.values())
     dispatcher.offer(claims("long", 30) + claims("short", 2), endpoints)
     wires.release.release()
     for _ in range(40):
@@ -107,9 +124,11 @@ async def test_asks_for_more_before_it_runs_dry() -> None:
     asked: list[int] = []
     wires = Wires()
     dispatcher = Dispatcher(wires.deliver, in_flight_max=100, want_more=lambda: asked.append(1))
+    full = recipient("full", 20)
+    await warmed(dispatcher, wires, full)
     dispatcher.offer(claims("few", 5), {"few": recipient("few", 1)})
     assert asked == []
-    dispatcher.offer(claims("full", CLAIM_MAX), {"full": recipient("full", 20)})
+    dispatcher.offer(claims("full", CLAIM_MAX), {"full": full}, full={"full"})
     assert asked == [1]
     for _ in range(100):
         wires.release.release()
@@ -120,6 +139,7 @@ async def test_drain_takes_back_and_abandons() -> None:
     """What has not started is handed back; what is on the wire can be cut off and is named."""
     wires = Wires()
     dispatcher = Dispatcher(wires.deliver, in_flight_max=2, want_more=lambda: None)
+    await warmed(dispatcher, wires, recipient("a", 10))
     offered = claims("a", 5)
     dispatcher.offer(offered, {"a": recipient("a", 10)})
     await asyncio.sleep(0)
@@ -127,3 +147,79 @@ async def test_drain_takes_back_and_abandons() -> None:
     assert dispatcher.abandon() == offered[:2]
     await dispatcher.finish()
     assert dispatcher.in_flight == 0
+
+
+async def test_restart_begins_with_one_request_per_endpoint() -> None:
+    """No endpoint meets a burst from a process that knows nothing of it."""
+    wires = Wires()
+    dispatcher = Dispatcher(wires.deliver, in_flight_max=100, want_more=lambda: None)
+    dispatcher.offer(claims("a", 20), {"a": recipient("a", 10)})
+    await asyncio.sleep(0)
+    assert wires.now["a"] == 1
+    wires.release.release()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert wires.now["a"] == 2
+    for _ in range(19):
+        wires.release.release()
+    await dispatcher.finish()
+
+
+async def test_first_attempts_go_before_retries_before_replays() -> None:
+    """Within an endpoint and between endpoints, when not everything can go at once."""
+    wires = Wires()
+    dispatcher = Dispatcher(wires.deliver, in_flight_max=1, want_more=lambda: None)
+    endpoints = {name: recipient(name, 10) for name in ("replayed", "retried", "new", "busy")}
+    dispatcher.offer(claims("busy", 1), endpoints)
+    dispatcher.offer(claims("replayed", 3, Priority.REPLAY), endpoints)
+    dispatcher.offer(claims("retried", 3, Priority.RETRY), endpoints)
+    dispatcher.offer(claims("retried", 1), endpoints)
+    dispatcher.offer(claims("new", 3), endpoints)
+    for _ in range(11):
+        wires.release.release()
+    await dispatcher.finish()
+    # The lane of retries had its turn as such before the new one came into it.
+    assert wires.order[-3:] == ["replayed"] * 3
+    assert wires.order.index("new") < 5
+
+
+async def test_failing_endpoints_share_half_of_all_permits() -> None:
+    """However many of them there are, a healthy endpoint finds the other half free."""
+    wires = Wires()
+    dispatcher = Dispatcher(wires.deliver, in_flight_max=8, want_more=lambda: None)
+    bad = {name: recipient(name, 10) for name in (f"bad-{number}" for number in range(20))}
+    await warmed(dispatcher, wires, *bad.values())
+    wires.result = Result.CONNECT
+    for name in bad:
+        dispatcher.offer(claims(name, 1), bad)
+    for _ in bad:
+        wires.release.release()
+    await dispatcher.finish()
+    wires.now.clear()
+    for name in bad:
+        dispatcher.offer(claims(name, 10), bad)
+    await asyncio.sleep(0)
+    assert wires.now.total() == 4
+    dispatcher.offer(claims("well", 10), {"well": recipient("well", 10)})
+    await asyncio.sleep(0)
+    assert wires.now["well"] == 1
+    wires.result = Result.HTTP_2XX
+    for _ in range(210):
+        wires.release.release()
+    await dispatcher.finish()
+    assert Counter(wires.order)["well"] == 10
+    assert sum(count for name, count in Counter(wires.order).items() if name != "well") == 220
+
+
+async def test_withdrawn_deliveries_are_not_started() -> None:
+    """What waits for an endpoint that is left alone now is handed back; others go on."""
+    wires = Wires()
+    dispatcher = Dispatcher(wires.deliver, in_flight_max=10, want_more=lambda: None)
+    endpoints = {name: recipient(name, 1) for name in ("closed", "open")}
+    offered = claims("closed", 3)
+    dispatcher.offer(offered + claims("open", 3), endpoints)
+    assert dispatcher.withdraw({"closed", "elsewhere"}) == offered[1:]
+    for _ in range(4):
+        wires.release.release()
+    await dispatcher.finish()
+    assert Counter(wires.order) == {"closed": 1, "open": 3}

@@ -1,0 +1,30 @@
+"""When an endpoint is left alone: after failures in a row, or when half of its newest attempts failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FAILURES_IN_ROW_MAX = 5
+# The first pause; the next ones double, up to thirty times it (15 min).
+PAUSE_SECONDS = 30.0
+PAUSE_GROWTH_MAX = 30
+
+WINDOW_ATTEMPTS = 20
+_ALL = (1 << WINDOW_ATTEMPTS) - 1
+
+
+@dataclass(slots=True)
+class Window:
+    """The newest attempts at one endpoint, a bit each, set where one failed."""
+
+    failed: int = 0
+    seen: int = 0
+
+    def add(self, *, failed: bool) -> bool:
+        """Take an attempt in; whether half of a full window failed now, after which it begins anew."""
+        self.failed = ((self.failed << 1) | failed) & _ALL
+        self.seen = min(self.seen + 1, WINDOW_ATTEMPTS)
+        tripping = self.seen == WINDOW_ATTEMPTS and 2 * self.failed.bit_count() >= WINDOW_ATTEMPTS and failed
+        if tripping:
+            self.failed = self.seen = 0
+        return tripping

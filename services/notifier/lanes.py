@@ -1,0 +1,57 @@
+"""One endpoint's claimed deliveries in a process: by priority, with what is on the wire and how it has been going."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from services.notifier.domain.concurrency import SLOW_SECONDS, Concurrency
+from services.notifier.domain.outcome import Priority
+from services.notifier.recipients import Unsendable
+from services.notifier.sender.request import Recipient
+from services.notifier.store.queue import Claimed
+
+
+@dataclass(slots=True)
+class Lane:
+    """A permit is held only while a request is on the wire; `started` has the times of those, oldest first."""
+
+    recipient: Recipient | Unsendable
+    concurrency: Concurrency
+    waiting: tuple[deque[Claimed], ...] = field(default_factory=lambda: tuple(deque() for _ in Priority))
+    started: dict[int, float] = field(default_factory=dict)
+    hungry: bool = False
+
+    def __len__(self) -> int:
+        return sum(map(len, self.waiting))
+
+    @property
+    def priority(self) -> int:
+        """Of the delivery that would be next."""
+        return next(priority for priority, queue in enumerate(self.waiting) if queue)
+
+    @property
+    def may_start(self) -> bool:
+        """Whether something waits and the endpoint can take it."""
+        allowed = min(int(self.concurrency.limit), self.recipient.concurrency_max)
+        return len(self.started) < allowed and any(self.waiting)
+
+    def troubled(self, now: float) -> bool:
+        """Whether the endpoint fails, is slow, or has kept a request for so long that it must be."""
+        oldest = next(iter(self.started.values()), now)
+        return self.concurrency.troubled or now - oldest > SLOW_SECONDS
+
+    def add(self, claim: Claimed) -> None:
+        """Queue it behind those of its priority."""
+        self.waiting[claim.priority].append(claim)
+
+    def take(self) -> Claimed:
+        """The next one."""
+        return self.waiting[self.priority].popleft()
+
+    def take_all(self) -> list[Claimed]:
+        """Everything that waits."""
+        taken = [claim for queue in self.waiting for claim in queue]
+        for queue in self.waiting:
+            queue.clear()
+        return taken

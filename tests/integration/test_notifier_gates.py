@@ -1,0 +1,183 @@
+"""Gates in the database: the breaker and its probe, recovery, notices of failing endpoints, the end of others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+
+from services.notifier.domain.gate import GateChanges
+from services.notifier.domain.outcome import Exhaustion, Result, Status
+from services.notifier.secret_box import SecretBox
+from services.notifier.store.endpoints import EndpointStore
+from tests.notifier_tables import Owed, outcome, owed_by_hand
+from tests.running_notifier import Servers, prepare, query
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
+    """A migrated database."""
+    made = Servers(database_url, kafka_bootstrap, topic_prefix)
+    await prepare(made)
+    return made
+
+
+@pytest_asyncio.fixture
+async def owed(surroundings: Servers) -> AsyncIterator[Owed]:
+    """An empty queue of one endpoint, and a subscriber to all notices."""
+    async with owed_by_hand(surroundings) as made:
+        await made.add_endpoint("ep_watch", types=["endpoint.*", "delivery.exhausted"])
+        yield made
+
+
+async def notices(owed: Owed) -> list[Any]:
+    """Bodies owed to the subscriber, oldest first."""
+    rows = await query(
+        owed.servers,
+        """SELECT m.body FROM notifier.delivery d JOIN notifier.message m ON m.id = d.message_id
+        WHERE d.endpoint_id = 'ep_watch' ORDER BY d.id""",
+    )
+    return [json.loads(row["body"]) for row in rows]
+
+
+async def failing_for(owed: Owed, since: str, *, last_failed: str = "1 minute") -> None:
+    """Every attempt failed for so long."""
+    await query(
+        owed.servers,
+        f"""UPDATE notifier.endpoint_gate SET failing_since = now() - interval '{since}', failures = 3,
+        last_failed_at = now() - interval '{last_failed}' WHERE endpoint_id = $1""",
+        owed.endpoint_id,
+    )
+
+
+async def fail(owed: Owed, count: int, **more: Any) -> Any:
+    """Record so many failures in a row."""
+    return await owed.queue.record([], GateChanges(failures={owed.endpoint_id: count}, **more))
+
+
+async def pause_passes(owed: Owed) -> None:
+    """The breaker's pause is over."""
+    await query(owed.servers, "UPDATE notifier.endpoint_gate SET not_before = now() WHERE trips > 0")
+
+
+async def test_breaker_opens_after_five_failures_and_lets_one_probe_through(owed: Owed) -> None:
+    """The fifth failure closes the gate; then one delivery goes, to one process; its failure doubles the pause."""
+    await owed.add(10, "pending", failures=0)
+    assert not (await fail(owed, 4)).gates.closed
+    assert (await fail(owed, 1)).gates.closed == {owed.endpoint_id}
+    assert await owed.queue.claim({}) == []
+    await fail(owed, 7)
+    assert (await owed.gate())["trips"] == 1, "what was on the wire before makes the pause no longer"
+    await pause_passes(owed)
+    (probe,) = await owed.queue.claim({})
+    assert await owed.queue.claim({}) == []
+    failed = GateChanges(failures={owed.endpoint_id: 1})
+    await owed.queue.record([outcome(probe, Status.PENDING)], failed)
+    gate = await owed.gate()
+    assert (gate["trips"], gate["closed"], gate["probe_until"]) == (2, True, None)
+    (row,) = await query(
+        owed.servers,
+        "SELECT not_before - now() > interval '50 s' AND not_before - now() <= interval '60 s' AS doubled FROM "
+        "notifier.endpoint_gate WHERE endpoint_id = $1",
+        owed.endpoint_id,
+    )
+    assert row["doubled"]
+
+
+async def test_half_of_the_newest_attempts_failing_opens_the_breaker(owed: Owed) -> None:
+    """A process that sees half of a window fail says so, although successes are in between."""
+    assert (await fail(owed, 1, tripping={owed.endpoint_id})).gates.closed == {owed.endpoint_id}
+
+
+async def test_recovery_pulls_retries_forward_oldest_first(owed: Owed) -> None:
+    """A success opens the gate; what had failed before is due now by age, what fails after keeps its schedule."""
+    await owed.add(5, "pending", failures=1)
+    await query(
+        owed.servers,
+        """UPDATE notifier.delivery SET priority = 1, last_attempt_at = now() - interval '1 minute',
+        next_at = now() + interval '1 hour' - id * interval '1 minute' WHERE endpoint_id = $1""",
+        owed.endpoint_id,
+    )
+    await fail(owed, 5)
+    recorded = await owed.queue.record([], GateChanges(succeeded={owed.endpoint_id}))
+    assert recorded.gates.recovered == {owed.endpoint_id}
+    ids = [row["id"] for row in await owed.rows()]
+    later = "UPDATE notifier.delivery SET last_attempt_at = now() + interval '1 minute' WHERE id = $1"
+    await query(owed.servers, later, ids[-1])
+    assert await owed.gates.pull_forward() == 4
+    assert await owed.gates.pull_forward() == 0
+    gate = await owed.gate()
+    assert (gate["trips"], gate["closed"], gate["failures"], gate["pull_before"]) == (0, False, 0, None)
+    due = await query(owed.servers, "SELECT id FROM notifier.delivery WHERE next_at <= now() ORDER BY next_at")
+    assert [row["id"] for row in due] == ids[:-1]
+
+
+async def test_failing_endpoints_are_told_of_three_times_and_their_recovery_once(owed: Owed) -> None:
+    """At 1, 24 and 72 hours, each once; an endpoint that was said to fail is said to be well again."""
+    for since, told in (("50 minutes", 0), ("61 minutes", 1), ("25 hours", 1), ("73 hours", 1)):
+        await failing_for(owed, since)
+        assert len(await owed.gates.announce_failing()) == told
+        assert await owed.gates.announce_failing() == []
+    await owed.queue.record([], GateChanges(succeeded={owed.endpoint_id}))
+    await owed.queue.record([], GateChanges(succeeded={owed.endpoint_id}))
+    found = await notices(owed)
+    assert [each["type"] for each in found] == ["endpoint.failing"] * 3 + ["endpoint.recovered"]
+    assert [each["summary"].rsplit(" for ")[-1] for each in found[:3]] == ["1 hour.", "24 hours.", "72 hours."]
+    assert {each["endpoint"]["id"] for each in found} == {owed.endpoint_id}
+
+
+async def test_hopeless_endpoint_is_disabled_after_five_days(owed: Owed) -> None:
+    """Five days, failures twelve hours apart, three messages: with all of that and not before."""
+    await owed.add(3, "pending", failures=1)
+    attempted = "UPDATE notifier.delivery SET last_attempt_at = now() - interval '1 hour' WHERE id = $1"
+    for row in (await owed.rows())[:2]:
+        await query(owed.servers, attempted, row["id"])
+    await failing_for(owed, "5 days 1 hour")
+    assert await owed.gates.disable_hopeless() == set(), "two messages only"
+    await query(owed.servers, attempted, (await owed.rows())[2]["id"])
+    await failing_for(owed, "4 days 23 hours")
+    assert await owed.gates.disable_hopeless() == set(), "less than five days"
+    await failing_for(owed, "5 days 1 hour", last_failed="4 days 20 hours")
+    assert await owed.gates.disable_hopeless() == set(), "failures less than twelve hours apart"
+    await failing_for(owed, "5 days 1 hour")
+    assert await owed.gates.disable_hopeless() == {owed.endpoint_id}
+    assert await owed.gates.disable_hopeless() == set()
+    (notice,) = await notices(owed)
+    assert (notice["type"], notice["reason"]) == ("endpoint.disabled", "failing")
+
+
+async def test_what_is_given_up_is_told_unless_it_was_a_notice(owed: Owed) -> None:
+    """`delivery.exhausted` names signal, delivery and reason; an exhausted notice makes no further one."""
+    await owed.add(1, "pending", failures=9)
+    await query(owed.servers, "UPDATE notifier.delivery SET next_at = now()")
+    (claim,) = await owed.queue.claim({})
+    gone = outcome(claim, Status.EXHAUSTED, result=Result.HTTP_4XX, exhaustion=Exhaustion.SCHEDULE)
+    recorded = await owed.queue.record([gone], GateChanges())
+    assert recorded.told == ("delivery.exhausted",)
+    (notice,) = await notices(owed)
+    assert notice["delivery"] == {
+        "id": f"dlv_{claim.id}",
+        "signal_id": claim.message_id,
+        "type": "account.stalled",
+        "attempts": 10,
+    }
+    assert (notice["reason"], notice["result"]) == ("schedule", "http_4xx")
+    (own,) = await owed.queue.claim({})
+    given_up = outcome(own, Status.EXHAUSTED, exhaustion=Exhaustion.DEADLINE)
+    assert (await owed.queue.record([given_up], GateChanges())).told == ()
+    assert len(await notices(owed)) == 1
+
+
+async def test_disabling_is_told_once_per_disabling(owed: Owed) -> None:
+    """By 410 and by hand; a second disabling of a disabled endpoint tells nothing."""
+    await owed.queue.record([], GateChanges(disabled={owed.endpoint_id}))
+    endpoints = EndpointStore(owed.engine, SecretBox(bytes(32)))
+    await endpoints.set_enabled(owed.endpoint_id, False)
+    await endpoints.set_enabled(owed.endpoint_id, True)
+    await endpoints.set_enabled(owed.endpoint_id, False)
+    assert [(each["type"], each["reason"]) for each in await notices(owed)] == [
+        ("endpoint.disabled", "gone"),
+        ("endpoint.disabled", "manual"),
+    ]
