@@ -74,6 +74,20 @@ async def endless(_request: Received, writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
+def repeating(begin: bytes, part: bytes) -> Behaviour:
+    """`begin`, and then `part` without an end, as fast as it is read."""
+
+    async def behave(_request: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(begin)
+        while True:
+            writer.write(part)
+            await writer.drain()
+            # Draining an empty buffer does not give the loop away.
+            await asyncio.sleep(0)
+
+    return behave
+
+
 @dataclass(slots=True)
 class Receiver:
     """Listens on 127.0.0.1; answers 200 unless `script` (used up first) or `behaviour` says otherwise."""

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from schemas.signals import encode
 from tests.builders_signals import SignalPublisher, a_signal
-from tests.fakes.receiver import Behaviour, Receiver, answer, drip, endless, raw, reset, silent, verify
+from tests.fakes.receiver import Receiver, answer, reset, silent, verify
 from tests.running_notifier import NotifierClient, Servers, prepare, query, running, until
 
 
@@ -138,32 +138,6 @@ async def test_retry_by_hand_replaces_the_automatic_one(surroundings: Servers) -
         await notifier.ask("POST", f"/v1/deliveries/{delivery_id}/retry", status=202)
         assert (await logged(notifier, delivery_id, 2))["status"] == "succeeded"
         assert len(receiver.received) == 2
-
-
-@pytest.mark.parametrize(
-    ("behaviour", "result"),
-    [
-        (silent, "timeout"),
-        (drip, "timeout"),
-        (endless, "http_2xx"),
-        (reset, "reset"),
-        (answer(301, headers="location: http://169.254.169.254/latest/meta-data\r\n"), "http_3xx"),
-        (raw(b"HTTP/1.1 banana\r\n\r\n"), "protocol"),
-        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhalf"), "reset"),
-        (raw(b"HTTP/1.1 200 OK\r\n" + b"x-a: b\r\n" * 20_000 + b"\r\n"), "protocol"),
-    ],
-    ids=["silent", "drip", "endless", "reset", "redirect", "malformed", "cut", "headers"],
-)
-async def test_misbehaving_receivers(surroundings: Servers, behaviour: Behaviour, result: str) -> None:
-    """One deadline for everything, the body included; redirects are not followed; the result names what happened."""
-    async with Receiver(behaviour=behaviour) as receiver, running(surroundings) as notifier:
-        endpoint = await notifier.add_endpoint(receiver.url(), timeout_seconds=1)
-        delivery = await logged(notifier, await pinged(notifier, endpoint), 1)
-        (entry,) = delivery["log"]
-        assert entry["result"] == result
-        assert entry["duration_ms"] < 1_500
-        assert len(entry["response"] or "") <= 4_096
-        assert len(receiver.received) == 1
 
 
 async def test_idle_connection_closed_by_peer_costs_no_attempt(surroundings: Servers) -> None:

@@ -85,17 +85,21 @@ async def sender(lookup: Callable[[str], list[str]], *, ca_file: str = "") -> As
     await made.close()
 
 
-async def send(by: Sender, url: str) -> Attempt:
-    """One attempt."""
-    recipient = Recipient(
+def a_recipient(url: str, *, timeout_seconds: float = 5) -> Recipient:
+    """An endpoint."""
+    return Recipient(
         id="ep_one",
         revision=1,
         target=parse_url(url),
         keys=(SigningKey(Scheme.HMAC_SHA256, bytes(32)),),
-        timeout_seconds=5,
+        timeout_seconds=timeout_seconds,
         concurrency_max=1,
     )
-    return await by.attempt(DELIVERY, recipient)
+
+
+async def send(by: Sender, url: str) -> Attempt:
+    """One attempt."""
+    return await by.attempt(DELIVERY, a_recipient(url))
 
 
 @pytest.mark.parametrize(

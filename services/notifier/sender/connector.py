@@ -5,10 +5,12 @@ The stock connector sends address literals past its resolver, so the last check 
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from ssl import SSLContext
 from typing import Any
@@ -19,6 +21,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from services.notifier.domain.addresses import Address, AddressRules, Tier
+from services.notifier.sender.bounded_head import BoundedHead
 from services.notifier.sender.resolver import Resolver
 from services.runtime.crash_points import crash_point
 
@@ -76,6 +79,8 @@ class VettingConnector(aiohttp.TCPConnector):
             keepalive_timeout=_KEEPALIVE_SECONDS,
             socket_factory=self._open_socket,
         )
+        # The library has no parameter for it.
+        self._factory = partial(BoundedHead, loop=asyncio.get_running_loop())  # type: ignore[assignment]
         self._rules = rules
         self._age_seconds_max = age_seconds_max
         self._born: WeakKeyDictionary[ResponseHandler, tuple[float, Tier]] = WeakKeyDictionary()
@@ -99,6 +104,8 @@ class VettingConnector(aiohttp.TCPConnector):
                 continue
             else:
                 wire.reused = True
+            if isinstance(protocol, BoundedHead):
+                protocol.expect_answer()
             wire.connected_at = now
             wire.private = known[1] is Tier.PRIVATE
             crash_point("notifier.connected")
