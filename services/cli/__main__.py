@@ -16,6 +16,7 @@ from services.cli.commands import (
     accounts,
     deliveries,
     doctor,
+    endpoint_terms,
     endpoints,
     events,
     insights,
@@ -56,8 +57,10 @@ def new_command() -> typer.Typer:
     app.command()(doctor.doctor)
     app.command()(services.serve)
     app.command()(services.migrate)
+    app.command()(services.reencrypt)
     app.command()(services.topics)
     account_orders.register(accounts.app)
+    endpoint_terms.register(endpoints.app)
     replays.register(endpoints.app)
     for noun, verbs in (
         ("event", events.app),

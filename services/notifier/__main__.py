@@ -1,10 +1,11 @@
-"""`python -m services.notifier [serve|migrate]`: run the service, or bring its database schema up to date."""
+"""`python -m services.notifier [serve|migrate|reencrypt]`: run the service, bring its database schema up to date, or
+encrypt all secrets of endpoints with the current key."""
 
 from __future__ import annotations
 
 import sys
 
-from services.notifier.app import MIGRATIONS, SCHEMA, serve
+from services.notifier.app import MIGRATIONS, SCHEMA, reencrypt, serve
 from services.notifier.settings import NotifierSettings
 from services.runtime.command import run_command
 
@@ -17,6 +18,7 @@ def main(arguments: list[str]) -> int:
         schema=SCHEMA,
         migrations=MIGRATIONS,
         settings=NotifierSettings,
+        jobs={"reencrypt": reencrypt},
         serve=lambda shared, settings, stopping: serve(shared, settings, stopping=stopping),
     )
 

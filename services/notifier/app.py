@@ -34,8 +34,10 @@ from services.notifier.store.gates import GateStore
 from services.notifier.store.intake import IntakeStore
 from services.notifier.store.queue import QueueStore
 from services.notifier.store.replays import ReplayStore
+from services.notifier.store.secrets import reencrypt_all
 from services.notifier.store.upkeep import UpkeepStore
 from services.notifier.upkeep import Upkeep
+from services.runtime.command import Unfinished
 from services.runtime.crash_points import arm
 from services.runtime.health import Health, PrivateApp
 from services.runtime.http_server import HttpServer
@@ -60,6 +62,22 @@ async def serve(shared: SharedSettings, settings: NotifierSettings, *, stopping:
     """Run until asked to stop; raises WorkerFailed when a worker fails or the schema or a topic is not as needed."""
     arm(shared.crash_at)
     await _Notifier(shared, settings, stopping).run()
+
+
+async def reencrypt(shared: SharedSettings, settings: NotifierSettings) -> str:
+    """Encrypt every stored secret with the current key; what was done, for a person. Services may run meanwhile."""
+    engine = connect(shared.database_url, service="notifier", connections_max=1)
+    try:
+        await check_current(engine, schema=SCHEMA, folder=MIGRATIONS)
+        done, unreadable = await reencrypt_all(engine, settings.secret_box())
+    finally:
+        await engine.dispose()
+    if unreadable:
+        raise Unfinished(
+            f"{done} secrets are encrypted with the current key; {unreadable} need a key that is not configured: "
+            "add it to FIRSTVALUE_NOTIFIER_SECRET_KEYS_OLD and run this again."
+        )
+    return f"{done} secrets were encrypted with the current key; FIRSTVALUE_NOTIFIER_SECRET_KEYS_OLD may be emptied."
 
 
 class _Notifier:

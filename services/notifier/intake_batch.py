@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import structlog
 
 from services.notifier.backlog import Backlog
 from services.notifier.domain.sequence import Arrival, Progress, observe
+from services.notifier.domain.slack import slack_body
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.reading import read_record, sequence_of
 from services.notifier.store.intake import IntakeStore, Message, Owed, Poison, Position, Subscriber
@@ -49,6 +51,8 @@ class BatchWriter:
             new = await transaction.add_messages(read.messages) if read.messages else set()
             owed = self._owed((each for each in read.messages if each.id in new), await transaction.subscribers())
             if owed:
+                for_slack = {each.message.id: _for_slack(each.message) for each in owed if each.slack}
+                await transaction.add_slack_bodies(for_slack)
                 await transaction.add_deliveries(owed)
             full = {each.endpoint_id for each in owed if each.hold == "backlog"}
             if full:
@@ -76,7 +80,7 @@ class BatchWriter:
                 if each.filter.wants(message.type, message.origin, message.about):
                     hold = "disabled" if not each.enabled else None if room[each.id] > 0 else "backlog"
                     room[each.id] -= hold is None
-                    owed.append(Owed(message, each.id, hold))
+                    owed.append(Owed(message, each.id, hold, slack=each.format == "slack"))
         return owed
 
     def _account(self, read: _Read, *, new: int, owed: Sequence[Owed]) -> None:
@@ -103,6 +107,10 @@ class BatchWriter:
         """Update the alarm after some partitions moved."""
         self._missing.update({part: position.progress.missing for part, position in moved.items()})
         self._metrics.sequence_missing.set(sum(self._missing.values()))
+
+
+def _for_slack(message: Message) -> bytes:
+    return slack_body(msgspec.json.decode(message.body))
 
 
 def _read(before: Mapping[int, Position], batch: Mapping[int, Sequence[Any]]) -> _Read:

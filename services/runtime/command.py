@@ -1,10 +1,12 @@
-"""What `python -m services.<name> [serve|migrate]` does, the same for every service."""
+"""What `python -m services.<name> [serve|migrate|…]` does, the same for every service."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -15,6 +17,11 @@ from services.runtime.logs import configure_logs
 from services.runtime.migrations import StaleSchema, upgrade
 from services.runtime.process import Stopping, run
 from services.runtime.settings import SharedSettings, settings_advice
+
+
+class Unfinished(Exception):
+    """A job left something undone; the message says what, and what to do."""
+
 
 _Own = TypeVar("_Own", bound=BaseSettings)
 
@@ -27,14 +34,16 @@ def run_command(
     migrations: Path,
     settings: type[_Own],
     serve: Callable[[SharedSettings, _Own, Stopping], Coroutine[Any, Any, None]],
+    jobs: Mapping[str, Callable[[SharedSettings, _Own], Coroutine[Any, Any, str]]] = MappingProxyType({}),
 ) -> int:
-    """Serve, or bring `schema` up to date by the revisions in `migrations`; the exit status for the shell.
+    """Serve, bring `schema` up to date by the revisions in `migrations`, or run one of the service's `jobs` and print
+    what it has to say; the exit status for the shell.
 
     What an operator has to mend is told in one line and exits 1; wrong use exits 2.
     """
     command = arguments[0] if arguments else "serve"
-    if command not in ("serve", "migrate"):
-        print(f"{service}: say serve or migrate", file=sys.stderr)
+    if command not in ("serve", "migrate", *jobs):
+        print(f"{service}: say {' or '.join(('serve', 'migrate', *jobs))}", file=sys.stderr)
         return 2
     try:
         shared = SharedSettings()
@@ -43,9 +52,12 @@ def run_command(
             upgrade(shared.database_url, schema=schema, folder=migrations)
             return 0
         own = settings()
+        if command in jobs:
+            print(asyncio.run(jobs[command](shared, own)))
+            return 0
         return run(lambda stopping: serve(shared, own, stopping))
     except ValidationError as error:
         print(settings_advice(error), file=sys.stderr)
-    except (StaleSchema, TopicProblem) as problem:
+    except (StaleSchema, TopicProblem, Unfinished) as problem:
         print(problem, file=sys.stderr)
     return 1

@@ -1,36 +1,21 @@
-"""`firstvalue endpoint`: the URLs that receive signals."""
+"""`firstvalue endpoint`: the URLs that receive signals, and what tries them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from services.cli.addresses import Key, NotifierUrl, find
+from services.cli.attempts import followed, told
 from services.cli.client import Client, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_json, print_table, say
+from services.cli.output import ROWS_DEFAULT, AsJson, Rows, confirm, print_json, print_table, say
 
-app = typer.Typer(help="Add, list and ping webhook endpoints.", no_args_is_help=True)
+app = typer.Typer(help="Add, change, try and remove webhook endpoints.", no_args_is_help=True)
 
-
-@app.command()
-def add(
-    url: Annotated[str, typer.Argument(help="Where signals are posted.")],
-    *,
-    types: Annotated[list[str] | None, typer.Option("--type", help="Signal type or pattern; repeat for more.")] = None,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
-    as_json: AsJson = False,
-) -> None:
-    """Add an endpoint; prints the secret that its receiver verifies signatures with."""
-    body: dict[str, object] = {"url": url}
-    if types:
-        body["types"] = types
-    created = Client(find("notifier", url=notifier_url, key=key)).ask("POST", "/v1/endpoints", body=body)
-    if as_json:
-        print_json(created)
-    else:
-        say(f"id      {created['id']}\nsecret  {created['secret']}")
+EndpointId = Annotated[str, typer.Argument(help="The endpoint's id, as listed.")]
+_Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the answer and say what it was.")]
+_FIELDS = ("id", "url", "format", "types", "status", "created_at")
 
 
 @app.command("list")
@@ -42,23 +27,142 @@ def list_endpoints(
     if as_json:
         print_json(rows)
         return
-    fields = ("id", "url", "types", "status", "created_at")
-    print_table(fields, ([row.get(field) for field in fields] for row in rows), empty="no endpoints")
+    cells = ([row.get(field) for field in _FIELDS] for row in rows)
+    print_table(_FIELDS, cells, empty="no endpoints", yielding=(("created_at", 0), ("types", 20), ("url", 24)))
+
+
+@app.command()
+def show(
+    endpoint_id: EndpointId, *, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
+) -> None:
+    """Show one endpoint with all its terms."""
+    endpoint = Client(find("notifier", url=notifier_url, key=key)).ask("GET", _path(endpoint_id))
+    if as_json:
+        print_json(endpoint)
+    else:
+        say_terms(endpoint)
 
 
 @app.command()
 def ping(
-    endpoint_id: Annotated[str, typer.Argument(help="The endpoint's id, as listed.")],
+    endpoint_id: EndpointId,
     *,
+    wait: _Wait = True,
     notifier_url: NotifierUrl = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send an `endpoint.ping`; `firstvalue delivery list` shows what became of it."""
-    answer = Client(find("notifier", url=notifier_url, key=key)).ask(
-        "POST", f"/v1/endpoints/{segment(endpoint_id)}/ping"
-    )
+    """Send a signed `endpoint.ping` and say what the endpoint answered; exits 1 when it was not a success."""
+    client = Client(find("notifier", url=notifier_url, key=key))
+    _follow(client, client.ask("POST", f"{_path(endpoint_id)}/ping"), wait=wait, as_json=as_json)
+
+
+@app.command("send-example")
+def send_example(
+    endpoint_id: EndpointId,
+    signal_type: Annotated[str, typer.Argument(help="As `firstvalue signal types` lists them.")],
+    *,
+    wait: _Wait = True,
+    notifier_url: NotifierUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send the example of a signal type, marked as one, and say what the endpoint answered."""
+    client = Client(find("notifier", url=notifier_url, key=key))
+    sent = client.ask("POST", f"{_path(endpoint_id)}/send-example", body={"type": signal_type})
+    _follow(client, sent, wait=wait, as_json=as_json)
+
+
+@app.command()
+def enable(
+    endpoint_id: EndpointId,
+    *,
+    send_held: Annotated[bool, typer.Option("--send-held", help="Also send what was held meanwhile.")] = False,
+    notifier_url: NotifierUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deliver again."""
+    client = Client(find("notifier", url=notifier_url, key=key))
+    endpoint = client.ask("POST", f"{_path(endpoint_id)}/enable", body={"send_held": send_held})
     if as_json:
-        print_json(answer)
+        print_json(endpoint)
+        return
+    held = endpoint["held"]
+    rest = f"; {held} held deliveries go out with --send-held" if held and not send_held else ""
+    say(f"{endpoint['id']} is enabled{rest}")
+
+
+@app.command()
+def disable(
+    endpoint_id: EndpointId, *, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
+) -> None:
+    """Deliver nothing for now; new signals are held."""
+    client = Client(find("notifier", url=notifier_url, key=key))
+    endpoint = client.ask("POST", f"{_path(endpoint_id)}/disable")
+    if as_json:
+        print_json(endpoint)
     else:
-        say("ping is on its way")
+        say(f"{endpoint['id']} is disabled; what comes for it is held until `firstvalue endpoint enable`")
+
+
+@app.command()
+def delete(
+    endpoint_id: EndpointId,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    notifier_url: NotifierUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete an endpoint with its secrets; what it still waits for is cancelled."""
+    client = Client(find("notifier", url=notifier_url, key=key))
+    endpoint = client.ask("GET", _path(endpoint_id))
+    confirm(f"Delete {endpoint['id']} ({endpoint['url']}) and cancel what it waits for?", yes=yes)
+    client.ask("DELETE", _path(endpoint_id))
+    if as_json:
+        print_json({"id": endpoint["id"], "deleted": True})
+    else:
+        say(f"{endpoint['id']} is deleted")
+
+
+def say_terms(endpoint: dict[str, Any]) -> None:
+    """An endpoint's terms for a person, one a line; what was not chosen is left out."""
+    window = endpoint["delivery_window"]
+    rate = endpoint["rate_per_second"]
+    terms = {
+        "id": endpoint["id"],
+        "url": endpoint["url"],
+        "description": endpoint["description"],
+        "status": endpoint["status"] + (f" ({endpoint['disabled_reason']})" if endpoint["disabled_reason"] else ""),
+        "format": endpoint["format"],
+        **{name: " ".join(endpoint[name]) for name in ("types", "origins", "plans", "segments", "owners", "reasons")},
+        "timeout": f"{endpoint['timeout_seconds']:g} s",
+        "at once": f"{endpoint['concurrency_max']} requests at most",
+        "rate": "" if rate is None else f"{rate:g} a second, {endpoint['burst']} at once after a pause",
+        "retries after": " ".join(f"{pause:g} s" for pause in endpoint["retry_schedule_seconds"] or ()),
+        "delivers": ""
+        if window is None
+        else f"{' '.join(window['days'])} {window['from']}-{window['until']} {window['time_zone']}, "
+        + ("now" if endpoint["window_open"] else "not now"),
+        "own headers": " ".join(endpoint["header_names"]),
+    }
+    width = max(map(len, terms))
+    say("\n".join(f"{name:<{width}}  {value}" for name, value in terms.items() if value))
+
+
+def _follow(client: Client, sent: dict[str, Any], *, wait: bool, as_json: bool) -> None:
+    if not wait:
+        print_json(sent) if as_json else say("it is on its way; `firstvalue delivery show` tells what became of it")
+        return
+    delivery = followed(client, sent["delivery_id"])
+    if as_json:
+        print_json(delivery)
+    else:
+        say(told(delivery))
+    if delivery["status"] != "succeeded":
+        raise typer.Exit(1)
+
+
+def _path(endpoint_id: str) -> str:
+    return f"/v1/endpoints/{segment(endpoint_id)}"

@@ -48,6 +48,13 @@ def migrate() -> None:
         say(f"{service}: schema is current")
 
 
+def reencrypt() -> None:
+    """Encrypt endpoints' secrets with the current FIRSTVALUE_NOTIFIER_SECRET_KEY; earlier ones are read from …_OLD."""
+    done = subprocess.run([sys.executable, "-m", Service.NOTIFIER.module, "reencrypt"], check=False)  # noqa: S603 - ours
+    if done.returncode != 0:
+        raise Refused("Not everything was encrypted anew; see above.")
+
+
 def topics(
     *,
     bootstrap_servers: Annotated[

@@ -1,4 +1,4 @@
-"""`firstvalue signal`: what the engine announces, as it happens."""
+"""`firstvalue signal`: what the engine announces, as it happens, and the types that there are."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.addresses import EngineUrl, Key, find
+from services.cli.addresses import EngineUrl, Key, NotifierUrl, find
 from services.cli.client import Client
-from services.cli.output import AsJson, print_json_line, say
+from services.cli.output import AsJson, print_json, print_json_line, print_table, say
 
-app = typer.Typer(help="Follow signals.", no_args_is_help=True)
+app = typer.Typer(help="Follow signals, and list their types.", no_args_is_help=True)
 
 _PAUSE_SECONDS = 0.5
 _PAGE_ROWS = 200
 
 
-# Makes `tail` a verb below the noun although it is the only one.
-@app.callback()
-def signal() -> None:
-    """Follow signals."""
+@app.command()
+def types(*, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False) -> None:
+    """List the signal types that endpoints can ask for, each with what its example says."""
+    answer = Client(find("notifier", url=notifier_url, key=key)).ask("GET", "/v1/signal-types")
+    if as_json:
+        print_json(answer["data"])
+        return
+    rows = ([one["type"], one["examples"][0]["summary"] if one["examples"] else None] for one in answer["data"])
+    print_table(("type", "example"), rows, empty="no types", yielding=(("example", 20),))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from services.notifier.api.deliveries import delivery_routes
 from services.notifier.api.endpoints import EndpointRouteParts, endpoint_routes
 from services.notifier.api.replays import replay_routes
-from services.notifier.api.signals import signal_routes
+from services.notifier.api.signals import SignalRouteParts, signal_routes
 from services.notifier.api.vetting import EndpointVetting
 from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.endpoints import EndpointStore
@@ -53,11 +53,13 @@ def new_notifier_api(parts: NotifierApiParts) -> FastAPI:
     )
     api.include_router(
         signal_routes(
-            endpoints=parts.endpoints,
-            deliveries=parts.deliveries,
-            wake=parts.wake,
-            may_read=may_read,
-            may_write=may_write,
+            SignalRouteParts(
+                endpoints=parts.endpoints,
+                deliveries=parts.deliveries,
+                wake=parts.wake,
+                may_read=may_read,
+                may_write=may_write,
+            )
         )
     )
     api.include_router(delivery_routes(store=parts.deliveries, wake=parts.wake, may_read=may_read, may_write=may_write))

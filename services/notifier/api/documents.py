@@ -178,6 +178,14 @@ class SecretDocument(RotatedSecret):
     shown: list[AccessDocument]
 
 
+class ExampleRequest(BaseModel):
+    """Which example to send."""
+
+    model_config = _example({"type": "account.stalled"}, extra="forbid")
+
+    type: str = Field(max_length=100, description="One of GET /v1/signal-types")
+
+
 class QueuedDelivery(BaseModel):
     """A delivery that is on its way; ask for it by id."""
 

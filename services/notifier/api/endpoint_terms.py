@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from services.notifier.domain import slack
 from services.notifier.domain.custom_headers import checked_headers
 from services.notifier.domain.delivery_window import DAYS, read_window
 from services.notifier.domain.filters import DEFAULT_TYPES
@@ -119,14 +120,15 @@ class NewEndpoint(_Terms):
     url: _Url
     description: Annotated[_Text, Field(max_length=500)] = ""
     types: _Types = Field(
-        default_factory=lambda: list(DEFAULT_TYPES), description="Signal types; `account.*` is all of a family"
+        default_factory=lambda: list(DEFAULT_TYPES),
+        description="Signal types; `account.*` is all of a family, and the default but for slack: what a team acts on",
     )
     origins: _Origins = Field(default=["live"], description="What made the signal; others are skipped")
     plans: _Chosen = Field(default=[], description="Plan ids; empty for all. Likewise the next three")
     segments: _Chosen = []
     owners: _Chosen = []
     reasons: _Chosen = []
-    format: Literal["standard"] = "standard"
+    format: Literal["standard", "slack"] = Field("standard", description="slack: for an incoming webhook of Slack")
     timeout_seconds: _Timeout = TIMEOUT_SECONDS_DEFAULT
     concurrency_max: _Concurrency = CONCURRENCY_DEFAULT
     rate_per_second: _Rate | None = None
@@ -139,6 +141,12 @@ class NewEndpoint(_Terms):
     secret: Annotated[str | None, Field(max_length=200, description="whsec_… or whsk_…; made for you if left out")] = (
         None
     )
+
+    @model_validator(mode="after")
+    def _types_of_its_format(self) -> Self:
+        if self.format == "slack" and "types" not in self.model_fields_set:
+            self.types = list(slack.DEFAULT_TYPES)
+        return self
 
 
 class EndpointChanges(_Terms):

@@ -1,77 +1,126 @@
-"""`/v1/signal-types` with example bodies, and the signed ping."""
+"""`/v1/signal-types` with example bodies, and what tries an endpoint: the signed ping, and examples sent to it."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Header
 
 import schemas
 from schemas.signals import TYPES, Ping
 from services.notifier.api.deliveries import delivery_id_text
-from services.notifier.api.documents import QueuedDelivery, SignalType, SignalTypes
+from services.notifier.api.documents import ExampleRequest, QueuedDelivery, SignalType, SignalTypes
 from services.notifier.api.lookup import ENDPOINT_NOT_FOUND, existing
-from services.notifier.store.deliveries import DeliveryStore
+from services.notifier.domain.slack import slack_body
+from services.notifier.store.deliveries import DeliveryStore, TestDiffers
+from services.notifier.store.endpoint_rows import Endpoint
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.intake import Message
+from services.runtime.access import Principal
 from services.runtime.api import problem_responses
 from services.runtime.problems import Problem
 
 PING = "endpoint.ping"
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 _EXAMPLES = Path(schemas.__file__).parent / "examples"
+# The namespace of ids that are made from an Idempotency-Key.
+_TESTS = uuid.UUID("6f1a4c1e-5d53-4c3c-9d53-2a1f0a3f7a55")
+_KEY_REUSED = (409, "idempotency_key_reused", "This Idempotency-Key belongs to a different request; use a new one.")
+_TYPE_UNKNOWN = (422, "type_unknown", "GET /v1/signal-types lists the types.")
 _DISABLED = (409, "endpoint_disabled", "The endpoint is disabled; enable it first.")
 
 
-def signal_routes(
-    *,
-    endpoints: EndpointStore,
-    deliveries: DeliveryStore,
-    wake: Callable[[], None],
-    may_read: Callable[..., Any],
-    may_write: Callable[..., Any],
-) -> APIRouter:
-    """What can be received, and a way to try it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalRouteParts:
+    """What the routes work with."""
+
+    endpoints: EndpointStore
+    deliveries: DeliveryStore
+    wake: Callable[[], None]
+    may_read: Callable[..., Any]
+    may_write: Callable[..., Any]
+
+
+def signal_routes(parts: SignalRouteParts) -> APIRouter:
+    """What can be received, and ways to try it."""
     router = APIRouter(tags=["signals"])
 
-    @router.get("/v1/signal-types", dependencies=[Depends(may_read)], responses=problem_responses())
+    @router.get("/v1/signal-types", dependencies=[Depends(parts.may_read)], responses=problem_responses())
     async def list_signal_types() -> SignalTypes:
         """Every signal type with example bodies, exactly as they are sent."""
         return SignalTypes(data=[SignalType(type=name, examples=_examples(name)) for name in TYPES])
+
+    _add_tests(router, parts)
+    return router
+
+
+def _add_tests(router: APIRouter, parts: SignalRouteParts) -> None:
+    allowed = Depends(parts.may_write)
 
     @router.post(
         "/v1/endpoints/{endpoint_id}/ping",
         status_code=202,
         tags=["endpoints"],
-        dependencies=[Depends(may_write)],
-        responses=problem_responses(ENDPOINT_NOT_FOUND, _DISABLED),
+        responses=problem_responses(ENDPOINT_NOT_FOUND, _DISABLED, _KEY_REUSED),
     )
-    async def ping_endpoint(endpoint_id: str) -> QueuedDelivery:
+    async def ping_endpoint(
+        endpoint_id: str, caller: Principal = allowed, idempotency_key: IdempotencyKey = None
+    ) -> QueuedDelivery:
         """Send a signed `endpoint.ping`, whatever the endpoint's filters; the delivery tells how it went."""
-        endpoint = await existing(endpoints, endpoint_id)
-        message = _ping_message()
-        number = await deliveries.ping(endpoint.id, message)
-        if number is None:
-            raise Problem(*_DISABLED)
-        wake()
-        return QueuedDelivery(delivery_id=delivery_id_text(number), signal_id=message.id)
+        endpoint = await existing(parts.endpoints, endpoint_id)
+        ping = Ping(
+            id=_message_id(caller, endpoint_id, idempotency_key),
+            timestamp=datetime.now(UTC).replace(microsecond=0),
+            summary="A test of this endpoint; no account is concerned.",
+        )
+        return await _send(parts, endpoint, Message(ping.id, PING, None, "live", None, msgspec.json.encode(ping)))
 
-    return router
-
-
-def _ping_message() -> Message:
-    ping = Ping(
-        id=str(uuid.uuid4()),
-        timestamp=datetime.now(UTC).replace(microsecond=0),
-        summary="A test of this endpoint; no account is concerned.",
+    @router.post(
+        "/v1/endpoints/{endpoint_id}/send-example",
+        status_code=202,
+        tags=["endpoints"],
+        responses=problem_responses(ENDPOINT_NOT_FOUND, _DISABLED, _KEY_REUSED, _TYPE_UNKNOWN),
     )
-    return Message(ping.id, PING, None, "live", None, msgspec.json.encode(ping))
+    async def send_example(
+        endpoint_id: str, body: ExampleRequest, caller: Principal = allowed, idempotency_key: IdempotencyKey = None
+    ) -> QueuedDelivery:
+        """Send a signal type's example, signed, whatever the endpoint's filters; its body says `"example": true`."""
+        endpoint = await existing(parts.endpoints, endpoint_id)
+        if body.type not in TYPES:
+            raise Problem(422, "type_unknown", f"There is no type {body.type}; GET /v1/signal-types lists them.")
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        message_id = _message_id(caller, endpoint_id, idempotency_key)
+        sent = {**_examples(body.type)[0], "id": message_id, "timestamp": now, "example": True}
+        return await _send(
+            parts, endpoint, Message(message_id, body.type, None, "live", None, msgspec.json.encode(sent))
+        )
+
+
+async def _send(parts: SignalRouteParts, endpoint: Endpoint, message: Message) -> QueuedDelivery:
+    for_slack = slack_body(msgspec.json.decode(message.body)) if endpoint.format == "slack" else None
+    try:
+        number = await parts.deliveries.send_test(endpoint.id, message, slack_body=for_slack)
+    except TestDiffers:
+        raise Problem(*_KEY_REUSED) from None
+    if number is None:
+        raise Problem(*_DISABLED)
+    parts.wake()
+    return QueuedDelivery(delivery_id=delivery_id_text(number), signal_id=message.id)
+
+
+def _message_id(caller: Principal, endpoint_id: str, idempotency_key: str | None) -> str:
+    """A new id, or the one that this caller's request with this key had before."""
+    if idempotency_key is None:
+        return str(uuid.uuid4())
+    return str(uuid.uuid5(_TESTS, f"{caller.key_id}:{endpoint_id}:{idempotency_key}"))
 
 
 @cache

@@ -44,12 +44,16 @@ _STATE = sa.text(
     """SELECT d.status, e.enabled, e.deleted_at, m.body = '' AS erased FROM notifier.delivery d
     JOIN notifier.endpoint e ON e.id = d.endpoint_id JOIN notifier.message m ON m.id = d.message_id WHERE d.id = :id"""
 )
-_PING_MESSAGE = sa.text("INSERT INTO notifier.message (id, type, origin, body) VALUES (:id, :type, :origin, :body)")
-_PING_DELIVERY = sa.text(
+_TEST_MESSAGE = sa.text(
+    """INSERT INTO notifier.message (id, type, origin, body, slack_body)
+    VALUES (:id, :type, :origin, :body, :slack_body) ON CONFLICT (id) DO NOTHING"""
+)
+_TEST_DELIVERY = sa.text(
     """INSERT INTO notifier.delivery (message_id, endpoint_id, type, status, next_at)
     SELECT CAST(:id AS text), id, CAST(:type AS text), 'pending', now() FROM notifier.endpoint
-    WHERE id = :endpoint_id AND enabled RETURNING id"""
+    WHERE id = :endpoint_id AND enabled ON CONFLICT (message_id, endpoint_id) DO NOTHING RETURNING id"""
 )
+_TEST_BEFORE = sa.text("SELECT id, type FROM notifier.delivery WHERE message_id = :id AND endpoint_id = :endpoint_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +112,10 @@ class RetryState:
     erased: bool
 
 
+class TestDiffers(Exception):
+    """A message of the same id and another type was sent to the endpoint before."""
+
+
 class DeliveryStore:
     """Reads for the API, and the two writes that people ask for."""
 
@@ -162,13 +170,19 @@ class DeliveryStore:
                 await connection.execute(_PROBE_NOW, {"id": endpoint_id})
             return endpoint_id is not None
 
-    async def ping(self, endpoint_id: str, message: Message) -> int | None:
-        """Owe `message` to one endpoint; returns the delivery's id, None when the endpoint is disabled."""
-        row = {"id": message.id, "type": message.type, "origin": message.origin, "body": message.body}
+    async def send_test(self, endpoint_id: str, message: Message, *, slack_body: bytes | None) -> int | None:
+        """Owe `message` to one endpoint, whatever it subscribed to; returns the delivery's id, that of an earlier
+        request for the same message, or None when the endpoint is disabled. Raises TestDiffers."""
+        own = {"id": message.id, "endpoint_id": endpoint_id}
+        row = {"type": message.type, "origin": message.origin, "body": message.body, "slack_body": slack_body}
         async with self._engine.begin() as connection:
             await connection.execute(KEEP_ENDPOINTS)
-            await connection.execute(_PING_MESSAGE, row)
-            parameters = {"id": message.id, "endpoint_id": endpoint_id, "type": message.type}
-            number: int | None = await connection.scalar(_PING_DELIVERY, parameters)
+            before = (await connection.execute(_TEST_BEFORE, own)).first()
+            if before is not None and before.type != message.type:
+                raise TestDiffers
+            if before is not None:
+                return int(before.id)
+            await connection.execute(_TEST_MESSAGE, own | row)
+            number: int | None = await connection.scalar(_TEST_DELIVERY, own | {"type": message.type})
             await connection.execute(_PROBE_NOW, {"id": endpoint_id})
             return number

@@ -21,7 +21,7 @@ _BURY = sa.text(
     RETURNING account_hash"""
 )
 _BLANK_MESSAGES = sa.text(
-    """UPDATE notifier.message m SET body = '', traceparent = NULL, account_id = given.pseudonym
+    """UPDATE notifier.message m SET body = '', slack_body = NULL, traceparent = NULL, account_id = given.pseudonym
     FROM unnest(CAST(:accounts AS text[]), CAST(:pseudonyms AS text[])) AS given(account_id, pseudonym)
     WHERE m.account_id = given.account_id RETURNING m.id"""
 )
@@ -40,7 +40,7 @@ _DROP_LETTERS = sa.text(
     WHERE position(needle IN letter.value) > 0"""
 )
 _BLANK_NOTICES = sa.text(
-    """UPDATE notifier.message m SET body = '', traceparent = NULL
+    """UPDATE notifier.message m SET body = '', slack_body = NULL, traceparent = NULL
     WHERE m.type = 'account.erased' AND m.body <> '' AND NOT EXISTS (
         SELECT 1 FROM notifier.delivery d
         WHERE d.message_id = m.id AND d.status IN ('pending', 'leased', 'held'))

@@ -37,7 +37,7 @@ _ADVANCE = sa.text(
     WHERE part = :part AND next_offset = :expected"""
 )
 _ENDPOINTS = sa.text(
-    "SELECT id, types, origins, plans, segments, owners, reasons, enabled FROM notifier.endpoint "
+    "SELECT id, types, origins, plans, segments, owners, reasons, format, enabled FROM notifier.endpoint "
     "WHERE deleted_at IS NULL ORDER BY id"
 )
 _MESSAGES = sa.text(
@@ -49,6 +49,10 @@ _MESSAGES = sa.text(
     WHERE NOT EXISTS (
         SELECT 1 FROM notifier.tombstone t WHERE t.account_hash = given.account_hash AND given.seq < t.seq)
     ON CONFLICT (id) DO NOTHING RETURNING id"""
+)
+_SLACK_BODIES = sa.text(
+    """UPDATE notifier.message m SET slack_body = given.body
+    FROM unnest(CAST(:ids AS text[]), CAST(:bodies AS bytea[])) AS given(id, body) WHERE m.id = given.id"""
 )
 _DELIVERIES = sa.text(
     """INSERT INTO notifier.delivery (message_id, endpoint_id, type, status, hold_reason, next_at)
@@ -88,6 +92,7 @@ class Subscriber:
     id: str
     filter: Filter
     enabled: bool
+    format: str = "standard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +115,12 @@ class Poison:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """One delivery to insert; `hold` is None, `disabled` or `backlog`."""
+    """One delivery to insert; `hold` is None, `disabled` or `backlog`, `slack` whether it is read there."""
 
     message: Message
     endpoint_id: str
     hold: str | None
+    slack: bool = False
 
 
 class PositionLost(Exception):
@@ -185,7 +191,7 @@ class IntakeBatch:
         """All endpoints; none is switched or deleted before this transaction has ended."""
         await self._connection.execute(KEEP_ENDPOINTS)
         rows = (await self._connection.execute(_ENDPOINTS)).all()
-        return [Subscriber(row.id, _filter(row), row.enabled) for row in rows]
+        return [Subscriber(row.id, _filter(row), row.enabled, row.format) for row in rows]
 
     async def add_messages(self, messages: Sequence[Message]) -> set[str]:
         """Forget the accounts of which these tell that they were erased, then insert; returns the ids that were new. An
@@ -218,6 +224,11 @@ class IntakeBatch:
     async def tell_of_full_backlogs(self, endpoint_ids: Iterable[str], *, waiting_max: int) -> None:
         """Owe the notice that an endpoint's further deliveries are held; after `subscribers`."""
         await add_notices(self._connection, [backlog_full(each, waiting_max) for each in sorted(endpoint_ids)])
+
+    async def add_slack_bodies(self, bodies: Mapping[str, bytes]) -> None:
+        """Keep what endpoints of the format `slack` get, by message id."""
+        if bodies:
+            await self._connection.execute(_SLACK_BODIES, {"ids": list(bodies), "bodies": list(bodies.values())})
 
     async def add_dead_letters(self, poison: Sequence[Poison]) -> None:
         """Keep what cannot be read for a person to look at."""

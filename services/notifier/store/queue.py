@@ -40,7 +40,7 @@ _CLAIM = sa.text(
             FOR UPDATE OF g SKIP LOCKED)
         RETURNING endpoint_id
     ), candidate AS MATERIALIZED (
-        SELECT e.id, e.revision, CASE WHEN g.trips > 0 THEN 1 ELSE least(
+        SELECT e.id, e.revision, e.format, CASE WHEN g.trips > 0 THEN 1 ELSE least(
                 :claim_max, greatest(floor(coalesce(e.rate_per_second, 'infinity') * :lease_seconds / 4), 1)
             ) - coalesce(busy.queued, 0) END AS room
         FROM notifier.endpoint e
@@ -50,7 +50,7 @@ _CLAIM = sa.text(
             AND (g.trips = 0 OR e.id IN (SELECT endpoint_id FROM probe))
         ORDER BY random()
     ), due AS MATERIALIZED (
-        SELECT candidate.revision, waiting.id
+        SELECT candidate.revision, candidate.format, waiting.id
         FROM candidate CROSS JOIN LATERAL (
             SELECT ready.id FROM (VALUES (0), (1), (2)) AS class(priority) CROSS JOIN LATERAL (
                 SELECT d.id FROM notifier.delivery d
@@ -68,7 +68,8 @@ _CLAIM = sa.text(
     FROM due, notifier.message m
     WHERE d.id = due.id AND m.id = d.message_id
     RETURNING d.id, d.endpoint_id, due.revision, d.claim, d.attempts, d.failures, d.manual, d.priority,
-        d.message_id, d.type, m.traceparent, m.body,
+        d.message_id, d.type, m.traceparent,
+        CASE due.format WHEN 'slack' THEN coalesce(m.slack_body, m.body) ELSE m.body END AS body,
         extract(epoch FROM now() - coalesce(d.restarted_at, d.created_at))::float8 AS age_seconds"""
 )
 _RELEASE = sa.text(

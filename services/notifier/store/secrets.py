@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifier.domain.signature import Scheme, SigningKey
 from services.notifier.secret_box import Sealed, SecretBox, SecretUnreadable
@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 # The scheme under which custom headers are stored beside the keys.
 _HEADERS = "headers"
 ACCESSES_SHOWN_MAX = 100
+_REENCRYPTED_AT_ONCE = 500
 
 _INSERT = sa.text(
     """INSERT INTO notifier.endpoint_secret
@@ -31,6 +32,15 @@ _STORED = sa.text(
     """SELECT endpoint_id, scheme, key_id, nonce, ciphertext, extract(epoch FROM expires_at)::float8 AS expires_at
     FROM notifier.endpoint_secret
     WHERE endpoint_id = ANY(CAST(:ids AS text[])) AND (expires_at IS NULL OR expires_at > now()) ORDER BY id DESC"""
+)
+# Locked, so that a rotation at the same time is not undone.
+_UNDER_OTHER_KEYS = sa.text(
+    """SELECT id, endpoint_id, scheme, key_id, nonce, ciphertext FROM notifier.endpoint_secret
+    WHERE key_id <> :key_id AND id > :after ORDER BY id LIMIT :most FOR UPDATE"""
+)
+_RESEAL = sa.text(
+    """UPDATE notifier.endpoint_secret SET key_id = :key_id, nonce = :nonce, ciphertext = :ciphertext
+    WHERE id = :id"""
 )
 _DELETE = sa.text("DELETE FROM notifier.endpoint_secret WHERE endpoint_id = :id")
 _DELETE_HEADERS = sa.text("DELETE FROM notifier.endpoint_secret WHERE endpoint_id = :id AND scheme = 'headers'")
@@ -134,6 +144,30 @@ class SecretShelf:
             "nonce": sealed.nonce,
             "ciphertext": sealed.ciphertext,
         }
+
+
+async def reencrypt_all(engine: AsyncEngine, box: SecretBox) -> tuple[int, int]:
+    """Seal everything under the box's newest key that lies under an older one; (how many, how many cannot be read)."""
+    done, unreadable, after = 0, 0, 0
+    while True:
+        async with engine.begin() as connection:
+            found = {"key_id": box.key_id, "after": after, "most": _REENCRYPTED_AT_ONCE}
+            rows = (await connection.execute(_UNDER_OTHER_KEYS, found)).all()
+            for row in rows:
+                bound_to = _binding(row.endpoint_id, row.scheme)
+                try:
+                    material = box.open(Sealed(row.key_id, bytes(row.nonce), bytes(row.ciphertext)), bound_to=bound_to)
+                except SecretUnreadable as error:
+                    log.error("secret_unreadable", endpoint=row.endpoint_id, error=str(error))
+                    unreadable += 1
+                    continue
+                sealed = box.seal(material, bound_to=bound_to)
+                anew = {"key_id": sealed.key_id, "nonce": sealed.nonce, "ciphertext": sealed.ciphertext}
+                await connection.execute(_RESEAL, anew | {"id": row.id})
+                done += 1
+        if not rows:
+            return done, unreadable
+        after = rows[-1].id
 
 
 async def forget_secrets(connection: AsyncConnection, endpoint_id: str) -> None:

@@ -46,7 +46,8 @@ _DROP_BODIES = sa.text(
     ), deliveries AS (
         DELETE FROM notifier.delivery USING old WHERE delivery.message_id = old.id
     )
-    UPDATE notifier.message SET body = '', traceparent = NULL FROM old WHERE message.id = old.id RETURNING message.id"""
+    UPDATE notifier.message SET body = '', slack_body = NULL, traceparent = NULL FROM old
+    WHERE message.id = old.id RETURNING message.id"""
 )
 # Deliveries of what was erased went without a body before, so they end here.
 _DROP_IDS = sa.text(

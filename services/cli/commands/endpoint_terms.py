@@ -1,0 +1,219 @@
+"""`firstvalue endpoint add|patch|rotate|secret`: what an endpoint is to get, and the keys that sign it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.addresses import Key, NotifierUrl, find
+from services.cli.client import Client, segment
+from services.cli.commands.endpoints import EndpointId, say_terms
+from services.cli.output import AsJson, Misused, print_json, print_table, say
+
+_Many = list[str] | None
+Types = Annotated[_Many, typer.Option("--type", help="Signal type or pattern; repeat for more.")]
+Origins = Annotated[_Many, typer.Option("--origin", help="live, catch_up, plan_change; repeat for more.")]
+Plans = Annotated[_Many, typer.Option("--plan", help="Of this plan only; repeat for more.")]
+Segments = Annotated[_Many, typer.Option("--segment", help="Of this segment only; repeat for more.")]
+Owners = Annotated[_Many, typer.Option("--owner", help="Of this owner only; repeat for more.")]
+Reasons = Annotated[_Many, typer.Option("--reason", help="For this reason only, such as quiet; repeat for more.")]
+Description = Annotated[str | None, typer.Option(help="What it is, for people.")]
+Timeout = Annotated[float | None, typer.Option(help="Seconds of a whole attempt, 1-30.")]
+Concurrency = Annotated[int | None, typer.Option(help="Requests at once, 1-100.")]
+Rate = Annotated[float | None, typer.Option(help="Requests a second in the long run, 0.1-1000.")]
+Burst = Annotated[int | None, typer.Option(help="Requests at once after a pause.")]
+Schedule = Annotated[str | None, typer.Option(help="Seconds after each failure, such as 5,300,1800.")]
+Window = Annotated[
+    str | None, typer.Option(help="Hours of delivery, such as '08:00-18:00 Europe/Berlin mon,tue,wed,thu,fri'.")
+]
+Headers = Annotated[_Many, typer.Option("--header", help="'name: value' to send along; repeat for more.")]
+Secret = Annotated[
+    str | None, typer.Option(envvar="FIRSTVALUE_ENDPOINT_SECRET", help="whsec_… or whsk_…; default: made for you.")
+]
+Signature = Annotated[str | None, typer.Option(help="v1 (HMAC, default) or v1a (ed25519), for a secret made for you.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `firstvalue endpoint`."""
+    for command in (add, patch, rotate):
+        app.command()(command)
+    app.command("secret")(show_secret)
+
+
+def add(
+    ctx: typer.Context,
+    url: Annotated[str, typer.Argument(help="Where signals are posted.")],
+    *,
+    types: Types = None,
+    origins: Origins = None,
+    plans: Plans = None,
+    segments: Segments = None,
+    owners: Owners = None,
+    reasons: Reasons = None,
+    format_: Annotated[str | None, typer.Option("--format", help="standard (default) or slack.")] = None,
+    description: Description = None,
+    timeout: Timeout = None,
+    concurrency: Concurrency = None,
+    rate: Rate = None,
+    burst: Burst = None,
+    schedule: Schedule = None,
+    window: Window = None,
+    headers: Headers = None,
+    secret: Secret = None,
+    signature: Signature = None,
+    notifier_url: NotifierUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add an endpoint; prints the secret that its receiver verifies signatures with."""
+    body = _terms(ctx.params)
+    own = {"url": url, "format": format_, "secret": secret, "signature": signature}
+    body |= {name: value for name, value in own.items() if value is not None}
+    created = Client(find("notifier", url=notifier_url, key=key)).ask("POST", "/v1/endpoints", body=body)
+    if as_json:
+        print_json(created)
+        return
+    say(f"id      {created['id']}\nsecret  {created['secret']}")
+    if created["public_key"]:
+        say(f"public  {created['public_key']}")
+
+
+def patch(
+    ctx: typer.Context,
+    endpoint_id: EndpointId,
+    *,
+    url: Annotated[str | None, typer.Option(help="Where signals are posted from now on.")] = None,
+    types: Types = None,
+    origins: Origins = None,
+    plans: Plans = None,
+    segments: Segments = None,
+    owners: Owners = None,
+    reasons: Reasons = None,
+    description: Description = None,
+    timeout: Timeout = None,
+    concurrency: Concurrency = None,
+    rate: Rate = None,
+    burst: Burst = None,
+    schedule: Schedule = None,
+    window: Window = None,
+    headers: Headers = None,
+    clear: Annotated[
+        _Many, typer.Option(help="Take away plans, segments, owners, reasons, rate, schedule, window or headers.")
+    ] = None,
+    notifier_url: NotifierUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what is named; the rest stays."""
+    body = _terms(ctx.params)
+    body |= _cleared(clear or []) | ({} if url is None else {"url": url})
+    if not body:
+        raise Misused("Name what to change, such as --timeout 5; --help lists everything.")
+    client = Client(find("notifier", url=notifier_url, key=key))
+    changed = client.ask("PATCH", f"/v1/endpoints/{segment(endpoint_id)}", body=body)
+    if as_json:
+        print_json(changed)
+    else:
+        say_terms(changed)
+
+
+def rotate(
+    endpoint_id: EndpointId,
+    *,
+    secret: Secret = None,
+    signature: Signature = None,
+    keep: Annotated[float, typer.Option(help="Seconds for which the old ones sign as well, up to 604800.")] = 86_400,
+    expire_now: Annotated[bool, typer.Option("--expire-now", help="End the old ones now, after a leak.")] = False,
+    notifier_url: NotifierUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign with a new secret, and with the old ones for a day more."""
+    own = {"secret": secret, "signature": signature}
+    body: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+    client = Client(find("notifier", url=notifier_url, key=key))
+    asked = body | {"keep_seconds": 0 if expire_now else keep}
+    rotated = client.ask("POST", f"/v1/endpoints/{segment(endpoint_id)}/rotate", body=asked)
+    if as_json:
+        print_json(rotated)
+        return
+    say(f"secret  {rotated['secret']}")
+    if rotated["public_key"]:
+        say(f"public  {rotated['public_key']}")
+    for old in rotated["keys"][1:]:
+        say(f"one before it signs until {old['expires_at']}")
+
+
+def show_secret(
+    endpoint_id: EndpointId, *, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
+) -> None:
+    """Show the secrets that sign now and who was shown them; that this was asked is written down."""
+    client = Client(find("notifier", url=notifier_url, key=key))
+    shown = client.ask("GET", f"/v1/endpoints/{segment(endpoint_id)}/secret")
+    if as_json:
+        print_json(shown)
+        return
+    fields = ("secret", "public_key", "version", "expires_at")
+    print_table(fields, ([one[field] for field in fields] for one in shown["keys"]), empty="no secret")
+    for name, value in shown["headers"].items():
+        say(f"header {name}: {value}")
+    say("")
+    accesses = ("at", "action", "key_name", "key_id")
+    print_table(accesses, ([one[field] for field in accesses] for one in shown["shown"]), empty="never shown")
+
+
+def _terms(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given of the options that `add` and `patch` share, as the API names it."""
+    chosen = ("types", "origins", "plans", "segments", "owners", "reasons")
+    schedule, window, headers = options["schedule"], options["window"], options["headers"]
+    given: dict[str, Any] = {name: options[name] for name in chosen} | {
+        "description": options["description"],
+        "timeout_seconds": options["timeout"],
+        "concurrency_max": options["concurrency"],
+        "rate_per_second": options["rate"],
+        "burst": options["burst"],
+        "retry_schedule_seconds": None if schedule is None else _numbers(schedule),
+        "delivery_window": None if window is None else _window(window),
+        "headers": _headers(headers) if headers else None,
+    }
+    # An option that may be repeated is an empty list when it was not given.
+    return {name: value for name, value in given.items() if value is not None and value != []}
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise Misused(f"Write --schedule as seconds with commas, such as 5,300,1800; {text!r} is not.") from None
+
+
+def _window(text: str) -> dict[str, Any]:
+    hours, _, rest = text.partition(" ")
+    zone, _, days = rest.strip().partition(" ")
+    start, dash, end = hours.partition("-")
+    if not dash or not zone:
+        raise Misused(f"Write --window such as '08:00-18:00 Europe/Berlin mon,tue,wed,thu,fri'; {text!r} is not.")
+    window: dict[str, Any] = {"from": start, "until": end, "time_zone": zone}
+    return window | ({"days": [day.strip() for day in days.split(",")]} if days.strip() else {})
+
+
+def _headers(texts: list[str]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        name, colon, value = text.partition(":")
+        if not colon:
+            raise Misused("Write --header as 'name: value'.")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _cleared(names: list[str]) -> dict[str, Any]:
+    empty: dict[str, Any] = {name: [] for name in ("plans", "segments", "owners", "reasons")}
+    empty |= {"rate": None, "schedule": None, "window": None, "headers": {}}
+    fields = {"rate": "rate_per_second", "schedule": "retry_schedule_seconds", "window": "delivery_window"}
+    unknown = [name for name in names if name not in empty]
+    if unknown:
+        raise Misused(f"--clear knows {', '.join(empty)}; not {', '.join(unknown)}.")
+    return {fields.get(name, name): empty[name] for name in names}
