@@ -168,7 +168,8 @@ def _terms(options: Mapping[str, Any]) -> dict[str, Any]:
     """What was given of the options that `add` and `patch` share, as the API names it."""
     chosen = ("types", "origins", "plans", "segments", "owners", "reasons")
     schedule, window, headers = options["schedule"], options["window"], options["headers"]
-    given: dict[str, Any] = {name: options[name] for name in chosen} | {
+    # An option that may be repeated is empty when it was not given.
+    given: dict[str, Any] = {name: list(options[name]) if options[name] else None for name in chosen} | {
         "description": options["description"],
         "timeout_seconds": options["timeout"],
         "concurrency_max": options["concurrency"],
@@ -178,8 +179,7 @@ def _terms(options: Mapping[str, Any]) -> dict[str, Any]:
         "delivery_window": None if window is None else _window(window),
         "headers": _headers(headers) if headers else None,
     }
-    # An option that may be repeated is an empty list when it was not given.
-    return {name: value for name, value in given.items() if value is not None and value != []}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _numbers(text: str) -> list[float]:
