@@ -37,6 +37,10 @@ _TITLES = {
     "account.opportunity_opened": "New opportunity",
     "account.opportunity_closed": "Opportunity closed",
     "endpoint.ping": "Test message",
+    "endpoint.failing": "Endpoint is failing",
+    "endpoint.disabled": "Endpoint is disabled",
+    "endpoint.recovered": "Endpoint has recovered",
+    "delivery.exhausted": "Delivery was given up",
 }
 _ORIGINS = {
     "catch_up": "found while catching up with the past",

@@ -19,6 +19,7 @@ from schemas.notices import (
     Notice,
     encode_notice,
 )
+from services.notifier.domain.slack import slack_body
 
 # An id is made of what happened, so that several replicas that see it announce it once.
 _NAMESPACE = uuid.UUID("5e0b6d0e-5f5b-4c3c-9a39-2f6f6a1b7c55")
@@ -26,10 +27,11 @@ _HOURS = {1: 1, 2: 24, 3: 72}
 
 _ADD = sa.text(
     """WITH given AS (
-        SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:bodies AS bytea[]))
-            AS g(id, type, body)
+        SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:bodies AS bytea[]),
+            CAST(:slack_bodies AS bytea[])) AS g(id, type, body, slack_body)
     ), new AS (
-        INSERT INTO notifier.message (id, type, origin, body) SELECT id, type, 'live', body FROM given
+        INSERT INTO notifier.message (id, type, origin, body, slack_body)
+        SELECT id, type, 'live', body, slack_body FROM given
         ON CONFLICT (id) DO NOTHING RETURNING id, type
     )
     INSERT INTO notifier.delivery (message_id, endpoint_id, type, status, hold_reason, next_at)
@@ -63,6 +65,7 @@ async def add_notices(connection: AsyncConnection, notices: Sequence[Notice]) ->
             "ids": [notice.id for notice in notices],
             "types": [notice.type for notice in notices],
             "bodies": [encode_notice(notice) for notice in notices],
+            "slack_bodies": [slack_body({"type": each.type, "summary": each.summary}) for each in notices],
         }
         await connection.execute(_ADD, parameters)
 
