@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from deploy.demo import commands as demo
 from deploy.local import commands as local_stack
@@ -27,6 +28,7 @@ from services.cli.commands import (
     services,
     signals,
 )
+from services.cli.examples import add_examples
 from services.cli.output import REFUSED, UNREACHABLE, USAGE, Misused, Refused, Unreachable, complain
 
 
@@ -49,7 +51,6 @@ def new_command() -> typer.Typer:
         help="See which customers have reached first value and which have stalled on the way.",
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
     local_stack.register(app)
@@ -80,7 +81,9 @@ def new_command() -> typer.Typer:
 def main() -> None:
     """Run the command line; exits 0 (done), 1 (refused), 2 (used wrongly) or 3 (nobody answers)."""
     try:
-        new_command()()
+        command = get_command(new_command())
+        add_examples(command)
+        command(prog_name="firstvalue")
     except Misused as error:
         complain(str(error))
         sys.exit(USAGE)

@@ -1,0 +1,85 @@
+"""An example of every command, shown at the end of its help."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
+    "up": ("firstvalue up", "firstvalue up --detach --no-plan"),
+    "down": ("firstvalue down", "firstvalue down --wipe"),
+    "status": ("firstvalue status", 'eval "$(firstvalue status --env)"'),
+    "demo": ("firstvalue demo",),
+    "doctor": ("firstvalue doctor", "firstvalue doctor --write-key fv_example"),
+    "serve": ("firstvalue serve ingest",),
+    "migrate": ("firstvalue migrate",),
+    "topics": ("firstvalue topics --bootstrap-servers kafka:9092 --partitions 12 --replication 3",),
+    "event send": (
+        "firstvalue event send 'Report Generated' --account acme --user kim --property rows=120",
+        "firstvalue event send --file events.ndjson",
+    ),
+    "event tail": (
+        "firstvalue event tail --account acme",
+        "firstvalue event tail --status unresolved --status dead --json",
+    ),
+    "event names": ("firstvalue event names", "firstvalue event names --query report"),
+    "account list": ("firstvalue account list --status stalled --segment smb",),
+    "account show": ("firstvalue account show acme",),
+    "account explain": ("firstvalue account explain acme",),
+    "account import": (
+        "firstvalue account import customers.csv --check",
+        "firstvalue account import customers.csv --map 'Customer No=account_id' --type zip=text",
+    ),
+    "account set": ("firstvalue account set acme segment=smb contract_start=2026-11-01 reached.first_data=2026-11-09",),
+    "account note": ("firstvalue account note acme conversation.held --text 'Quarterly review'",),
+    "account pause": ("firstvalue account pause acme --reason 'Budget freeze' --side customer --until 14d",),
+    "account resume": ("firstvalue account resume acme",),
+    "account snooze": ("firstvalue account snooze acme stalled --until 14d",),
+    "account mark": ("firstvalue account mark acme system_live --at 2026-11-09",),
+    "account waive": ("firstvalue account waive acme team_trained",),
+    "account diagnose": ("firstvalue account diagnose acme execution --action help",),
+    "account move": ("firstvalue account move acme smb", "firstvalue account move acme --back"),
+    "account close": ("firstvalue account close acme --reason 'Contract ended'",),
+    "account reopen": ("firstvalue account reopen acme",),
+    "account erase": ("firstvalue account erase acme",),
+    "account erase-person": ("firstvalue account erase-person acme kim",),
+    "plan new": ("firstvalue plan new --list", "firstvalue plan new --template smb plan.yaml"),
+    "plan check": ("firstvalue plan check plan.yaml", "firstvalue plan check plan.yaml --offline"),
+    "plan test": ("firstvalue plan test plan.yaml plan.example.yaml --write",),
+    "plan show": ("firstvalue plan show plan.yaml",),
+    "plan list": ("firstvalue plan list",),
+    "plan retire": ("firstvalue plan retire b2b-saas",),
+    "plan publish": ("firstvalue plan publish plan.yaml",),
+    "signal tail": ("firstvalue signal tail --from-start --no-follow --json",),
+    "insight surprises": ("firstvalue insight surprises",),
+    "insight status": ("firstvalue insight status --by owner",),
+    "insight funnel": ("firstvalue insight funnel --plan b2b-saas --segment smb",),
+    "insight ttfv": ("firstvalue insight ttfv --by segment",),
+    "insight adoption": ("firstvalue insight adoption",),
+    "insight obstacles": ("firstvalue insight obstacles --plan b2b-saas",),
+    "insight owners": ("firstvalue insight owners",),
+    "endpoint add": ("firstvalue endpoint add https://hooks.example.com/firstvalue --type account.stalled",),
+    "endpoint list": ("firstvalue endpoint list",),
+    "endpoint ping": ("firstvalue endpoint ping ep_k7f3a2qwmz4tchj5pv8n",),
+    "delivery list": ("firstvalue delivery list --status exhausted",),
+    "delivery show": ("firstvalue delivery show dlv_1042",),
+    "delivery retry": ("firstvalue delivery retry dlv_1042",),
+    "key create": ("firstvalue key create product --scope events:write",),
+    "key list": ("firstvalue key list",),
+    "key revoke": ("firstvalue key revoke k7f3a2qwmz4tc",),
+    "ops partitions": ("firstvalue ops partitions",),
+    "ops resume": ("firstvalue ops resume 2 --from earliest",),
+    "ops republish": ("firstvalue ops republish 2 --from 100 --to 250",),
+    "ops dead-letters": ("firstvalue ops dead-letters --json",),
+    "ops requeue": ("firstvalue ops requeue 7",),
+    "ops audit": ("firstvalue ops audit",),
+}
+
+
+def add_examples(command: Any, path: tuple[str, ...] = ()) -> None:
+    """Put the examples below the help of `command` and of all commands in it."""
+    for name, inner in getattr(command, "commands", {}).items():
+        add_examples(inner, (*path, name))
+    lines = EXAMPLES.get(" ".join(path))
+    if lines:
+        # A blank line keeps lines apart in the help.
+        command.epilog = "\n\n".join([f"Example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)])

@@ -1,0 +1,95 @@
+"""The help of every command: an example that the command takes, JSON for programs, completion for shells."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from services.cli.__main__ import main, new_command
+from services.cli.examples import EXAMPLES
+
+# Whose answer is nothing that a program would read.
+WITHOUT_JSON = {"down", "demo", "serve", "migrate", "key revoke"}
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every verb by its words."""
+    inner = getattr(command, "commands", {})
+    for name, one in inner.items():
+        yield from commands(one, (*path, name))
+    if not inner:
+        yield " ".join(path), command
+
+
+COMMANDS = dict(commands(get_command(new_command())))
+
+
+def test_every_example_is_of_a_command() -> None:
+    """And of the one under whose help it stands."""
+    assert set(EXAMPLES) <= set(COMMANDS)
+    for path, lines in EXAMPLES.items():
+        assert all(f"firstvalue {path}" in line for line in lines)
+
+
+@pytest.mark.parametrize("path", sorted(set(COMMANDS) & set(EXAMPLES)))
+def test_a_command_takes_its_examples(path: str) -> None:
+    """As they stand, without being run."""
+    for line in EXAMPLES[path]:
+        words = shlex.split(line.removeprefix('eval "$(').removesuffix(')"'))
+        COMMANDS[path].make_context(path, words[1 + len(path.split()) :])
+
+
+def test_what_people_meet_first_has_examples() -> None:
+    """The local stack, events, accounts, plans, insights and operations."""
+    nouns = {"event", "account", "plan", "insight", "ops"}
+    wanted = {path for path in COMMANDS if " " not in path or path.split()[0] in nouns}
+    assert wanted <= set(EXAMPLES), "write an example of the command into services/cli/examples.py"
+
+
+def test_every_command_can_print_json() -> None:
+    """Except those whose answer is nothing that a program would read."""
+    without = {path for path, one in COMMANDS.items() if not any("--json" in option.opts for option in one.params)}
+    assert without <= WITHOUT_JSON
+
+
+@pytest.mark.parametrize("width", ["40", "80"])
+def test_help_ends_with_its_example(
+    width: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Within the width of the terminal."""
+    monkeypatch.setattr(sys, "argv", ["firstvalue", "event", "send", "--help"])
+    monkeypatch.setenv("COLUMNS", width)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr().out
+    assert not ended.value.code
+    assert "firstvalue event send --file" in printed
+    assert max(map(len, printed.splitlines())) <= int(width)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_it(shell: str) -> None:
+    """By the script that the command itself gives."""
+    words = (sys.executable, "-m", "services.cli")
+    given = os.environ | {"_FIRSTVALUE_COMPLETE": f"source_{shell}"}
+    script = subprocess.run(words, env=given, capture_output=True, text=True, check=False)
+    assert (script.returncode, "firstvalue" in script.stdout) == (0, True)
+
+
+def test_completion_knows_the_verbs() -> None:
+    """Those below the noun that is written."""
+    words = (sys.executable, "-m", "services.cli")
+    given = os.environ | {
+        "_FIRSTVALUE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "firstvalue event ",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(words, env=given, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["send", "tail", "names"]
