@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 REQUIREMENTS := requirements/dev.txt
 
-.PHONY: setup demo test test-fast lint format lock bench-ingest bench-engine bench-notifier bench-insights clean
+.PHONY: setup demo test test-fast lint format lock bench-ingest bench-engine bench-notifier bench-insights chaos chaos-planted clean
 
 setup: .venv/.complete
 
@@ -45,6 +45,14 @@ format: setup
 
 bench-ingest bench-engine bench-notifier bench-insights: setup
 	$(BIN)/python -m tests.bench.$(subst -,_,$(@:bench-%=%))
+
+# Random faults on the real services for MINUTES, or every fault once without them; SEED repeats a run.
+chaos: setup
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
+# The same with a bug planted in each service: green when every one of them is found.
+chaos-planted: setup
+	$(BIN)/python -m tests.chaos.planted
 
 # Needs uv; writes pinned, hashed requirement files without addresses.
 lock:

@@ -9,7 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -36,12 +36,17 @@ class Service:
     """One replica: the process that runs now, its addresses, which outlive it, and the file that its output goes to."""
 
     name: str
-    kind: str
+    command: Sequence[str]
     environment: Mapping[str, str]
     url: str
     private_url: str
     log: Path
     process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it is a replica of: the name without its number."""
+        return self.name.rstrip("0123456789")
 
     @property
     def runs(self) -> bool:
@@ -52,11 +57,7 @@ class Service:
         """Start a process, without waiting for it."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{SERVICES[self.kind]}", "serve"],
-                cwd=ROOT,
-                env=dict(self.environment),
-                stdout=output,
-                stderr=output,
+                self.command, cwd=ROOT, env=dict(self.environment), stdout=output, stderr=output
             )
 
     def send(self, number: signal.Signals) -> None:
@@ -102,7 +103,8 @@ class Service:
 class RunningSystem:
     """A database and topics of its own, and the replicas that work on them; an async context manager.
 
-    `settings` are variables without FIRSTVALUE_, such as `INGEST_TICK_SECONDS`, for every process.
+    `settings` are variables without FIRSTVALUE_, such as `INGEST_TICK_SECONDS`, for every process; `commands` replace
+    how a kind of service is run.
     """
 
     servers_database_url: str
@@ -110,6 +112,7 @@ class RunningSystem:
     folder: Path
     partitions: int = 3
     settings: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     prefix: str = field(default_factory=lambda: f"system-{secrets.token_hex(4)}.")
 
@@ -164,9 +167,10 @@ class RunningSystem:
         kind = name.rstrip("0123456789")
         port, private_port = free_port(), free_port()
         own = {f"{kind.upper()}_PORT": str(port), f"{kind.upper()}_METRICS_PORT": str(private_port), **settings}
+        command = (sys.executable, "-m", f"services.{SERVICES[kind]}", "serve")
         self.services[name] = Service(
             name,
-            kind,
+            self.commands.get(kind, command),
             self.environment(own),
             f"http://127.0.0.1:{port}",
             f"http://127.0.0.1:{private_port}",

@@ -23,6 +23,22 @@ ROWS: dict[str, Scope | None] = {
     "POST /v1/page": Scope.EVENTS_WRITE,
     "POST /v1/screen": Scope.EVENTS_WRITE,
     "POST /v1/alias": Scope.EVENTS_WRITE,
+    "POST /v1/events": Scope.EVENTS_WRITE,
+    "POST /v1/b": Scope.EVENTS_WRITE,
+    "POST /beacon/v1/batch": Scope.EVENTS_WRITE,
+    "POST /v1/t": Scope.EVENTS_WRITE,
+    "POST /v1/i": Scope.EVENTS_WRITE,
+    "POST /v1/g": Scope.EVENTS_WRITE,
+    "POST /v1/p": Scope.EVENTS_WRITE,
+    "POST /v1/s": Scope.EVENTS_WRITE,
+    "POST /v1/a": Scope.EVENTS_WRITE,
+    "POST /batch": Scope.EVENTS_WRITE,
+    "POST /capture": Scope.EVENTS_WRITE,
+    "POST /e": Scope.EVENTS_WRITE,
+    "POST /i/v0/e": Scope.EVENTS_WRITE,
+    # The write key is in the path, or of no interest.
+    "GET /v1/projects/{key}/settings": None,
+    "GET /sourceConfig": None,
     "POST /v1/commands": Scope.ACCOUNTS_WRITE,
     "GET /v1/keys": Scope.ADMIN,
     "POST /v1/keys": Scope.ADMIN,
@@ -67,6 +83,10 @@ ROWS: dict[str, Scope | None] = {
     "POST /v1/endpoints/{endpoint_id}/enable": Scope.WEBHOOKS_WRITE,
     "POST /v1/endpoints/{endpoint_id}/disable": Scope.WEBHOOKS_WRITE,
     "POST /v1/endpoints/{endpoint_id}/ping": Scope.WEBHOOKS_WRITE,
+    "POST /v1/endpoints/{endpoint_id}/rotate": Scope.WEBHOOKS_WRITE,
+    "POST /v1/endpoints/{endpoint_id}/replay": Scope.WEBHOOKS_WRITE,
+    "GET /v1/replays/{replay_id}": Scope.WEBHOOKS_READ,
+    "DELETE /v1/replays/{replay_id}": Scope.WEBHOOKS_WRITE,
     "POST /v1/deliveries/{delivery_id}/retry": Scope.WEBHOOKS_WRITE,
 }
 
@@ -104,10 +124,14 @@ async def key_with(system: RunningSystem, keys: dict[str, str], scopes: set[Scop
     return keys[name]
 
 
-async def ask(system: RunningSystem, operation: Operation, key: str | None) -> httpx.Response:
-    """The documented example request with this key."""
+async def ask(
+    system: RunningSystem, operation: Operation, key: str | None, *, origin: str | None = None
+) -> httpx.Response:
+    """The documented example request with this key, from a page of `origin`."""
+    request = operation.request()
+    headers = {**request.pop("headers", {}), **({"origin": origin} if origin else {})}
     async with system.client(operation.service, key=key) as http:
-        return await http.request(operation.method, operation.url, **operation.request())
+        return await http.request(operation.method, operation.url, headers=headers, **request)
 
 
 def check_refused(operation: Operation, answer: httpx.Response, status: int, code: str) -> None:
@@ -144,6 +168,24 @@ async def test_keys_of_products_write_events_and_nothing_else(system: RunningSys
         for operation in await operations(system, service):
             if ROWS[operation.name] not in (Scope.EVENTS_WRITE, None):
                 check_refused(operation, await ask(system, operation, key), 403, "scope_missing")
+
+
+async def test_keys_of_browsers_write_events_of_their_pages_and_nothing_else(system: RunningSystem) -> None:
+    """Everybody can read such a key in a page's source: it works from that page's origin, for events alone."""
+    async with system.client("ingest") as http:
+        wanted = {"name": "page", "scopes": [Scope.EVENTS_WRITE], "origins": ["https://app.example.com"]}
+        key = (await http.post("/v1/keys", json=wanted)).json()["key"]
+        refused = await http.post("/v1/keys", json={**wanted, "scopes": [Scope.EVENTS_WRITE, Scope.ACCOUNTS_READ]})
+        assert refused.status_code == 422
+    for service in SERVICES:
+        for operation in await operations(system, service):
+            for origin in ("https://app.example.com", "https://elsewhere.example", None):
+                answer = await ask(system, operation, key, origin=origin)
+                if ROWS[operation.name] is Scope.EVENTS_WRITE and origin == "https://app.example.com":
+                    assert answer.status_code == 200, f"{operation.name}: {answer.text}"
+                elif ROWS[operation.name] is not None:
+                    # Another service may not have heard of the key yet.
+                    assert answer.status_code in (401, 403), f"{operation.name} from {origin}: {answer.text}"
 
 
 async def test_rows_are_of_routes_that_exist(system: RunningSystem) -> None:

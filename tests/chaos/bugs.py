@@ -1,0 +1,78 @@
+"""Bugs to plant into a service's process: `python -m tests.chaos.bugs <bug> serve` runs the bug's service with it.
+
+Nothing of a service is imported before the bug is there, or modules would keep what it replaces.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+def _acknowledge_before_kafka() -> None:
+    from services.ingest.delivery import Delivery
+    from services.ingest.intake import Intake
+
+    async def wait(self: Delivery, timeout_seconds: float) -> None:
+        """Nobody waits."""
+
+    Delivery.wait = wait  # type: ignore[method-assign]
+    Intake._position = lambda self, delivery: "nowhere"  # type: ignore[method-assign]
+
+
+def _count_what_was_resent() -> None:
+    from services.activation_engine.domain import trackers
+
+    fresh = itertools.count()
+    trackers.id64 = lambda message_id: next(fresh)
+
+
+def _skip_the_compare_and_set() -> None:
+    from services.activation_engine import statements
+
+    guard = " AND lease.stamp = new.known"
+    assert guard in statements.COMPARE_AND_SET.text
+    statements.COMPARE_AND_SET.text = statements.COMPARE_AND_SET.text.replace(guard, "")
+
+
+def _take_any_answer_as_delivered() -> None:
+    from services.notifier.domain import outcome
+
+    outcome.result_of = lambda status_code: outcome.Result.HTTP_2XX
+
+
+@dataclass(frozen=True)
+class Bug:
+    """What is planted where, and the faults under which it has to show."""
+
+    kind: str
+    plant: Callable[[], None]
+    faults: tuple[str, ...]
+
+
+BUGS = {
+    "ingest acknowledges before Kafka does": Bug(
+        "ingest", _acknowledge_before_kafka, ("kill broker", "kill ingest") * 2
+    ),
+    "engine counts what was resent": Bug("engine", _count_what_was_resent, ("kill engine",)),
+    "engine skips the compare-and-set": Bug("engine", _skip_the_compare_and_set, ("pause engine", "pause engine2") * 3),
+    "notifier takes any answer as delivered": Bug("notifier", _take_any_answer_as_delivered, ("kill notifier",)),
+}
+
+
+def serve_with(bug: Bug, arguments: list[str]) -> int:
+    """Plant the bug before the service's modules are imported, then run it."""
+    bug.plant()
+    if bug.kind == "ingest":
+        from services.ingest.__main__ import main
+    elif bug.kind == "engine":
+        from services.activation_engine.__main__ import main
+    else:
+        from services.notifier.__main__ import main
+    return main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(serve_with(BUGS[sys.argv[1]], sys.argv[2:]))

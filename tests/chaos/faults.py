@@ -1,0 +1,98 @@
+"""What a chaos run does to services and servers: each fault once in a seeded order, or at random without end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+
+import asyncpg
+
+from deploy.local.data_folder import DataFolder
+from tests.fakes.private_servers import pid_of
+from tests.running_system import RunningSystem
+
+# Longer than the sessions of RunningSystem's consumers: the group goes on without the member, which wakes up a zombie.
+_PAST_SESSION_SECONDS = 8.0
+_BACKEND = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'firstvalue-%' ORDER BY random() LIMIT 1"
+
+Fault = Callable[[], Awaitable[None]]
+
+
+class Faults:
+    """Named faults of one system and its servers."""
+
+    def __init__(self, system: RunningSystem, servers: DataFolder) -> None:
+        self._system = system
+        self._servers = servers
+        self.all: dict[str, Fault] = {
+            **{f"kill {name}": self._kill(name) for name in system.services},
+            **{f"pause {name}": self._pause(name) for name in system.services if name != "ingest"},
+            "pause ingest": self._pause("ingest", seconds=1.5),
+            "restart engine": self._restart("engine"),
+            "restart notifier2": self._restart("notifier2"),
+            "kill broker": self._end_server("kafka", signal.SIGKILL),
+            "restart broker": self._end_server("kafka", signal.SIGTERM),
+            "kill database": self._kill_backend,
+            "restart database": self._end_server("postgres", signal.SIGINT),
+        }
+
+    def once_each(self, seed: int) -> Iterator[str]:
+        """Every fault, in an order that the seed decides."""
+        names = sorted(self.all)
+        random.Random(seed).shuffle(names)
+        return iter(names)
+
+    def at_random(self, seed: int) -> Iterator[str]:
+        """Faults without end."""
+        chance = random.Random(seed)
+        while True:
+            yield chance.choice(sorted(self.all))
+
+    def _kill(self, name: str) -> Fault:
+        async def kill() -> None:
+            service = self._system.services[name]
+            service.kill()
+            await asyncio.sleep(0.5)
+            service.start()
+
+        return kill
+
+    def _restart(self, name: str) -> Fault:
+        async def restart() -> None:
+            service = self._system.services[name]
+            await asyncio.to_thread(service.stop)
+            service.start()
+
+        return restart
+
+    def _pause(self, name: str, *, seconds: float = _PAST_SESSION_SECONDS) -> Fault:
+        async def pause() -> None:
+            service = self._system.services[name]
+            service.send(signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+            service.send(signal.SIGCONT)
+
+        return pause
+
+    def _end_server(self, name: str, number: signal.Signals) -> Fault:
+        async def end() -> None:
+            before = pid_of(self._servers, name)
+            os.kill(before, number)
+            # Its supervisor starts it again.
+            while True:
+                with suppress(StopIteration):
+                    if pid_of(self._servers, name) != before:
+                        return
+                await asyncio.sleep(0.1)
+
+        return end
+
+    async def _kill_backend(self) -> None:
+        """One killed connection makes the server drop all others and recover from its log."""
+        with suppress(OSError, asyncpg.PostgresError):
+            for row in await self._system.query(_BACKEND):
+                os.kill(int(row["pid"]), signal.SIGKILL)

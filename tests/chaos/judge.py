@@ -1,0 +1,113 @@
+"""The end of a chaos run: what was sent, applied, announced and delivered, compared with a plain fold of the log."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import json as msgspec_json
+
+from schemas.topics import DEAD_EVENTS
+from services.activation_engine.domain.signals import to_payload
+from tests.chaos.observer import Observer
+from tests.chaos.product import Ledger
+from tests.chaos.sink import Sink
+from tests.chaos.violation import require
+from tests.fakes.engine_comparison import check_account, check_topic
+from tests.fakes.engine_room import EngineRoom
+
+Records = dict[int, list[Any]]
+
+
+async def judge(room: EngineRoom, *, ledger: Ledger, sink: Sink, observer: Observer, poison: int) -> dict[str, int]:
+    """Raises Violation or AssertionError; the figures of a run that is right. The log must be at rest and applied."""
+    events, signals = await room.records(room.events_topic), await room.records(room.signals_topic)
+    _check_log(ledger, events)
+    await _check_rejected(room, ledger)
+    counts = await _check_counts(room, events, poison)
+    ids: list[str] = []
+    for part in range(room.parts):
+        ids += await _check_partition(room, part, events[part], signals[part])
+    require(
+        sorted(observer.followed) == sorted(ids), "the feed differs from the ledger:", _differ(observer.followed, ids)
+    )
+    await _check_delivered(room, sink, ids)
+    return {**counts, "signals": len(ids), "attempts": sink.attempts, "looks": observer.looks}
+
+
+def _check_log(ledger: Ledger, events: Records) -> None:
+    """200 means that Kafka has it, as it was sent; nothing is there that nobody sent."""
+    found: dict[str, tuple[str, str]] = {}
+    for record in (one for records in events.values() for one in records if one.key not in (None, b"poison")):
+        value = json.loads(record.value)
+        found[value["message_id"]] = value["account_id"], value["event"]
+    acked = {message_id for message_id, sent in ledger.sent.items() if sent.acked}
+    require(acked <= found.keys(), "acknowledged and lost:", sorted(acked - found.keys())[:10])
+    require(found.keys() <= ledger.sent.keys(), "sent by nobody:", sorted(found.keys() - ledger.sent.keys())[:10])
+    for message_id, (account, name) in found.items():
+        sent = ledger.sent[message_id]
+        require((account, name) == (sent.account_id, sent.name), "changed on the way:", message_id, account, name)
+
+
+async def _check_rejected(room: EngineRoom, ledger: Ledger) -> None:
+    """What a 200 called rejected is on the dead topic."""
+    dead = await room.records(DEAD_EVENTS.named(room.prefix))
+    text = b"\n".join(record.value or b"" for records in dead.values() for record in records)
+    missing = {message_id for message_id in ledger.rejected if message_id.encode() not in text}
+    require(not missing, "rejected and not kept:", sorted(missing)[:10])
+
+
+async def _check_counts(room: EngineRoom, events: Records, poison: int) -> dict[str, int]:
+    """Every record with a key was applied, changed nothing, or is a dead letter: each once."""
+    counts: Counter[str] = Counter()
+    for row in await room.database.fetch("SELECT counts FROM activation.partition_lease"):
+        counts.update(json.loads(row["counts"]))
+    keyed = sum(record.key is not None for records in events.values() for record in records)
+    outcomes = {name: counts[name] for name in ("applied", "unchanged", "dead_lettered")}
+    require(sum(outcomes.values()) == keyed, "records and outcomes differ:", keyed, outcomes)
+    letters = await room.database.fetchval("SELECT count(*) FROM activation.dead_letter")
+    require(letters == poison == outcomes["dead_lettered"], "dead letters:", letters, poison, outcomes)
+    return {"events": keyed, **outcomes}
+
+
+async def _check_partition(room: EngineRoom, part: int, events: Sequence[Any], signals: Sequence[Any]) -> list[str]:
+    """Ledger, accounts and signals topic of a partition; the ids of its signals. Between two accounts that one tick
+    moves no order is owed."""
+    lease = await room.database.fetchrow("SELECT * FROM activation.partition_lease WHERE part = $1", part)
+    assert lease is not None
+    oracle = await room.owed(part, events)
+    rows = await room.database.fetch("SELECT * FROM activation.ledger WHERE part = $1 ORDER BY seq", part)
+    require([row["seq"] for row in rows] == list(range(1, lease["out_seq"] + 1)), "the ledger has gaps:", part)
+    found, owed = defaultdict(list), defaultdict(list)
+    for row in rows:
+        found[row["account_id"]].append((str(row["id"]), row["payload"]))
+    for signal in oracle.signals:
+        owed[signal.account_id].append((signal.id, msgspec_json.encode(to_payload(signal))))
+    for account in found.keys() | owed.keys():
+        require(found[account] == owed[account], "signals differ:", account, found[account], "owed:", owed[account])
+    stored = await room.database.fetch("SELECT * FROM activation.account WHERE part = $1", part)
+    require({row["account_id"] for row in stored} == oracle.accounts.keys(), "accounts differ:", part)
+    for row in stored:
+        check_account(oracle, row)
+    check_topic(signals, rows, lease["published_seq"])
+    return [str(row["id"]) for row in rows]
+
+
+async def _check_delivered(room: EngineRoom, sink: Sink, ids: Sequence[str]) -> None:
+    """Each signal is one delivery, succeeded, answered 2xx at least once under one id; nothing else arrived."""
+    rows = await room.database.fetch("SELECT message_id, status FROM notifier.delivery")
+    wrong = [dict(row) for row in rows if row["status"] != "succeeded"]
+    require(not wrong, "deliveries that did not succeed:", wrong[:5])
+    deliveries = sorted(row["message_id"] for row in rows)
+    require(deliveries == sorted(ids), "deliveries differ from signals:", _differ(deliveries, ids))
+    sink.check()
+    untaken = [one for one in ids if not sink.taken[one]]
+    require(not untaken, "recorded as delivered, never answered 2xx:", untaken[:10])
+    require(sink.bodies.keys() == set(ids), "ids at the sink differ:", _differ(list(sink.bodies), ids))
+
+
+def _differ(found: Sequence[str], owed: Sequence[str]) -> str:
+    more, less = Counter(found) - Counter(owed), Counter(owed) - Counter(found)
+    return f"{sum(more.values())} more {list(more)[:5]}, {sum(less.values())} fewer {list(less)[:5]}"

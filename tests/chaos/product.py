@@ -1,0 +1,131 @@
+"""The product of a chaos run: sends events over HTTP and keeps a ledger of its own, written before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from tests.chaos.violation import require
+
+# One day is a fifth of a second: what is slow here is at risk and stalled before it goes on.
+PLAN_ID = "quick"
+_QUICK = ("Data Imported", "Page Viewed", "Report Made", "Report Made", "Page Viewed", "Report Made")
+_SLOW = ("Page Viewed", "Page Viewed", "Page Viewed", "Page Viewed", "Data Imported", "Report Made")
+_ACCOUNTS = 6
+_WORKERS = 3
+_PAUSE_SECONDS = 0.25
+_RETRY_SECONDS = 0.3
+# A client that gives up: what it sent may be there or not, but never half.
+_GIVES_UP = 0.05
+_REPEATS = 0.15
+
+
+@dataclass(slots=True)
+class Sent:
+    """One event or command; `acked` once an answer said 200 for it."""
+
+    account_id: str
+    name: str
+    acked: bool = False
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What was sent, by message id, and the ids that 200s called rejected."""
+
+    sent: dict[str, Sent] = field(default_factory=dict)
+    rejected: set[str] = field(default_factory=set)
+    retries: int = 0
+    given_up: int = 0
+
+
+class Product:
+    """Sends until `stop`; all that is random comes from `seed`, apart from what the faults decide."""
+
+    def __init__(self, *, clients: Callable[[], httpx.AsyncClient], seed: int) -> None:
+        self.ledger = Ledger()
+        self._clients = clients
+        self._seed = seed
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Send what is begun, and nothing more."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Several clients side by side, each with its own accounts."""
+        await asyncio.gather(*(self._work(number) for number in range(_WORKERS)))
+
+    async def _work(self, worker: int) -> None:
+        chance = random.Random(f"{self._seed}-{worker}")
+        number = 0
+        async with self._clients() as http:
+            while not self._stopping:
+                generation, turn = divmod(number, len(_QUICK))
+                batch = self._batch(chance, worker, generation, turn)
+                await self._post(http, chance, "/v1/batch", {"batch": batch}, {one["messageId"] for one in batch})
+                if chance.random() < 0.1:
+                    await self._command(http, chance, f"account-{worker}-{generation}-0", f"command-{worker}-{number}")
+                number += 1
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _batch(self, chance: random.Random, worker: int, generation: int, turn: int) -> list[dict[str, Any]]:
+        batch = []
+        for place in range(_ACCOUNTS):
+            account = f"account-{worker}-{generation}-{place}"
+            name = (_SLOW if place % 3 == 0 else _QUICK)[turn]
+            message_id = f"event-{worker}-{generation}-{turn}-{place}"
+            self.ledger.sent[message_id] = Sent(account, name)
+            batch.append(_event(account, name, message_id))
+        batch += [dict(chance.choice(batch)) for _ in batch if chance.random() < _REPEATS]
+        if chance.random() < 0.2:
+            # An identifier that would activate for everybody.
+            batch.append(_event("null", "Page Viewed", f"invalid-{worker}-{generation}-{turn}"))
+        return batch
+
+    async def _command(self, http: httpx.AsyncClient, chance: random.Random, account: str, message_id: str) -> None:
+        command = {"command": "set", "account_id": account, "traits": {"name": f"Name {chance.randrange(9)}"}}
+        self.ledger.sent[message_id] = Sent(account, "set")
+        await self._post(http, chance, "/v1/commands", {**command, "message_id": message_id}, {message_id})
+
+    async def _post(self, http: httpx.AsyncClient, chance: random.Random, path: str, body: Any, ids: set[str]) -> None:
+        """Again and again until it is acknowledged, or until the client gives up."""
+        while True:
+            try:
+                answer = await http.post(path, json=body)
+            except httpx.TransportError:
+                pass
+            else:
+                require(answer.status_code in (200, 503), "ingest answered", answer.status_code, answer.text)
+                if answer.status_code == 200:
+                    self._acked(answer.json(), ids)
+                    return
+            if chance.random() < _GIVES_UP:
+                self.ledger.given_up += 1
+                return
+            self.ledger.retries += 1
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def _acked(self, answer: Any, ids: set[str]) -> None:
+        rejected = {error["message_id"] for error in answer["errors"]}
+        require(not rejected & self.ledger.sent.keys(), "a good event was rejected:", answer["errors"])
+        self.ledger.rejected |= rejected
+        for message_id in ids - rejected:
+            self.ledger.sent[message_id].acked = True
+
+
+def _event(account: str, name: str, message_id: str) -> dict[str, Any]:
+    return {
+        "type": "track",
+        "userId": f"user-of-{account}",
+        "event": name,
+        "messageId": message_id,
+        "timestamp": datetime.now(UTC).isoformat(),
+        "context": {"groupId": account},
+    }

@@ -1,0 +1,184 @@
+"""One chaos run: servers of its own, ingest, two engines, two notifiers, load, faults, rest, judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from deploy.local.data_folder import DataFolder
+from tests.chaos.faults import Faults
+from tests.chaos.judge import judge
+from tests.chaos.observer import Observer
+from tests.chaos.product import PLAN_ID, Product
+from tests.chaos.sink import Sink
+from tests.chaos.violation import require
+from tests.fakes.engine_records import QUICK_PLAN
+from tests.fakes.engine_room import EngineRoom
+from tests.running_system import RunningSystem
+
+PARTITIONS = 3
+_REPLICAS = ("ingest", "engine", "engine2", "notifier", "notifier2")
+_PROGRESS_SECONDS = 120.0
+_DRAIN_SECONDS = 180.0
+_SETTINGS = {
+    "INGEST_TICK_SECONDS": "0.2",
+    "ENGINE_OFFSETS_COMMIT_SECONDS": "1",
+    # A hundred quick tries: what is not delivered then is lost.
+    "NOTIFIER_RETRY_SCHEDULE_SECONDS": ",".join(["0.5"] * 100),
+}
+
+
+class Untried(Exception):
+    """The run is right, but something that it is for did not happen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """`minutes` None: every fault once; `faults`: these instead. `commands` replace how a kind of service is run."""
+
+    seed: int
+    minutes: float | None = None
+    faults: Sequence[str] = ()
+    commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    say: Callable[[str], None] = print
+
+
+async def chaos_run(terms: Terms, servers: DataFolder, folder: Path) -> dict[str, int]:
+    """The run's figures; raises Violation, AssertionError of the comparisons, or Untried."""
+    at = servers.read_state()["connection"]
+    system = RunningSystem(
+        at["database"], at["kafka"], folder, partitions=PARTITIONS, settings=_SETTINGS, commands=terms.commands
+    )
+    sink = Sink(terms.seed)
+    async with system, sink.receiver:
+        await system.start(*_REPLICAS)
+        sink.secret = await _prepare(system, sink)
+        async with _room(system, folder) as room:
+            poison = await _append_poison(room)
+            product = Product(clients=lambda: system.client("ingest"), seed=terms.seed)
+            observer = Observer(system)
+            async with _beside(product.run(), observer.run()) as (sending, watching):
+                await _break_things(terms, Faults(system, servers), system, (sending, watching))
+                product.stop()
+                await sending
+                await _come_to_rest(system, room, watching)
+            await _read_all(observer)
+            figures = await judge(room, ledger=product.ledger, sink=sink, observer=observer, poison=poison)
+    ledger = product.ledger
+    figures |= {"retries": ledger.retries, "given_up": ledger.given_up, "rejected": len(ledger.rejected)}
+    unused = [name for name in ("unchanged", "dead_lettered", "retries", "rejected", "signals") if not figures[name]]
+    if unused or sink.attempts <= figures["signals"]:
+        raise Untried(f"never ran: {unused or 'second attempts'}, {figures}")
+    return figures
+
+
+async def _prepare(system: RunningSystem, sink: Sink) -> str:
+    """Publish the plan, add the endpoint; its secret."""
+    async with system.client("engine") as engine, system.client("notifier") as notifier:
+        answer = await engine.put(f"/v1/plans/{PLAN_ID}", content=QUICK_PLAN.encode())
+        require(answer.status_code == 200 and answer.json()["live"], "the plan is not live:", answer.text)
+        origins = ["live", "catch_up", "replay", "plan_change"]
+        endpoint = {"url": sink.receiver.url(), "types": ["account.*"], "origins": origins}
+        answer = await notifier.post("/v1/endpoints", json=endpoint)
+        require(answer.status_code == 201, "no endpoint:", answer.text)
+        return str(answer.json()["secret"])
+
+
+@contextlib.asynccontextmanager
+async def _room(system: RunningSystem, folder: Path) -> AsyncIterator[EngineRoom]:
+    room = EngineRoom(
+        database_url=system.database_url, kafka=system.kafka, prefix=system.prefix, folder=folder, parts=PARTITIONS
+    )
+    await room.open()
+    try:
+        yield room
+    finally:
+        await room.close()
+
+
+async def _append_poison(room: EngineRoom) -> int:
+    """Records that can never be applied, one per partition, past ingest; how many."""
+    for part in range(PARTITIONS):
+        await room.append(part, key=b"poison", value=b'{"v": 1, "account_id": ')
+    return PARTITIONS
+
+
+@contextlib.asynccontextmanager
+async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[tuple[asyncio.Task[None], asyncio.Task[None]]]:
+    sending, watching = (asyncio.create_task(one) for one in work)
+    try:
+        yield sending, watching
+    finally:
+        for task in (sending, watching):
+            task.cancel()
+        await asyncio.gather(sending, watching, return_exceptions=True)
+
+
+async def _break_things(
+    terms: Terms, faults: Faults, system: RunningSystem, tasks: Sequence[asyncio.Task[None]]
+) -> None:
+    began = time.monotonic()
+    chosen: Iterator[str] = faults.once_each(terms.seed) if terms.minutes is None else faults.at_random(terms.seed)
+    for name in iter(terms.faults) if terms.faults else chosen:
+        if terms.minutes is not None and time.monotonic() - began > terms.minutes * 60:
+            break
+        terms.say(f"{time.monotonic() - began:6.1f} s  {name}")
+        await faults.all[name]()
+        await _progress(system, tasks)
+
+
+async def _progress(system: RunningSystem, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Liveness: after each fault signals go on to be made and delivered, within bounded time."""
+    goal: list[int] | None = None
+    deadline = time.monotonic() + _PROGRESS_SECONDS
+    while True:
+        for task in tasks:
+            if task.done():
+                task.result()
+        require(time.monotonic() < deadline, "nothing moves any more", goal)
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            row = (
+                await system.query(
+                    "SELECT (SELECT count(*) FROM activation.ledger),"
+                    " (SELECT count(*) FROM notifier.delivery WHERE status = 'succeeded')"
+                )
+            )[0]
+            goal = [int(row[0]) + 20, int(row[1]) + 20] if goal is None else goal
+            if row[0] >= goal[0] and row[1] >= goal[1]:
+                return
+        await asyncio.sleep(0.2)
+
+
+async def _come_to_rest(system: RunningSystem, room: EngineRoom, watching: asyncio.Task[None]) -> None:
+    """End ingest, so that no more ticks come; wait until all is applied, published and delivered."""
+    ended = await asyncio.to_thread(system.services["ingest"].stop)
+    require(ended == 0, "ingest ended with", ended)
+    if room.database.is_closed():
+        room.database = await asyncpg.connect(room.database_url)
+    waiting = "SELECT count(*) FROM notifier.delivery WHERE status IN ('pending', 'leased')"
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    while True:
+        if watching.done():
+            watching.result()
+        signals = await room.database.fetchval("SELECT count(*) FROM activation.ledger")
+        messages = await room.database.fetchval("SELECT count(*) FROM notifier.message")
+        if await room.caught_up() and signals == messages and not await room.database.fetchval(waiting):
+            return
+        stopped = await room.database.fetch("SELECT part, stopped FROM activation.partition_lease WHERE stopped <> ''")
+        require(time.monotonic() < deadline, "not at rest:", signals, messages, [dict(row) for row in stopped])
+        await asyncio.sleep(0.3)
+
+
+async def _read_all(observer: Observer) -> None:
+    """The feed to its end."""
+    before = -1
+    while before < len(observer.followed):
+        before = len(observer.followed)
+        await observer.look()
