@@ -157,11 +157,13 @@ def _group_of(properties: _Properties, group_types: tuple[str, ...]) -> str | in
 
 
 def _user_id(fields: _Item, properties: _Properties) -> str | None:
-    """The person, if known: for events without a person, clients invent an id and say so."""
+    """The person, if known: for events without one, clients invent an id, and say so or make it of the group's."""
     named = fields.distinct_id if fields.distinct_id is not None else properties.distinct_id
     if named is None or properties.process_person_profile is False:
         return None
     user_id = str(named)
+    if fields.event == "$groupidentify" and user_id == f"${properties.group_type}_{properties.group_key}":
+        return None
     return None if is_placeholder(user_id) else checked_id(user_id, "distinct_id")
 
 

@@ -88,6 +88,10 @@ def test_a_person_s_traits_are_read_and_nobody_is_invented() -> None:
     assert (event.user_id, event.role, event.email) == ("kim", "champion", "kim@acme.example")
     personless = {**CAPTURE, "properties": {**CAPTURE["properties"], "$process_person_profile": False}}
     assert read(personless).user_id is None
+    group = {"$group_type": "company", "$group_key": "acme"}
+    about = {"event": "$groupidentify", "distinct_id": "$company_acme", "properties": group}
+    assert read(about).user_id is None
+    assert read({**about, "distinct_id": "kim"}).user_id == "kim"
 
 
 @pytest.mark.parametrize(

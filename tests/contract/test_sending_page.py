@@ -1,0 +1,61 @@
+"""docs/sending-events.md: its examples of HTTP are taken as it says, its code is code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from services.ingest.events import IncomingEvent
+from services.ingest.routes import ROUTE_BY_PATH
+from services.ingest.settings import IngestSettings
+from tests.unit.ingest.reading import account_of, read_all
+
+TEXT = (Path(__file__).parents[2] / "docs" / "sending-events.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+CURLS = [code for language, code in EXAMPLES if language == "sh"]
+PYTHONS = [code for language, code in EXAMPLES if language == "python"]
+
+
+def test_the_page_has_examples_of_every_kind() -> None:
+    """Python, JavaScript for servers and browsers, and curl for each dialect."""
+    kinds = [language for language, _ in EXAMPLES]
+    assert (kinds.count("python"), kinds.count("js"), kinds.count("sh")) == (4, 5, 4)
+
+
+@pytest.mark.parametrize("code", CURLS, ids=["track", "batch", "capture", "events"])
+def test_what_curl_sends_are_events_of_the_account(code: str) -> None:
+    """Each of them, with the key somewhere."""
+    words = shlex.split(code.replace("\\\n", " "))
+    given: dict[str, list[str]] = {}
+    for option, value in pairwise(words):
+        given.setdefault(option, []).append(value)
+    headers = dict(header.split(": ", 1) for header in given.get("-H", []))
+    body = given["-d"][0]
+    assert "fv_KEY" in " ".join([body, *given.get("-u", []), *headers.values()])
+    url = next(word for word in words if word.startswith("https://"))
+    route = ROUTE_BY_PATH[urlsplit(url).path]
+    for event in read_all(route.form, body.encode(), type_=route.type, headers=headers):
+        assert isinstance(event, IncomingEvent), event
+        assert account_of(event) == "acme"
+        assert event.user_id == "kim" or route.path == "/v1/events"
+
+
+@pytest.mark.parametrize("code", PYTHONS, ids=["segment", "rudderstack", "posthog", "cloudevents"])
+def test_python_examples_are_python(code: str) -> None:
+    """With the host and the key that the page speaks of."""
+    ast.parse(code)
+    assert "https://ingest.vendor.example" in code
+    assert "fv_KEY" in code
+
+
+def test_the_settings_that_the_page_names_are_there() -> None:
+    """By their names in the environment."""
+    named = set(re.findall(r"FIRSTVALUE_INGEST_([A-Z_]+)", TEXT))
+    assert named
+    assert named <= {name.upper() for name in IngestSettings.model_fields}
