@@ -63,3 +63,10 @@ lock:
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# promtool and a Prometheus for the tests, where they may be installed; without them those tests say so and skip.
+.PHONY: prometheus
+test: prometheus
+prometheus:
+	@command -v promtool >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	    apt-get install -qq -y --no-install-recommends prometheus >/dev/null; } || true

@@ -1,4 +1,4 @@
-"""Writes `schemas/json/*.schema.json` from the types: `python -m schemas.export`; stale files fail the tests."""
+"""Writes `json/*.schema.json` and `asyncapi.yaml`: `python -m schemas.export`; stale files fail the tests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.asyncapi import asyncapi_yaml
 from schemas.commands import AnyCommand
 from schemas.notices import ENDPOINT_NOTICE_TYPES, DeliveryNotice, EndpointNotice
 from schemas.plan_file import PlanFile
@@ -15,6 +16,7 @@ from schemas.product_event import ProductEvent, Tick
 from schemas.signals import TYPES, Ping, Signal
 from schemas.unresolved_event import UnresolvedEvent
 
+ASYNCAPI = Path(__file__).parent / "asyncapi.yaml"
 FOLDER = Path(__file__).parent / "json"
 EXAMPLES = Path(__file__).parent / "examples"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -51,6 +53,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, text in exported().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    ASYNCAPI.write_text(asyncapi_yaml(EXAMPLES, schema_of=schema_of_example), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from aiokafka.errors import (
 
 RECORD_BYTES_MAX = 1_048_576
 _VISIBLE_SECONDS = 10.0
+_PRODUCTION_REPLICAS = 3
 
 # What the functions below raise when no broker answers, for callers that do not know the library.
 BrokerUnreachable = KafkaConnectionError
@@ -98,7 +99,11 @@ def new_consumer(
 async def create_topics(
     bootstrap_servers: str, topics: Sequence[TopicSpec], *, prefix: str, partitions: int, replication: int
 ) -> list[str]:
-    """Create what is missing; returns the names created. An existing topic is left as it is."""
+    """Create what is missing; returns the names created. An existing topic is left as it is.
+
+    With three replicas or more, a write needs two of them, which is what a production start asks for.
+    """
+    durability = {"min.insync.replicas": "2"} if replication >= _PRODUCTION_REPLICAS else {}
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
     await admin.start()
     try:
@@ -109,7 +114,7 @@ async def create_topics(
             if name in existing:
                 continue
             answer = await admin.create_topics(
-                [NewTopic(name, partitions, replication, topic_configs=topic.broker_config())]
+                [NewTopic(name, partitions, replication, topic_configs=topic.broker_config() | durability)]
             )
             for _, error_code, *detail in answer.topic_errors:
                 error = for_code(error_code)
@@ -180,8 +185,8 @@ def _raise_passing_error(described: list[dict[str, Any]]) -> None:
 
 def _check_replicas(described: list[dict[str, Any]]) -> None:
     for entry in described:
-        if any(len(partition["replicas"]) < 3 for partition in entry["partitions"]):
-            raise TopicProblem(f"{entry['topic']} needs replication factor 3 in production")
+        if any(len(partition["replicas"]) < _PRODUCTION_REPLICAS for partition in entry["partitions"]):
+            raise TopicProblem(f"{entry['topic']} needs replication factor {_PRODUCTION_REPLICAS} in production")
 
 
 async def _check_durability(admin: Any, names: list[str]) -> None:

@@ -1,0 +1,138 @@
+"""The services of docker-compose.yml as plain processes: its very commands and environment, with other addresses."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+# Planted: no log and no metric may ever hold them.
+ADMIN_KEY = "planted-admin-key-e1f5"
+SECRET_KEY = "cGxhbnRlZC1zZWNyZXQta2V5LW9mLTMyLWJ5dGVzISE="
+_GIVEN = {"FIRSTVALUE_ADMIN_KEY": ADMIN_KEY, "FIRSTVALUE_NOTIFIER_SECRET_KEY": SECRET_KEY}
+_VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
+JOBS = ("migrate", "topics")
+SERVICES = ("ingest", "engine", "notifier")
+
+
+def compose() -> dict[str, Any]:
+    """The file as data, with its variables filled in."""
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(_VARIABLE.sub(_value, text))
+    return loaded
+
+
+def _value(variable: re.Match[str]) -> str:
+    name, kind, default = variable.groups()
+    return _GIVEN[name] if kind == "?" else _GIVEN.get(name, default or "")
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], *, what: str, seconds: float = 60) -> Any:
+    """The first truthy result of `condition`; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.1)
+    return result
+
+
+@dataclass
+class Running:
+    """One service."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    log: Path
+    port: int = field(default_factory=free_port)
+    private_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, also again."""
+        upper = self.name.upper()
+        ports = {
+            f"FIRSTVALUE_{upper}_PORT": str(self.port),
+            f"FIRSTVALUE_{upper}_METRICS_PORT": str(self.private_port),
+        }
+        with self.log.open("ab") as output:
+            environment = self.environment | ports
+            self.process = subprocess.Popen(self.command, env=environment, cwd=ROOT, stdout=output, stderr=output)
+
+    def end(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+        self.process.terminate()
+        return self.process.wait(40)
+
+    def private(self, path: str, **options: Any) -> httpx.Response:
+        """GET on the private port."""
+        return httpx.get(f"http://127.0.0.1:{self.private_port}{path}", timeout=5, **options)
+
+    def ready(self) -> bool:
+        """Whether /readyz says so; fails when the process has ended."""
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        try:
+            return self.private("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A request to the API, as admin."""
+        headers = {"authorization": f"Bearer {ADMIN_KEY}", **options.pop("headers", {})}
+        return httpx.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=15, **options)
+
+
+@contextmanager
+def deployed(
+    folder: Path, *, database_url: str, kafka: str, settings: Mapping[str, str] | None = None
+) -> Iterator[dict[str, Running]]:
+    """Jobs run and services ready, by name; `settings` are added to what the file says."""
+    services = compose()["services"]
+    running: dict[str, Running] = {}
+    for name in (*JOBS, *SERVICES):
+        environment = _environment(services[name]["environment"], database_url, kafka) | dict(settings or {})
+        command = [sys.executable, "-m", "services.cli", *services[name]["command"]]
+        if name in JOBS:
+            done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        else:
+            running[name] = Running(name, command, environment, folder / f"{name}.log")
+    try:
+        for service in running.values():
+            service.start()
+        for service in running.values():
+            until(service.ready, what=f"{service.name} ready", seconds=90)
+        yield running
+    finally:
+        for service in running.values():
+            if service.process is not None and service.process.poll() is None:
+                service.end()
+
+
+def _environment(written: Mapping[str, str], database_url: str, kafka: str) -> dict[str, str]:
+    """What the file says and nothing of this shell, but for where the servers are and what is bound."""
+    changed = {"DATABASE_URL": database_url, "KAFKA_BOOTSTRAP_SERVERS": kafka, "FIRSTVALUE_HOST": "127.0.0.1"}
+    return {"PATH": os.environ["PATH"], **written, **changed}
