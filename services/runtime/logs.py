@@ -7,6 +7,73 @@ import sys
 
 import structlog
 
+# All that a line may tell. Bodies, addresses, keys and what clients call things are not among it.
+FIELDS = frozenset(
+    [
+        "action",
+        "after_seq",
+        "again_in_seconds",
+        "became",
+        "beginning",
+        "begins",
+        "by",
+        "deliveries",
+        "delivery",
+        "digests",
+        "duration_ms",
+        "endpoint",
+        "error",
+        "event",
+        "exception",
+        "expected",
+        "expected_seq",
+        "failures",
+        "found",
+        "from_offset",
+        "held",
+        "job",
+        "key",
+        "late",
+        "level",
+        "logger",
+        "message",
+        "method",
+        "metrics_port",
+        "missing_from",
+        "missing_to",
+        "next_offset",
+        "number",
+        "offset",
+        "out_seq",
+        "outcomes",
+        "part",
+        "partition",
+        "partitions",
+        "parts",
+        "plans",
+        "port",
+        "position",
+        "reason",
+        "request_id",
+        "result",
+        "route",
+        "seconds",
+        "service",
+        "signal",
+        "signals",
+        "since",
+        "state",
+        "status_code",
+        "timestamp",
+        "trigger",
+        "type",
+        "unlisted",
+        "unpublished",
+        "waiting_max",
+        "worker",
+    ]
+)
+
 
 def configure_logs(*, service: str, level: str) -> None:
     """Route structlog and the standard library's loggers to one JSON stream; `level` such as `info`."""
@@ -21,6 +88,7 @@ def configure_logs(*, service: str, level: str) -> None:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _name_service(service),
+            _tell_only_listed,
             structlog.processors.JSONRenderer(),
         ],
     )
@@ -39,6 +107,14 @@ def configure_logs(*, service: str, level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         cache_logger_on_first_use=True,
     )
+
+
+def _tell_only_listed(_logger: object, _method: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Leave out what is not in FIELDS, and say by name that it was."""
+    unlisted = sorted(set(entry) - FIELDS)
+    if not unlisted:
+        return entry
+    return {name: value for name, value in entry.items() if name in FIELDS} | {"unlisted": unlisted}
 
 
 def _name_service(service: str) -> structlog.typing.Processor:

@@ -53,6 +53,8 @@ def connect(database_url: str, *, service: str, limits: Limits | None = None, co
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
+        # Errors are logged, and what was stored of accounts does not belong there.
+        hide_parameters=True,
         connect_args={
             "timeout": 5,
             # A server that froze enforces no limit of its own.

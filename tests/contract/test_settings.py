@@ -12,6 +12,11 @@ def test_the_example_environment_is_fresh() -> None:
     assert settings_catalogue.FILE.read_text(encoding="utf-8") == "".join(settings_catalogue.lines())
 
 
+def test_the_page_of_settings_is_fresh() -> None:
+    """The same command writes it."""
+    assert settings_catalogue.PAGE.read_text(encoding="utf-8") == "".join(settings_catalogue.page())
+
+
 def test_every_setting_says_what_it_is() -> None:
     """No setting without a description."""
     undescribed = [
