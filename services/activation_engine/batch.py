@@ -21,6 +21,7 @@ from services.activation_engine.store import DeadLetter, Erasure, NameSeen
 
 # An event that took longer than this from its client to ingest counts as late.
 LATE_MS = 5 * 60_000
+# Event names that are kept; several engines at once may each meet some new ones before they know of each other's.
 NAMES_MAX = 10_000
 # Accounts erased by one transaction: each may have hundreds of rows, and a statement has ten seconds.
 ERASURES_MAX = 500

@@ -54,6 +54,8 @@ class Leases:
         self.new_stamp = new_stamp
         self.held: dict[int, Partition] = {}
         self.stopped: dict[int, str] = {}
+        # The event names seen, of all partitions together, for their number is limited together.
+        self._names: set[str] = set()
         # Assigned and not claimed: when to try, by the loop's clock.
         self._waiting: dict[int, float] = {}
         self._failures: dict[int, int] = {}
@@ -163,15 +165,17 @@ class Leases:
             return None
         if generation != self.generation:
             return None
+        self._names |= claim.names
         partition = Partition(
             lease=moved(claim.lease, next_offset=checked.next_offset),
             adopted={one.plan: one for one in claim.adopted},
             plans=plans,
             accounts=AccountCache(self._accounts_cached_max),
-            names=set(claim.names),
+            names=self._names,
             # The owner before may have decided the next record, if that is a tick, for some of its accounts.
             midway=bool(claim.lease.sweep_after) or (checked.waiting and claim.lease.last_append_ms is not None),
-            tombstones=dict(claim.tombstones),
+            # What lies before the log's beginning comes no more.
+            tombstones={one: at for one, at in claim.tombstones.items() if at >= checked.begins_at},
             notices={one.seq: pseudonym(one.account_id) for one in claim.notices},
         )
         self.held[part] = partition

@@ -26,11 +26,12 @@ class LogUnreachable(Exception):
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Where to go on, or why not: `source_changed`, `records_expired`, `tail_lost` or `recreated`; `waiting` when there
-    are records to go on with."""
+    are records to go on with; `begins_at` is the first offset that the log still has."""
 
     next_offset: int
     stop_reason: str | None = None
     waiting: bool = False
+    begins_at: int = 0
 
 
 class LogProbe:
@@ -117,9 +118,9 @@ def _by_bounds(lease: Lease, topic: str, begin: int, end: int) -> Checked:
         return Checked(lease.next_offset, "source_changed")
     if lease.last_append_ms is None and lease.next_offset == 0:
         # Never applied anything: what retention took before the first start was promised to nobody.
-        return Checked(begin, waiting=begin < end)
+        return Checked(begin, waiting=begin < end, begins_at=begin)
     if lease.next_offset < begin:
         return Checked(lease.next_offset, "records_expired")
     if lease.next_offset > end:
         return Checked(lease.next_offset, "tail_lost")
-    return Checked(lease.next_offset, waiting=lease.next_offset < end)
+    return Checked(lease.next_offset, waiting=lease.next_offset < end, begins_at=begin)

@@ -71,10 +71,11 @@ class AccountCache:
 
 @dataclass(slots=True)
 class Partition:
-    """One claimed partition. `foreign` are accounts of the batch that another partition owns; `midway` that the next
-    record is a tick that was decided for some accounts and has to be for the others, by the same plan versions.
-    `tombstones` are the erased accounts, by hash, with the offset of the newest command; `notices` the numbers of their
-    last signals while those still name the account, with the name that will replace its id."""
+    """One claimed partition. `names` are the event names seen, by all partitions of the process together; `foreign` are
+    accounts of the batch that another partition owns; `midway` that the next record is a tick that was decided for
+    some accounts and has to be for others, by the same plan versions. `tombstones` are the erased accounts, by hash,
+    with the offset of the newest command; `notices` the numbers of their last signals while those still name the
+    account, with the name that will replace its id."""
 
     lease: Lease
     adopted: dict[str, Adoption]

@@ -50,7 +50,7 @@ class PostgresStore:
         async with self._transaction() as connection:
             row = (await connection.execute(statements.CLAIM, {"part": part, "stamp": stamp, "owner": owner})).one()
             adopted = (await connection.execute(statements.ADOPTED, {"part": part})).all()
-            names = (await connection.execute(statements.NAMES, {"part": part})).scalars().all()
+            names = (await connection.execute(statements.NAMES)).scalars().all()
             erased = await erasing.tombstones(connection, part), await erasing.notices(connection, part)
         return Claim(_lease(row), tuple(Adoption(*one) for one in adopted), frozenset(names), *erased)
 

@@ -37,7 +37,7 @@ ADOPTED = sa.text(
     "SELECT DISTINCT ON (plan) part, plan, version, from_offset, live_from_ms, policy FROM activation.partition_plan "
     "WHERE part = :part ORDER BY plan, version DESC"
 )
-NAMES = sa.text("SELECT name FROM activation.event_name WHERE part = :part")
+NAMES = sa.text("SELECT DISTINCT name FROM activation.event_name")
 LOAD_ACCOUNTS = sa.text(
     "SELECT account_id, part, facts FROM activation.account WHERE account_id = ANY(CAST(:ids AS text[]))"
 )

@@ -80,8 +80,8 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim returns: the row under the new stamp, the adopted versions, the event names seen, the erased
-    accounts by hash with the offset of their erasure, and the signals of erasures that still name an account."""
+    """What a claim returns: the row under the new stamp, the adopted versions, the event names seen on any partition,
+    the erased accounts by hash with the offset of their erasure, and the signals of erasures that still name one."""
 
     lease: Lease
     adopted: tuple[Adoption, ...]

@@ -52,17 +52,19 @@ def loaded(load: Callable[[], Loaded], file: str, *, as_json: bool) -> Loaded:
     try:
         return load()
     except PlanErrors as refused:
-        show_errors(refused.to_list(), file, as_json=as_json)
+        show_errors(refused.to_list(), file, as_json=as_json, more_follow=refused.more_follow)
         raise typer.Exit(REFUSED) from None
 
 
-def show_errors(errors: Iterable[Mapping[str, Any]], file: str, *, as_json: bool) -> None:
+def show_errors(errors: Iterable[Mapping[str, Any]], file: str, *, as_json: bool, more_follow: bool = False) -> None:
     """Errors one below the other on standard error, or as JSON on standard output."""
     if as_json:
-        print_json({"errors": list(errors)})
+        print_json({"errors": list(errors), "more_follow": more_follow})
         return
     for error in errors:
         complain(finding_text(error, file))
+    if more_follow:
+        complain("Rules, names and dates are checked once these are right, so more may follow.")
 
 
 def finding_text(error: Mapping[str, Any], file: str) -> str:

@@ -32,7 +32,8 @@ from tests.fakes.memory_store import MemoryStore
 
 
 async def test_a_claim_returns_what_was_committed(store: Store) -> None:
-    """Every value of a lease, the adopted versions and the names seen survive a change of owner."""
+    """Every value of a lease, the adopted versions and the names seen survive a change of owner; names are of all
+    partitions, for their number is limited together."""
     lease = await claimed(store)
     assert (lease.next_offset, lease.last_append_ms, lease.clock, lease.sweep_after) == (
         0,
@@ -57,7 +58,7 @@ async def test_a_claim_returns_what_was_committed(store: Store) -> None:
     assert replace(claim.lease, stamp=moved.stamp) == moved
     assert claim.adopted == (adoption,)
     assert claim.names == {"Opened"}
-    assert (await store.claim(1, stamp=uuid4(), owner="you")).names == frozenset()
+    assert (await store.claim(1, stamp=uuid4(), owner="you")).names == {"Opened"}
 
 
 async def test_a_value_that_can_never_be_stored_is_told_apart(store: Store) -> None:

@@ -74,7 +74,7 @@ class MemoryStore:
         lease = self.leases[part] = replace(self.leases[part], stamp=stamp, stopped=None)
         self.owners[part] = owner
         adopted = tuple(one for (on, _), one in sorted(self.adoptions.items()) if on == part)
-        names = frozenset(name for on, name in self.names if on == part)
+        names = frozenset(name for _, name in self.names)
         told = (row for row in self.ledger.get(part, []) if row.type == ERASED and row.payload is not None)
         notices = tuple(Notice(row.part, row.seq, row.account_id) for row in told)
         tombstones = {erased: offset for erased, (on, offset) in self.tombstones.items() if on == part}

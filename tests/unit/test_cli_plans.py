@@ -73,6 +73,21 @@ def test_errors_have_lines(tmp_path: Path) -> None:
     assert "e.yaml:2:10: `records` is not a list" in refused.stderr
 
 
+def test_shape_and_rules_are_checked_together_or_told_apart(tmp_path: Path) -> None:
+    """An unknown key hides no wrong name; where the shape does not allow to go on, it is said that more may follow."""
+    (tmp_path / "plan.yaml").write_text(PLAN.replace("first_value: v", "first_value: w") + "graec: 3d\n")
+    both = run("check", "plan.yaml")
+    assert (both.exit_code, both.stderr.count("plan.yaml:")) == (1, 2)
+    assert "there is no milestone `w`" in both.stderr
+    assert "unknown key `graec`" in both.stderr
+    assert "more may follow" not in both.stderr
+    (tmp_path / "plan.yaml").write_text(PLAN.replace("first_value: v", "first_value: w") + "grace: soon\n")
+    first = run("check", "plan.yaml")
+    assert (first.exit_code, first.stderr.count("plan.yaml:")) == (1, 1)
+    assert first.stderr.endswith("so more may follow.\n")
+    assert json.loads(run("check", "plan.yaml", "--json").stdout)["more_follow"] is True
+
+
 def test_names_never_seen_are_warnings(tmp_path: Path) -> None:
     """From a catalogue's file; a valid plan stays valid."""
     (tmp_path / "plan.yaml").write_text(PLAN)

@@ -39,7 +39,7 @@ class PlanBodies:
             try:
                 checked = await asyncio.to_thread(load_plan, text, file=file)
             except PlanErrors as error:
-                raise _invalid(error.to_list()) from error
+                raise _invalid(error.to_list(), more_follow=error.more_follow) from error
         if checked.plan.id != plan:
             raise _invalid([_other_id(file, plan, checked.plan.id)])
         if not _storable(text, checked.content):
@@ -92,10 +92,10 @@ def _entry(file: str, path: str, code: str, message: str, hint: str) -> dict[str
     return {"file": file, "line": 1, "column": 1, "path": path, "code": code, "message": message, "hint": hint}
 
 
-def _invalid(errors: list[dict[str, Any]]) -> Problem:
+def _invalid(errors: list[dict[str, Any]], *, more_follow: bool = False) -> Problem:
     first = errors[0]
     more = f" ({len(errors) - 1} more in `errors`)" if len(errors) > 1 else ""
     message = f"Correct the plan: {first['file']}:{first['line']}:{first['column']}: {first['message']}{more}"
     if not message.endswith("."):
         message += "."
-    return Problem(422, "plan_invalid", message, errors=errors)
+    return Problem(422, "plan_invalid", message, errors=errors, more_follow=more_follow)

@@ -44,7 +44,8 @@ class NeverSent(NamedTuple):
 def advise(text: str, *, file: str, seen: Iterable[SeenName] | None = None) -> list[PlanError]:
     """Warnings about a plan that passed the checks, in the order of the file. Without `seen` no name is judged."""
     source = Source(text, file)
-    shape = read_shape(source)
+    shape, _ = read_shape(source)
+    assert shape is not None, "only a valid plan is advised on"
     found = list(_late_help(shape, source))
     if seen is not None:
         found += _names(shape, source, {one.name: one for one in seen})

@@ -30,9 +30,11 @@ class PlanError(Struct, frozen=True):
 
 
 class PlanErrors(ValueError):
-    """The plan file cannot be used. `errors` is in the order of the file."""
+    """The plan file cannot be used. `errors` is in the order of the file; `more_follow` when the rules can be checked
+    only once these are right."""
 
-    def __init__(self, errors: Iterable[PlanError]) -> None:
+    def __init__(self, errors: Iterable[PlanError], *, more_follow: bool = False) -> None:
+        self.more_follow = more_follow
         self.errors: Sequence[PlanError] = sorted(errors, key=lambda one: (one.line, one.column, one.message))
         super().__init__("\n".join(map(str, self.errors)))
 

@@ -32,8 +32,10 @@ class CheckedPlan(msgspec.Struct, frozen=True):
 def load_plan(text: str, *, file: str = "plan.yaml") -> CheckedPlan:
     """A plan from YAML. Raises PlanErrors with file, line, column and path of each finding."""
     source = Source(text, file)
-    shape = read_shape(source)
-    found = check(shape, source)
+    shape, misshapen = read_shape(source)
+    if shape is None:
+        raise PlanErrors(misshapen, more_follow=True)
+    found = [*misshapen, *check(shape, source)]
     if found:
         raise PlanErrors(found)
     return _checked(shape)

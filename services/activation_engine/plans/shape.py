@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from copy import deepcopy
+from functools import reduce
+from operator import getitem
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -10,7 +13,7 @@ from pydantic_core import ErrorDetails
 from schemas import plan_conditions, plan_file, plan_watches
 from schemas.plan_conditions import CONDITION_FORMS
 from schemas.plan_file import PlanFile
-from services.activation_engine.plans.errors import Path, PlanError, PlanErrors, nearest
+from services.activation_engine.plans.errors import Path, PlanError, nearest
 from services.activation_engine.plans.source import Source
 
 _MODELS: dict[str, type[BaseModel]] = {
@@ -51,20 +54,36 @@ _IDS = {
 }
 
 
-def read_shape(source: Source) -> PlanFile:
-    """The plan file as its models. Raises PlanErrors with every finding."""
+def read_shape(source: Source) -> tuple[PlanFile | None, list[PlanError]]:
+    """The plan file as its models, and what is wrong with it. Where that is unknown keys alone, the models are those of
+    the rest, whose rules can be checked; otherwise there are none."""
     if not isinstance(source.data, dict):
-        error = source.error((), "wrong_type", "a plan file is a mapping", "start with `plan: <name>`")
-        raise PlanErrors([error])
+        return None, [source.error((), "wrong_type", "a plan file is a mapping", "start with `plan: <name>`")]
+    shape, errors = _validated(source.data)
+    found = list(dict.fromkeys(_finding(source, one) for one in errors))
+    if errors and all(one["type"] == "extra_forbidden" for one in errors):
+        rest = deepcopy(source.data)
+        for path in {_path_of(one): None for one in errors}:
+            *parents, key = path
+            del reduce(getitem, parents, cast(Any, rest))[key]
+        shape, _ = _validated(rest)
+    return shape, found
+
+
+def _validated(data: dict[str, Any]) -> tuple[PlanFile | None, list[ErrorDetails]]:
     try:
-        return PlanFile.model_validate(source.data)
+        return PlanFile.model_validate(data), []
     except ValidationError as error:
-        raise PlanErrors({_finding(source, one): None for one in error.errors(include_url=False)}) from None
+        return None, error.errors(include_url=False)
+
+
+def _path_of(error: ErrorDetails) -> Path:
+    return tuple(step for step in error["loc"] if not _is_branch(step))
 
 
 def _finding(source: Source, error: ErrorDetails) -> PlanError:
     location = error["loc"]
-    path: Path = tuple(step for step in location if not _is_branch(step))
+    path = _path_of(error)
     key = str(path[-1]) if path else ""
     match error["type"]:
         case "extra_forbidden":

@@ -143,10 +143,10 @@ def publish(
     try:
         answer = _send(read_bytes(file), file, client, policy=policy)
     except Refused as refusal:
-        errors = (refusal.problem or {}).get("errors")
-        if not errors:
+        problem = refusal.problem or {}
+        if not problem.get("errors"):
             raise
-        show_errors(errors, file, as_json=as_json)
+        show_errors(problem["errors"], file, as_json=as_json, more_follow=problem.get("more_follow", False))
         raise typer.Exit(REFUSED) from None
     if as_json:
         print_json(answer)

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from prometheus_client import CollectorRegistry
 
+from schemas.erasure import account_hash
+from services.activation_engine import batch
 from services.activation_engine.commit_plan import ROWS_PER_STEP, Outward
 from services.activation_engine.leases import Leases
 from services.activation_engine.log_probe import Checked
@@ -23,23 +26,25 @@ from tests.fakes.memory_store import MemoryStore
 
 
 class SameLog:
-    """A log that still is what was applied, and goes on."""
+    """A log that still is what was applied, from offset `begin` on, and goes on."""
+
+    begin = 0
 
     async def check(self, leases: Sequence[Lease]) -> dict[int, Checked]:
-        return {lease.part: Checked(lease.next_offset, waiting=True) for lease in leases}
+        return {lease.part: Checked(lease.next_offset, waiting=True, begins_at=self.begin) for lease in leases}
 
 
 class Engine:
     """An owner of partitions 0 and 1, without a consumer."""
 
     def __init__(self, *, due_accounts_max: int = 10) -> None:
-        self.store = MemoryStore()
+        self.store, self.log = MemoryStore(), SameLog()
         metrics = EngineMetrics(CollectorRegistry())
         relay = Relay(store=self.store, new_producer=lambda: None, topic="signals", metrics=metrics, rows_max=10)
         self.catalog = PlanCatalog(self.store)
         self.leases = Leases(
             store=self.store,
-            probe=cast(Any, SameLog()),
+            probe=cast(Any, self.log),
             catalog=self.catalog,
             relay=relay,
             metrics=metrics,
@@ -172,6 +177,37 @@ async def test_a_tick_that_the_database_can_never_take_stops_its_partition() -> 
     assert engine.store.leases[0].stopped == "rows_refused"
     assert engine.store.leases[1].next_offset == 2
     assert engine.store.dead_letters == []
+
+
+async def test_event_names_are_limited_over_all_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of one are those of the others, also after a restart; names above the limit are counted nowhere."""
+    monkeypatch.setattr(batch, "NAMES_MAX", 2)
+    engine = Engine()
+    await engine.claim()
+
+    async def happens(part: int, name: str) -> None:
+        offset = engine.leases.held[part].lease.next_offset
+        value = event_value(f"acme-{part}", name, f"m{part}-{offset}", at_ms=1_000)
+        key = f"acme-{part}".encode()
+        record = SimpleNamespace(offset=offset, timestamp=1_000, key=key, value=value)
+        assert await engine.transactions.apply({part: [record]}, {}) == {part: 1}
+
+    for part, name in ((0, "Opened"), (1, "Opened"), (1, "Closed"), (0, "Moved"), (0, "Closed")):
+        await happens(part, name)
+    await engine.leases.revoke(within_seconds=1)
+    await engine.claim()
+    await happens(1, "Moved")
+    assert set(engine.store.names) == {(0, "Opened"), (0, "Closed"), (1, "Opened"), (1, "Closed")}
+
+
+async def test_tombstones_of_records_that_expired_are_not_held() -> None:
+    """No record of before can come any more; the row stays."""
+    engine = Engine()
+    engine.store.tombstones = {account_hash("acme"): (0, 6), account_hash("birch"): (0, 7)}
+    engine.log.begin = 7
+    await engine.claim()
+    assert engine.leases.held[0].tombstones == {account_hash("birch"): 7}
+    assert len(engine.store.tombstones) == 2
 
 
 async def test_a_ledger_of_many_steps_has_no_gap() -> None:
