@@ -222,13 +222,12 @@ class Consumer:
                 taken[part] = self._buffers[part].peek(max(1, room // (len(waiting) - left)))
                 room -= len(taken[part])
         redelivered = {part: self._buffers[part].redelivered for part in taken}
-        for part in taken:
-            self._buffers[part].redelivered = 0
         if taken or self._transactions.adopting():
             consumed = await self._transactions.apply(taken, redelivered)
             for part, count in consumed.items():
                 if part in self._buffers:
                     self._buffers[part].consume(count)
+                    self._buffers[part].redelivered -= redelivered.get(part, 0)
         self._show_lag()
 
     def _show_lag(self) -> None:
