@@ -18,6 +18,7 @@ from services.notifier.api import NotifierApiParts, new_notifier_api
 from services.notifier.api.vetting import EndpointVetting
 from services.notifier.backlog import Backlog
 from services.notifier.claimer import Claimer, ClaimerParts, Deliverer, Wake
+from services.notifier.digester import Digester
 from services.notifier.dispatcher import Dispatcher
 from services.notifier.intake import Intake, IntakeParts
 from services.notifier.intake_batch import BatchWriter
@@ -29,6 +30,7 @@ from services.notifier.sender.client import Sender, SenderLimits, new_tls_contex
 from services.notifier.sender.resolver import Resolver
 from services.notifier.settings import NotifierSettings
 from services.notifier.store.deliveries import DeliveryStore
+from services.notifier.store.digests import DigestStore
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.gates import GateStore
 from services.notifier.store.intake import IntakeStore
@@ -123,6 +125,7 @@ class _Notifier:
         self._endpoints = EndpointStore(self._engine, self._settings.secret_box())
         self._deliveries = DeliveryStore(self._engine)
         self._replays = ReplayStore(self._engine)
+        self._digests = DigestStore(self._engine, window_seconds=self._settings.digest_seconds)
         self._queue = QueueStore(
             self._engine, lease_seconds=self._settings.lease_seconds, pause_seconds=self._settings.breaker_seconds
         )
@@ -170,7 +173,7 @@ class _Notifier:
 
     def _build_intake(self) -> None:
         topic = SIGNALS.named(self._shared.topic_prefix)
-        store = IntakeStore(self._engine, topic=topic)
+        store = IntakeStore(self._engine, topic=topic, digest_seconds=self._settings.digest_seconds)
         backlog = Backlog(waiting_max=self._settings.backlog_max)
         self._intake = Intake(
             IntakeParts(
@@ -233,6 +236,7 @@ class _Notifier:
             "recoveries": self._upkeep.recovery_worker,
             "health": self._upkeep.health_worker,
             "erasures": self._upkeep.erasure_worker,
+            "digests": Digester(self._digests, wake=self._wake, stopping=self._stopping).run,
             "replays": Replayer(self._replays, wake=self._wake, stopping=self._stopping).run,
             "retention": lambda: self._upkeep.retention_worker(
                 attempts_days=settings.attempts_kept_days,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 import structlog
 
 from services.notifier.backlog import Backlog
+from services.notifier.domain.digests import held_back
 from services.notifier.domain.sequence import Arrival, Progress, observe
 from services.notifier.domain.slack import slack_body
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.reading import read_record, sequence_of
-from services.notifier.store.intake import IntakeStore, Message, Owed, Poison, Position, Subscriber
+from services.notifier.store.intake import IntakeBatch, IntakeStore, Message, Owed, Poison, Position, Subscriber
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +52,7 @@ class BatchWriter:
             await transaction.advance(before, read.after)
             new = await transaction.add_messages(read.messages) if read.messages else set()
             owed = self._owed((each for each in read.messages if each.id in new), await transaction.subscribers())
+            owed = await _with_digests(transaction, owed)
             if owed:
                 for_slack = {each.message.id: _for_slack(each.message) for each in owed if each.slack}
                 await transaction.add_slack_bodies(for_slack)
@@ -107,6 +110,24 @@ class BatchWriter:
         """Update the alarm after some partitions moved."""
         self._missing.update({part: position.progress.missing for part, position in moved.items()})
         self._metrics.sequence_missing.set(sum(self._missing.values()))
+
+
+async def _with_digests(transaction: IntakeBatch, owed: list[Owed]) -> list[Owed]:
+    """The same, holding back for a digest what is too much of one type for one channel."""
+    counts = Counter((each.endpoint_id, each.message.type) for each in owed if each.slack and each.hold is None)
+    if not counts:
+        return owed
+    before = await transaction.counted_before(counts)
+    single = {key: count - held_back(before=before[key], count=count) for key, count in counts.items()}
+    result = []
+    for each in owed:
+        key = (each.endpoint_id, each.message.type)
+        if each.slack and each.hold is None:
+            single[key] -= 1
+            result.append(each if single[key] >= 0 else replace(each, hold="digest"))
+        else:
+            result.append(each)
+    return result
 
 
 def _for_slack(message: Message) -> bytes:

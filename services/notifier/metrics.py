@@ -82,9 +82,13 @@ class NotifierMetrics:
             _PREFIX + "due_lag_seconds", "Age of the oldest due delivery of an open endpoint."
         )
         self.pending = make.gauge(_PREFIX + "pending", "Deliveries that wait for an attempt.")
-        self.held = make.gauge(_PREFIX + "held", "Deliveries held back by a disabled endpoint or a full backlog.")
+        self.held = make.gauge(
+            _PREFIX + "held", "Deliveries held back: endpoint disabled, backlog full, or for a digest."
+        )
         self.held_total = make.counter(
-            _PREFIX + "held_deliveries", "Deliveries held instead of queued, by reason.", reason=("disabled", "backlog")
+            _PREFIX + "held_deliveries",
+            "Deliveries held instead of queued, by reason.",
+            reason=("disabled", "backlog", "digest"),
         )
         self.endpoints = make.gauge(
             _PREFIX + "endpoints",

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.notifier.domain.addresses import AddressRules, parse_rules
 from services.notifier.domain.breaker import PAUSE_SECONDS
+from services.notifier.domain.digests import WINDOW_SECONDS
 from services.notifier.domain.endpoint_url import PORTS
 from services.notifier.domain.schedule import DEADLINE_SECONDS, SLOTS_SECONDS, Schedule
 from services.notifier.secret_box import SecretBox, parse_key
@@ -48,6 +49,9 @@ class NotifierSettings(BaseSettings):
     in_flight_max: int = Field(512, ge=1, le=10_000, description="Requests on the wire at once, over all endpoints")
     backlog_max: int = Field(100_000, ge=1, description="Waiting deliveries per endpoint; what exceeds it is held")
 
+    digest_seconds: float = Field(
+        WINDOW_SECONDS, gt=0, le=86_400, description="More than 20 signals of a type in this time are one Slack message"
+    )
     breaker_seconds: float = Field(
         PAUSE_SECONDS,
         gt=0,

@@ -182,7 +182,7 @@ async def test_mistakes_in_terms_are_refused_with_advice(surroundings: Servers) 
         path = f"/v1/endpoints/{made['id']}"
         for body, code, advice in [
             ({}, "invalid_request", "name at least one field"),
-            ({"tipes": []}, "invalid_request", "did you mean types"),
+            ({"tipes": []}, "invalid_request", "you probably mean types"),
             ({"format": "slack"}, "invalid_request", "add another endpoint"),
             ({"burst": 5}, "burst_without_rate", "rate_per_second"),
             (

@@ -133,6 +133,7 @@ def _fields(delivery: Delivery) -> dict[str, Any]:
         "attempts": delivery.attempts,
         "next_at": next_at if delivery.status in (Status.PENDING, Status.LEASED) else None,
         "created_at": delivery.created_at,
+        "digest_id": delivery.digest_id,
     }
 
 

@@ -31,6 +31,7 @@ _DELIVERY: dict[str, Any] = {
     "attempts": 1,
     "next_at": "2026-11-20T10:00:06Z",
     "created_at": "2026-11-20T10:00:00Z",
+    "digest_id": None,
 }
 _ATTEMPT: dict[str, Any] = {
     "at": "2026-11-20T10:00:00.120Z",
@@ -196,7 +197,8 @@ class QueuedDelivery(BaseModel):
 
 
 class DeliveryDocument(BaseModel):
-    """One signal to one endpoint; `next_at` is when it is tried next."""
+    """One signal to one endpoint; `next_at` is when it is tried next, `digest_id` the signal id of the digest that
+    tells of it when it is `digested`."""
 
     model_config = _example(_DELIVERY)
 
@@ -209,6 +211,7 @@ class DeliveryDocument(BaseModel):
     attempts: int
     next_at: datetime | None
     created_at: datetime
+    digest_id: str | None
 
 
 class PhasesDocument(BaseModel):

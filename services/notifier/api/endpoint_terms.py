@@ -73,7 +73,7 @@ class _Strict(BaseModel):
         for name in given if isinstance(given, dict) else ():
             if name not in known:
                 close = get_close_matches(str(name), known, 1)
-                advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+                advice = f"you probably mean {close[0]}" if close else f"there are {', '.join(known)}"
                 raise ValueError(f"there is no field {str(name)[:50]!r} here; {advice}")
         return given
 

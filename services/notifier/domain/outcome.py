@@ -42,6 +42,7 @@ class Status(StrEnum):
     SUCCEEDED = "succeeded"
     EXHAUSTED = "exhausted"
     CANCELLED = "cancelled"
+    DIGESTED = "digested"
 
 
 class Priority(IntEnum):

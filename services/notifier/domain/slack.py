@@ -59,12 +59,15 @@ def slack_body(signal: Mapping[str, Any]) -> bytes:
     account = signal.get("account") or {}
     name = account.get("name") or account.get("id")
     title = title_of(signal["type"])
-    blocks = [_header(f"{title}: {name}" if name else title), _section(escaped(signal["summary"], TEXT_CHARACTERS_MAX))]
+    blocks = [
+        header_block(f"{title}: {name}" if name else title),
+        section_block(escaped(signal["summary"], TEXT_CHARACTERS_MAX)),
+    ]
     if signal.get("next"):
-        blocks.append(_section("*Next:* " + escaped(signal["next"], TEXT_CHARACTERS_MAX - 9)))
+        blocks.append(section_block("*Next:* " + escaped(signal["next"], TEXT_CHARACTERS_MAX - 9)))
     link = link_text((signal.get("links") or {}).get("account"), "Open the account")
     if link:
-        blocks.append(_section(link))
+        blocks.append(section_block(link))
     details = _details(signal, account)
     if details:
         blocks.append(_context(" · ".join(details)))
@@ -104,7 +107,8 @@ def encoded(text: str, blocks: Sequence[Block]) -> bytes:
     return msgspec.json.encode({"text": escaped(text, TEXT_CHARACTERS_MAX), "blocks": list(blocks)})
 
 
-def _header(text: str) -> Block:
+def header_block(text: str) -> Block:
+    """A heading of one line."""
     one_line = " ".join(text.split()) or "Signal"
     return {
         "type": "header",
@@ -112,7 +116,8 @@ def _header(text: str) -> Block:
     }
 
 
-def _section(text: str) -> Block:
+def section_block(text: str) -> Block:
+    """A paragraph of mrkdwn, escaped by the caller."""
     return {"type": "section", "text": _mrkdwn(text)}
 
 

@@ -15,7 +15,9 @@ from services.notifier.store.locks import KEEP_ENDPOINTS
 # The log of a delivery shows its newest attempts.
 LOG_ENTRIES_MAX = 200
 
-_COLUMNS = "id, message_id, type, endpoint_id, status, hold_reason, attempts, next_at, lease_until, created_at"
+_COLUMNS = (
+    "id, message_id, type, endpoint_id, status, hold_reason, attempts, next_at, lease_until, created_at, digest_id"
+)
 _GET = sa.text(f"SELECT {_COLUMNS} FROM notifier.delivery WHERE id = :id")  # noqa: S608 - a constant
 _LOG = sa.text(
     """SELECT * FROM (
@@ -70,6 +72,7 @@ class Delivery:
     next_at: datetime | None
     lease_until: datetime | None
     created_at: datetime
+    digest_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

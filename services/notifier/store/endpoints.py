@@ -76,10 +76,13 @@ _OPEN_GATE = sa.text(
     """UPDATE notifier.endpoint_gate SET not_before = '-infinity', failures = 0, failing_since = NULL,
         last_failed_at = NULL, trips = 0, probe_until = NULL, announced = 0 WHERE endpoint_id = :id"""
 )
-_COUNT_HELD = sa.text("SELECT count(*) FROM notifier.delivery WHERE endpoint_id = :id AND status = 'held'")
+_COUNT_HELD = sa.text(
+    "SELECT count(*) FROM notifier.delivery WHERE endpoint_id = :id AND status = 'held' AND hold_reason <> 'digest'"
+)
 # Held because of the backlog is what maintenance releases, oldest first and within the cap.
 _RELEASE_HELD = sa.text(
-    "UPDATE notifier.delivery SET hold_reason = 'backlog' WHERE endpoint_id = :id AND status = 'held'"
+    "UPDATE notifier.delivery SET hold_reason = 'backlog' "
+    "WHERE endpoint_id = :id AND status = 'held' AND hold_reason <> 'digest'"
 )
 # Those that end later by an earlier rotation end now or then; the newest is the one without an end.
 _EXPIRE_KEYS = sa.text(

@@ -10,6 +10,7 @@ from msgspec.json import encode
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.erasure import account_hash, pseudonym
+from services.notifier.store.digests import forget_in_digests
 
 ERASED = "account.erased"
 
@@ -67,7 +68,8 @@ async def erase(connection: AsyncConnection, erasures: Sequence[Erasure]) -> Non
         ids = list((await connection.execute(_BLANK_MESSAGES, given)).scalars())
         # Deliveries before attempts: an outcome that is being recorded is waited for, and its answer found.
         await connection.execute(_CANCEL, {"ids": ids})
-        await connection.execute(_FORGET_ANSWERS, {"ids": ids})
+        digests = await forget_in_digests(connection, ids)
+        await connection.execute(_FORGET_ANSWERS, {"ids": [*ids, *digests]})
         await connection.execute(_DROP_LETTERS, {"needles": [b'"id":' + encode(one) for one in accounts]})
 
 

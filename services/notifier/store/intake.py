@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from schemas.erasure import account_hash, pseudonym
+from services.notifier.domain.digests import WINDOW_SECONDS
 from services.notifier.domain.filters import NOTHING, About, Filter
 from services.notifier.domain.sequence import Progress
+from services.notifier.store.digests import count_in_windows
 from services.notifier.store.erasure import ERASED, Erasure, erase
 from services.notifier.store.locks import KEEP_ENDPOINTS
 from services.notifier.store.notices import add_notices, backlog_full
@@ -115,7 +117,7 @@ class Poison:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """One delivery to insert; `hold` is None, `disabled` or `backlog`, `slack` whether it is read there."""
+    """One delivery to insert; `hold` is None, `disabled`, `backlog` or `digest`, `slack` whether it is read there."""
 
     message: Message
     endpoint_id: str
@@ -130,9 +132,10 @@ class PositionLost(Exception):
 class IntakeStore:
     """Positions and one transaction per polled batch."""
 
-    def __init__(self, engine: AsyncEngine, *, topic: str) -> None:
+    def __init__(self, engine: AsyncEngine, *, topic: str, digest_seconds: float = WINDOW_SECONDS) -> None:
         self._engine = engine
         self._topic = topic
+        self._digest_seconds = digest_seconds
 
     async def positions(self, beginnings: Mapping[int, int]) -> dict[int, Position]:
         """The stored position of each partition in `beginnings`; one never seen starts at its beginning."""
@@ -151,13 +154,14 @@ class IntakeStore:
 
     def batch(self) -> IntakeBatch:
         """A transaction to fill; use it as an async context manager."""
-        return IntakeBatch(self._engine, self._topic)
+        return IntakeBatch(self._engine, self._topic, digest_seconds=self._digest_seconds)
 
 
 class IntakeBatch:
     """One transaction of intake; it commits when its block ends without an error."""
 
-    def __init__(self, engine: AsyncEngine, topic: str) -> None:
+    def __init__(self, engine: AsyncEngine, topic: str, *, digest_seconds: float) -> None:
+        self._digest_seconds = digest_seconds
         self._begin = engine.begin()
         self._topic = topic
         self._connection: AsyncConnection
@@ -224,6 +228,10 @@ class IntakeBatch:
     async def tell_of_full_backlogs(self, endpoint_ids: Iterable[str], *, waiting_max: int) -> None:
         """Owe the notice that an endpoint's further deliveries are held; after `subscribers`."""
         await add_notices(self._connection, [backlog_full(each, waiting_max) for each in sorted(endpoint_ids)])
+
+    async def counted_before(self, counts: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+        """How many signals each (endpoint, type) had in its window before these, which are added."""
+        return await count_in_windows(self._connection, counts, window_seconds=self._digest_seconds)
 
     async def add_slack_bodies(self, bodies: Mapping[str, bytes]) -> None:
         """Keep what endpoints of the format `slack` get, by message id."""

@@ -17,10 +17,10 @@ from services.notifier.store.locks import KEEP_ENDPOINTS
 # Deliveries of one replay that may be due or on the wire at once: what a cancel has to take back.
 WINDOW_MAX = 1_000
 
-# What is held for the backlog comes by itself; what is due already needs no help; what was erased has no body.
+# What is held for the backlog or a digest comes by itself; what is due needs no help; what was erased has no body.
 _MATCHES = """d.endpoint_id = :endpoint_id AND d.id > :done_id AND d.id <= :last_id
     AND d.created_at >= :since AND d.created_at < :until AND d.status = ANY(CAST(:statuses AS text[]))
-    AND d.hold_reason IS DISTINCT FROM 'backlog' AND (d.status <> 'pending' OR d.next_at > now())
+    AND (d.hold_reason IS NULL OR d.hold_reason = 'disabled') AND (d.status <> 'pending' OR d.next_at > now())
     AND (CAST(:types AS text[]) = '{}' OR d.type LIKE ANY(CAST(:types AS text[]))) AND m.body <> ''"""
 _COUNT = sa.text(
     f"SELECT count(*) FROM notifier.delivery d JOIN notifier.message m ON m.id = d.message_id WHERE {_MATCHES}"  # noqa: S608 - constants

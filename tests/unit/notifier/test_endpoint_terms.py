@@ -129,7 +129,7 @@ def test_accepted_headers_hold_one_line_each(headers: dict[str, str]) -> None:
     ("body", "advice"),
     [
         ({}, "name at least one field to change: url, description"),
-        ({"tipes": ["account.*"]}, "did you mean types"),
+        ({"tipes": ["account.*"]}, "you probably mean types"),
         ({"colour": "red"}, "there are url, description"),
         ({"format": "slack"}, "add another endpoint"),
         ({"secret": "whsec_x"}, "rotate"),
@@ -139,7 +139,7 @@ def test_accepted_headers_hold_one_line_each(headers: dict[str, str]) -> None:
         ({"retry_schedule_seconds": [86_400] * 5}, "at most 345600 seconds together"),
         ({"retry_schedule_seconds": []}, "at least 1 item"),
         ({"delivery_window": {"time_zone": "UTC", "from": "8", "until": "18:00"}}, "HH:MM"),
-        ({"delivery_window": {"zone": "UTC", "from": "08:00", "until": "18:00"}}, "did you mean time_zone"),
+        ({"delivery_window": {"zone": "UTC", "from": "08:00", "until": "18:00"}}, "you probably mean time_zone"),
         ({"headers": {"webhook-id": "mine"}}, "set for every webhook"),
     ],
 )
