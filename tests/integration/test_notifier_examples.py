@@ -139,6 +139,6 @@ async def test_the_command_tells_in_words(surroundings: Servers) -> None:
         empty = await command(notifier, "endpoint", "patch", endpoint_id)
         assert (empty.returncode, "Name what to change" in empty.stderr) == (2, True)
         wrong = await command(notifier, "endpoint", "patch", endpoint_id, "--type", "account.staled")
-        assert (wrong.returncode, "signal-types" in wrong.stderr) == (1, True)
+        assert (wrong.returncode, "account.staled" in wrong.stderr) == (1, True)
         assert (await command(notifier, "endpoint", "delete", endpoint_id)).returncode == 2
         assert "is deleted" in (await command(notifier, "endpoint", "delete", endpoint_id, "--yes")).stdout
