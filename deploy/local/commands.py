@@ -16,6 +16,7 @@ import typer
 
 from deploy.local.data_folder import DataFolder
 from deploy.local.errors import AlreadyRunning, StackError, StopRequested
+from deploy.local.glance import Glance, lines_of
 from deploy.local.places import data_path
 from deploy.local.progress import Progress
 
@@ -74,7 +75,7 @@ def status(
     as_json: _AsJson = False,
     as_environment: Annotated[bool, typer.Option("--env", help="Print lines that a shell can `eval`.")] = False,
 ) -> None:
-    """Show what runs in the data folder; exits 0 when it is ready, 3 when not."""
+    """Show what runs in the data folder, how it does and how much it holds; exits 0 when it is ready, 3 when not."""
     data = DataFolder(data_path(os.environ))
     holder, state = data.lock_holder(), data.read_state()
     running = holder is not None and state.get("supervisor") == holder
@@ -83,7 +84,9 @@ def status(
         shown = {"running": running, "ready": ready, "data_folder": str(data.path)}
         processes = {process["name"]: process for process in state.get("processes", ())} if running else {}
         connection = state["connection"] if ready else None
-        sys.stdout.write(json.dumps(shown | {"processes": processes, "connection": connection}) + "\n")
+        glance = None if connection is None else Glance(connection).look()
+        shown |= {"processes": processes, "connection": connection, "glance": glance}
+        sys.stdout.write(json.dumps(shown) + "\n")
     elif as_environment and ready:
         _print_environment(state["connection"])
     elif not running:
@@ -148,6 +151,8 @@ def _print_status(data: DataFolder, state: dict[str, Any], *, ready: bool) -> No
         typer.echo("\nprobes and metrics, without authentication:")
         named = {name: value for name, value in state["connection"].items() if isinstance(value, dict)}
         _print_columns([(name, value["metrics"]) for name, value in named.items()])
+        typer.echo("")
+        _print_columns(lines_of(Glance(state["connection"]).look()))
 
 
 def _print_environment(connection: dict[str, Any]) -> None:

@@ -152,6 +152,18 @@ def test_refused_and_unresolved_events(firstvalue: Run) -> None:
     assert any("account_invalid: Bad (1)" in one["message"] for one in found["dead"])
 
 
+def test_status_at_one_glance(firstvalue: Run) -> None:
+    """Health, lag and counts, for people and for programs."""
+    text = firstvalue("status").out
+    assert "plan first  " in text
+    assert all(f"{service}  " in text for service in ("ingest", "engine", "notifier"))
+    assert "running, " in text
+    glance = json.loads(firstvalue("status", "--json").out)["glance"]
+    assert glance["services"] == {"ingest": [], "engine": [], "notifier": []}
+    assert glance["events"]["names"] >= 2
+    assert sum(glance["accounts"]["first"].values()) > 1_000
+
+
 def test_endpoints(firstvalue: Run, stack: RunningStack) -> None:
     """One that is switched off."""
     key = {"authorization": f"Bearer {stack.connection['admin_key']}"}

@@ -48,6 +48,7 @@ def test_without_a_stack_status_and_down_say_so(data: DataFolder) -> None:
     shown = json.loads(_firstvalue(data, "status", "--json").stdout)
     assert shown == {
         "running": False, "ready": False, "data_folder": str(data.path), "processes": {}, "connection": None,
+        "glance": None,
     }  # fmt: skip
     down = _firstvalue(data, "down")
     assert (down.returncode, down.stderr) == (0, f"no stack runs in {data.path}\n")

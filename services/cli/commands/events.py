@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 
 from services.cli.addresses import EngineUrl, IngestUrl, Key, find
 from services.cli.client import Client
-from services.cli.event_files import events_of, read_file
+from services.cli.event_files import events_of, named, read_file
 from services.cli.event_lines import COLOURS, line_of, mark_of
 from services.cli.orders import trait_values
 from services.cli.output import (
@@ -57,7 +58,7 @@ def send(
         list[str] | None, typer.Option("--property", metavar="NAME=VALUE", help="Of one event; repeat for more.")
     ] = None,
     at: Annotated[str | None, typer.Option(help="When it happened, like 2026-11-20T10:00:00Z. Default: now.")] = None,
-    message_id: Annotated[str | None, typer.Option("--id", help="Its message id. Default: ingest makes one.")] = None,
+    message_id: Annotated[str | None, typer.Option("--id", help="Its message id. Default: a new one.")] = None,
     file: Annotated[
         str | None, typer.Option(help="JSON or a JSON object per line, as SDKs send events; - is standard input.")
     ] = None,
@@ -73,7 +74,7 @@ def send(
     if file is not None and given:
         raise Misused(f"--{given[0]} describes one event; the events in a file say it themselves.")
     client = Client(find("ingest", url=ingest_url, key=key))
-    items = list(events_of(read_file(file), file)) if file else [Item("event", _event(name, one))]
+    items = list(events_of(read_file(file), file)) if file else [Item("event", named(_event(name, one)))]
     with counting("sending", total=len(items)) as told:
         outcome = send_all(client, "/v1/batch", items, wrap=lambda batch: {"batch": batch}, told=told)
     if as_json:
@@ -143,7 +144,7 @@ def names(
 def _event(name: str | None, given: dict[str, Any]) -> dict[str, Any]:
     """One event as an SDK sends it; without a person it is the account's own."""
     assert name is not None
-    event: dict[str, Any] = {"type": "track", "event": name}
+    event: dict[str, Any] = {"type": "track", "event": name, "timestamp": given["at"] or datetime.now(UTC).isoformat()}
     if given["account"] is not None:
         event["context"] = {"groupId": given["account"]}
     if given["user"] is not None:
@@ -152,7 +153,6 @@ def _event(name: str | None, given: dict[str, Any]) -> dict[str, Any]:
         event["anonymousId"] = "firstvalue-command"
     if given["property"]:
         event["properties"] = trait_values(given["property"])
-    event |= {"timestamp": given["at"]} if given["at"] is not None else {}
     return event | ({"messageId": given["id"]} if given["id"] is not None else {})
 
 
