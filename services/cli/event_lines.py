@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 COLOURS = {"accepted": "green", "unresolved": "yellow", "dead": "red"}
+_WAITING = {True: "waits for its account", False: "waits no longer", None: "account not known then"}
 _WIDEST = max(map(len, COLOURS))
 
 
@@ -19,7 +20,7 @@ def line_of(row: dict[str, Any]) -> str:
     name = row["event"] or row["type"] or "?"
     who = f"by {row['user_id']}" if row["user_id"] else ""
     flags = [*row["flags"], *(["staff"] if row["staff"] else [])]
-    told = f"{row['reason'] or 'account not known yet'}: {row['message']}" if row["message"] else row["reason"]
+    told = f"{row['reason']}: {row['message']}" if row["message"] else row["reason"]
     parts = (
         at,
         row["account_id"] or "(no account)",
@@ -27,7 +28,7 @@ def line_of(row: dict[str, Any]) -> str:
         who,
         f"[{' '.join(flags)}]" if flags else "",
         f"account from {row['resolved_by']}" if row["resolved_by"] else "",
-        told or ("account not known yet" if row["status"] == "unresolved" else ""),
+        told or (_WAITING[row["waiting"]] if row["status"] == "unresolved" else ""),
         f"id {row['message_id']}" if row["message_id"] else "",
     )
     return "  ".join(part for part in parts if part)

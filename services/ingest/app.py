@@ -145,6 +145,7 @@ class Ingest:
                 pepper=shared.key_pepper.get_secret_value(),
                 debugger=DebuggerParts(
                     tails=TopicTails(bootstrap_servers=shared.kafka_bootstrap_servers),
+                    database=self._engine,
                     prefix=shared.topic_prefix,
                     partitions=topics.partitions,
                     available=lambda: publisher.available,

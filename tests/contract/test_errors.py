@@ -55,7 +55,11 @@ def notifier_api() -> FastAPI:
 
 
 DEBUGGER = DebuggerParts(
-    tails=TopicTails(bootstrap_servers="127.0.0.1:1"), prefix="", partitions=1, available=lambda: False
+    tails=TopicTails(bootstrap_servers="127.0.0.1:1"),
+    database=NOWHERE,
+    prefix="",
+    partitions=1,
+    available=lambda: False,
 )
 APPS = {
     "ingest": new_ingest_api(ring=KEYS, keys=KeyStore(NOWHERE), pepper="", debugger=DEBUGGER),

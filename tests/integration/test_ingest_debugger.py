@@ -19,6 +19,7 @@ from tests.integration.ingest_process import (
     ingest_environment,
     prepare,
     running_ingest,
+    wait_until,
 )
 
 PARTITIONS = 3
@@ -83,6 +84,26 @@ def test_accepted_events_say_who_and_by_which_rule(service: IngestProcess) -> No
     assert rows["rule-2"]["body"] == by_property
     assert (rows["rule-3"]["flags"], rows["rule-3"]["occurred_at"]) == (["historical"], "2020-01-01T00:00:00Z")
     assert (rows["rule-4"]["event"], rows["rule-4"]["source"]) == ("set", "bootstrap")
+
+
+def test_unresolved_events_say_whether_they_wait(service: IngestProcess) -> None:
+    """Those without an account, not the lessons on the same topic; counted by their user's once that is known."""
+    send(service, track("wait-1", None, userId="late"), track("wait-2", None, userId="later"))
+    wait_until(
+        lambda: all(row["waiting"] for row in shown(service, status="unresolved", limit=2).json()["data"]),
+        timeout_seconds=30,
+    )
+    service.post("/v1/group", {"userId": "late", "groupId": "found", "messageId": "lesson"})
+    wait_until(lambda: message_ids(service, message_id="wait-1") == ["wait-1"], timeout_seconds=30)
+    (row,) = shown(service, message_id="wait-1").json()["data"]
+    assert (row["account_id"], row["resolved_by"]) == ("found", "user")
+    wait_until(
+        lambda: (
+            [row["waiting"] for row in shown(service, status="unresolved", user_id="late").json()["data"]] == [False]
+        ),
+        timeout_seconds=30,
+    )
+    assert "lesson" not in message_ids(service, status="unresolved")
 
 
 def test_dead_events_say_why(service: IngestProcess) -> None:

@@ -37,6 +37,7 @@ def events_arrive(look: Look) -> Iterator[Finding]:
 def accounts_are_known(look: Look) -> Iterator[Finding]:
     """Of events that were taken but belong to nobody yet."""
     rows = _recent(look, "unresolved")
+    rows = rows and [row for row in rows if row["waiting"] is not False]
     if rows:
         yield problem(
             "unresolved",

@@ -9,10 +9,12 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.topics import DEAD_EVENTS, PRODUCT_EVENTS, UNRESOLVED_EVENTS, Topic
-from services.ingest.debugger.rows import EventStatus, Filters, picker
+from services.ingest.debugger.rows import EventStatus, Filters, picker, rule_of
 from services.ingest.debugger.tails import RECORDS_MAX, Busy, TopicTails
+from services.ingest.debugger.waiting import tell_waiting
 from services.ingest.delivery import BrokerUnavailable
 from services.runtime.access import Scope
 from services.runtime.api import problem_responses
@@ -43,7 +45,6 @@ _EXAMPLE: dict[str, Any] = {
     "role": None,
     "staff": False,
     "flags": [],
-    "resolved_by": "context.groupId",
     "reason": None,
     "message": None,
     "body": {"type": "track", "event": "Report Generated", "userId": "u-17", "context": {"groupId": "acme"}},
@@ -51,6 +52,8 @@ _EXAMPLE: dict[str, Any] = {
     "at": "2026-11-20T10:00:00.131Z",
     "partition": 4,
     "offset": 1204,
+    "resolved_by": "context.groupId",
+    "waiting": None,
 }
 _EXAMPLE_ANSWER: dict[str, Any] = {
     "data": [_EXAMPLE],
@@ -78,7 +81,6 @@ class EventDocument(BaseModel):
     role: str | None
     staff: bool = Field(description="Of the vendor's own people: counts for nothing")
     flags: list[str] = Field(description="`clamped`, `skewed`, `historical`, `no_timestamp`, `no_message_id`")
-    resolved_by: str | None = Field(description="What named the account: a place in the event, or a rule")
     reason: str | None = Field(description="Why it is unresolved or dead: a stable code")
     message: str | None = Field(description="What to change")
     body: Any = Field(description="As kept on the topic: what was redacted stays so. Text, when it is no JSON")
@@ -86,6 +88,12 @@ class EventDocument(BaseModel):
     at: datetime = Field(description="When the record was written")
     partition: int
     offset: int
+    resolved_by: str | None = Field(
+        description="What named the account: a place in the event, `command`, `group`, or `user`: learned of its user"
+    )
+    waiting: bool | None = Field(
+        description="Of an unresolved event: whether it still waits; false once its account became known or it expired"
+    )
 
 
 class EventList(BaseModel):
@@ -102,6 +110,7 @@ class DebuggerParts(NamedTuple):
     """What the route reads: topics with this prefix and so many partitions, while a broker answers."""
 
     tails: TopicTails
+    database: AsyncEngine
     prefix: str
     partitions: int
     available: Callable[[], bool]
@@ -156,8 +165,13 @@ def event_routes(parts: DebuggerParts, *, ring: KeyRing) -> APIRouter:
             raise Problem(*_BUSY, headers=_RETRY) from error
         except BrokerUnavailable as error:
             raise Problem(*_BROKER_AWAY, headers=_RETRY) from error
+        rows = [one.row for one in tail.found]
+        for row in rows:
+            row.resolved_by = rule_of(row)
+        if status == "unresolved" and rows:
+            await tell_waiting(parts.database, rows)
         following = None if tail.below is None else _place(status, tail.below)
-        answer = {"data": [one.row for one in tail.found], "next": following, "latest": _place(status, tail.end)}
+        answer = {"data": rows, "next": following, "latest": _place(status, tail.end)}
         return Response(msgspec.json.encode(answer), media_type="application/json")
 
     return router

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -38,19 +38,21 @@ class Kept(msgspec.Struct):
     role: str | None = None
     staff: bool = False
     flags: tuple[str, ...] = ()
-    resolved_by: str | None = None
     reason: str | None = None
     message: str | None = None
     body: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class EventRow(Kept, kw_only=True):
-    """A row of the answer; `at` is when the record was written, `partition` and `offset` where."""
+    """A row of the answer; `at` is when the record was written, `partition` and `offset` where. `resolved_by` and
+    `waiting` are told for the rows of an answer only."""
 
     status: EventStatus
     at: datetime
     partition: int
     offset: int
+    resolved_by: str | None = None
+    waiting: bool | None = None
 
 
 class Filters(NamedTuple):
@@ -104,8 +106,6 @@ def _enveloped(record: Any) -> Kept:
     headers = _headers(record)
     kept.reason = kept.reason or headers.get("reason")
     kept.message = kept.message or headers.get("message")
-    if kept.resolved_by is None and kept.account_id is not None:
-        kept.resolved_by = _rule(kept)
     return kept
 
 
@@ -127,16 +127,25 @@ def _dead_letter(record: Any) -> Kept:
     )
 
 
-def _rule(kept: Kept) -> str | None:
-    """What in the body names the account, for records whose envelope does not say it."""
-    if kept.type in ("command", "group"):
-        return kept.type
-    said = _said(bytes(kept.body))
-    places = {
-        "context.groupId": _object(said, "context").get("groupId"),
-        "properties.account_id": _object(said, "properties").get("account_id"),
-    }
-    return next((name for name, value in places.items() if value is not None and str(value) == kept.account_id), None)
+def rule_of(row: Kept) -> str | None:
+    """What named the account of an event: its type, a place in it, or else what was learned about its user."""
+    if row.account_id is None:
+        return None
+    if row.type in ("command", "group"):
+        return row.type
+    said = _said(bytes(row.body))
+    first = [("context.groupId", _object(said, "context").get("groupId"))]
+    named = (path for path, value in (*first, *_leaves(said, "")) if _text({"": value}, ("",)) == row.account_id)
+    return next(named, None if row.user_id is None else "user")
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Every value of an object that is none itself, with its path; lists name no account."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{path}.{name}" if path else name)
+    else:
+        yield path, value
 
 
 def _headers(record: Any) -> dict[str, str]:
