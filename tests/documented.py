@@ -40,9 +40,8 @@ def write_files(text: str, folder: Path) -> None:
 
 def is_shown(output: str, expected: list[str]) -> bool:
     """Whether the expected lines stand in the output in this order, spaces aside."""
-    pattern = ".*".join(
-        ".*".join(re.escape(part) for part in " ".join(line.split()).split("…")) for line in expected if line.strip()
-    )
+    parts = [part for line in expected for part in line.split("…")]
+    pattern = ".*".join(re.escape(" ".join(part.split())) for part in parts)
     return re.search(pattern, " ".join(output.split()), re.DOTALL) is not None
 
 
