@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.topics import DEAD_EVENTS, PRODUCT_EVENTS, UNRESOLVED_EVENTS, Topic
 from services.ingest.debugger.rows import EventStatus, Filters, picker, rule_of
-from services.ingest.debugger.tails import RECORDS_MAX, Busy, TopicTails
+from services.ingest.debugger.tails import RECORDS_MAX, Busy, Tail, TopicTails
 from services.ingest.debugger.waiting import tell_waiting
 from services.ingest.delivery import BrokerUnavailable
 from services.runtime.access import Scope
@@ -165,16 +165,20 @@ def event_routes(parts: DebuggerParts, *, ring: KeyRing) -> APIRouter:
             raise Problem(*_BUSY, headers=_RETRY) from error
         except BrokerUnavailable as error:
             raise Problem(*_BROKER_AWAY, headers=_RETRY) from error
-        rows = [one.row for one in tail.found]
-        for row in rows:
-            row.resolved_by = rule_of(row)
-        if status == "unresolved" and rows:
-            await tell_waiting(parts.database, rows)
-        following = None if tail.below is None else _place(status, tail.below)
-        answer = {"data": rows, "next": following, "latest": _place(status, tail.end)}
-        return Response(msgspec.json.encode(answer), media_type="application/json")
+        return Response(await _page(tail, status, parts.database), media_type="application/json")
 
     return router
+
+
+async def _page(tail: Tail, status: EventStatus, database: AsyncEngine) -> bytes:
+    """The answer, whose rows say what found their account or whether they still wait for one."""
+    rows = [one.row for one in tail.found]
+    for row in rows:
+        row.resolved_by = rule_of(row)
+    if status == "unresolved" and rows:
+        await tell_waiting(database, rows)
+    following = None if tail.below is None else _place(status, tail.below)
+    return msgspec.json.encode({"data": rows, "next": following, "latest": _place(status, tail.end)})
 
 
 def _place(status: EventStatus, offsets: Mapping[int, int]) -> str:
