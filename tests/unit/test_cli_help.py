@@ -16,7 +16,7 @@ from services.cli.__main__ import main, new_command
 from services.cli.examples import EXAMPLES
 
 # Whose answer is nothing that a program would read.
-WITHOUT_JSON = {"down", "demo", "serve", "migrate", "key revoke"}
+WITHOUT_JSON = {"down", "demo", "serve", "migrate", "reencrypt", "key revoke"}
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
