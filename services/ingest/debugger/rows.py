@@ -19,6 +19,8 @@ _EVENT = ("event", "command", "name")
 _USER_ID = ("userId", "distinct_id", "user_id", "anonymousId")
 _ACCOUNT_ID = ("groupId", "account_id")
 _TYPE = ("type",)
+# What a place is called that may name an account: another value that is the same by chance shall not be shown for it.
+_ACCOUNT_WORDS = ("account", "group", "company", "org", "tenant", "workspace", "customer", "partitionkey", "subject")
 
 
 class Kept(msgspec.Struct):
@@ -140,11 +142,11 @@ def rule_of(row: Kept) -> str | None:
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every value of an object that is none itself, with its path; lists name no account."""
+    """The values in an object whose path speaks of an account, each with that path; lists name none."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _leaves(inner, f"{path}.{name}" if path else name)
-    else:
+    elif any(word in path.lower() for word in _ACCOUNT_WORDS):
         yield path, value
 
 
