@@ -98,7 +98,7 @@ def test_a_file_of_lines(firstvalue: Run, tmp_path: Path, kafka_bootstrap: str, 
         {"event": "Imported", "userId": "u", "messageId": f"line-{number}", "context": {"groupId": "lines"}}
         for number in range(BATCH_ITEMS_MAX + 20)
     ]
-    del events[4]["context"]
+    events[4]["context"] = {"groupId": "undefined"}
     events[BATCH_ITEMS_MAX + 3]["context"] = {"groupId": "null"}
     file = tmp_path / "events.ndjson"
     file.write_text("\n\n" + "\n".join(map(json.dumps, events)), encoding="utf-8-sig")

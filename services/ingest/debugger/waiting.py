@@ -14,6 +14,8 @@ _PARKED = sa.text(
     "SELECT user_id, message_id FROM ingest.parked_event JOIN"
     " unnest(CAST(:users AS text[]), CAST(:ids AS text[])) AS asked(user_id, message_id) USING (user_id, message_id)"
 )
+# Below this the resolver has decided.
+_DECIDED = sa.text("SELECT partition, next_offset FROM ingest.resolver")
 
 
 async def tell_waiting(engine: AsyncEngine, rows: Sequence[EventRow]) -> None:
@@ -21,8 +23,11 @@ async def tell_waiting(engine: AsyncEngine, rows: Sequence[EventRow]) -> None:
     values = {"users": [row.user_id or "" for row in rows], "ids": [row.message_id or "" for row in rows]}
     try:
         async with engine.connect() as connection:
+            # Before what is parked: an event decided in between is told as waiting, not as done.
+            decided = {row.partition: row.next_offset for row in await connection.execute(_DECIDED)}
             parked = {tuple(row) for row in await connection.execute(_PARKED, values)}
     except (SQLAlchemyError, OSError):
         return
     for row in rows:
-        row.waiting = (row.user_id, row.message_id) in parked
+        undecided = row.offset >= decided.get(row.partition, 0)
+        row.waiting = undecided or (row.user_id, row.message_id) in parked
