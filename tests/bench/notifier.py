@@ -1,7 +1,7 @@
 """How many signals one notifier delivers and how soon: `make bench-notifier`.
 
 From a record in Kafka to a recorded 2xx, on real servers; the receiver is a process of its own and everything shares
-the machine's cores. What happens to healthy endpoints while others hang is not measured here: null.
+the machine's cores. Isolation compares 40 healthy endpoints with and without ten more that never answer.
 """
 
 from __future__ import annotations
@@ -16,48 +16,37 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-import asyncpg
 import psutil
 
 from deploy.local.data_folder import DataFolder
 from deploy.local.places import jars_path, root
 from deploy.local.progress import Silence
 from deploy.local.servers import servers_alone
-from schemas.signals import Signal
+from tests.bench.notifier_load import PARTITIONS, Bench, stamped
+from tests.bench.notifier_troubles import backlog, isolation
 from tests.bench.report import RUNS, print_header, print_json, print_medians
 from tests.builders_signals import SignalPublisher, a_signal
-from tests.running_notifier import NotifierClient, Servers, client_of, free_port, prepare, until
+from tests.running_notifier import Servers, client_of, free_port, prepare
 
-_PARTITIONS = 6
 _ENDPOINTS = 20
 _RATE_PER_S = 500
 _PACED_SECONDS = 10
 _IDLE_SIGNALS = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """What a run works with."""
-
-    servers: Servers
-    notifier: psutil.Process
-    client: NotifierClient
-    receiver_url: str
-    deliveries: int
+_BACKLOG = 100_000
 
 
 def main() -> None:
     """Run everything and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--backlog", type=int, default=_BACKLOG, help="deliveries that wait for one endpoint")
     parser.add_argument("--deliveries", type=int, default=20_000, help="deliveries per run of the throughput figure")
     arguments = parser.parse_args()
     settings = {
-        "partitions": _PARTITIONS,
+        "partitions": PARTITIONS,
         "endpoints": _ENDPOINTS,
         "deliveries": arguments.deliveries,
         "paced_per_s": _RATE_PER_S,
@@ -70,7 +59,11 @@ def main() -> None:
             DataFolder(folder), jars=jars_path(), environment=os.environ, progress=Silence(), stopping=Event()
         ) as stack:
             servers = Servers(stack.connection["database"], stack.connection["kafka"], "bench.")
-            rows = asyncio.run(_measure(servers, folder, runs=arguments.runs, deliveries=arguments.deliveries))
+            rows = asyncio.run(
+                _measure(
+                    servers, folder, runs=arguments.runs, deliveries=arguments.deliveries, waiting=arguments.backlog
+                )
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     medians = print_medians(rows)
@@ -78,8 +71,10 @@ def main() -> None:
     print_json({key: medians.get(key) for key in keys})
 
 
-async def _measure(servers: Servers, folder: Path, *, runs: int, deliveries: int) -> dict[str, list[float]]:
-    await prepare(servers, partitions=_PARTITIONS)
+async def _measure(
+    servers: Servers, folder: Path, *, runs: int, deliveries: int, waiting: int
+) -> dict[str, list[float]]:
+    await prepare(servers, partitions=PARTITIONS)
     ports = [free_port() for _ in range(3)]
     environment = servers.environment() | {
         "FIRSTVALUE_NOTIFIER_PORT": str(ports[0]),
@@ -100,25 +95,25 @@ async def _measure(servers: Servers, folder: Path, *, runs: int, deliveries: int
             )
             await _throughput(bench)
             for _ in range(runs):
-                for name, value in ((await _throughput(bench)) | (await _latency(bench))).items():
+                measured = (await _throughput(bench)) | (await _latency(bench)) | (await isolation(bench))
+                print(", ".join(f"{name} {value:,.2f}" for name, value in measured.items()), flush=True)
+                for name, value in measured.items():
                     rows.setdefault(name, []).append(value)
+            rows |= {name: [value] for name, value in (await backlog(bench, waiting)).items()}
     return rows
 
 
 async def _throughput(bench: Bench) -> dict[str, float]:
     """All signals are put onto the topic at once; measured until the last outcome is recorded."""
-    endpoints = [await bench.client.add_endpoint(f"{bench.receiver_url}/{number}") for number in range(_ENDPOINTS)]
+    endpoints = await bench.add_endpoints("all", _ENDPOINTS)
     signals = [a_signal(account_id=f"account-{number}") for number in range(bench.deliveries // _ENDPOINTS)]
     cpu_before = _cpu_seconds(bench.notifier)
     began = time.perf_counter()
-    async with SignalPublisher(bench.servers.kafka_bootstrap, bench.servers.topic) as publisher:
-        for part in range(_PARTITIONS):
-            await publisher.publish(signals[part::_PARTITIONS], partition=part)
-    await until(lambda: _recorded(bench.servers, [each["id"] for each in endpoints], bench.deliveries), seconds=180)
+    await bench.publish(signals)
+    await bench.recorded(endpoints, bench.deliveries)
     took_seconds = time.perf_counter() - began
     cpu_seconds = _cpu_seconds(bench.notifier) - cpu_before
-    for endpoint in endpoints:
-        await bench.client.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
+    await bench.remove(endpoints)
     return {
         "deliveries_per_s": bench.deliveries / took_seconds,
         "cpu_us_per_delivery": 1e6 * cpu_seconds / bench.deliveries,
@@ -127,54 +122,20 @@ async def _throughput(bench: Bench) -> dict[str, float]:
 
 async def _latency(bench: Bench) -> dict[str, float]:
     """Production to receipt: one signal at a time, then at a steady rate."""
-    endpoint = await bench.client.add_endpoint(f"{bench.receiver_url}/latency", concurrency_max=50)
+    endpoints = await bench.add_endpoints("latency", 1, concurrency_max=50)
+    await bench.forget_latencies()
     async with SignalPublisher(bench.servers.kafka_bootstrap, bench.servers.topic) as publisher:
-        await bench.client.http.get(f"{bench.receiver_url}/latencies")
         for _ in range(_IDLE_SIGNALS):
-            await publisher.publish([_stamped()])
+            await publisher.publish([stamped()])
             await asyncio.sleep(0.05)
-        idle = await _latencies(bench, _IDLE_SIGNALS)
-        began = time.perf_counter()
-        sent = 0
-        while sent < _RATE_PER_S * _PACED_SECONDS:
-            due = min(int((time.perf_counter() - began) * _RATE_PER_S) + 1, _RATE_PER_S * _PACED_SECONDS)
-            await publisher.publish([_stamped() for _ in range(due - sent)], partition=sent % _PARTITIONS)
-            sent = due
-            await asyncio.sleep(0.005)
-        paced = await _latencies(bench, sent)
-    await bench.client.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
+    idle = await bench.latencies_ms(_IDLE_SIGNALS)
+    paced = await bench.latencies_ms(await bench.publish_paced(_RATE_PER_S, _PACED_SECONDS))
+    await bench.remove(endpoints)
     return {
         "idle_receipt_p50_ms": statistics.median(idle),
         "receipt_p50_ms": statistics.median(paced),
         "receipt_p99_ms": statistics.quantiles(paced, n=100)[98],
     }
-
-
-def _stamped() -> Signal:
-    signal = a_signal()
-    signal.account.name = str(time.time_ns())
-    return signal
-
-
-async def _latencies(bench: Bench, count: int) -> list[float]:
-    found: list[float] = []
-
-    async def complete() -> bool:
-        found.extend((await bench.client.http.get(f"{bench.receiver_url}/latencies")).json())
-        return len(found) >= count
-
-    await until(complete, seconds=60)
-    return found
-
-
-async def _recorded(servers: Servers, endpoint_ids: list[str], count: int) -> bool:
-    await asyncio.sleep(0.1)
-    connection = await asyncpg.connect(servers.database_url)
-    try:
-        waiting = "SELECT count(*) FROM notifier.delivery WHERE endpoint_id = ANY($1) AND status = 'succeeded'"
-        return bool(await connection.fetchval(waiting, endpoint_ids) >= count)
-    finally:
-        await connection.close()
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

@@ -6,9 +6,10 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import asyncpg
 import psutil
 import pytest_asyncio
 
@@ -57,6 +58,30 @@ async def load(servers: Servers) -> AsyncIterator[list[Signal]]:
         await relay
 
 
+async def backends(servers: Servers) -> set[int]:
+    """The server's processes for the notifier's connections; none while it recovers."""
+    try:
+        return {row["pid"] for row in await query(servers, _BACKENDS)}
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return set()
+
+
+async def crash_database(servers: Servers) -> None:
+    """Kill one connection's process: the server drops all others and recovers from its log. Returns once the notifier
+    has new connections; which of its calls failed meanwhile, if any, is chance."""
+    before: set[int] = await until(lambda: backends(servers))
+    for pid in before:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            break
+
+    async def replaced() -> bool:
+        now = await backends(servers)
+        return bool(now) and not now & before
+
+    await until(replaced, seconds=60)
+
+
 async def live(client: NotifierClient) -> bool:
     """What an orchestrator that restarts dead processes asks."""
     return (await client.http.get(f"{client.private_url}/livez")).status_code == 200
@@ -68,15 +93,17 @@ async def test_servers_die_and_return_under_load(private: DataFolder, surroundin
         endpoint = await client.add_endpoint(receiver.url())
         async with load(surroundings) as sent:
             for _ in range(2):
-                await receiver.wait_for(len(receiver.received) + 10)
-                # One killed connection makes the server drop all others and recover from its log.
-                (backend, *_) = await query(surroundings, _BACKENDS)
-                os.kill(backend["pid"], signal.SIGKILL)
-            await receiver.wait_for(len(receiver.received) + 10)
+                await receiver.wait_for(len(receiver.received) + 10, seconds=60)
+                await crash_database(surroundings)
+            await receiver.wait_for(len(receiver.received) + 10, seconds=60)
             broker = pid_of(private, "kafka")
             os.kill(broker, signal.SIGKILL)
+
+            async def another_broker() -> bool:
+                return pid_of(private, "kafka") != broker
+
+            await until(another_broker, seconds=60)
             await receiver.wait_for(len(receiver.received) + 20, seconds=60)
-            assert pid_of(private, "kafka") != broker
             assert await live(client)
 
         async def all_recorded() -> bool:
@@ -84,21 +111,13 @@ async def test_servers_die_and_return_under_load(private: DataFolder, surroundin
             done = {each["signal_id"] for each in rows if each["status"] == "succeeded"}
             return len(rows) == len(done) and done == {each.id for each in sent}
 
-        await until(all_recorded, seconds=30)
+        await until(all_recorded, seconds=60)
         assert process.returncode is None
         assert {each.headers["webhook-id"] for each in receiver.received} == {each.id for each in sent}
         for request in receiver.received:
             verify(request, endpoint["secret"])
         assert await query(surroundings, "SELECT 1 FROM notifier.dead_letter") == []
-        assert await failed_calls(client) > 0
         await client.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
-
-
-async def failed_calls(client: NotifierClient) -> float:
-    """Over all classes of errors."""
-    text = (await client.http.get(f"{client.private_url}/metrics")).text
-    lines = [line for line in text.splitlines() if line.startswith("firstvalue_db_errors_total{")]
-    return sum(float(line.split(" ")[-1]) for line in lines)
 
 
 async def test_api_answers_while_the_broker_is_not_there_yet(private: DataFolder, surroundings: Servers) -> None:
