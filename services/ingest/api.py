@@ -5,103 +5,40 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.ingest.bootstrap import bootstrap_routes
 from services.ingest.debugger.routes import DebuggerParts, event_routes
 from services.ingest.documentation import describe_hot_routes
+from services.ingest.key_documents import (
+    CreatedKey,
+    KeyChange,
+    KeyDocument,
+    KeyList,
+    KeyRequest,
+    changed,
+    shown,
+    source_of,
+)
 from services.ingest.key_store import IdempotencyKeyReused, KeyRow, KeyStore, NewKey
-from services.ingest.origins import ORIGINS_MAX, readable_origin
 from services.runtime.access import Principal, Scope, generate_key, hash_key
 from services.runtime.api import new_api, problem_responses
 from services.runtime.cursors import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
 from services.runtime.key_ring import KeyRing, require
 from services.runtime.problems import Problem
 
-_EXAMPLE_ROW: dict[str, Any] = {
-    "id": "k7f3a2qwmz4tc",
-    "name": "product backend",
-    "scopes": ["events:write"],
-    "created_at": "2026-11-20T10:00:00Z",
-    "expires_at": None,
-    "revoked_at": None,
-    "origins": [],
-}
-_EXAMPLE_KEY = "fv_k7f3a2qwmz4tc_2l4vdm5k7sxhq3w6njy2a5rbtp7ufe6c_9d1c0b7e"
 _CURSOR_INVALID = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 _KEY_NOT_FOUND = (404, "key_not_found", "There is no such key; list the keys to find its id.")
+_BROWSER_SCOPES = (409, "browser_key_scopes", "Give origins only to keys whose one scope is events:write.")
 _KEY_IN_USE = (409, "key_in_use", "Revoke this key with another one, or nobody might be left to do it.")
 _KEY_REUSED = (409, "idempotency_key_reused", "This Idempotency-Key came with another request; use a new one.")
-_NO_NUL = r"^[^\x00]+$"
-
-
-class KeyRequest(BaseModel):
-    """A key to create."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"name": "product backend", "scopes": ["events:write"]}}
-    )
-
-    name: str = Field(min_length=1, max_length=200, pattern=_NO_NUL, description="Who or what uses it")
-    scopes: list[Scope] = Field(min_length=1, max_length=len(Scope), description="What it may do")
-    expires_at: AwareDatetime | None = Field(None, description="Last moment of validity; never, if left out")
-    origins: list[str] = Field(
-        default=[],
-        max_length=ORIGINS_MAX,
-        description="Pages that may use it, as https://app.acme.example; none: servers",
-    )
-
-    @field_validator("origins")
-    @classmethod
-    def _readable_origins(cls, origins: list[str]) -> list[str]:
-        return sorted({readable_origin(origin) for origin in origins})
-
-    @model_validator(mode="after")
-    def _browsers_only_write_events(self) -> Self:
-        if self.origins and set(self.scopes) != {Scope.EVENTS_WRITE}:
-            raise ValueError("a key with origins is seen by everybody: give it the scope events:write alone")
-        return self
-
-
-class KeyDocument(BaseModel):
-    """A key as it is listed."""
-
-    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE_ROW})
-
-    id: str
-    name: str
-    scopes: list[str]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    origins: list[str]
-
-
-class CreatedKey(KeyDocument):
-    """The one answer that holds the key itself; null when the request is a repeat of one that was answered."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {**_EXAMPLE_ROW, "key": _EXAMPLE_KEY}})
-
-    key: str | None
-
-
 _REPEAT: dict[str, Any] = {
     "model": CreatedKey,
     "description": "A repeat; `key` is null, because keys are shown once",
 }
-
-
-class KeyList(BaseModel):
-    """A page of keys, newest first."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"data": [_EXAMPLE_ROW], "next": None}})
-
-    data: list[KeyDocument]
-    next: str | None
 
 
 def new_ingest_api(*, ring: KeyRing, keys: KeyStore, pepper: str, debugger: DebuggerParts) -> FastAPI:
@@ -149,6 +86,24 @@ def key_routes(*, ring: KeyRing, keys: KeyStore, pepper: str) -> APIRouter:
         """Keys, newest first, without their secrets."""
         return _page(await keys.newest(after=_position(cursor), most=limit + 1), limit)
 
+    _add_changes(router, admin, ring=ring, keys=keys)
+    return router
+
+
+def _add_changes(router: APIRouter, admin: Any, *, ring: KeyRing, keys: KeyStore) -> None:
+    @router.patch(
+        "/{key_id}",
+        dependencies=[admin],
+        responses=problem_responses(_KEY_NOT_FOUND, _BROWSER_SCOPES),
+    )
+    async def change_key(key_id: str, change: KeyChange) -> KeyDocument:
+        """Change a key's quota, limits, origins and redaction; it counts everywhere within two seconds."""
+        row = None if "\0" in key_id else await keys.change(key_id, lambda row: _checked(row, change))
+        if row is None:
+            raise Problem(*_KEY_NOT_FOUND)
+        await _refresh(ring)
+        return KeyDocument(**shown(row))
+
     @router.delete(
         "/{key_id}",
         status_code=204,
@@ -161,8 +116,6 @@ def key_routes(*, ring: KeyRing, keys: KeyStore, pepper: str) -> APIRouter:
         if "\0" in key_id or await keys.revoke(key_id) is None:
             raise Problem(*_KEY_NOT_FOUND)
         await _refresh(ring)
-
-    return router
 
 
 async def _create(
@@ -181,19 +134,27 @@ async def _create(
         idempotency_key=idempotency_key,
         request_hash=hashlib.sha256(request.model_dump_json().encode()).digest(),
         origins=tuple(request.origins),
+        source=source_of(request),
     )
     try:
         row, is_new = await keys.create(new)
     except IdempotencyKeyReused as error:
         raise Problem(*_KEY_REUSED) from error
-    return CreatedKey(**_fields(row), key=key if is_new else None), is_new
+    return CreatedKey(**shown(row), key=key if is_new else None), is_new
+
+
+def _checked(row: KeyRow, change: KeyChange) -> tuple[list[str], str | None]:
+    origins, source = changed(row, change)
+    if origins and set(row.scopes) != {Scope.EVENTS_WRITE}:
+        raise Problem(*_BROWSER_SCOPES)
+    return origins, source
 
 
 def _page(rows: list[KeyRow], limit: int) -> KeyList:
     """The first `limit` of the rows, of which there is one more if another page follows."""
     page = rows[:limit]
     following = encode_cursor([page[-1].created_at.isoformat(), page[-1].id]) if len(rows) > limit else None
-    return KeyList(data=[KeyDocument(**_fields(row)) for row in page], next=following)
+    return KeyList(data=[KeyDocument(**shown(row)) for row in page], next=following)
 
 
 async def _refresh(ring: KeyRing) -> None:
@@ -210,7 +171,3 @@ def _position(cursor: str | None) -> tuple[datetime, str] | None:
         return datetime.fromisoformat(created_at), key_id
     except ValueError as error:
         raise Problem(*_CURSOR_INVALID) from error
-
-
-def _fields(row: KeyRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in KeyRow.__slots__}

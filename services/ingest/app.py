@@ -26,7 +26,7 @@ from services.ingest.directory.store import PEOPLE_CHANNEL, DirectoryStore
 from services.ingest.inflight import InFlight
 from services.ingest.intake import Intake, Limits
 from services.ingest.json_paths import parse_paths
-from services.ingest.key_store import SCHEMA, KeyStore
+from services.ingest.key_store import KEYS_CHANNEL, SCHEMA, KeyStore
 from services.ingest.metrics import IngestMetrics
 from services.ingest.partitions import partitioner
 from services.ingest.people import StaffRule
@@ -35,6 +35,7 @@ from services.ingest.publisher import Publisher
 from services.ingest.records import RecordBuilder
 from services.ingest.settings import IngestSettings
 from services.ingest.sorting import Sorter, Topics
+from services.ingest.sources import Sources
 from services.ingest.ticker import Ticker
 from services.runtime.crash_points import arm
 from services.runtime.health import Health, PrivateApp
@@ -110,7 +111,8 @@ class Ingest:
         self._metrics.watch(inflight, ring)
         server = self._new_server(collector)
         resolver = self._new_resolver(publisher, topics)
-        notices = Notices(self._engine, heard={PEOPLE_CHANNEL: self._people.forget}, missed=self._people.forget_all)
+        heard = {PEOPLE_CHANNEL: self._people.forget, KEYS_CHANNEL: lambda _: ring.refresh_soon()}
+        notices = Notices(self._engine, heard=heard, missed=self._people.forget_all)
         ticking = Stopping()
         self._started = True
         log.info("ingest_listening", port=server.port, partitions=partitions)
@@ -189,6 +191,7 @@ class Ingest:
                 ack_seconds=settings.ack_seconds,
                 group_types=settings.account_group_types,
             ),
+            sources=Sources(secret=self._shared.key_pepper.get_secret_value()),
             events_topic=topics.events,
         )
 

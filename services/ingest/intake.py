@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from services.ingest.publisher import Publisher
 from services.ingest.records import Origin
 from services.ingest.routes import Form, Route
 from services.ingest.sorting import Sorted, Sorter
+from services.ingest.sources import OwnLimits, Source, Sources
 from services.ingest.ticker import Ticker
 from services.ingest.times import readable_moment
 from services.runtime.access import Principal, Scope
@@ -66,6 +68,7 @@ class Intake:
         ticker: Ticker,
         metrics: IngestMetrics,
         limits: Limits,
+        sources: Sources,
         events_topic: str,
     ) -> None:
         self._ring = ring
@@ -75,6 +78,7 @@ class Intake:
         self._ticker = ticker
         self._metrics = metrics
         self._limits = limits
+        self._sources = sources
         self._events_topic = events_topic
 
     async def take(
@@ -86,38 +90,48 @@ class Intake:
         """
         received_at = datetime.now(UTC)
         key, in_address = key_of_request(headers, query)
-        principal = None
+        principal = source = None
+        limits = self._limits
         if key is not None or route.form is Form.COMMANDS:
             principal = await authenticate(self._ring, key, route.scope)
-        body = await self._body(headers, receive, hold)
+            source = self._admit(principal)
+            limits = self._limits_of(source)
+        body = await self._body(headers, receive, hold, limits.body_bytes_max)
         hold.enter()
-        request = self._request(route, headers, received_at, principal)
-        unpacked = UNPACK[route.form](body, request)
+        unpacked = UNPACK[route.form](body, _request(route, headers, received_at, principal, limits))
         self._observe_skew(unpacked.sent_at, received_at)
         if unpacked.key is not None:
             key = same_key(key, unpacked.key)
-        if principal is None:
+        if principal is None or source is None:
             principal = await authenticate(self._ring, key, route.scope)
+            source = self._admit(principal)
+            own = self._limits_of(source)
+            if own is not limits:
+                _check_size(body, own)
+                unpacked = UNPACK[route.form](body, _request(route, headers, received_at, principal, own))
+        source.spend(events=len(unpacked.items), body_bytes=len(body))
         check_origin(principal, origin_of(headers))
         if in_address:
             check_key_in_address(principal)
         origin = _origin(principal, received_at, headers)
-        found = await self._sorter.sort(unpacked, origin, route)
+        redactor = None if route.form is Form.COMMANDS else source.redactor
+        found = await self._sorter.sort(unpacked, origin, route, redactor)
         position = await self._publish(found, received_at, wants_position=route.form is Form.COMMANDS)
         return Outcome(found.resolved + found.unresolved, found.errors, position)
 
-    def _request(
-        self, route: Route, headers: Mapping[bytes, bytes], received_at: datetime, principal: Principal | None
-    ) -> Request:
-        limits = self._limits
-        # A key in the body is not known yet; nothing that it would have to be asked for can come with it.
-        may = _nothing if principal is None else principal.may
-        return Request(
-            route.type, headers, received_at, may, limits.events_max, limits.event_bytes_max, limits.group_types
-        )
+    def _admit(self, principal: Principal) -> Source:
+        source = self._sources.of(principal)
+        source.admit(time.monotonic())
+        return source
 
-    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive, hold: Hold) -> bytes:
-        bytes_max = self._limits.body_bytes_max
+    def _limits_of(self, source: Source) -> Limits:
+        own = source.rules.limits
+        if own == OwnLimits():
+            return self._limits
+        given = {name: getattr(own, name) for name in own.__struct_fields__ if getattr(own, name) is not None}
+        return replace(self._limits, **given)
+
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive, hold: Hold, bytes_max: int) -> bytes:
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > bytes_max:
             raise too_large(bytes_max)
@@ -166,6 +180,20 @@ class Intake:
         if min(offsets.values()) < 0:
             raise BrokerUnavailable("the broker confirmed a repeat and did not say where it is")
         return encode_position(offsets)
+
+
+def _request(
+    route: Route, headers: Mapping[bytes, bytes], received_at: datetime, principal: Principal | None, limits: Limits
+) -> Request:
+    # A key in the body is not known yet; nothing that it would have to be asked for can come with it.
+    may = _nothing if principal is None else principal.may
+    return Request(route.type, headers, received_at, may, limits.events_max, limits.event_bytes_max, limits.group_types)
+
+
+def _check_size(body: bytes, limits: Limits) -> None:
+    """For a key that stood in the body: its own limit may be lower than that which the body was read with."""
+    if len(body) > limits.body_bytes_max:
+        raise too_large(limits.body_bytes_max)
 
 
 def _nothing(_: Scope) -> bool:

@@ -99,8 +99,13 @@ class RecordBuilder:
             if account_id is None:
                 raise Rejected("account_missing", _ACCOUNT_MISSING)
             return Built(self._product(event, origin, settled, account_id, None), (), None)
-        lesson = Lesson(event.type, account_id, settled.role, settled.email, settled.occurred_at)
         before = NOBODY if person is None else person
+        if account_id is not None and event.type in PRODUCT_ACTIVITY:
+            accounts = before.accounts
+            if not accounts or account_id in accounts:
+                # Nearly every event is like this, and teaches nothing.
+                return Built(self._product(event, origin, settled, account_id, person), (), person)
+        lesson = Lesson(event.type, account_id, settled.role, settled.email, settled.occurred_at)
         after = taught(before, lesson)
         if account_id is None:
             if after.ambiguous:
@@ -121,9 +126,9 @@ class RecordBuilder:
         if message_id is None:
             message_id = new_message_id() if original_at is None else message_id_of(event.body)
             flags = (*flags, "no_message_id")
-        return _Settled(
-            message_id, occurred_at, original_at, sent_at, role_of(event.role), email_of(event.email), flags
-        )
+        role = None if event.role is None else role_of(event.role)
+        email = None if event.email is None else email_of(event.email)
+        return _Settled(message_id, occurred_at, original_at, sent_at, role, email, flags)
 
     def _product(
         self, event: IncomingEvent, origin: Origin, settled: _Settled, account_id: str, person: Person | None

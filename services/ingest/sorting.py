@@ -14,12 +14,14 @@ from services.ingest.directory.person import Person
 from services.ingest.events import IncomingEvent, Rejected, Rejection
 from services.ingest.publisher import RECORD_OVERHEAD_BYTES, Cargo, Entry, entry_bytes
 from services.ingest.records import PRODUCT_ACTIVITY, Origin, Record, RecordBuilder, dead_letter_headers
+from services.ingest.redaction import Redactor
 from services.ingest.routes import Route
 
 # The broker takes records of 1 MiB; what is longer is not an event that anybody could repair from its whole text.
 _DEAD_LETTER_BYTES_MAX = 131_072
 # Reading this much takes 5 to 40 ms; then others have their turn.
 _UNBROKEN_BYTES_MAX = 262_144
+_WITHHELD = b"null"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +87,19 @@ class Sorter:
         self._topics = topics
         self._dead_partitions = cycle(range(topics.partitions))
 
-    async def sort(self, unpacked: Unpacked, origin: Origin, route: Route) -> Sorted:
+    async def sort(self, unpacked: Unpacked, origin: Origin, route: Route, redactor: Redactor | None = None) -> Sorted:
         """One bad event costs nothing but itself."""
         found = Sorted()
-        good = await self._read_all(unpacked, origin, route, found)
+        good = await self._read_all(unpacked, origin, route, redactor, found)
         users = {one.event.user_id for one in good if one.event.user_id is not None}
         found.people_before = await self._people.find(users) if users else {}
         await self._build_all(good, origin, route, found)
         found.errors.sort(key=lambda error: error.index)
         return found
 
-    async def _read_all(self, unpacked: Unpacked, origin: Origin, route: Route, found: Sorted) -> list[_Read]:
+    async def _read_all(
+        self, unpacked: Unpacked, origin: Origin, route: Route, redactor: Redactor | None, found: Sorted
+    ) -> list[_Read]:
         good: list[_Read] = []
         unbroken_bytes = 0
         read = unpacked.read
@@ -105,7 +109,15 @@ class Sorter:
                 unbroken_bytes = 0
                 await asyncio.sleep(0)
             try:
-                good.append(_Read(index, item, read(item)))
+                if redactor is None:
+                    good.append(_Read(index, item, read(item)))
+                    continue
+                # Nothing of an event that cannot be redacted is kept.
+                raw, item = bytes(item), _WITHHELD
+                item = redactor.raw(raw)
+                event = read(item)
+                redactor.event(event)
+                good.append(_Read(index, item, event))
             except Rejected as rejected:
                 self._reject(index, item, rejected, rejected.message_id, origin, route, found)
         return good

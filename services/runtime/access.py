@@ -30,12 +30,16 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling: a key by its public id and name; `origins` are the pages that may use it, none for a server's."""
+    """Who is calling: a key by its public id and name.
+
+    `origins` are the pages that may use it, none for a server's; `rules` is a document that ingest keeps beside it.
+    """
 
     key_id: str
     name: str
     scopes: frozenset[str]
     origins: frozenset[str] = frozenset()
+    rules: str | None = None
 
     def may(self, scope: Scope) -> bool:
         """Whether the key has `scope` or is an admin's."""
@@ -53,6 +57,7 @@ class StoredKey:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     origins: frozenset[str] = frozenset()
+    rules: str | None = None
 
     def valid_at(self, moment: datetime) -> bool:
         """Neither revoked nor expired."""

@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 REFRESH_SECONDS = 1.0
 # An id nobody knows may be a key created a moment ago elsewhere; the database is asked this often at most.
 _LOOK_SECONDS = 0.2
+_NOBODYS_MAX = 10_000
 # A copy of this age says that the database is away, and nothing about ids that are not in it.
 _STALE_SECONDS = 5 * REFRESH_SECONDS
 _KEYS_MAX = 10_000
@@ -33,7 +34,7 @@ _KEYS_MAX = 10_000
 _EXPIRING = timedelta(days=7)
 
 _READ = sa.text(
-    "SELECT id, name, scopes, secret_hash, expires_at, revoked_at, origins FROM ingest.api_key"
+    "SELECT id, name, scopes, secret_hash, expires_at, revoked_at, origins, source FROM ingest.api_key"
     " ORDER BY revoked_at IS NULL DESC, created_at DESC LIMIT :most"
 )
 # For the OpenAPI document alone; the ring reads the header itself.
@@ -55,7 +56,11 @@ class KeyRing:
         self._verified: dict[str, tuple[StoredKey, Principal]] = {}
         self._origins: frozenset[str] = frozenset()
         self._refreshed_at = float("-inf")
-        self._looked_at = float("-inf")
+        self._look_began_at = float("-inf")
+        self._look_failed = False
+        # Ids that nobody has, until the table changes.
+        self._nobodys: set[str] = set()
+        self._refreshing: set[asyncio.Task[None]] = set()
         self._looking = asyncio.Lock()
 
     @property
@@ -82,11 +87,12 @@ class KeyRing:
                 row.expires_at,
                 row.revoked_at,
                 frozenset(row.origins),
+                row.source,
             )
             for row in rows
         }
         if keys != self._keys:
-            self._keys, self._verified = keys, {}
+            self._keys, self._verified, self._nobodys = keys, {}, set()
             self._origins = frozenset(origin for key in keys.values() if not key.revoked_at for origin in key.origins)
         self._refreshed_at = time.monotonic()
 
@@ -116,7 +122,9 @@ class KeyRing:
         expected = stored_key.secret_hash if stored_key else bytes(len(given))
         if not hmac.compare_digest(given, expected) or stored_key is None:
             return None
-        principal = Principal(stored_key.key_id, stored_key.name, stored_key.scopes, stored_key.origins)
+        principal = Principal(
+            stored_key.key_id, stored_key.name, stored_key.scopes, stored_key.origins, stored_key.rules
+        )
         self._verified[key] = (stored_key, principal)
         return principal if stored_key.valid_at(datetime.now(UTC)) else None
 
@@ -138,23 +146,44 @@ class KeyRing:
                 headers={"www-authenticate": "Bearer"},
             )
         principal = self.known(key)
-        if principal is None and (key_id := public_id(key)) is not None and key_id not in self._keys:
+        if principal is None and (key_id := public_id(key)) is not None and self._may_be_new(key_id):
             await self._look_again()
             principal = self.known(key)
+            if key_id not in self._keys and len(self._nobodys) < _NOBODYS_MAX:
+                self._nobodys.add(key_id)
         if principal is None:
             raise Problem(401, "key_unknown", _UNKNOWN, headers={"www-authenticate": "Bearer"})
         if not principal.may(scope):
             raise Problem(403, "scope_missing", f"This key lacks the scope {scope}; use or create one that has it.")
         return principal
 
+    def refresh_soon(self) -> None:
+        """The table has changed: look without waiting for the next turn."""
+
+        async def refresh() -> None:
+            with suppress(SQLAlchemyError, OSError):
+                await self.refresh()
+
+        task = asyncio.create_task(refresh())
+        self._refreshing.add(task)
+        task.add_done_callback(self._refreshing.discard)
+
+    def _may_be_new(self, key_id: str) -> bool:
+        return key_id not in self._keys and (key_id not in self._nobodys or self.age_seconds > _STALE_SECONDS)
+
     async def _look_again(self) -> None:
-        """One look for all that wait for one."""
+        """One look for all that wait for one, begun after each of them came: a key created meanwhile is in it."""
+        asked_at = time.monotonic()
         async with self._looking:
-            if time.monotonic() - max(self._looked_at, self._refreshed_at) > _LOOK_SECONDS:
-                with suppress(SQLAlchemyError, OSError):
+            if self._look_began_at <= asked_at:
+                await asyncio.sleep(self._look_began_at + _LOOK_SECONDS - time.monotonic())
+                self._look_began_at = time.monotonic()
+                try:
                     await self.refresh()
-                self._looked_at = time.monotonic()
-        if self.age_seconds > _STALE_SECONDS:
+                    self._look_failed = False
+                except (SQLAlchemyError, OSError):
+                    self._look_failed = True
+        if self._look_failed:
             raise Problem(503, "database_unavailable", _AWAY, headers={"retry-after": "2"})
 
 

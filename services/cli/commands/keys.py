@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -15,7 +17,16 @@ from services.runtime.access import Scope
 # Looked through for the one to revoke.
 _KEYS_MAX = 100_000
 
-app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+EventsPerSecond = Annotated[float | None, typer.Option(help="Quota of each ingest replica.")]
+BytesPerSecond = Annotated[float | None, typer.Option(help="Quota of each ingest replica.")]
+BurstSeconds = Annotated[float | None, typer.Option(help="So many seconds' worth of the quota may come at once.")]
+EventsMax = Annotated[int | None, typer.Option(help="Events in one request.")]
+EventBytesMax = Annotated[int | None, typer.Option(help="Greatest event, in bytes.")]
+BodyBytesMax = Annotated[int | None, typer.Option(help="Greatest body, in bytes.")]
+Drop = Annotated[list[str] | None, typer.Option(help="Path to leave out of events, context.ip; repeat.")]
+Hash = Annotated[list[str] | None, typer.Option("--hash", help="Path to hash in events; repeat.")]
+
+app = typer.Typer(help="Create, list, change and revoke API keys.", no_args_is_help=True)
 
 
 @app.command()
@@ -27,6 +38,14 @@ def create(
     origin: Annotated[
         list[str] | None, typer.Option(help="A browser key: pages that may use it, https://app.acme.example; repeat.")
     ] = None,
+    events_per_second: EventsPerSecond = None,
+    bytes_per_second: BytesPerSecond = None,
+    burst_seconds: BurstSeconds = None,
+    events_max: EventsMax = None,
+    event_bytes_max: EventBytesMax = None,
+    body_bytes_max: BodyBytesMax = None,
+    drop: Drop = None,
+    hash_: Hash = None,
     ingest_url: IngestUrl = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -37,11 +56,75 @@ def create(
         body["expires_at"] = expires.replace(tzinfo=UTC).isoformat()
     if origin:
         body["origins"] = origin
+    body |= _rules(
+        quota={
+            "events_per_second": events_per_second,
+            "bytes_per_second": bytes_per_second,
+            "burst_seconds": burst_seconds,
+        },
+        limits={"events_max": events_max, "event_bytes_max": event_bytes_max, "body_bytes_max": body_bytes_max},
+        redaction={"drop": drop, "hash": hash_},
+    )
     created = Client(find("ingest", url=ingest_url, key=key)).ask("POST", "/v1/keys", body=body)
     if as_json:
         print_json(created)
     else:
         say(created["key"])
+
+
+class Part(StrEnum):
+    """What of a key can be taken back."""
+
+    ORIGINS = "origins"
+    QUOTA = "quota"
+    LIMITS = "limits"
+    REDACTION = "redaction"
+
+
+@app.command()
+def patch(
+    key_id: Annotated[str, typer.Argument(help="The public id, as listed.")],
+    *,
+    origin: Annotated[list[str] | None, typer.Option(help="Pages that may use it, in place of all before.")] = None,
+    events_per_second: EventsPerSecond = None,
+    bytes_per_second: BytesPerSecond = None,
+    burst_seconds: BurstSeconds = None,
+    events_max: EventsMax = None,
+    event_bytes_max: EventBytesMax = None,
+    body_bytes_max: BodyBytesMax = None,
+    drop: Drop = None,
+    hash_: Hash = None,
+    clear: Annotated[list[Part] | None, typer.Option(help="Take this back as a whole; repeat.")] = None,
+    ingest_url: IngestUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a key's origins, quota, limits and redaction; each that is named replaces all that was set of it."""
+    body: dict[str, object] = {str(part): None for part in clear or ()}
+    if origin:
+        body["origins"] = origin
+    body |= _rules(
+        quota={
+            "events_per_second": events_per_second,
+            "bytes_per_second": bytes_per_second,
+            "burst_seconds": burst_seconds,
+        },
+        limits={"events_max": events_max, "event_bytes_max": event_bytes_max, "body_bytes_max": body_bytes_max},
+        redaction={"drop": drop, "hash": hash_},
+    )
+    if not body:
+        raise Refused("Say what to change, such as --events-per-second 500, or what to take back with --clear.")
+    changed = Client(find("ingest", url=ingest_url, key=key)).ask("PATCH", f"/v1/keys/{segment(key_id)}", body=body)
+    if as_json:
+        print_json(changed)
+    else:
+        say(f"changed {key_id}")
+
+
+def _rules(**parts: Mapping[str, object]) -> dict[str, object]:
+    """The parts of which anything was given."""
+    given = {name: {field: value for field, value in part.items() if value is not None} for name, part in parts.items()}
+    return {name: part for name, part in given.items() if part}
 
 
 @app.command("list")

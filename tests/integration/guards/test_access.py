@@ -42,6 +42,7 @@ ROWS: dict[str, Scope | None] = {
     "POST /v1/commands": Scope.ACCOUNTS_WRITE,
     "GET /v1/keys": Scope.ADMIN,
     "POST /v1/keys": Scope.ADMIN,
+    "PATCH /v1/keys/{key_id}": Scope.ADMIN,
     "DELETE /v1/keys/{key_id}": Scope.ADMIN,
     "GET /v1/events": Scope.ACCOUNTS_READ,
     "GET /v1/accounts": Scope.ACCOUNTS_READ,
