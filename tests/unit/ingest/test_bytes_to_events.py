@@ -59,7 +59,28 @@ VALUES = st.recursive(
     ),
     max_leaves=12,
 )
-BODIES = VALUES | st.binary(max_size=60) | VALUES.map(lambda value: b'{"batch":[' + value + b"]}")
+# A good event of every dialect at once, in which some fields are replaced by anything.
+GOOD: dict[str, bytes] = {
+    **dict.fromkeys(("event", "type", "command"), b'"track"'),
+    **dict.fromkeys(("userId", "distinct_id", "user_id"), b'"u-1"'),
+    **dict.fromkeys(("groupId", "account_id", "subject"), b'"acme"'),
+    "specversion": b'"1.0"',
+    "id": b'"m-1"',
+    "source": b'"s"',
+    "properties": b'{"account_id":"acme"}',
+}
+NEARLY_GOOD = st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=3).map(
+    lambda changes: (
+        b"{" + b",".join(b'"%b":%b' % (key.encode(), value) for key, value in (GOOD | changes).items()) + b"}"
+    )
+)
+BODIES = (
+    NEARLY_GOOD
+    | NEARLY_GOOD.map(lambda one: b'{"batch":[' + one + b"]}")
+    | VALUES
+    | st.binary(max_size=60)
+    | VALUES.map(lambda value: b'{"batch":[' + value + b"]}")
+)
 CLOUD_HEADERS: tuple[dict[bytes, bytes], ...] = (
     {b"content-type": b"application/cloudevents+json"},
     {b"content-type": b"application/cloudevents-batch+json"},
