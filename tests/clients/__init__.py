@@ -1,0 +1,1 @@
+"""Published SDKs, unmodified, against a running ingest."""
