@@ -66,6 +66,11 @@ chaos: setup
 chaos-planted: setup
 	$(BIN)/python -m tests.chaos.planted
 
+# Asks a public service; shut when a package is vulnerable or was not looked at. Leaves build/sbom.cdx.json.
+.PHONY: audit
+audit: setup
+	$(BIN)/python -m deploy.audit
+
 # Needs uv; writes pinned, hashed requirement files without addresses.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

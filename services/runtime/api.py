@@ -20,6 +20,7 @@ from services.runtime.problems import (
     answer_problem,
     answer_unexpected,
     install_problem_handlers,
+    route_of,
 )
 
 log = structlog.get_logger(__name__)
@@ -114,7 +115,7 @@ def _add_problems(responses: dict[str, dict[str, Any]], *problems: tuple[int, st
 async def _answer_database_error(request: Request, error: Exception) -> Response:
     if not is_transient(error):
         return await answer_unexpected(request, error)
-    log.warning("database_unavailable", route=request.url.path, error=type(error).__name__)
+    log.warning("database_unavailable", route=route_of(request), error=type(error).__name__)
     message = "The database is away; try again after the seconds in Retry-After."
     headers = {"retry-after": _RETRY_AFTER_SECONDS}
     return await answer_problem(request, Problem(503, "database_unavailable", message, headers=headers))

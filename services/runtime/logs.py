@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from typing import Any
 
 import structlog
 
@@ -74,6 +76,9 @@ FIELDS = frozenset(
     ]
 )
 
+# Of an error and each of its causes, the innermost calls.
+FRAMES_MAX = 20
+
 
 def configure_logs(*, service: str, level: str) -> None:
     """Route structlog and the standard library's loggers to one JSON stream; `level` such as `info`."""
@@ -81,7 +86,7 @@ def configure_logs(*, service: str, level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_without_message),
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -99,7 +104,8 @@ def configure_logs(*, service: str, level: str) -> None:
     root.setLevel(level.upper())
     # It warns of each request that is no HTTP, so that anybody could fill the disk.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    for chatty in ("uvicorn.access", "sqlalchemy.engine", "alembic"):
+    # Their own lines quote the statements and records that they work on.
+    for chatty in ("uvicorn.access", "sqlalchemy", "alembic", "aiokafka"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -122,3 +128,21 @@ def _name_service(service: str) -> structlog.typing.Processor:
         return {"service": service, **entry}
 
     return add
+
+
+def _without_message(exc_info: Any) -> str:
+    """Types and places of an error and its causes, newest call last; the number of an error of the system. Messages are
+    left out: those of libraries quote what they could not take, such as a request's body or a key."""
+    told: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None and len(told) < 5:
+        frames = [
+            f"{frame.f_code.co_filename.rpartition('/')[2]}:{line} {frame.f_code.co_name}"
+            for frame, line in traceback.walk_tb(error.__traceback__)
+        ]
+        number = f" {error.errno}" if isinstance(error, OSError) and error.errno is not None else ""
+        told.append(
+            f"{type(error).__module__}.{type(error).__qualname__}{number} at {' > '.join(frames[-FRAMES_MAX:])}"
+        )
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return " because of ".join(told)

@@ -55,6 +55,11 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
+def route_of(request: Request) -> str:
+    """The template of the path for logs, never the path itself, which names accounts."""
+    return str(getattr(request.scope.get("route"), "path", "unknown"))
+
+
 async def answer_problem(request: Request, error: Exception) -> Response:
     """Exception handler for Problem."""
     assert isinstance(error, Problem)
@@ -63,7 +68,14 @@ async def answer_problem(request: Request, error: Exception) -> Response:
 
 async def answer_unexpected(request: Request, error: Exception) -> Response:
     """Exception handler for what nobody expected: logged, and answered 500 `internal_error`."""
-    log.error("request_failed", route=request.url.path, error=type(error).__name__, exc_info=error)
+    log.error(
+        "request_failed",
+        route=route_of(request),
+        method=request.method,
+        request_id=request.scope.get("request_id"),
+        error=type(error).__name__,
+        exc_info=error,
+    )
     message = "Something failed on our side; try again, and report the request_id if it persists."
     return _answer(request, 500, "internal_error", message, {}, {})
 
