@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -30,6 +30,7 @@ from services.cli.commands import (
 )
 from services.cli.examples import add_examples
 from services.cli.output import REFUSED, UNREACHABLE, USAGE, Misused, Refused, Unreachable, complain
+from services.runtime.metrics import VERSION
 
 
 class _Command(TyperGroup):
@@ -53,6 +54,7 @@ def new_command() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
     )
+    app.callback()(_options)
     local_stack.register(app)
     demo.register(app)
     app.command()(doctor.doctor)
@@ -76,6 +78,24 @@ def new_command() -> typer.Typer:
     ):
         app.add_typer(verbs, name=noun)
     return app
+
+
+def _show_version(*, asked: bool) -> None:
+    if asked:
+        print(f"firstvalue {VERSION}")
+        raise typer.Exit
+
+
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=lambda asked: _show_version(asked=asked), help="Show the version."
+        ),
+    ] = False,
+) -> None:
+    """See which customers have reached first value and which have stalled on the way."""
 
 
 def main() -> None:
