@@ -85,6 +85,7 @@ ROWS: dict[str, Scope | None] = {
     "POST /v1/endpoints/{endpoint_id}/disable": Scope.WEBHOOKS_WRITE,
     "POST /v1/endpoints/{endpoint_id}/ping": Scope.WEBHOOKS_WRITE,
     "POST /v1/endpoints/{endpoint_id}/rotate": Scope.WEBHOOKS_WRITE,
+    "POST /v1/endpoints/{endpoint_id}/send-example": Scope.WEBHOOKS_WRITE,
     "POST /v1/endpoints/{endpoint_id}/replay": Scope.WEBHOOKS_WRITE,
     "GET /v1/replays/{replay_id}": Scope.WEBHOOKS_READ,
     "DELETE /v1/replays/{replay_id}": Scope.WEBHOOKS_WRITE,
