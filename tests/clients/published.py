@@ -14,6 +14,7 @@ from typing import Any
 FOLDER = Path(__file__).parent
 _ROOT = FOLDER.parents[1]
 _DEADLINE_SECONDS = 110
+_BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 
 PYTHON = ("segment-analytics-python", "rudder-sdk-python", "posthog")
 NODE = ("analytics-node", "rudder-sdk-node", "posthog-node")
@@ -29,11 +30,10 @@ PAGES = {
 
 def events_of_job(account: str, count: int) -> list[dict[str, str]]:
     """Events two hours old, the same at every run but for their time; ids are UUIDs, which PostHog wants."""
-    began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
     return [
         {
             "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{account}/{number}")),
-            "at": (began + timedelta(seconds=number)).isoformat().replace("+00:00", "Z"),
+            "at": (_BEGAN + timedelta(seconds=number)).isoformat().replace("+00:00", "Z"),
         }
         for number in range(count)
     ]

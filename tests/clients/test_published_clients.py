@@ -234,7 +234,7 @@ def test_a_restart_of_ingest_loses_nothing(
         finally:
             end(restarted)
     found = by_account(kafka_bootstrap, topic)
-    # RudderStack's Node SDK sends nothing again by itself; the page says so.
+    # RudderStack's Node SDK gives up at the first 503 of a replica that stops; the page says so.
     patient = [sdk for sdk in SDKS if sdk != "rudder-sdk-node"]
     ids = {sdk: {event.message_id for event in found.get(f"{sdk}.restart", [])} for sdk in patient}
     assert {sdk: RESTART_EVENTS - len(ids[sdk]) for sdk in patient} == dict.fromkeys(patient, 0), errors

@@ -141,7 +141,8 @@ def _event(fields: _Item, raw: bytes, type_: str | None, batch_sent_at: str | fl
     except Rejected as rejected:
         rejected.message_id = message_id and message_id[:80]
         raise
-    original = fields.originalTimestamp if fields.originalTimestamp is not None else fields.timestamp
+    # What the caller said when it happened; RudderStack's Node SDK puts beside it when it was told.
+    original = fields.timestamp if fields.timestamp is not None else fields.originalTimestamp
     context = fields.context
     own_traits = fields.traits if record_type == "identify" else None
     return IncomingEvent(

@@ -258,3 +258,10 @@ def test_damaged_bodies_raise_nothing_else(data: st.DataObject) -> None:
             read_all(bytes(body), type_of_route=type_of_route)
         except BodyInvalid:
             continue
+
+
+def test_the_time_is_what_the_caller_said() -> None:
+    """RudderStack's Node SDK sends beside it when it was told, its browser SDK only that."""
+    told = "2026-11-20T12:00:00Z"
+    assert read_one({**TRACK, "originalTimestamp": told}).timestamp == TRACK["timestamp"]
+    assert read_one({**TRACK, "timestamp": None, "originalTimestamp": told}).timestamp == told
