@@ -58,7 +58,10 @@ async def chaos_run(terms: Terms, servers: DataFolder, folder: Path) -> dict[str
     )
     sink = Sink(terms.seed)
     async with system, sink.receiver:
-        await system.start(*_REPLICAS)
+        try:
+            await system.start(*_REPLICAS)
+        except AssertionError as error:
+            raise Untried(f"not started: {error}") from error
         sink.secret = await _prepare(system, sink)
         async with _room(system, folder) as room:
             poison = await _append_poison(room)
