@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 REQUIREMENTS := requirements/dev.txt
 
-.PHONY: setup demo test test-clients test-tools test-fast lint format lock bench-ingest bench-engine bench-notifier bench-insights chaos chaos-planted clean
+.PHONY: setup demo test test-tools test-fast lint format lock bench-ingest bench-engine bench-notifier bench-insights chaos chaos-planted clean
 
 setup: .venv/.complete
 
@@ -20,13 +20,9 @@ demo: setup
 
 # Fast tests first: a mistake in a rule shows before any server starts. They share nothing and run two at a time; the rest
 # shares servers and the machine's cores, and runs one by one.
-test: lint tests/node/node_modules
+test: lint test-tools tests/node/node_modules
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contract tests/simulator
-	$(BIN)/python -m pytest tests/conformance tests/integration tests/faults tests/e2e
-
-# Published SDKs on a running ingest, about three minutes.
-test-clients: setup test-tools
-	$(BIN)/python -m pytest tests/clients
+	$(BIN)/python -m pytest tests/conformance tests/integration tests/clients tests/faults tests/e2e
 
 # What tests/clients needs beyond Python: Node packages by their lock file, and Chromium. Where it may not be installed
 # these tests are skipped by name, except with CI=true.
