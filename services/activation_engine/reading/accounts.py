@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode
 from services.activation_engine.plans import registry
-from services.activation_engine.reading.partitions import PartitionView, PartitionViews
+from services.activation_engine.reading.partitions import VIEW_COLUMNS, PartitionView, PartitionViews
 
-_ONE = sa.text("SELECT account_id, part, facts FROM activation.account WHERE account_id = :account_id")
+_ONE = sa.text(
+    f"SELECT account_id, facts, {VIEW_COLUMNS} FROM activation.account AS a"  # noqa: S608 - of constants
+    " JOIN activation.partition_lease AS lease ON lease.part = a.part WHERE account_id = :account_id"
+)
 _PAGE = """
 SELECT account_id, part, facts FROM activation.account AS a
 WHERE account_id > :after {conditions}
@@ -63,13 +65,17 @@ class AccountReads:
     def __init__(self, engine: AsyncEngine, *, views: PartitionViews) -> None:
         # State, adopted versions and clock must be of the same moment: a state may name a version adopted just now.
         self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        # One statement sees one moment by itself, and needs no transaction around it.
+        self._statements = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._views = views
 
     async def one(self, account_id: str) -> SeenAccount | None:
         """The account, or None when nothing was ever received for it."""
-        async with self._engine.connect() as connection:
-            found = await self._seen(connection, _ONE, {"account_id": account_id})
-        return found[0] if found else None
+        async with self._statements.connect() as connection:
+            row = (await connection.execute(_ONE, {"account_id": account_id})).one_or_none()
+            if row is None:
+                return None
+            return SeenAccount(decode(row.account_id, row.facts), await self._views.of(connection, row))
 
     async def page(self, wanted: AccountFilter, *, after: str, limit: int) -> list[SeenAccount]:
         """At most `limit` accounts with ids above `after`, by id. Raises PlanUnknown."""
@@ -77,13 +83,8 @@ class AccountReads:
         async with self._engine.connect() as connection:
             if wanted.plan is not None and not await registry.versions_of(connection, wanted.plan, limit=1):
                 raise PlanUnknown([one.plan for one in await registry.newest_versions(connection)])
-            return await self._seen(connection, query, {**values, "after": after, "limit": limit})
-
-    async def _seen(
-        self, connection: AsyncConnection, query: sa.TextClause, values: dict[str, Any]
-    ) -> list[SeenAccount]:
-        rows: Sequence[Any] = (await connection.execute(query, values)).all()
-        views = await self._views.read(connection, {row.part for row in rows}) if rows else {}
+            rows = (await connection.execute(query, {**values, "after": after, "limit": limit})).all()
+            views = await self._views.read(connection, {row.part for row in rows}) if rows else {}
         return [SeenAccount(decode(row.account_id, row.facts), views[row.part]) for row in rows]
 
 

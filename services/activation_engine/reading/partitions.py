@@ -15,17 +15,19 @@ from services.activation_engine.plans.registry import RETIRED, PlanMemory
 
 _NEXT_OFFSETS = sa.text("SELECT part, next_offset FROM activation.partition_lease")
 _ADOPTED = sa.text("SELECT part, plan, max(version) FROM activation.partition_plan GROUP BY part, plan")
-_CLOCKS = sa.text(
-    "SELECT part, clock_ms, last_event_at_ms, holes, hold_until_ms FROM activation.partition_lease"
-    " WHERE part = ANY(CAST(:parts AS integer[]))"
-)
 _PROGRESS = sa.text(
     "SELECT part, owner, stopped, next_offset, last_append_ms, clock_ms, hold_until_ms, out_seq, published_seq,"
     " extract(epoch FROM now()) * 1000 - last_append_ms AS behind_ms FROM activation.partition_lease ORDER BY part"
 )
-_LIVE = sa.text(
-    "SELECT DISTINCT ON (part, plan) part, plan, version, live_from_ms, policy FROM activation.partition_plan"
-    " WHERE part = ANY(CAST(:parts AS integer[])) ORDER BY part, plan, version DESC"
+# What a view is made of: the clock of `lease`, and the newest version of each plan that its partition adopted.
+VIEW_COLUMNS = (
+    "lease.part, lease.clock_ms, lease.last_event_at_ms, lease.holes, lease.hold_until_ms,"
+    " (SELECT json_agg(json_build_array(plan, version, live_from_ms, policy) ORDER BY plan) FROM ("
+    "SELECT DISTINCT ON (plan) plan, version, live_from_ms, policy FROM activation.partition_plan"
+    " WHERE partition_plan.part = lease.part ORDER BY plan, version DESC) AS newest) AS adopted"
+)
+_VIEWS = sa.text(
+    f"SELECT {VIEW_COLUMNS} FROM activation.partition_lease AS lease WHERE part = ANY(CAST(:parts AS integer[]))"  # noqa: S608 - of constants
 )
 
 
@@ -85,16 +87,14 @@ class PartitionViews:
 
     async def read(self, connection: AsyncConnection, parts: Collection[int]) -> Mapping[int, PartitionView]:
         """The views of `parts`, as of the connection's snapshot."""
-        wanted = {"parts": sorted(parts)}
-        live: dict[int, list[tuple[Any, ...]]] = {part: [] for part in parts}
-        for part, *adoption in await connection.execute(_LIVE, wanted):
-            if adoption[-1] != RETIRED:
-                live[part].append(tuple(adoption))
-        views = {}
-        for row in (await connection.execute(_CLOCKS, wanted)).all():
-            plans = await self._plan_set(connection, tuple(live[row.part]))
-            views[row.part] = PartitionView(plans, _clock(row))
-        return views
+        rows = (await connection.execute(_VIEWS, {"parts": sorted(parts)})).all()
+        return {row.part: await self.of(connection, row) for row in rows}
+
+    async def of(self, connection: AsyncConnection, row: Any) -> PartitionView:
+        """The view that a row with VIEW_COLUMNS describes; the connection is asked for what no version has changed
+        since it was published."""
+        live = tuple(tuple(one) for one in row.adopted or () if one[-1] != RETIRED)
+        return PartitionView(await self._plan_set(connection, live), _clock(row))
 
     async def _plan_set(self, connection: AsyncConnection, live: tuple[tuple[Any, ...], ...]) -> PlanSet:
         found = self._sets.get(live)
