@@ -144,12 +144,14 @@ class Claimer:
         queued = self._parts.dispatcher.queued()
         if sum(queued.values()) >= QUEUED_MAX or self._parts.outcomes.congested:
             return
-        claims = await self._parts.queue.claim(queued)
+        shares = self._parts.dispatcher.shares()
+        claims = await self._parts.queue.claim(queued, shares=shares)
         if claims:
-            self._parts.dispatcher.offer(claims, await self._parts.recipients.of(claims), full=_full(claims, queued))
+            full = _full(claims, queued, shares)
+            self._parts.dispatcher.offer(claims, await self._parts.recipients.of(claims), full=full)
 
 
-def _full(claims: Iterable[Claimed], queued: Mapping[str, int]) -> set[str]:
+def _full(claims: Iterable[Claimed], queued: Mapping[str, int], shares: Mapping[str, int]) -> set[str]:
     """Endpoints that got all they had room for: more of theirs may be due."""
     counts = Counter(claim.endpoint_id for claim in claims)
-    return {id_ for id_, count in counts.items() if count + queued.get(id_, 0) >= CLAIM_MAX}
+    return {id_ for id_, count in counts.items() if count + queued.get(id_, 0) >= shares.get(id_, CLAIM_MAX)}

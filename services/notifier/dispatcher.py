@@ -21,10 +21,8 @@ from services.notifier.lanes import Lane
 from services.notifier.paces import Paces
 from services.notifier.recipients import Unsendable
 from services.notifier.sender.request import Recipient
-from services.notifier.store.queue import CLAIM_MAX, Claimed
+from services.notifier.store.queue import CLAIM_FAST_MAX, CLAIM_MAX, QUEUED_MAX, Claimed
 
-# An endpoint asks for more when fewer than this are left of a claim that was full.
-_LOW_WATER = CLAIM_MAX // 2
 # Endpoints whose history is kept while nothing of theirs is here; more than a deployment may have.
 _KNOWN_MAX = 20_000
 
@@ -57,6 +55,13 @@ class Dispatcher:
     def queued(self) -> dict[str, int]:
         """Claimed deliveries that wait here, by endpoint."""
         return {id_: count for id_, lane in self._lanes.items() if (count := len(lane))}
+
+    def shares(self) -> dict[str, int]:
+        """How many deliveries each endpoint that has some here may have claimed; endpoints beyond get the least."""
+        fair = QUEUED_MAX // max(len(self._lanes), 1)
+        for lane in self._lanes.values():
+            lane.share = max(CLAIM_MAX, min(int(lane.concurrency.per_second), CLAIM_FAST_MAX, fair))
+        return {id_: lane.share for id_, lane in self._lanes.items()}
 
     def offer(
         self,
@@ -138,7 +143,7 @@ class Dispatcher:
         self._tasks[task] = claim
         task.add_done_callback(partial(self._ended, endpoint_id, claim))
         self._take_turn(endpoint_id, lane)
-        if lane.hungry and len(lane) < _LOW_WATER:
+        if lane.hungry and 2 * len(lane) < lane.share:
             lane.hungry = False
             self._want_more()
 

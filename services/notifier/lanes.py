@@ -9,18 +9,20 @@ from services.notifier.domain.concurrency import SLOW_SECONDS, Concurrency
 from services.notifier.domain.outcome import Priority
 from services.notifier.recipients import Unsendable
 from services.notifier.sender.request import Recipient
-from services.notifier.store.queue import Claimed
+from services.notifier.store.queue import CLAIM_MAX, Claimed
 
 
 @dataclass(slots=True)
 class Lane:
-    """A permit is held only while a request is on the wire; `started` has the times of those, oldest first."""
+    """A permit is held only while a request is on the wire; `started` has the times of those, oldest first. `share` is
+    how many may be claimed at once; a `hungry` lane asks for more at half of it."""
 
     recipient: Recipient | Unsendable
     concurrency: Concurrency
     waiting: tuple[deque[Claimed], ...] = field(default_factory=lambda: tuple(deque() for _ in Priority))
     started: dict[int, float] = field(default_factory=dict)
     hungry: bool = False
+    share: int = CLAIM_MAX
 
     def __len__(self) -> int:
         return sum(map(len, self.waiting))

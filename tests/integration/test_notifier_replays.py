@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,7 +19,7 @@ from services.notifier.store.upkeep import UpkeepStore
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, answer, verify
 from tests.notifier_tables import Owed, outcome, owed_by_hand
-from tests.running_notifier import NotifierClient, Servers, prepare, query, running, until
+from tests.running_notifier import ADMIN_KEY, NotifierClient, Servers, prepare, query, running, until
 
 LONG_AGO = "2020-01-01T00:00:00Z"
 
@@ -104,6 +106,32 @@ async def test_replays_are_refused_with_codes(notifier: NotifierClient) -> None:
         problem = await notifier.ask(method, where, status=status, json=body)
         assert problem["code"] == code, (method, where, body)
     await notifier.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
+
+
+async def test_the_command_line_retries_and_replays(notifier: NotifierClient) -> None:
+    """`delivery retry`, `endpoint replay` with and without --dry-run, and what `endpoint cancel-replay` refuses."""
+
+    async def firstvalue(*words: str, code: int = 0) -> str:
+        options = ("--notifier-url", str(notifier.http.base_url), "--key", ADMIN_KEY)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.cli", *words, *options, stdout=PIPE, stderr=STDOUT
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == code, output
+        return output.decode()
+
+    async with Receiver(script=[answer(404)] * 2) as receiver:
+        endpoint = await notifier.add_endpoint(receiver.url())
+        await notifier.ask("POST", f"/v1/endpoints/{endpoint['id']}/ping", status=202)
+        (given_up,) = await until(lambda: notifier.deliveries(status="exhausted", endpoint_id=endpoint["id"]))
+        assert "is on its way" in await firstvalue("delivery", "retry", given_up["id"])
+        await until(lambda: notifier.deliveries(status="succeeded", endpoint_id=endpoint["id"]))
+        replay = ("endpoint", "replay", endpoint["id"], "--since", "2020-01-01", "--status", "succeeded")
+        assert "1 deliveries would be sent" in await firstvalue(*replay, "--dry-run")
+        assert "1 deliveries; stop it with" in await firstvalue(*replay)
+        await receiver.wait_for(4)
+        assert "replay_not_found" in await firstvalue("endpoint", "cancel-replay", "rpl_999999", code=1)
+        await notifier.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
 
 
 async def test_replayed_delivery_begins_its_schedule_anew_and_stays_last(owed: Owed) -> None:

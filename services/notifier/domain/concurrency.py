@@ -29,6 +29,11 @@ class Concurrency:
         """Whether the endpoint fails or is slow, and so shares half of all permits with its like."""
         return self.failures > 0 or self.mean_seconds > SLOW_SECONDS
 
+    @property
+    def per_second(self) -> float:
+        """About how many it takes in a second; 0 before the first attempt."""
+        return self.limit / self.mean_seconds if self.mean_seconds else 0.0
+
     def observe(self, result: Result, *, started_at: float, ended_at: float, cap: int) -> None:
         """Take in an attempt that began and ended at these monotonic seconds."""
         self.mean_seconds += _MEAN_SHARE * (ended_at - started_at - self.mean_seconds)

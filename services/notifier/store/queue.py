@@ -20,6 +20,8 @@ from services.notifier.store.notices import GivenUp, add_notices, exhausted
 from services.runtime.crash_points import crash_point
 
 CLAIM_MAX = 32
+# What an endpoint may have claimed at once that answers fast: about what it takes in a second.
+CLAIM_FAST_MAX = 256
 # Claimed deliveries that may wait in a process's memory over all endpoints.
 QUEUED_MAX = 4_096
 
@@ -41,11 +43,13 @@ _CLAIM = sa.text(
         RETURNING endpoint_id
     ), candidate AS MATERIALIZED (
         SELECT e.id, e.revision, e.format, CASE WHEN g.trips > 0 THEN 1 ELSE least(
-                :claim_max, greatest(floor(coalesce(e.rate_per_second, 'infinity') * :lease_seconds / 4), 1)
+                coalesce(busy.share, :claim_max),
+                greatest(floor(coalesce(e.rate_per_second, 'infinity') * :lease_seconds / 4), 1)
             ) - coalesce(busy.queued, 0) END AS room
         FROM notifier.endpoint e
         JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
-        LEFT JOIN unnest(CAST(:busy_ids AS text[]), CAST(:busy_counts AS int[])) AS busy(id, queued) ON busy.id = e.id
+        LEFT JOIN unnest(CAST(:busy_ids AS text[]), CAST(:busy_counts AS int[]), CAST(:busy_shares AS int[]))
+            AS busy(id, queued, share) ON busy.id = e.id
         WHERE e.enabled AND g.not_before <= now() AND notifier.window_open(e.delivery_window, now())
             AND (g.trips = 0 OR e.id IN (SELECT endpoint_id FROM probe))
         ORDER BY random()
@@ -182,13 +186,17 @@ class QueueStore:
         self._lease_seconds = lease_seconds
         self._pause_seconds = pause_seconds
 
-    async def claim(self, queued: Mapping[str, int]) -> list[Claimed]:
-        """Lease due deliveries: per endpoint at most CLAIM_MAX, over all QUEUED_MAX, less what is `queued` here."""
+    async def claim(self, queued: Mapping[str, int], *, shares: Mapping[str, int] | None = None) -> list[Claimed]:
+        """Lease due deliveries: per endpoint its share (CLAIM_MAX if not given), over all QUEUED_MAX, less what is
+        `queued` here."""
+        shares = shares or {}
+        busy = sorted({*queued, *shares})
         parameters = {
             "most": max(QUEUED_MAX - sum(queued.values()), 0),
             "claim_max": CLAIM_MAX,
-            "busy_ids": list(queued),
-            "busy_counts": list(queued.values()),
+            "busy_ids": busy,
+            "busy_counts": [queued.get(endpoint_id, 0) for endpoint_id in busy],
+            "busy_shares": [shares.get(endpoint_id, CLAIM_MAX) for endpoint_id in busy],
             "lease_seconds": self._lease_seconds,
         }
         # Taken before the statement: the lease must not seem to last longer here than it does there.

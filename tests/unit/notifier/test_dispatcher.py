@@ -12,7 +12,7 @@ from services.notifier.domain.outcome import Priority, Result
 from services.notifier.domain.signature import Scheme, SigningKey
 from services.notifier.recipients import Unsendable
 from services.notifier.sender.request import Recipient
-from services.notifier.store.queue import CLAIM_MAX, Claimed
+from services.notifier.store.queue import CLAIM_FAST_MAX, CLAIM_MAX, Claimed
 
 _numbers = itertools.count(1)
 
@@ -131,6 +131,21 @@ async def test_asks_for_more_before_it_runs_dry() -> None:
     dispatcher.offer(claims("full", CLAIM_MAX), {"full": full}, full={"full"})
     assert asked == [1]
     for _ in range(100):
+        wires.release.release()
+    await dispatcher.finish()
+
+
+async def test_fast_endpoints_may_have_more_claimed() -> None:
+    """About what one takes in a second, so that a backlog is not held back by claims; a slow one has the least."""
+    wires = Wires()
+    dispatcher = Dispatcher(wires.deliver, in_flight_max=100, want_more=lambda: None)
+    fast, slow = recipient("fast", 20), recipient("slow", 20)
+    await warmed(dispatcher, wires, fast)
+    dispatcher.offer(claims("fast", 1) + claims("slow", 1), {"fast": fast, "slow": slow})
+    shares = dispatcher.shares()
+    assert shares["slow"] == CLAIM_MAX
+    assert CLAIM_MAX < shares["fast"] <= CLAIM_FAST_MAX
+    for _ in range(2):
         wires.release.release()
     await dispatcher.finish()
 
