@@ -36,7 +36,7 @@ _CLAIM = sa.text(
         WHERE endpoint_id IN (
             SELECT g.endpoint_id FROM notifier.endpoint_gate g JOIN notifier.endpoint e ON e.id = g.endpoint_id
             WHERE g.trips > 0 AND g.not_before <= now() AND coalesce(g.probe_until <= now(), true)
-                AND e.enabled AND notifier.window_open(e.delivery_window, now())
+                AND e.enabled AND (e.delivery_window IS NULL OR notifier.window_open(e.delivery_window, now()))
                 AND EXISTS (SELECT 1 FROM notifier.delivery d
                     WHERE d.endpoint_id = g.endpoint_id AND d.status = 'pending' AND d.next_at <= now())
             FOR UPDATE OF g SKIP LOCKED)
@@ -50,7 +50,8 @@ _CLAIM = sa.text(
         JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
         LEFT JOIN unnest(CAST(:busy_ids AS text[]), CAST(:busy_counts AS int[]), CAST(:busy_shares AS int[]))
             AS busy(id, queued, share) ON busy.id = e.id
-        WHERE e.enabled AND g.not_before <= now() AND notifier.window_open(e.delivery_window, now())
+        WHERE e.enabled AND g.not_before <= now()
+            AND (e.delivery_window IS NULL OR notifier.window_open(e.delivery_window, now()))
             AND (g.trips = 0 OR e.id IN (SELECT endpoint_id FROM probe))
         ORDER BY random()
     ), due AS MATERIALIZED (
