@@ -62,6 +62,12 @@ _OVERVIEW = (
         unit="ops",
     ),
     _shares("Objectives: bad share", *(objective.name for objective in OBJECTIVES)),
+    Panel(
+        title="End to end",
+        queries=_quantiles("firstvalue_end_to_end_latency_seconds"),
+        unit="s",
+        meaning="From the arrival of what caused a signal to the first 2xx of a webhook.",
+    ),
     _worst("firstvalue_engine_lag_seconds", "Lag of the engine"),
     _worst("firstvalue_engine_clock_age_seconds", "Age of the clock"),
     Panel(

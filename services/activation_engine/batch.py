@@ -42,11 +42,14 @@ class DueAccounts:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A signal to be written, with the account that it numbers and the append time of the record behind it."""
+    """A signal to be written, with the account that it numbers, and of the record behind it when it was appended, when
+    ingest received it, and its trace."""
 
     state: AccountState
     signal: CandidateSignal
     appended_ms: int
+    received_ms: int
+    traceparent: str | None = None
 
     @property
     def blank(self) -> bool:
@@ -149,7 +152,7 @@ def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
     if state.dirty:
         outcome.dirty[state.account_id] = held
     for signal in announced:
-        outcome.signals.append(Announced(state, signal, record.timestamp))
+        outcome.signals.append(Announced(state, signal, record.timestamp, event.received_at_ms, event.traceparent))
     _count_event(outcome, event, record.timestamp, changed=state.dirty)
 
 
@@ -166,7 +169,7 @@ def _enter(outcome: Outcome, record: Record, account_id: str) -> Held:
 def _erase(outcome: Outcome, record: Record, event: Event, state: AccountState) -> None:
     """From here on it is as if the account had never been, but for its last signal."""
     partition, account_id = outcome.partition, event.account_id
-    outcome.signals.append(Announced(state, erase(state, event), record.timestamp))
+    outcome.signals.append(Announced(state, erase(state, event), record.timestamp, event.received_at_ms))
     outcome.dirty.pop(account_id, None)
     outcome.erasures[account_id] = Erasure(partition.part, record.offset, account_id)
     partition.erase(account_id, record.offset)
@@ -268,7 +271,7 @@ def _sweep(outcome: Outcome, clock: PartitionClock, appended_ms: int, due: DueAc
 def _tick_account(outcome: Outcome, held: Held, clock: PartitionClock, appended_ms: int) -> None:
     state = held.state
     for signal in apply_tick(state, outcome.partition.plans, clock):
-        outcome.signals.append(Announced(state, signal, appended_ms))
+        outcome.signals.append(Announced(state, signal, appended_ms, appended_ms))
     if state.dirty:
         outcome.dirty[state.account_id] = held
 

@@ -57,7 +57,9 @@ def ledger_rows(
         number(one.state, one.signal)
         payload = None if one.blank else payload_of(one.signal, outward)
         account_id = pseudonym(one.signal.account_id) if one.blank else one.signal.account_id
-        rows.append(LedgerRow(lease.part, seq, one.signal.id, account_id, one.signal.type, payload, one.appended_ms))
+        trace = None if one.blank else one.traceparent
+        told = (one.signal.id, account_id, one.signal.type, payload, one.appended_ms, one.received_ms, trace)
+        rows.append(LedgerRow(lease.part, seq, *told))
     return rows
 
 

@@ -114,6 +114,7 @@ def _decode_event(record: Record, key: bytes, value: bytes) -> Input:
         decoded.staff,
         decoded.role,
         decoded.body,
+        decoded.traceparent,
     )
 
 

@@ -38,7 +38,8 @@ _ERASE_ACCOUNTS = _of_erased(
 )
 # What tells of an erasure is blanked once it is published.
 _BLANK_LEDGER = _of_erased(
-    "UPDATE activation.ledger AS stored SET payload = NULL, account_id = erased.pseudonym FROM :erased "
+    "UPDATE activation.ledger AS stored SET payload = NULL, traceparent = NULL, account_id = erased.pseudonym "
+    "FROM :erased "
     "WHERE stored.account_id = erased.account_id AND stored.part = erased.part AND stored.type <> 'account.erased'"
 )
 _KEEP_TOMBSTONES = _of_erased(

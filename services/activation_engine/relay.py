@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from aiokafka.errors import KafkaError
 
-from schemas.signals import SEQUENCE_HEADER
+from schemas.signals import RECEIVED_HEADER, SEQUENCE_HEADER, TRACE_HEADER
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.store import LedgerRow, Store, StoreUnavailable
 from services.runtime.crash_points import crash_point
@@ -192,6 +192,10 @@ class Relay:
         sent = 0
         for row in rows:
             headers = [(SEQUENCE_HEADER, str(row.seq).encode())]
+            if row.received_ms is not None:
+                headers.append((RECEIVED_HEADER, str(row.received_ms).encode()))
+            if row.traceparent is not None:
+                headers.append((TRACE_HEADER, row.traceparent.encode()))
             # An erased signal keeps its number, so that subscribers see no gap.
             value = b"" if row.payload is None else row.payload
             if batch.append(key=row.account_id.encode(), value=value, timestamp=None, headers=headers) is None:

@@ -51,7 +51,7 @@ LOAD_SWEEP = sa.text(
 )
 KNOWN_SIGNALS = sa.text("SELECT id FROM activation.ledger WHERE id = ANY(CAST(:ids AS uuid[]))")
 READ_LEDGER = sa.text(
-    "SELECT seq, id, account_id, type, payload, appended_ms FROM ("
+    "SELECT seq, id, account_id, type, payload, appended_ms, received_ms, traceparent FROM ("
     "  SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM ("
     "    SELECT * FROM activation.ledger WHERE part = :part AND seq > :after ORDER BY seq LIMIT :rows) AS next"
     ") AS summed WHERE coalesce(bytes, 0) <= :bytes OR seq = :after + 1 ORDER BY seq"
@@ -126,8 +126,8 @@ UPSERT_PLANS = _statement(
     waiting_for="text",
 )
 INSERT_LEDGER = _statement(
-    "INSERT INTO activation.ledger (part, seq, id, account_id, type, payload, appended_ms) "
-    "SELECT part, seq, id, account_id, type, payload, appended_ms FROM :rows",
+    "INSERT INTO activation.ledger (part, seq, id, account_id, type, payload, appended_ms, received_ms, traceparent) "
+    "SELECT part, seq, id, account_id, type, payload, appended_ms, received_ms, traceparent FROM :rows",
     part="int",
     seq="bigint",
     id="uuid",
@@ -135,6 +135,8 @@ INSERT_LEDGER = _statement(
     type="text",
     payload="bytea",
     appended_ms="bigint",
+    received_ms="bigint",
+    traceparent="text",
 )
 UPSERT_NAMES = _statement(
     "INSERT INTO activation.event_name AS stored (part, name, count, first_seen_ms, last_seen_ms) "
@@ -202,7 +204,7 @@ def plan_arrays(rows: Sequence[tuple[str, PlanRow]]) -> Arrays:
 
 def ledger_arrays(rows: Sequence[LedgerRow]) -> Arrays:
     """For INSERT_LEDGER."""
-    plain = _columns(rows, "part", "seq", "account_id", "type", "payload", "appended_ms")
+    plain = _columns(rows, "part", "seq", "account_id", "type", "payload", "appended_ms", "received_ms", "traceparent")
     return {**plain, "id": [UUID(row.id) for row in rows]}
 
 

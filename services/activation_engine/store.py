@@ -124,7 +124,8 @@ class AccountRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """A signal to write or to publish; `appended_ms` is the append time of the record that caused it."""
+    """A signal to write or to publish; `appended_ms` is the append time of the record that caused it, `received_ms`
+    when ingest received it (of a tick: the append), `traceparent` what came with it."""
 
     part: int
     seq: int
@@ -133,6 +134,8 @@ class LedgerRow:
     type: str
     payload: bytes | None
     appended_ms: int
+    received_ms: int | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ ledger = sa.Table(
     sa.Column("payload", BYTEA),
     sa.Column("appended_ms", sa.BigInteger, nullable=False),
     sa.Column("recorded_at", _Moment, nullable=False),
+    sa.Column("received_ms", sa.BigInteger),
+    sa.Column("traceparent", sa.Text),
 )
 
 plan_version = sa.Table(

@@ -7,9 +7,10 @@ import time
 from prometheus_client import CollectorRegistry
 
 from schemas.notices import NOTICE_TYPES
+from schemas.signals import ACCOUNT_TYPES
 from services.notifier.domain.addresses import Tier
 from services.notifier.domain.outcome import Exhaustion, Result, Status
-from services.runtime.metrics import Instruments, SharedMetrics, dead_letters
+from services.runtime.metrics import OTHER, Instruments, SharedMetrics, dead_letters
 
 _PREFIX = "firstvalue_notifier_"
 _TRIGGERS = ("first", "retry", "manual", "replay")
@@ -17,6 +18,7 @@ _OUTCOMES = (Status.SUCCEEDED, Status.PENDING, Status.EXHAUSTED)
 _POISON_REASONS = ("undecodable", "id_invalid", "text_invalid", "body_too_large")
 # An endpoint that answered 2xx within this time is healthy: what it is owed has to arrive.
 _HEALTHY_SECONDS = 3600.0
+_EVENT_TIME_BUCKETS = (1, 10, 60, 600, 3600, 86_400, 604_800)
 _DELAY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 
 
@@ -33,6 +35,7 @@ class NotifierMetrics:
         self._add_deliveries(make)
         self._add_queue(make)
         self._add_intake(make)
+        self._add_end_to_end(make)
 
     def _add_attempts(self, make: Instruments) -> None:
         """What happens on the wire."""
@@ -63,7 +66,7 @@ class NotifierMetrics:
         )
         self.first_attempt_delay_seconds = make.histogram(
             _PREFIX + "first_attempt_delay_seconds",
-            "From intake's commit to the end of the first attempt.",
+            "From the acceptance of what caused the signal to the end of the first attempt.",
             _DELAY_BUCKETS,
         )
         self.healthy_deliveries = make.counter(
@@ -114,6 +117,32 @@ class NotifierMetrics:
         self.positions_lost = make.counter(
             _PREFIX + "positions_lost", "Intake batches refused because another process had moved the position."
         )
+
+    def _add_end_to_end(self, make: Instruments) -> None:
+        """The whole pipeline, by the type of signal."""
+        types = (*ACCOUNT_TYPES, OTHER)
+        self._end_to_end = make.histogram(
+            "firstvalue_end_to_end_latency_seconds",
+            "From the arrival at ingest of what caused a signal to its first 2xx; the exemplar names the trace.",
+            _DELAY_BUCKETS,
+            type=types,
+        )
+        self._event_time = make.histogram(
+            "firstvalue_event_time_latency_seconds",
+            "From the time that a signal says to its first 2xx; clients' clocks may be wrong.",
+            _EVENT_TIME_BUCKETS,
+            type=types,
+        )
+
+    def arrived(
+        self, type_: str, *, received_seconds: float | None, occurred_seconds: float | None, trace_id: str
+    ) -> None:
+        """A delivery got its first 2xx, so long after its cause was received and after it occurred."""
+        known = type_ if type_ in ACCOUNT_TYPES else OTHER
+        if received_seconds is not None:
+            self._end_to_end.labels(known).observe(max(0.0, received_seconds), {"trace_id": trace_id})
+        if occurred_seconds is not None:
+            self._event_time.labels(known).observe(max(0.0, occurred_seconds))
 
     def settled(self, endpoint_id: str, *, delivered: bool) -> None:
         """A delivery came to its end; whether that counts depends on how the endpoint did in the last hour."""

@@ -16,7 +16,8 @@ from services.notifier.domain.outcome import Result, Status, decide
 from services.notifier.domain.schedule import Schedule
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.sender.client import Attempt
-from services.notifier.store.queue import Outcome, QueueStore
+from services.notifier.sender.request import trace_id
+from services.notifier.store.queue import Claimed, Outcome, QueueStore
 from services.runtime.health import Health
 from services.runtime.postgres import is_transient
 
@@ -148,6 +149,16 @@ class OutcomeWriter:
                 if window.add(failed=each.result is not Result.HTTP_2XX):
                     yield each.delivery.endpoint_id
 
+    def _arrived(self, delivery: Claimed) -> None:
+        waited = time.monotonic() - delivery.claimed_at
+        received, occurred = delivery.received_age_seconds, delivery.occurred_age_seconds
+        self._metrics.arrived(
+            delivery.type,
+            received_seconds=None if received is None else received + waited,
+            occurred_seconds=None if occurred is None else occurred + waited,
+            trace_id=trace_id(delivery),
+        )
+
     def _report(self, outcome: Outcome, *, late: bool) -> None:
         delivery, decision = outcome.delivery, outcome.decision
         age_seconds = delivery.age_seconds + time.monotonic() - delivery.claimed_at
@@ -158,12 +169,15 @@ class OutcomeWriter:
             self._metrics.deliveries.labels(decision.status.value).inc()
         if decision.status is Status.SUCCEEDED:
             self._metrics.delivery_latency_seconds.observe(age_seconds)
+            if delivery.trigger in ("first", "retry"):
+                self._arrived(delivery)
             self._metrics.settled(delivery.endpoint_id, delivered=True)
         if decision.exhaustion is not None and not late:
             self._metrics.exhausted.labels(decision.exhaustion.value).inc()
             self._metrics.settled(delivery.endpoint_id, delivered=False)
         if delivery.trigger == "first":
-            self._metrics.first_attempt_delay_seconds.observe(age_seconds)
+            accepted = delivery.received_age_seconds or delivery.age_seconds
+            self._metrics.first_attempt_delay_seconds.observe(accepted + age_seconds - delivery.age_seconds)
         write = log.debug if outcome.result is Result.HTTP_2XX else log.info
         write(
             "attempt",

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.signals import SEQUENCE_HEADER, decode
+from schemas.signals import RECEIVED_HEADER, SEQUENCE_HEADER, TRACE_HEADER, decode
 from services.notifier.domain.filters import About
 from services.notifier.store.intake import Message, Poison
 
@@ -34,7 +34,7 @@ def read_record(record: Any) -> Message | Poison | None:
         return _poison(record, "id_invalid")
     if "\0" in signal.account.id:
         return _poison(record, "text_invalid")
-    trace = (_header(record, "traceparent") or b"").decode("ascii", "replace")
+    trace = (_header(record, TRACE_HEADER) or b"").decode("ascii", "replace")
     return Message(
         id=signal.id,
         type=signal.type,
@@ -43,6 +43,8 @@ def read_record(record: Any) -> Message | Poison | None:
         traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         body=value,
         seq=sequence_of(record),
+        received_ms=_number(record, RECEIVED_HEADER),
+        occurred_at=signal.timestamp if signal.timestamp.tzinfo else None,
         about=About(
             plan=signal.plan.id if signal.plan else None,
             segment=signal.account.segment,
@@ -54,7 +56,11 @@ def read_record(record: Any) -> Message | Poison | None:
 
 def sequence_of(record: Any) -> int | None:
     """The ledger's number in the record's header; None without one."""
-    text = _header(record, SEQUENCE_HEADER) or b""
+    return _number(record, SEQUENCE_HEADER)
+
+
+def _number(record: Any, header: str) -> int | None:
+    text = _header(record, header) or b""
     return int(text) if text.isdigit() and len(text) <= 18 else None
 
 

@@ -46,6 +46,7 @@ class Event(Struct, gc=False, eq=False):
     staff: bool = False
     role: str | None = None
     body: bytes | Raw = b"{}"
+    traceparent: str | None = None
     _client: dict[str, Any] | None = None
 
     def client(self) -> dict[str, Any]:

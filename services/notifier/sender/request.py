@@ -52,8 +52,16 @@ def request_headers(delivery: Claimed, recipient: Recipient, *, now_seconds: flo
 
 def traceparent(delivery: Claimed) -> str:
     """W3C trace context: the trace of the record that brought the signal, else one derived from its id."""
-    version, _, rest = (delivery.traceparent or "").partition("-")
-    trace_id, flags = rest[:32], rest[50:52]
-    if version != "00" or len(rest) != 52:
-        trace_id, flags = hashlib.sha256(delivery.message_id.encode()).hexdigest()[:32], "00"
-    return f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
+    flags = (delivery.traceparent or "")[53:55] if _has_trace(delivery) else "00"
+    return f"00-{trace_id(delivery)}-{secrets.token_hex(8)}-{flags}"
+
+
+def trace_id(delivery: Claimed) -> str:
+    """The trace that the webhook belongs to, 32 hexadecimal digits."""
+    if _has_trace(delivery):
+        return (delivery.traceparent or "")[3:35]
+    return hashlib.sha256(delivery.message_id.encode()).hexdigest()[:32]
+
+
+def _has_trace(delivery: Claimed) -> bool:
+    return delivery.traceparent is not None and delivery.traceparent[:3] == "00-" and len(delivery.traceparent) == 55

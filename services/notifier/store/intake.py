@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,11 +44,12 @@ _ENDPOINTS = sa.text(
     "WHERE deleted_at IS NULL ORDER BY id"
 )
 _MESSAGES = sa.text(
-    """INSERT INTO notifier.message (id, type, account_id, origin, traceparent, body)
-    SELECT id, type, account_id, origin, traceparent, body
+    """INSERT INTO notifier.message (id, type, account_id, origin, traceparent, body, received_at, occurred_at)
+    SELECT id, type, account_id, origin, traceparent, body, to_timestamp(received_ms / 1000.0), occurred_at
     FROM unnest(CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:accounts AS text[]), CAST(:origins AS text[]),
-        CAST(:traceparents AS text[]), CAST(:bodies AS bytea[]), CAST(:hashes AS bytea[]), CAST(:seqs AS bigint[]))
-        AS given(id, type, account_id, origin, traceparent, body, account_hash, seq)
+        CAST(:traceparents AS text[]), CAST(:bodies AS bytea[]), CAST(:hashes AS bytea[]), CAST(:seqs AS bigint[]),
+        CAST(:received AS bigint[]), CAST(:occurred AS timestamptz[]))
+        AS given(id, type, account_id, origin, traceparent, body, account_hash, seq, received_ms, occurred_at)
     WHERE NOT EXISTS (
         SELECT 1 FROM notifier.tombstone t WHERE t.account_hash = given.account_hash AND given.seq < t.seq)
     ON CONFLICT (id) DO NOTHING RETURNING id"""
@@ -72,7 +74,8 @@ _DEAD = sa.text(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A signal to deliver: `body` is sent as it is, byte for byte; `seq` is the ledger's number, if it has one.
+    """A signal to deliver: `body` is sent as it is, byte for byte; `seq` is the ledger's number, if it has one;
+    `received_ms` is when ingest received what caused it, `occurred_at` the time that the signal says.
 
     `about` is only compared with filters, and not stored.
     """
@@ -85,6 +88,8 @@ class Message:
     body: bytes
     seq: int | None = None
     about: About = NOTHING
+    received_ms: int | None = None
+    occurred_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +217,8 @@ class IntakeBatch:
             "bodies": [message.body for message in messages],
             "hashes": [_account_hash(message) for message in messages],
             "seqs": [message.seq for message in messages],
+            "received": [message.received_ms for message in messages],
+            "occurred": [message.occurred_at for message in messages],
         }
         return set((await self._connection.execute(_MESSAGES, parameters)).scalars())
 

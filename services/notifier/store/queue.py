@@ -75,6 +75,8 @@ _CLAIM = sa.text(
     RETURNING d.id, d.endpoint_id, due.revision, d.claim, d.attempts, d.failures, d.manual, d.priority,
         d.message_id, d.type, m.traceparent,
         CASE due.format WHEN 'slack' THEN coalesce(m.slack_body, m.body) ELSE m.body END AS body,
+        extract(epoch FROM now() - m.received_at)::float8 AS received_age_seconds,
+        extract(epoch FROM now() - m.occurred_at)::float8 AS occurred_age_seconds,
         extract(epoch FROM now() - coalesce(d.restarted_at, d.created_at))::float8 AS age_seconds"""
 )
 _RELEASE = sa.text(
@@ -143,6 +145,8 @@ class Claimed:
     body: bytes
     age_seconds: float
     claimed_at: float
+    received_age_seconds: float | None = None
+    occurred_age_seconds: float | None = None
     priority: int = Priority.FIRST
 
     @property

@@ -103,9 +103,10 @@ def test_record_becomes_message_unchanged() -> None:
     """The value's bytes are the body, the header is the number."""
     signal = a_signal(origin="catch_up")
     trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    message = read_record(Record(encode(signal), (("seq", b"12"), ("traceparent", trace))))
+    message = read_record(Record(encode(signal), (("seq", b"12"), ("received_ms", b"34"), ("traceparent", trace))))
     about = About("b2b-saas", "smb", "dana@vendor.example", "milestone_overdue")
-    assert message == Message(signal.id, signal.type, "acme", "catch_up", trace.decode(), encode(signal), 12, about)
+    told = (signal.id, signal.type, "acme", "catch_up", trace.decode(), encode(signal), 12, about)
+    assert message == Message(*told, received_ms=34, occurred_at=signal.timestamp)
     assert sequence_of(Record(b"", (("seq", b"12"),))) == 12
     assert sequence_of(Record(b"", (("seq", b"-1"),))) is None
 

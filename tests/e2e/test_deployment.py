@@ -1,0 +1,281 @@
+"""What docker-compose.yml starts, as plain processes on servers of their own, watched by a real Prometheus."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from deploy.demo.plan import PLAN_ID, plan_text
+from deploy.prometheus.rules import ALERTS, as_yaml, rule_groups
+from deploy.prometheus.scraping import scrape_config
+from deploy.prometheus.spans import Scale
+from services.runtime.logs import FIELDS
+from tests.contract import metrics_catalogue
+from tests.deployment import ADMIN_KEY, SECRET_KEY, SERVICES, Running, compose, deployed, free_port, until
+from tests.fakes.private_servers import pid_of, private_servers
+from tests.promtool import program, promtool
+
+# The rules in a thirtieth of their time: ten minutes are twenty seconds.
+_SCALE = Scale(1 / 30)
+_SETTINGS = {
+    "FIRSTVALUE_INGEST_TICK_SECONDS": "0.2",
+    "FIRSTVALUE_NOTIFIER_ALLOWED_ADDRESSES": "127.0.0.1",
+    "FIRSTVALUE_ENGINE_SESSION_TIMEOUT_SECONDS": "6",
+}
+
+
+@dataclass
+class Watched:
+    """The running services, their Kafka and the Prometheus that watches them."""
+
+    services: dict[str, Running]
+    kafka_pid: int
+    prometheus_url: str
+
+    def state_of(self, alert: str) -> set[str]:
+        """`pending` and `firing`, as far as the alert is either."""
+        answer = httpx.get(f"{self.prometheus_url}/api/v1/alerts", timeout=10).json()
+        return {one["state"] for one in answer["data"]["alerts"] if one["labels"]["alertname"] == alert}
+
+    def query(self, expression: str) -> list[Any]:
+        """The result of an instant query."""
+        answer = httpx.get(f"{self.prometheus_url}/api/v1/query", params={"query": expression}, timeout=10).json()
+        return list(answer["data"]["result"])
+
+    def raised(self, alert: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Wait until the alert is pending or fires, doing something meanwhile."""
+
+        def look() -> bool:
+            meanwhile()
+            return bool(self.state_of(alert))
+
+        until(look, what=f"{alert} raised", seconds=90)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Everything up, each target scraped once."""
+    folder = tmp_path_factory.mktemp("deployment")
+    with private_servers("deployment") as data:
+        connection = data.read_state()["connection"]
+        place = {"database_url": connection["database"], "kafka": connection["kafka"]}
+        with deployed(folder, **place, settings=_SETTINGS) as services, _prometheus(folder, services) as url:
+            whole = Watched(services, pid_of(data, "kafka"), url)
+            until(lambda: len(whole.query("up == 1")) == len(SERVICES), what="all targets scraped")
+            yield whole
+
+
+@contextmanager
+def _prometheus(folder: Path, services: dict[str, Running]) -> Iterator[str]:
+    """A real Prometheus with the scaled rules."""
+    targets = {name: [f"127.0.0.1:{service.private_port}"] for name, service in services.items()}
+    (folder / "rules.yml").write_text(as_yaml(rule_groups(scale=_SCALE)))
+    config = folder / "prometheus.yml"
+    config.write_text(as_yaml(scrape_config(targets, rule_files=["rules.yml"], interval="1s")))
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        program("prometheus"),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
+        f"--web.listen-address={address}",
+        "--enable-feature=exemplar-storage",
+    ]
+    with (folder / "prometheus.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def _paused(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def _silent_endpoint() -> Iterator[str]:
+    """Accepts connections and never answers."""
+    held: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+
+        def accept() -> None:
+            while True:
+                try:
+                    held.append(listener.accept()[0])
+                except OSError:
+                    return
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
+        listener.shutdown(socket.SHUT_RDWR)
+    for connection in held:
+        connection.close()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_health_check_of_the_container_passes(watched: Watched, name: str) -> None:
+    """Its very command, on this process's port."""
+    test = compose()["services"][name]["healthcheck"]["test"]
+    script = test[3].replace("9464", str(watched.services[name].private_port))
+    assert subprocess.run([sys.executable, *test[2:3], script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_promtool_finds_nothing_wrong_with_the_metrics(watched: Watched, name: str) -> None:
+    """Names, units and help as Prometheus' own linter wants them; OpenMetrics for whoever asks for it."""
+    service = watched.services[name]
+    promtool("check", "metrics", text=service.private("/metrics").content)
+    answer = service.private("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_labels_hold_what_is_listed_whatever_clients_send(watched: Watched, name: str) -> None:
+    """After strange methods, paths and bodies every label still has one of its known values."""
+    service = watched.services[name]
+    for number in range(20):
+        service.ask(f"ODD{number}", f"/made/up/{number}")
+        service.ask("POST", "/v1/track", json={"userId": "u", "event": f"e{number}", "type": f"t{number}"})
+    bounded = {one.name: one.labels for one in metrics_catalogue.described()[name]}
+    for series in watched.query(f'{{job="firstvalue-{name}",__name__=~"firstvalue_.+"}}'):
+        metric = series["metric"]
+        family = metric["__name__"]
+        labels = next(bounded[known] for known in (family, family.rpartition("_")[0]) if known in bounded)
+        for label, value in metric.items():
+            if labels.get(label):
+                assert value in labels[label], (family, label)
+            elif label == "route":
+                assert value == "other" or value.startswith("/v1") or value in ("/batch", "/openapi.json", "/docs")
+
+
+def test_prometheus_loads_all_rules_and_the_watchdog_fires(watched: Watched) -> None:
+    """Every rule is evaluated without an error against what the services export."""
+    until(lambda: watched.state_of("Watchdog") == {"firing"}, what="the watchdog")
+
+    def evaluated() -> bool:
+        groups = httpx.get(f"{watched.prometheus_url}/api/v1/rules", timeout=10).json()["data"]["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        assert {rule["name"] for rule in rules if rule["type"] == "alerting"} == {alert.name for alert in ALERTS}
+        return all(rule["health"] == "ok" for rule in rules)
+
+    until(evaluated, what="every rule evaluated")
+
+
+class _Takes(BaseHTTPRequestHandler):
+    """Answers every webhook with 204."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the test's output is for the test."""
+
+
+def test_latency_is_measured_from_end_to_end_with_the_clients_trace(watched: Watched) -> None:
+    """From the arrival of an event to the 2xx of its webhook; the exemplar is the trace that the client sent."""
+    ingest, engine, notifier = (watched.services[name] for name in SERVICES)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Takes) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/hook"
+        notifier.ask("POST", "/v1/endpoints", json={"url": url}).raise_for_status()
+        plan = {"content-type": "application/yaml"}
+        engine.ask("PUT", f"/v1/plans/{PLAN_ID}", content=plan_text(day="200ms"), headers=plan).raise_for_status()
+        event = {"userId": "kim", "event": "Integration Connected", "context": {"groupId": "traced"}}
+        headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+        ingest.ask("POST", "/v1/track", json=event, headers=headers).raise_for_status()
+
+        def measured() -> bool:
+            page = notifier.private("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"}).text
+            lines = [line for line in page.splitlines() if "firstvalue_end_to_end_latency_seconds_bucket" in line]
+            return any(f'trace_id="{trace}"' in line and "account." in line for line in lines)
+
+        until(measured, what="an exemplar with the client's trace")
+        server.shutdown()
+    count = "firstvalue_event_time_latency_seconds_count"
+    counted = [line for line in notifier.private("/metrics").text.splitlines() if line.startswith(count)]
+    assert any(not line.endswith(" 0.0") for line in counted)
+
+
+def test_hanging_endpoints_raise_a_backlog(watched: Watched) -> None:
+    """More is due than the endpoint's share of requests on the wire, which never ends."""
+    notifier = watched.services["notifier"]
+    with _silent_endpoint() as url:
+        endpoint = notifier.ask("POST", "/v1/endpoints", json={"url": url}).json()["id"]
+        for _ in range(80):
+            assert notifier.ask("POST", f"/v1/endpoints/{endpoint}/ping").status_code < 300
+        watched.raised("NotifierBacklog")
+        assert notifier.ask("DELETE", f"/v1/endpoints/{endpoint}").status_code < 300
+
+
+def test_ticks_that_stop_raise_a_frozen_clock(watched: Watched) -> None:
+    """Ingest stands still, and with it the clock of every partition."""
+    process = watched.services["ingest"].process
+    assert process is not None
+    with _paused(process.pid):
+        watched.raised("ClockFrozen")
+    until(lambda: not watched.state_of("ClockFrozen"), what="the clock goes on")
+
+
+def test_a_broker_that_does_not_answer_raises_failing_publications(watched: Watched) -> None:
+    """Kafka stands still while clients go on sending."""
+    ingest = watched.services["ingest"]
+    event = {"userId": "kim", "event": "Seen", "context": {"groupId": "acme"}}
+    with _paused(watched.kafka_pid):
+        watched.raised("PublishFailing", lambda: ingest.ask("POST", "/v1/track", json=event))
+    until(lambda: ingest.ask("POST", "/v1/track", json=event).status_code == 200, what="ingest goes on")
+
+
+def test_an_engine_that_is_gone_is_a_target_down(watched: Watched) -> None:
+    """It drains and exits 0 on SIGTERM; the page says which job is missing, and ends when it is back."""
+    engine = watched.services["engine"]
+    assert engine.end() == 0
+    watched.raised("TargetDown")
+    engine.start()
+    until(engine.ready, what="the engine is back")
+    until(lambda: not watched.state_of("TargetDown"), what="the alert ends")
+
+
+def test_logs_are_lines_of_listed_fields_without_secrets(watched: Watched) -> None:
+    """After all of the above, and of names with control characters: one JSON object a line, nothing planted in any."""
+    odd = 'acme\r\n{"event": "forged"}\x1b[2J'
+    planted_key = "fv_planted-wrong-key-77ab"
+    for service in watched.services.values():
+        service.ask("POST", "/v1/track", json={"userId": odd, "event": odd, "context": {"groupId": odd}})
+        service.ask("GET", f"/v1/accounts/{quote(odd)}")
+        service.ask("GET", "/v1/endpoints", headers={"authorization": f"Bearer {planted_key}"})
+    for service in watched.services.values():
+        lines = service.log.read_bytes().splitlines()
+        assert lines
+        for line in lines:
+            entry = json.loads(line)
+            assert entry["service"] == service.name
+            assert set(entry) <= FIELDS
+            assert entry["event"] != "forged"
+        text = service.log.read_bytes()
+        assert b"\x1b" not in text
+        assert b"\r" not in text
+        for secret in (ADMIN_KEY, SECRET_KEY, planted_key, "whsec_"):
+            assert secret.encode() not in text
