@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0006_received"
-down_revision = "0005_slack"
+revision = "0007_received"
+down_revision = "0006_digests"
 
 
 def upgrade() -> None:
