@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 REQUIREMENTS := requirements/dev.txt
 
-.PHONY: setup demo test test-tools test-fast lint format lock bench-ingest bench-engine bench-notifier bench-insights chaos chaos-planted clean
+.PHONY: setup demo test test-tools test-fast lint format lock bench-ingest bench-engine bench-notifier bench-insights chaos chaos-planted audit clean
 
 setup: .venv/.complete
 
@@ -20,22 +20,19 @@ demo: setup
 
 # Fast tests first: a mistake in a rule shows before any server starts. They share nothing and run two at a time; the rest
 # shares servers and the machine's cores, and runs one by one.
-test: lint test-tools tests/node/node_modules
+test: lint test-tools
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contract tests/simulator
 	$(BIN)/python -m pytest tests/conformance tests/integration tests/clients tests/faults tests/e2e
 
-# What tests/clients needs beyond Python: Node packages by their lock file, and Chromium. Where it may not be installed
-# these tests are skipped by name, except with CI=true.
+# What tests need beyond Python, installed where it may be: Debian packages as package:program, and the published
+# JavaScript packages. What is missing afterwards skips its tests by name; with CI=true it fails them.
+TOOLS := nodejs:node npm:npm chromium:chromium prometheus:promtool golang-go:go
 test-tools:
-	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -yqq --no-install-recommends nodejs npm; } || true
-	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -yqq --no-install-recommends chromium; } || true
-	@! command -v npm >/dev/null || test tests/clients/node_modules -nt tests/clients/package-lock.json || \
-	    { npm ci --prefix tests/clients --silent && touch tests/clients/node_modules; } || true
-
-# Published JavaScript packages that the product is held against. Without npm their tests are skipped by name; in CI none is.
-tests/node/node_modules: tests/node/package-lock.json
-	@if command -v npm > /dev/null; then npm ci --silent --no-audit --no-fund --prefix tests/node && touch $@; \
-	else echo "no npm: tests that need Node.js are skipped"; fi || [ "$$CI" != true ]
+	@missing=; for tool in $(TOOLS); do command -v $${tool#*:} >/dev/null || missing="$$missing $${tool%:*}"; done; \
+	test -z "$$missing" || { test "$$(id -u)" = 0 && apt-get update -qq && \
+	    apt-get install -yqq --no-install-recommends $$missing >/dev/null; } || echo "not installed:$$missing"
+	@test tests/node_modules/.package-lock.json -nt tests/package-lock.json || \
+	    npm ci --silent --no-audit --no-fund --prefix tests || echo "not installed: the packages of tests/package.json"
 
 test-fast: setup
 	$(BIN)/python -m pytest tests/unit
@@ -63,7 +60,6 @@ chaos-planted: setup
 	$(BIN)/python -m tests.chaos.planted
 
 # Asks a public service; shut when a package is vulnerable or was not looked at. Leaves build/sbom.cdx.json.
-.PHONY: audit
 audit: setup
 	$(BIN)/python -m deploy.audit
 
@@ -76,10 +72,3 @@ lock:
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
-
-# promtool and a Prometheus for the tests, where they may be installed; without them those tests say so and skip.
-.PHONY: prometheus
-test: prometheus
-prometheus:
-	@command -v promtool >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
-	    apt-get install -qq -y --no-install-recommends prometheus >/dev/null; } || true

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.programs import NODE_PACKAGES
+
 FOLDER = Path(__file__).parent
 _ROOT = FOLDER.parents[1]
 _DEADLINE_SECONDS = 110
@@ -23,8 +25,8 @@ SDKS = PYTHON + NODE + BROWSER
 
 # The SDKs' own bundles for pages.
 PAGES = {
-    "analytics-next": FOLDER / "node_modules/@segment/analytics-next/dist/umd/index.js",
-    "analytics-js": FOLDER / "node_modules/@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js",
+    "analytics-next": NODE_PACKAGES / "@segment/analytics-next/dist/umd/index.js",
+    "analytics-js": NODE_PACKAGES / "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js",
 }
 
 

@@ -17,7 +17,7 @@ from deploy.prometheus.objectives import BURNS, OBJECTIVES
 from deploy.prometheus.rules import ALERTS, as_yaml, rule_groups, runbook
 from deploy.prometheus.spans import Scale
 from tests.contract import metrics_catalogue
-from tests.promtool import promtool
+from tests.programs import promtool
 
 _RUNBOOKS = Path(__file__).parents[2] / "deploy" / "runbooks"
 _PAGING = {"TargetDown", "ClockFrozen", "OffsetGap", "AuditMismatch"}

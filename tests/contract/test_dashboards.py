@@ -10,7 +10,7 @@ from deploy.grafana.__main__ import FOLDER, files
 from deploy.grafana.panels import DASHBOARDS
 from deploy.prometheus.rules import ALERTS, as_yaml, rule_groups
 from tests.contract.test_alerts import metric_names
-from tests.promtool import promtool
+from tests.programs import promtool
 
 _METRIC = re.compile(r"\bfirstvalue_\w+")
 

@@ -28,7 +28,7 @@ from services.runtime.logs import FIELDS
 from tests.contract import metrics_catalogue
 from tests.deployment import ADMIN_KEY, SECRET_KEY, SERVICES, Running, compose, deployed, free_port, until
 from tests.fakes.private_servers import pid_of, private_servers
-from tests.promtool import program, promtool
+from tests.programs import path_of, promtool
 
 # The rules in a thirtieth of their time: ten minutes are twenty seconds.
 _SCALE = Scale(1 / 30)
@@ -89,7 +89,7 @@ def _prometheus(folder: Path, services: dict[str, Running]) -> Iterator[str]:
     config.write_text(as_yaml(scrape_config(targets, rule_files=["rules.yml"], interval="1s")))
     address = f"127.0.0.1:{free_port()}"
     command = [
-        program("prometheus"),
+        path_of("prometheus"),
         f"--config.file={config}",
         f"--storage.tsdb.path={folder / 'tsdb'}",
         f"--web.listen-address={address}",

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import pytest_asyncio
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests.fakes.receiver import Received, Receiver
-from tests.node_packages import need_node, run_module
+from tests.programs import path_of, run_module
 from tests.running_notifier import Servers, prepare, running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
@@ -123,7 +122,6 @@ async def test_python_example_for_public_keys(requests: dict[str, Sent]) -> None
 @pytest.mark.parametrize(("scheme", "function"), [("v1", "verify"), ("v1a", "verifyV1a")])
 async def test_node_examples(requests: dict[str, Sent], scheme: str, function: str, tmp_path: Path) -> None:
     """HMAC by the package on the npm index, ed25519 by Node's own crypto."""
-    need_node()
     source = example("javascript", f"export function {function}(") + _NODE.replace("CALL", function)
     for altered, verdict in ((False, "verified"), (True, "refused")):
         told = requests[scheme].told(altered=altered)
@@ -132,13 +130,12 @@ async def test_node_examples(requests: dict[str, Sent], scheme: str, function: s
 
 async def test_go_example(requests: dict[str, Sent], tmp_path: Path) -> None:
     """HMAC by Go's standard library."""
-    if shutil.which("go") is None:
-        pytest.skip("needs Go 1.21 or newer: https://go.dev/dl")
+    go = path_of("go")
     (tmp_path / "verify.go").write_text(example("go", "func Verify("), encoding="utf-8")
     (tmp_path / "main.go").write_text(_GO, encoding="utf-8")
     (tmp_path / "go.mod").write_text("module example\n\ngo 1.21\n", encoding="utf-8")
     environment = {**os.environ, "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOTOOLCHAIN": "local"}
-    build = ["go", "build", "-o", "verify", "."]
+    build = [go, "build", "-o", "verify", "."]
     await asyncio.to_thread(subprocess.run, build, cwd=tmp_path, env=environment, check=True, timeout=240)
     for altered, verdict in ((False, "verified"), (True, "refused")):
         done = await asyncio.to_thread(
