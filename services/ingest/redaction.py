@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from services.ingest.blanking import without_key, without_write_key
 from services.ingest.events import IncomingEvent, Rejected
 from services.ingest.json_paths import JsonPath, parse_path
 from services.runtime import strict_json
@@ -39,10 +40,13 @@ class Redactor:
             raise Rejected(error.code, error.message) from error
         return msgspec.json.encode(value) if self._apply(value) else item
 
-    def event(self, event: IncomingEvent) -> None:
-        """The event after it was read, when what its batch says about all of its events has been merged into it."""
+    def event(self, event: IncomingEvent, key: str | None = None) -> None:
+        """The event after it was read, when what its batch says about all of its events has been merged into it.
+
+        `key` is the API key that stood in the body: the event's text is written anew, and must not hold it.
+        """
         if event.document is not None and self._apply(event.document):
-            event.body = msgspec.json.encode(event.document)
+            event.body = without_key(without_write_key(msgspec.json.encode(event.document)), key)
             # They may have been read where nothing may be told from.
             event.role = event.email = None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import NamedTuple
 
-from services.ingest.dialects.blanking import without_keys
+from services.ingest.blanking import without_keys
 from services.ingest.dialects.unpacked import Item, Unpacked
 from services.ingest.directory.known_people import KnownPeople
 from services.ingest.directory.person import Person
@@ -116,7 +116,7 @@ class Sorter:
                 raw, item = bytes(item), _WITHHELD
                 item = redactor.raw(raw)
                 event = read(item)
-                redactor.event(event)
+                redactor.event(event, unpacked.key)
                 good.append(_Read(index, item, event))
             except Rejected as rejected:
                 self._reject(index, item, rejected, rejected.message_id, origin, route, found)

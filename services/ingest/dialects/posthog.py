@@ -9,8 +9,8 @@ import msgspec
 
 from schemas.product_event import RecordType
 from services.ingest.accounts import is_placeholder
+from services.ingest.blanking import without_key
 from services.ingest.dialects import batches
-from services.ingest.dialects.blanking import without_key
 from services.ingest.dialects.unpacked import Item, Request, Unpacked, strict_value
 from services.ingest.events import IncomingEvent, Rejected, checked_id
 

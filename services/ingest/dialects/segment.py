@@ -10,8 +10,8 @@ import msgspec
 
 from schemas.product_event import RecordType
 from services.ingest.accounts import is_placeholder
+from services.ingest.blanking import without_write_key
 from services.ingest.dialects import batches
-from services.ingest.dialects.blanking import without_write_key
 from services.ingest.dialects.unpacked import Item, Request, Unpacked, strict_value, too_large
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
 from services.runtime import strict_json

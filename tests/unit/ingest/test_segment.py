@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.accounts import AccountRules
+from services.ingest.blanking import without_keys
 from services.ingest.dialects import segment
-from services.ingest.dialects.blanking import without_keys
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected
 from services.ingest.json_paths import parse_paths
 

@@ -1,0 +1,54 @@
+"""What redaction leaves of an event, with the dialect that reads it: in its text, and in what was read out of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.ingest.events import IncomingEvent
+from services.ingest.redaction import Redaction, Redactor
+from services.ingest.routes import Form
+from tests.unit.ingest.reading import unpacked
+
+
+def taken(form: Form, body: Any, *, drop: tuple[str, ...] = (), hash_: tuple[str, ...] = (), **options: Any) -> Any:
+    """The first event of a body as the sorter takes it, from a source with this redaction."""
+    redactor = Redactor(Redaction(drop=drop, hash=hash_), secret="s")
+    parts = unpacked(form, body, **options)
+    event: IncomingEvent = parts.read(redactor.raw(bytes(parts.items[0])))
+    redactor.event(event, parts.key)
+    return event
+
+
+@pytest.mark.parametrize(
+    ("form", "body", "path"),
+    [
+        (
+            Form.SEGMENT_BATCH,
+            {
+                "context": {"ip": "192.0.2.7"},
+                "batch": [{"type": "track", "event": "E", "userId": "u", "writeKey": "fv_KEY"}],
+            },
+            "context.ip",
+        ),
+        (
+            Form.POSTHOG,
+            {
+                "api_key": "fv_KEY",
+                "event": "$groupidentify",
+                "distinct_id": "u",
+                "properties": {
+                    "token": "fv_KEY",
+                    "$group_type": "company",
+                    "$group_key": "acme",
+                    "$group_set": {"phone": "1"},
+                },
+            },
+            "traits.phone",
+        ),
+    ],
+)
+def test_a_text_that_is_written_anew_holds_no_key(form: Form, body: Any, path: str) -> None:
+    """The dialect blanked the key in the text that it read, not in the value that redaction writes."""
+    assert b"fv_KEY" not in taken(form, body, drop=(path,)).body
