@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
 _HASHED: Final = "hash:"
+_DONE = re.compile(r"hash:[0-9a-f]{32}")
 _KEY_OF_HASHES = b"firstvalue.redaction"
 
 
@@ -49,6 +51,9 @@ class Redactor:
             event.body = without_key(without_write_key(msgspec.json.encode(event.document)), key)
             # They may have been read where nothing may be told from.
             event.role = event.email = None
+        # A hash says nothing about a person, and would hide what another source tells.
+        event.role = None if _is_hash(event.role) else event.role
+        event.email = None if _is_hash(event.email) else event.email
 
     def _apply(self, document: Any) -> bool:
         """Whether anything was there to be taken out."""
@@ -71,7 +76,11 @@ class Redactor:
 
 
 def _is_done(value: Any) -> bool:
-    return value is None or (type(value) is str and value.startswith(_HASHED))
+    return value is None or _is_hash(value)
+
+
+def _is_hash(value: Any) -> bool:
+    return type(value) is str and _DONE.fullmatch(value) is not None
 
 
 def _holder(document: Any, path: JsonPath) -> dict[str, Any] | None:

@@ -52,3 +52,17 @@ def taken(form: Form, body: Any, *, drop: tuple[str, ...] = (), hash_: tuple[str
 def test_a_text_that_is_written_anew_holds_no_key(form: Form, body: Any, path: str) -> None:
     """The dialect blanked the key in the text that it read, not in the value that redaction writes."""
     assert b"fv_KEY" not in taken(form, body, drop=(path,)).body
+
+
+def test_a_hash_is_not_learned_about_a_person() -> None:
+    """It would take the place of the e-mail that another source tells, by which staff are known."""
+    traits = {"email": "kim@acme.example", "role": "champion"}
+    body = {"type": "identify", "userId": "u", "traits": traits}
+    event = taken(Form.SEGMENT_CALL, body, type_="identify", hash_=("traits.email", "traits.role"))
+    assert (event.role, event.email) == (None, None)
+
+
+def test_what_only_begins_like_a_hash_is_hashed() -> None:
+    """Nobody gets a value past redaction by what they write before it."""
+    body = {"type": "track", "event": "E", "userId": "u", "properties": {"phone": "hash:+1 555 0100"}}
+    assert b"555" not in taken(Form.SEGMENT_CALL, body, type_="track", hash_=("properties.phone",)).body
