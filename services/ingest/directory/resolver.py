@@ -27,6 +27,11 @@ from services.runtime.crash_points import crash_point
 log = structlog.get_logger(__name__)
 
 _PAGE_EVENTS = 200
+# An index takes no row of 2.7 KB, in which two ids stand. Ingest writes less: at most 255 characters of four bytes.
+_TEXT_BYTES_MAX = 1_020
+# The greatest event of a key's own limits, its envelope, and room in a produce batch that others have filled before.
+_RECORD_BYTES_MAX = 327_680
+_DEAD_LETTER_BYTES_MAX = 131_072
 
 
 class Poison(NamedTuple):
@@ -146,7 +151,8 @@ class Resolver:
             letter = Entry(key, bytes(event.body), _headers(event.source, code, message))
             by_partition.setdefault((rules.dead_topic, partition), []).append(letter)
         for record, message in dead:
-            letter = Entry(record.key, record.value or b"", _headers("", "record_invalid", message, record))
+            value = (record.value or b"")[:_DEAD_LETTER_BYTES_MAX]
+            letter = Entry(record.key, value, _headers("", "record_invalid", message, record))
             by_partition.setdefault((rules.dead_topic, record.partition), []).append(letter)
         if by_partition:
             delivery = Delivery()
@@ -172,16 +178,28 @@ def _read(record: Any) -> UnresolvedEvent:
     """The event of a record; raises ValueError with what is wrong."""
     if record.value is None:
         raise ValueError("a record without a value")
+    if len(record.value) > _RECORD_BYTES_MAX:
+        raise ValueError(f"a record of more than {_RECORD_BYTES_MAX} bytes")
     try:
         event = decode_unresolved_event(record.value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(str(error)[:200]) from error
     if event.v != VERSION:
         raise ValueError(f"version {event.v} is not known here")
     erases_account = event.type == "command" and event.account_id is not None
     if event.user_id is None and not erases_account:
         raise ValueError("neither a user nor an erased account")
+    _check_storable(event)
     return event
+
+
+def _check_storable(event: UnresolvedEvent) -> None:
+    """Raises ValueError for what PostgreSQL cannot hold, now or ever: retrying it would stop the partition."""
+    for text in (event.user_id, event.account_id, event.message_id, event.role, event.email):
+        if text is not None and ("\0" in text or len(text.encode()) > _TEXT_BYTES_MAX):
+            raise ValueError(f"an id or a trait with a NUL character or of more than {_TEXT_BYTES_MAX} bytes")
+    if event.occurred_at.tzinfo is None:
+        raise ValueError("a time without its zone")
 
 
 def _headers(source: str, code: str, message: str, record: Any = None) -> list[tuple[str, bytes]]:

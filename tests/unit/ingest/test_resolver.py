@@ -1,0 +1,102 @@
+"""The resolver puts aside what it can never apply; what only has to wait is not among it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from services.ingest.delivery import Delivery
+from services.ingest.directory.person import Person
+from services.ingest.directory.resolver import Resolver, ResolverRules
+from services.ingest.directory.store import Claim, ParkedEvent
+from services.ingest.metrics import IngestMetrics
+from services.ingest.people import StaffRule
+from services.ingest.publisher import Cargo
+
+EVENT = {
+    "v": 1,
+    "source": "k1",
+    "message_id": "m-1",
+    "type": "track",
+    "received_at": "2026-11-20T10:00:00Z",
+    "occurred_at": "2026-11-20T10:00:00Z",
+    "body": {},
+    "user_id": "u-1",
+}
+DEEP = b'{"body":' + b"[" * 5_000
+
+
+class Store:
+    """A directory that knows nobody and remembers what was parked."""
+
+    def __init__(self) -> None:
+        self.parked: list[ParkedEvent] = []
+
+    async def find(self, _: Collection[str]) -> dict[str, Person]:
+        return {}
+
+    async def parked_counts(self, _: Collection[str]) -> dict[str, int]:
+        return {}
+
+    async def apply(
+        self, claim: Claim, *, next_offset: int, people: Mapping[str, Person], parked: Sequence[ParkedEvent]
+    ) -> Claim:
+        assert not people
+        self.parked += parked
+        return claim._replace(next_offset=next_offset)
+
+
+class Log:
+    """A publisher whose broker confirms at once."""
+
+    def __init__(self) -> None:
+        self.cargo: list[Cargo] = []
+
+    def put(self, cargo: Sequence[Cargo], delivery: Delivery) -> None:
+        self.cargo += cargo
+        delivery.expect(len(cargo))
+        for one in cargo:
+            delivery.acked(one.topic, one.partition, 1)
+
+
+def applied(value: bytes) -> tuple[Store, Log, Claim]:
+    """One record after another that is sound, on a partition that is claimed."""
+    store, log, metrics = Store(), Log(), IngestMetrics()
+    rules = ResolverRules("events", "dead", lambda key: (key.encode(), 0), 10, timedelta(days=1), 5.0)
+    parts: Any = {"store": store, "publisher": log}
+    resolver = Resolver(**parts, staff=StaffRule(()), metrics=metrics, rules=rules)
+    records = [
+        SimpleNamespace(topic="unresolved", partition=0, offset=number, key=b"u-1", value=one)
+        for number, one in enumerate((value, json.dumps(EVENT).encode()))
+    ]
+    claim = asyncio.run(resolver.apply(Claim(0, uuid.uuid4(), 0), records))
+    return store, log, claim
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(json.dumps({**EVENT, name: "a\0b"}).encode() for name in ("user_id", "message_id", "role", "email")),
+        json.dumps({**EVENT, "type": "group", "account_id": "a\0b"}).encode(),
+        json.dumps({**EVENT, "user_id": "u" * 3_000}).encode(),
+        json.dumps({**EVENT, "type": "identify", "role": "it", "occurred_at": "2026-11-20T10:00:00"}).encode(),
+        json.dumps({**EVENT, "v": 2}).encode(),
+        b'{"v":1,"source":"\xff"}',
+        DEEP,
+        json.dumps({**EVENT, "body": {"a": "b" * 900_000}}).encode(),
+    ],
+)
+def test_what_the_database_cannot_hold_is_a_dead_letter(value: bytes) -> None:
+    """Else each replica in turn would end at this record; the partition moves on past it."""
+    store, log, claim = applied(value)
+    [letter] = log.cargo
+    assert (letter.topic, letter.entries[0].value) == ("dead", value[:131_072])
+    assert [one.message_id for one in store.parked] == ["m-1"]
+    assert claim.next_offset == 2
