@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.runtime.postgres import DRIVER_ERRORS
 from services.runtime.process import Stopping
 
 log = structlog.get_logger(__name__)
@@ -34,12 +35,16 @@ class Notices:
         while not stopping:
             try:
                 async with self._engine.connect() as connection:
-                    await self._listen(connection)
-                    if failing:
-                        log.info("notices_heard_again")
-                    failing = False
-                    await self._stay(connection, stopping)
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                    try:
+                        await self._listen(connection)
+                        if failing:
+                            log.info("notices_heard_again")
+                        failing = False
+                        await self._stay(connection, stopping)
+                    finally:
+                        # Its listeners end with it: it must not go back to those that wait for work.
+                        await connection.invalidate()
+            except (*DRIVER_ERRORS, SQLAlchemyError, OSError, TimeoutError) as error:
                 if not failing:
                     log.warning("notices_interrupted", error=type(error).__name__)
                 failing = True
@@ -54,12 +59,8 @@ class Notices:
 
     async def _stay(self, connection: Any, stopping: Stopping) -> None:
         """Until stopped, or the connection proves to be gone."""
-        try:
-            while not await stopping.sleep(_PROBE_SECONDS):
-                await connection.execute(sa.text("SELECT 1"))
-        finally:
-            # Its listeners end with it: it must not go back to those that wait for work.
-            await connection.invalidate()
+        while not await stopping.sleep(_PROBE_SECONDS):
+            await connection.execute(sa.text("SELECT 1"))
 
     def _call(self, _connection: Any, _process: int, channel: str, payload: object) -> None:
         self._heard[channel](str(payload))
