@@ -107,16 +107,18 @@ class RecordBuilder:
                 return Built(self._product(event, origin, settled, account_id, person), (), person)
         lesson = Lesson(event.type, account_id, settled.role, settled.email, settled.occurred_at)
         after = taught(before, lesson)
+        # Who could not be asked for may be in another account: what this event says is not all there is to know.
+        known = None if person is None else after
         if account_id is None:
             if after.ambiguous:
                 raise Rejected("account_ambiguous", _ACCOUNT_AMBIGUOUS)
             if after.account is None:
-                return Built(None, (self._unresolved(event, origin, settled, None),), after)
+                return Built(None, (self._unresolved(event, origin, settled, None),), known)
             account_id = after.account
         product = self._product(event, origin, settled, account_id, after)
         if after is before and event.type != "group" and not (person is None and event.type == "identify"):
             return Built(product, (), person)
-        return Built(product, (self._unresolved(event, origin, settled, account_id),), after)
+        return Built(product, (self._unresolved(event, origin, settled, account_id),), known)
 
     def _settle(self, event: IncomingEvent, origin: Origin) -> _Settled:
         original_at = None if event.timestamp is None else moment(event.timestamp, "timestamp")

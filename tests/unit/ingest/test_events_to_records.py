@@ -247,3 +247,20 @@ def test_a_record_is_what_the_contract_says() -> None:
         "flags": ["no_timestamp"],
         "traceparent": "00-" + "a" * 52,
     }
+
+
+def incoming(type_: str, account_id: str | None) -> IncomingEvent:
+    """An event of user u-1."""
+    return IncomingEvent(type_, b"{}", account_id, "u-1", "X", "m-1", None, None)  # type: ignore[arg-type]
+
+
+def test_a_user_who_could_not_be_asked_for_is_not_known_by_what_one_batch_says() -> None:
+    """The group call counts for its account; what follows waits for the resolver, which knows of other accounts."""
+    builder, origin = new_builder(), Origin("k1", NOW, None)
+    group = builder.build(incoming("group", "acme"), origin, None)
+    assert group.product is not None
+    assert group.unresolved
+    track = builder.build(incoming("track", None), origin, group.person)
+    assert track.product is None
+    [record] = track.unresolved
+    assert record.key == group.unresolved[0].key
