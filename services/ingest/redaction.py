@@ -10,12 +10,20 @@ import msgspec
 
 from services.ingest.blanking import without_key, without_write_key
 from services.ingest.events import IncomingEvent, Rejected
-from services.ingest.json_paths import JsonPath, parse_path
+from services.ingest.json_paths import JsonPath, parse_path, value_at
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
+# The field of an event that all dialects' bodies have its data in.
+PROPERTIES: Final = "properties"
 _HASHED: Final = "hash:"
 _DONE = re.compile(r"hash:[0-9a-f]{32}")
+# Where the ids of the record are read from in places that no text of a single event has: headers, a batch's context.
+_READ_BEFORE: Final = (
+    (("userid",), "user_id"),
+    (("authid",), "user_id"),
+    (("context", "groupId"), "account_id"),
+)
 _KEY_OF_HASHES = b"firstvalue.redaction"
 
 
@@ -34,23 +42,40 @@ class Redactor:
         self._hash = tuple(map(parse_path, redaction.hash))
         self._key = hmac.digest(_KEY_OF_HASHES, secret.encode(), "sha256")
 
-    def raw(self, item: bytes) -> bytes:
-        """An event as it came, redacted; raises Rejected for one that is not JSON, of which nothing may be kept."""
+    def raw(self, item: bytes, data_in: str | None = PROPERTIES) -> bytes:
+        """An event as it came, redacted; raises Rejected for one that is not JSON, of which nothing may be kept.
+
+        `data_in` is its field that paths call `properties`; None if it is the value of that field alone, or nothing.
+        """
+        if data_in is None and not item:
+            return item
         try:
             value = strict_json.decode(item)
         except InvalidJson as error:
             raise Rejected(error.code, error.message) from error
-        return msgspec.json.encode(value) if self._apply(value) else item
+        changed = self._apply(value)
+        if data_in != PROPERTIES:
+            shown = {PROPERTIES: value} if data_in is None else _renamed(value, data_in, PROPERTIES)
+            if self._apply(shown):
+                changed = True
+                if data_in is None and PROPERTIES not in shown:
+                    return b""
+                value = shown[PROPERTIES] if data_in is None else _renamed(shown, PROPERTIES, data_in)
+        return msgspec.json.encode(value) if changed else item
 
     def event(self, event: IncomingEvent, key: str | None = None) -> None:
         """The event after it was read, when what its batch says about all of its events has been merged into it.
 
         `key` is the API key that stood in the body: the event's text is written anew, and must not hold it.
         """
-        if event.document is not None and self._apply(event.document):
-            event.body = without_key(without_write_key(msgspec.json.encode(event.document)), key)
-            # They may have been read where nothing may be told from.
-            event.role = event.email = None
+        document = event.document
+        if document is not None:
+            before = [value_at(document, path) for path, _ in _READ_BEFORE]
+            if self._apply(document):
+                event.body = without_key(without_write_key(msgspec.json.encode(document)), key)
+                # They may have been read where nothing may be told from.
+                event.role = event.email = None
+                _read_again(event, document, before)
         # A hash says nothing about a person, and would hide what another source tells.
         event.role = None if _is_hash(event.role) else event.role
         event.email = None if _is_hash(event.email) else event.email
@@ -90,3 +115,19 @@ def _holder(document: Any, path: JsonPath) -> dict[str, Any] | None:
             return None
         document = document.get(key)
     return document if type(document) is dict and path[-1] in document else None
+
+
+def _renamed(value: Any, old: str, new: str) -> Any:
+    """An object whose field `old` is called `new`, in place of one that was called so before."""
+    if type(value) is not dict or old not in value:
+        return value
+    return {name: inner for name, inner in value.items() if name not in (old, new)} | {new: value[old]}
+
+
+def _read_again(event: IncomingEvent, document: dict[str, Any], before: list[Any]) -> None:
+    """An id that was read where redaction found something since: the record must not tell what its body does not."""
+    for (path, name), old in zip(_READ_BEFORE, before, strict=True):
+        new = value_at(document, path)
+        of_group = name == "account_id" and event.type == "group"
+        if old is not None and new != old and str(getattr(event, name)) == str(old) and not of_group:
+            setattr(event, name, new if type(new) is str else None)

@@ -114,7 +114,7 @@ class Sorter:
                     continue
                 # Nothing of an event that cannot be redacted is kept.
                 raw, item = bytes(item), _WITHHELD
-                item = redactor.raw(raw)
+                item = redactor.raw(raw, unpacked.data_in)
                 event = read(item)
                 redactor.event(event, unpacked.key)
                 good.append(_Read(index, item, event))

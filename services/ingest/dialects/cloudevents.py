@@ -57,14 +57,14 @@ def unpack(body: bytes, request: Request) -> Unpacked:
         is_array = form == _BATCHED
     elif any(name.startswith(_PREFIX) for name in headers):
         binary = partial(_read_binary, headers=headers, media_type=media_type, bytes_max=request.event_bytes_max)
-        return Unpacked([body], binary)
+        return Unpacked([body], binary, data_in=None)
     else:
         is_array = body.lstrip()[:1] == b"["
     if is_array:
-        return Unpacked(batches.array_items(body.strip(), events_max=request.events_max), read)
+        return Unpacked(batches.array_items(body.strip(), events_max=request.events_max), read, data_in="data")
     if not body.strip():
         raise BodyInvalid("body_empty", "Send an event: its attributes in `ce-` headers, or as JSON in the body.")
-    return Unpacked([body], read)
+    return Unpacked([body], read, data_in="data")
 
 
 def _read_structured(item: Item, *, bytes_max: int) -> IncomingEvent:

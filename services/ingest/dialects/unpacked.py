@@ -34,12 +34,16 @@ class Request(NamedTuple):
 
 
 class Unpacked(NamedTuple):
-    """The unparsed events of a body, the function that reads one of them or raises Rejected, and what all share."""
+    """The unparsed events of a body, the function that reads one of them or raises Rejected, and what all share.
+
+    `data_in` is the field of an unparsed event that its body calls `properties`; None if it is that field's value.
+    """
 
     items: list[Item]
     read: Callable[[Item], IncomingEvent]
     key: str | None = None
     sent_at: str | float | None = None
+    data_in: str | None = "properties"
 
 
 def strict_value(raw: bytes, *, bytes_max: int, suspicious: bool | None = None) -> Any:

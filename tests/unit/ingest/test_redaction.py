@@ -11,12 +11,15 @@ from services.ingest.redaction import Redaction, Redactor
 from services.ingest.routes import Form
 from tests.unit.ingest.reading import unpacked
 
+CLOUD_EVENT = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
+CE_HEADERS = {f"ce-{name}": value for name, value in CLOUD_EVENT.items()}
+
 
 def taken(form: Form, body: Any, *, drop: tuple[str, ...] = (), hash_: tuple[str, ...] = (), **options: Any) -> Any:
     """The first event of a body as the sorter takes it, from a source with this redaction."""
     redactor = Redactor(Redaction(drop=drop, hash=hash_), secret="s")
     parts = unpacked(form, body, **options)
-    event: IncomingEvent = parts.read(redactor.raw(bytes(parts.items[0])))
+    event: IncomingEvent = parts.read(redactor.raw(bytes(parts.items[0]), parts.data_in))
     redactor.event(event, parts.key)
     return event
 
@@ -66,3 +69,41 @@ def test_what_only_begins_like_a_hash_is_hashed() -> None:
     """Nobody gets a value past redaction by what they write before it."""
     body = {"type": "track", "event": "E", "userId": "u", "properties": {"phone": "hash:+1 555 0100"}}
     assert b"555" not in taken(Form.SEGMENT_CALL, body, type_="track", hash_=("properties.phone",)).body
+
+
+@pytest.mark.parametrize(
+    ("headers", "around"), [({}, {**CLOUD_EVENT, "data": None}), (CE_HEADERS, None)], ids=["structured", "binary"]
+)
+def test_the_data_of_a_cloudevent_is_redacted_as_it_is_shown(
+    headers: dict[str, str], around: dict[str, Any] | None
+) -> None:
+    """In what may become a dead letter and in the person of the record too."""
+    data = {"user_id": "kim", "email": "kim@acme.example", "rows": 1}
+    body = data if around is None else {**around, "data": data}
+    paths: dict[str, tuple[str, ...]] = {"drop": ("properties.email",), "hash": ("properties.user_id",)}
+    parts = unpacked(Form.CLOUDEVENTS, body, headers=headers)
+    kept = Redactor(Redaction(**paths), secret="s").raw(bytes(parts.items[0]), parts.data_in)
+    assert b"kim" not in kept
+    assert b'"rows":1' in kept
+    event = taken(Form.CLOUDEVENTS, body, drop=paths["drop"], hash_=paths["hash"], headers=headers)
+    assert event.user_id.startswith("hash:")
+    assert b"kim" not in event.body
+
+
+def test_a_cloudevent_without_data_is_taken() -> None:
+    """There is nothing in its body to redact; what its headers say is."""
+    headers = {**CE_HEADERS, "ce-userid": "kim", "ce-subject": "acme"}
+    event = taken(Form.CLOUDEVENTS, b"", headers=headers, drop=("properties",), hash_=("userid",))
+    assert event.user_id.startswith("hash:")
+    assert b"kim" not in event.body
+    assert taken(Form.CLOUDEVENTS, b"", headers=headers, drop=("userid",)).user_id is None
+    assert taken(Form.CLOUDEVENTS, {"a": 1}, headers=headers, drop=("properties",)).document.get("properties") is None
+
+
+def test_an_account_in_the_context_of_a_batch_is_redacted_as_one_in_its_event() -> None:
+    """Else one customer would be two accounts, by where the client says it."""
+    event = {"type": "track", "event": "E", "userId": "u"}
+    context = {"context": {"groupId": "acme"}}
+    shared = taken(Form.SEGMENT_BATCH, {"batch": [event], **context}, hash_=("context.groupId",))
+    own = taken(Form.SEGMENT_BATCH, {"batch": [{**event, **context}]}, hash_=("context.groupId",))
+    assert shared.account_id == own.account_id != "acme"
