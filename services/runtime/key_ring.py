@@ -56,6 +56,9 @@ class KeyRing:
         self._verified: dict[str, tuple[StoredKey, Principal]] = {}
         self._origins: frozenset[str] = frozenset()
         self._refreshed_at = float("-inf")
+        # Readings are numbered as they begin: one that ends after a later one has nothing to say any more.
+        self._readings = 0
+        self._newest_reading = 0
         self._look_began_at = float("-inf")
         self._look_failed = False
         # Ids that nobody has, until the table changes.
@@ -77,7 +80,13 @@ class KeyRing:
     async def refresh(self) -> None:
         """Read the whole table; raises SQLAlchemyError or OSError and keeps the old copy when that fails."""
         async with self._engine.connect() as connection:
+            self._readings += 1
+            reading = self._readings
             rows = (await connection.execute(_READ, {"most": _KEYS_MAX})).all()
+        if reading < self._newest_reading:
+            # That one saw all that was written before this one began.
+            return
+        self._newest_reading = reading
         keys = {
             row.id: StoredKey(
                 row.id,

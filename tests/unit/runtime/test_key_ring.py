@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -80,3 +85,47 @@ async def test_a_key_that_may_be_new_is_not_refused_while_the_database_is_away()
     assert await code_for(ring, "no key at all") == (401, "key_unknown")
     assert ring.age_seconds == float("inf")
     assert (await ring.authenticate("admin", Scope.EVENTS_WRITE)).may(Scope.ADMIN)
+
+
+class Table:
+    """A key table whose first reading is answered last."""
+
+    def __init__(self, *answers: list[Any]) -> None:
+        self._answers = list(answers)
+        self.first_goes_on = asyncio.Event()
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Any]:
+        yield self
+
+    async def execute(self, *_: Any) -> Any:
+        is_first = len(self._answers) == 2
+        rows = self._answers.pop(0)
+        if is_first:
+            await self.first_goes_on.wait()
+        return SimpleNamespace(all=lambda: rows)
+
+
+async def test_a_slow_reading_does_not_bring_a_revoked_key_back() -> None:
+    """It began before the revocation, and its answer came after that of the reading which the revocation caused."""
+    key_id, key = generate_key()
+    row = SimpleNamespace(
+        id=key_id,
+        name="k",
+        scopes=["events:write"],
+        secret_hash=hash_key(key, pepper=""),
+        expires_at=None,
+        revoked_at=None,
+        origins=[],
+        source=None,
+    )
+    revoked = SimpleNamespace(**{**vars(row), "revoked_at": datetime(2026, 11, 20, tzinfo=UTC)})
+    table: Any = Table([row], [revoked])
+    ring = KeyRing(table, admin_key=None, pepper="")
+    slow = asyncio.create_task(ring.refresh())
+    await asyncio.sleep(0)
+    await ring.refresh()
+    assert ring.known(key) is None
+    table.first_goes_on.set()
+    await slow
+    assert ring.known(key) is None
