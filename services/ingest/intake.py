@@ -109,10 +109,10 @@ class Intake:
             if own is not limits:
                 _check_size(body, own)
                 unpacked = UNPACK[route.form](body, _request(route, headers, received_at, principal, own))
-        source.spend(events=len(unpacked.items), body_bytes=len(body))
         check_origin(principal, origin_of(headers))
         if in_address:
             check_key_in_address(principal)
+        source.spend(time.monotonic(), events=len(unpacked.items), body_bytes=len(body))
         origin = _origin(principal, received_at, headers)
         redactor = None if route.form is Form.COMMANDS else source.redactor
         found = await self._sorter.sort(unpacked, origin, route, redactor)

@@ -91,8 +91,9 @@ class Source(NamedTuple):
             headers = {"retry-after": seconds, "x-ratelimit-reset": seconds}
             raise Problem(429, "quota_exceeded", f"This key is over its quota; go on in {seconds} s.", headers=headers)
 
-    def spend(self, *, events: int, body_bytes: int) -> None:
-        """Count what was taken in."""
+    def spend(self, now: float, *, events: int, body_bytes: int) -> None:
+        """Count what is taken in; raises as `admit` does: others may have used it up since this one was admitted."""
+        self.admit(now)
         if self.events is not None:
             self.events.take(events)
         if self.bytes is not None:

@@ -39,7 +39,7 @@ def test_a_source_over_its_quota_hears_how_long_to_wait() -> None:
     """In whole seconds, never 0, in both headers."""
     source = Sources(secret="").of(principal(events_per_second=10, burst_seconds=1))
     source.admit(1e9)
-    source.spend(events=45, body_bytes=1)
+    source.spend(1e9, events=45, body_bytes=1)
     with pytest.raises(Problem) as problem:
         source.admit(1e9)
     assert (problem.value.status, problem.value.code) == (429, "quota_exceeded")
@@ -47,11 +47,22 @@ def test_a_source_over_its_quota_hears_how_long_to_wait() -> None:
     source.admit(1e9 + 4)
 
 
+def test_one_request_alone_overdraws_a_quota() -> None:
+    """Those that were admitted while its body was on the way are refused, not added to what has to be paid back."""
+    source = Sources(secret="").of(principal(events_per_second=10, burst_seconds=1))
+    for _ in range(2):
+        source.admit(1e9)
+    source.spend(1e9, events=45, body_bytes=1)
+    with pytest.raises(Problem) as problem:
+        source.spend(1e9, events=45, body_bytes=1)
+    assert problem.value.headers["retry-after"] == "4"
+
+
 def test_changed_rules_count_at_once() -> None:
     """The pace begins anew; unchanged rules keep it."""
     sources = Sources(secret="")
     slow = sources.of(principal(events_per_second=1, burst_seconds=1))
-    slow.spend(events=1_000, body_bytes=1)
+    slow.spend(1e9, events=1_000, body_bytes=1)
     assert sources.of(principal(events_per_second=1, burst_seconds=1)) is slow
     sources.of(principal(events_per_second=2, burst_seconds=1)).admit(1e9)
 
