@@ -103,7 +103,7 @@ def picker(status: EventStatus, filters: Filters) -> Callable[[Any], EventRow | 
 def _enveloped(record: Any) -> Kept:
     try:
         kept = _decode_kept(record.value)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Kept(body=_shown(record.value), reason="record_unreadable")
     headers = _headers(record)
     kept.reason = kept.reason or headers.get("reason")
