@@ -12,7 +12,7 @@ from services.ingest.accounts import is_placeholder
 from services.ingest.blanking import without_key
 from services.ingest.dialects import batches
 from services.ingest.dialects.unpacked import Item, Request, Unpacked, strict_value
-from services.ingest.events import IncomingEvent, Rejected, checked_id
+from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
 
 _Id = str | int | None
 _Time = str | int | float | None
@@ -58,6 +58,13 @@ class _Batch(msgspec.Struct):
     sentAt: _Time = None  # noqa: N815 - older clients
 
 
+class _Form(msgspec.Struct):
+    """What tells an event that only speaks of a batch, in its name or properties, from a batch."""
+
+    event: str
+    batch: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
 class _Sender(msgspec.Struct):
     """Where an event that comes alone may hold the key."""
 
@@ -73,6 +80,7 @@ class _Sender(msgspec.Struct):
 
 _decode_item = msgspec.json.Decoder(_Item).decode
 _batch_decoder = msgspec.json.Decoder(_Batch)
+_decode_form = msgspec.json.Decoder(_Form).decode
 _decode_sender = msgspec.json.Decoder(_Sender).decode
 _encode = msgspec.json.encode
 _NO_PROPERTIES = _Properties()
@@ -84,8 +92,13 @@ def unpack(body: bytes, request: Request) -> Unpacked:
         items = batches.array_items(body.strip(), events_max=request.events_max)
         return _unpacked(items, request, _key_of_event(bytes(items[0])), None)
     if b'"batch"' in body:
-        whole, items = batches.split(body, _batch_decoder, events_max=request.events_max)
-        return _unpacked(items, request, whole.api_key or whole.token, whole.sent_at or whole.sentAt)
+        try:
+            whole, items = batches.split(body, _batch_decoder, events_max=request.events_max)
+        except BodyInvalid:
+            if not _is_one_event(body):
+                raise
+        else:
+            return _unpacked(items, request, whole.api_key or whole.token, whole.sent_at or whole.sentAt)
     return _unpacked([body], request, _key_of_event(body), None)
 
 
@@ -165,6 +178,13 @@ def _user_id(fields: _Item, properties: _Properties) -> str | None:
     if fields.event == "$groupidentify" and user_id == f"${properties.group_type}_{properties.group_key}":
         return None
     return None if is_placeholder(user_id) else checked_id(user_id, "distinct_id")
+
+
+def _is_one_event(body: bytes) -> bool:
+    try:
+        return _decode_form(body).batch is msgspec.UNSET
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def _key_of_event(raw: bytes) -> str | None:

@@ -128,3 +128,13 @@ def test_a_body_without_events_is_refused(body: bytes, code: str) -> None:
     with pytest.raises(BodyInvalid) as refused:
         read_all(Form.POSTHOG, body)
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"event": "batch"}, {"properties": {"batch": 7}}, {"properties": {"batch": ["a"], "of": "batch"}}],
+)
+def test_an_event_that_comes_alone_may_speak_of_a_batch(changes: dict[str, Any]) -> None:
+    """It is none for that."""
+    event = read_one(Form.POSTHOG, {"api_key": "k", **CAPTURE, **changes})
+    assert event.event == changes.get("event", CAPTURE["event"])
