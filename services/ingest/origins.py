@@ -27,7 +27,8 @@ def readable_origin(text: str) -> str:
     origin = text.strip().lower().rstrip("/")
     if not _ORIGIN.fullmatch(origin):
         raise ValueError("an origin reads https://app.acme.example, without a path, or * for any")
-    return origin
+    # Browsers leave out the port that goes without saying.
+    return origin.removesuffix(":443") if origin.startswith("https:") else origin.removesuffix(":80")
 
 
 def check_origin(principal: Principal, origin: str | None) -> None:

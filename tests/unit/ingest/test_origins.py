@@ -69,3 +69,17 @@ def test_what_is_no_origin_is_refused(text: str) -> None:
     """With what it should look like."""
     with pytest.raises(ValueError, match="https://app"):
         readable_origin(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://a.example:443", "https://a.example"),
+        ("http://a.example:80", "http://a.example"),
+        ("https://a.example:80", "https://a.example:80"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_the_port_that_browsers_leave_out_is_left_out(text: str, origin: str) -> None:
+    """Else the key could be used from nowhere."""
+    assert readable_origin(text) == origin
