@@ -78,6 +78,9 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Write no more on them. A batch under way may still be written, unless somebody else has claimed since."""
         for place in revoked:
             self._claims.pop(place.partition, None)
+            # Whoever has it next tells of it; what was true here would stay for as long as this process.
+            for gauge in (self._metrics.resolver_lag, self._metrics.parked):
+                gauge.remove(str(place.partition))
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Fetch nothing of them before they are claimed."""

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from services.ingest.delivery import Delivery
+from services.ingest.directory.consumer import ResolverConsumer
 from services.ingest.directory.person import Person
 from services.ingest.directory.resolver import Resolver, ResolverRules
 from services.ingest.directory.store import Claim, ParkedEvent
@@ -100,3 +102,19 @@ def test_what_the_database_cannot_hold_is_a_dead_letter(value: bytes) -> None:
     assert (letter.topic, letter.entries[0].value) == ("dead", value[:131_072])
     assert [one.message_id for one in store.parked] == ["m-1"]
     assert claim.next_offset == 2
+
+
+async def test_a_partition_that_was_given_away_is_told_of_by_its_new_owner_alone() -> None:
+    """Else its lag of that moment would stand beside the true one, and wake somebody, until this process ends."""
+    metrics, nothing = IngestMetrics(), Any
+    parts: Any = {"new_consumer": nothing, "store": nothing, "resolver": nothing}
+    consumer = ResolverConsumer(**parts, topic="unresolved", metrics=metrics)
+    for gauge in (metrics.resolver_lag, metrics.parked):
+        gauge.labels("0").set(7)
+        gauge.labels("1").set(7)
+    await consumer.on_partitions_revoked([TopicPartition("unresolved", 0), TopicPartition("unresolved", 2)])
+    names = ("firstvalue_ingest_resolver_lag_records", "firstvalue_ingest_parked_events")
+    told = {
+        (name, part): metrics.registry.get_sample_value(name, {"partition": part}) for name in names for part in "01"
+    }
+    assert told == {(name, part): None if part == "0" else 7 for name in names for part in "01"}
