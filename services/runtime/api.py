@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from services.runtime.body_limit import TOO_LARGE, WRONG_CHARSET, BodyLimit
+from services.runtime.body_limit import OVERLOADED, TOO_LARGE, WRONG_CHARSET, BodyLimit
 from services.runtime.metrics import VERSION
 from services.runtime.postgres import is_transient
 from services.runtime.problems import (
@@ -37,7 +37,7 @@ _ALWAYS = (
     (503, "database_unavailable", "The database is away; try again after the seconds in Retry-After."),
 )
 # What every route with a body may answer besides.
-_WITH_BODY = (BODY_UNREADABLE, TOO_LARGE, WRONG_CHARSET)
+_WITH_BODY = (BODY_UNREADABLE, TOO_LARGE, WRONG_CHARSET, OVERLOADED)
 _METHODS = ("post", "put", "patch", "delete")
 _PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 
