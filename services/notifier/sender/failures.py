@@ -53,5 +53,12 @@ def describe(error: BaseException, result: Result, *, private: bool = False) -> 
         return "No connection within the time allowed."
     if private:
         return f"{type(error).__name__} at a private address."
-    text = (str(error) or type(error).__name__)[:ERROR_CHARACTERS_MAX]
+    text = (_told(error) or type(error).__name__)[:ERROR_CHARACTERS_MAX]
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _told(error: BaseException) -> str:
+    """What the error says, without the URL that the client adds to an answer it cannot read: it may hold a token."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{error.status}, message={error.message!r}"
+    return str(error)

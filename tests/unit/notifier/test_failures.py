@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import aiohttp
 import pytest
+import yarl
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import SecretStr, ValidationError
 
 from services.notifier.domain.outcome import Result
@@ -27,6 +30,14 @@ def test_error_text_can_be_stored_and_logged(text: str) -> None:
 def test_error_of_a_private_peer_quotes_nothing() -> None:
     """What stands inside a private network is not read through the log of attempts."""
     assert "220 mail" not in describe(ValueError("Bad status line: 220 mail.corp"), Result.PROTOCOL, private=True)
+
+
+def test_error_does_not_tell_the_url() -> None:
+    """The path of a webhook's URL may be the credential; the client quotes it with every answer that it cannot read."""
+    url = yarl.URL("https://hooks.example.com/services/T0/B0/token?key=k1")
+    request = aiohttp.RequestInfo(url, "POST", CIMultiDictProxy(CIMultiDict()), url)
+    described = describe(aiohttp.ClientResponseError(request, (), status=400, message="no status"), Result.PROTOCOL)
+    assert described == "400, message='no status'"
 
 
 @pytest.mark.parametrize(
