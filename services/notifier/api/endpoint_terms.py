@@ -82,7 +82,7 @@ class DeliveryWindowTerm(_Strict):
     """When deliveries go out: from one time of day until another, on some days; `until` before `from` is after
     midnight, the same is the whole day. What comes at other times waits."""
 
-    time_zone: Annotated[str, Field(min_length=1, max_length=64, description="IANA name, such as Europe/Berlin")]
+    time_zone: Annotated[_Text, Field(min_length=1, max_length=64, description="IANA name, such as Europe/Berlin")]
     from_: Annotated[_Clock, Field(alias="from")]
     until: _Clock
     days: list[str] = Field(default_factory=lambda: list(DAYS), description="mon to sun; all by default")

@@ -140,6 +140,7 @@ def test_accepted_headers_hold_one_line_each(headers: dict[str, str]) -> None:
         ({"retry_schedule_seconds": []}, "at least 1 item"),
         ({"delivery_window": {"time_zone": "UTC", "from": "8", "until": "18:00"}}, "HH:MM"),
         ({"delivery_window": {"zone": "UTC", "from": "08:00", "until": "18:00"}}, "you probably mean time_zone"),
+        ({"delivery_window": {"time_zone": "UTC\0", "from": "08:00", "until": "18:00"}}, "match pattern"),
         ({"headers": {"webhook-id": "mine"}}, "set for every webhook"),
     ],
 )
