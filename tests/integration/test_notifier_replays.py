@@ -13,6 +13,8 @@ import pytest_asyncio
 from schemas.signals import encode
 from services.notifier.domain.gate import GateChanges
 from services.notifier.domain.outcome import Priority, Status
+from services.notifier.secret_box import SecretBox
+from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.intake import IntakeStore, Message
 from services.notifier.store.queue import CLAIM_MAX
 from services.notifier.store.upkeep import UpkeepStore
@@ -206,6 +208,19 @@ async def test_cancel_wins_over_a_step_at_the_same_time(owed: Owed) -> None:
         await owed.replays.take_back()
         assert await owed.replays.step(number) == 0
         assert await owed.statuses() == {"exhausted"}
+
+
+async def test_a_replay_ends_with_its_endpoint(owed: Owed) -> None:
+    """What it had not taken up yet is not queued for an endpoint that nothing is sent to any more."""
+    await owed.add(4)
+    number = await owed.begin()
+    assert await owed.replays.step(number, window_max=2) == 2
+    assert await EndpointStore(owed.engine, SecretBox(bytes(32))).delete(owed.endpoint_id)
+    assert await owed.replays.step(number, window_max=2) == 0
+    assert await owed.replays.take_back() == 0
+    found = await owed.replays.get(number)
+    assert found is not None
+    assert (found.status, await owed.statuses()) == ("cancelled", {"cancelled", "exhausted"})
 
 
 async def test_bodies_go_before_ids(owed: Owed) -> None:

@@ -62,6 +62,11 @@ _CANCEL = sa.text(
     """UPDATE notifier.delivery SET status = 'cancelled', hold_reason = NULL, next_at = NULL, lease_until = NULL
     WHERE endpoint_id = :id AND status IN ('pending', 'leased', 'held')"""
 )
+# It would go on to queue what is cancelled here. Its row before deliveries: the order in which a step locks them.
+_END_REPLAY = sa.text(
+    """UPDATE notifier.replay SET status = 'cancelled', finished_at = now()
+    WHERE endpoint_id = :id AND status = 'running'"""
+)
 _ENABLE = sa.text(
     """UPDATE notifier.endpoint
     SET enabled = :enabled, disabled_reason = :reason, revision = revision + 1, updated_at = now()
@@ -241,12 +246,13 @@ class EndpointStore:
                 await self._shelf.put_headers(connection, endpoint_id, headers)
 
     async def delete(self, endpoint_id: str) -> bool:
-        """Delete it with its secrets and cancel what it still waits for; False when there is none."""
+        """Delete it with its secrets, cancel what it still waits for and its replay; False when there is none."""
         async with self._engine.begin() as connection:
             await connection.execute(CHANGE_ENDPOINTS)
             if await connection.scalar(_DELETE, {"id": endpoint_id}) is None:
                 return False
             await forget_secrets(connection, endpoint_id)
+            await connection.execute(_END_REPLAY, {"id": endpoint_id})
             await connection.execute(_CANCEL, {"id": endpoint_id})
         return True
 
