@@ -10,8 +10,10 @@ import pytest_asyncio
 
 from services.notifier.domain.gate import GateChanges
 from services.notifier.domain.outcome import Exhaustion, Result, Status
+from services.notifier.domain.schedule import DEADLINE_SECONDS
 from services.notifier.secret_box import SecretBox
 from services.notifier.store.endpoints import EndpointStore
+from services.notifier.store.upkeep import UpkeepStore
 from tests.notifier_tables import Owed, outcome, owed_by_hand
 from tests.running_notifier import Servers, prepare, query
 
@@ -181,3 +183,14 @@ async def test_disabling_is_told_once_per_disabling(owed: Owed) -> None:
         ("endpoint.disabled", "gone"),
         ("endpoint.disabled", "manual"),
     ]
+
+
+async def test_what_was_held_for_days_is_not_given_up_at_its_first_failure(owed: Owed) -> None:
+    """Its schedule begins when somebody asks for it to be sent, not when it was owed."""
+    await owed.add(1, "pending", failures=0)
+    await query(owed.servers, "UPDATE notifier.delivery SET status = 'held', hold_reason = 'disabled', next_at = NULL")
+    await EndpointStore(owed.engine, SecretBox(bytes(32))).set_enabled(owed.endpoint_id, True, send_held=True)
+    assert await UpkeepStore(owed.engine).release_held(owed.endpoint_id, most=10) == 1
+    (claim,) = await owed.queue.claim({})
+    assert (claim.failures, claim.trigger) == (0, "first")
+    assert claim.age_seconds < DEADLINE_SECONDS / 2

@@ -84,9 +84,10 @@ _OPEN_GATE = sa.text(
 _COUNT_HELD = sa.text(
     "SELECT count(*) FROM notifier.delivery WHERE endpoint_id = :id AND status = 'held' AND hold_reason <> 'digest'"
 )
-# Held because of the backlog is what maintenance releases, oldest first and within the cap.
+# Held because of the backlog is what maintenance releases, oldest first and within the cap. The schedule begins now: by
+# its age, what was held for four days would be given up at its first failure.
 _RELEASE_HELD = sa.text(
-    "UPDATE notifier.delivery SET hold_reason = 'backlog' "
+    "UPDATE notifier.delivery SET hold_reason = 'backlog', failures = 0, restarted_at = now() "
     "WHERE endpoint_id = :id AND status = 'held' AND hold_reason <> 'digest'"
 )
 # Those that end later by an earlier rotation end now or then; the newest is the one without an end.
