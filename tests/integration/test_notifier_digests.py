@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest_asyncio
 
+from services.notifier.store.digests import forget_in_digests
+from services.runtime.postgres import connect
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver
 from tests.running_notifier import Servers, prepare, query, running, until
@@ -112,3 +114,23 @@ async def test_an_erasure_takes_an_account_out_of_a_digest_on_its_way(surroundin
             return not await query(surroundings, statement)
 
         await until(forgotten)
+
+
+async def test_what_was_retried_by_hand_waits_for_no_further_digest(surroundings: Servers) -> None:
+    """When an erasure withdraws a digest, only what nobody has sent otherwise waits for the next one."""
+    await query(
+        surroundings,
+        """INSERT INTO notifier.delivery (message_id, endpoint_id, type, status, digest_id)
+        SELECT id, 'ep_nobodys', 'account.stalled', status, digest FROM (VALUES
+            ('erased', 'digested', 'digest'), ('retried', 'succeeded', 'digest'), ('told', 'digested', 'digest'),
+            ('digest', 'pending', NULL)) AS given(id, status, digest)""",
+    )
+    engine = connect(surroundings.database_url, service="test")
+    async with engine.begin() as connection:
+        assert await forget_in_digests(connection, ["erased"]) == ["digest"]
+    await engine.dispose()
+    rows = await query(
+        surroundings, "DELETE FROM notifier.delivery WHERE endpoint_id = 'ep_nobodys' RETURNING message_id, status"
+    )
+    states = {"erased": "digested", "retried": "succeeded", "told": "held", "digest": "cancelled"}
+    assert {row["message_id"]: row["status"] for row in rows} == states

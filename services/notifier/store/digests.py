@@ -60,9 +60,11 @@ _WITHDRAW = sa.text(
     """UPDATE notifier.delivery SET status = 'cancelled', hold_reason = NULL, next_at = NULL, lease_until = NULL
     WHERE message_id = ANY(CAST(:digests AS text[])) AND status IN ('pending', 'leased', 'held') RETURNING message_id"""
 )
+# One that was retried by hand goes its own way since.
 _TAKE_OUT = sa.text(
     """UPDATE notifier.delivery SET status = 'held', hold_reason = 'digest', digest_id = NULL
-    WHERE digest_id = ANY(CAST(:digests AS text[])) AND NOT message_id = ANY(CAST(:ids AS text[]))"""
+    WHERE digest_id = ANY(CAST(:digests AS text[])) AND status = 'digested'
+        AND NOT message_id = ANY(CAST(:ids AS text[]))"""
 )
 _BLANK = sa.text(
     """UPDATE notifier.message SET body = '', slack_body = NULL, traceparent = NULL
