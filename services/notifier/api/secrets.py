@@ -42,6 +42,7 @@ _TOO_MANY = (
     "too_many_keys",
     f"{SIGNATURES_MAX} keys sign already; wait until one ends, or rotate with keep_seconds 0, which ends them all.",
 )
+_ROTATION = (ENDPOINT_NOT_FOUND, SECRET_INVALID, _KEY_REUSED, _TOO_MANY, _UNREADABLE)
 
 
 def secret_routes(*, store: EndpointStore, may_write: Callable[..., Any], wake: Callable[[], None]) -> APIRouter:
@@ -61,9 +62,7 @@ def secret_routes(*, store: EndpointStore, may_write: Callable[..., Any], wake: 
         accesses = [AccessDocument.model_validate(one, from_attributes=True) for one in shown]
         return SecretDocument(**_fields(opened), headers=dict(opened.headers), shown=accesses)
 
-    @router.post(
-        "/{endpoint_id}/rotate", responses=problem_responses(ENDPOINT_NOT_FOUND, SECRET_INVALID, _KEY_REUSED, _TOO_MANY)
-    )
+    @router.post("/{endpoint_id}/rotate", responses=problem_responses(*_ROTATION))
     async def rotate_secret(
         endpoint_id: str,
         request: Request,
@@ -88,6 +87,8 @@ def secret_routes(*, store: EndpointStore, may_write: Callable[..., Any], wake: 
             raise Problem(*_KEY_REUSED) from None
         except TooManyKeys:
             raise Problem(*_TOO_MANY) from None
+        except SecretUnreadable as error:
+            raise Problem(500, "secret_unreadable", str(error)) from None
         if opened is None:
             raise Problem(*ENDPOINT_NOT_FOUND)
         log.info("secret_rotated", endpoint=endpoint_id, key=caller.key_id)
