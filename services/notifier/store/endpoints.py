@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifier.domain.signature import SIGNATURES_MAX, SigningKey
 from services.notifier.secret_box import SecretBox
-from services.notifier.store import notices
+from services.notifier.store import endpoint_queue, notices
 from services.notifier.store.endpoint_rows import (
     COLUMNS,
     FIXED_AT_CREATION,
@@ -54,13 +54,14 @@ _LIST = sa.text(
     "ORDER BY e.created_at, e.id LIMIT :limit"
 )
 _SENDABLE = sa.text(f"SELECT {COLUMNS} FROM {FROM} WHERE e.id = ANY(CAST(:ids AS text[]))")  # noqa: S608
+_RETIRE = sa.text(
+    """UPDATE notifier.endpoint SET enabled = false, disabled_reason = coalesce(disabled_reason, 'manual'),
+        revision = revision + 1, updated_at = now()
+    WHERE id = :id AND deleted_at IS NULL RETURNING id"""
+)
 _DELETE = sa.text(
     """UPDATE notifier.endpoint SET deleted_at = now(), enabled = false, revision = revision + 1
     WHERE id = :id AND deleted_at IS NULL RETURNING id"""
-)
-_CANCEL = sa.text(
-    """UPDATE notifier.delivery SET status = 'cancelled', hold_reason = NULL, next_at = NULL, lease_until = NULL
-    WHERE endpoint_id = :id AND status IN ('pending', 'leased', 'held')"""
 )
 # It would go on to queue what is cancelled here. Its row before deliveries: the order in which a step locks them.
 _END_REPLAY = sa.text(
@@ -80,15 +81,6 @@ _SWITCH_STATE = sa.text(
 _OPEN_GATE = sa.text(
     """UPDATE notifier.endpoint_gate SET not_before = '-infinity', failures = 0, failing_since = NULL,
         last_failed_at = NULL, trips = 0, probe_until = NULL, announced = 0 WHERE endpoint_id = :id"""
-)
-_COUNT_HELD = sa.text(
-    "SELECT count(*) FROM notifier.delivery WHERE endpoint_id = :id AND status = 'held' AND hold_reason <> 'digest'"
-)
-# Held because of the backlog is what maintenance releases, oldest first and within the cap. The schedule begins now: by
-# its age, what was held for four days would be given up at its first failure.
-_RELEASE_HELD = sa.text(
-    "UPDATE notifier.delivery SET hold_reason = 'backlog', failures = 0, restarted_at = now() "
-    "WHERE endpoint_id = :id AND status = 'held' AND hold_reason <> 'digest'"
 )
 # Those that end later by an earlier rotation end now or then; the newest is the one without an end.
 _EXPIRE_KEYS = sa.text(
@@ -247,14 +239,23 @@ class EndpointStore:
                 await self._shelf.put_headers(connection, endpoint_id, headers)
 
     async def delete(self, endpoint_id: str) -> bool:
-        """Delete it with its secrets, cancel what it still waits for and its replay; False when there is none."""
+        """Delete it with its secrets, cancel what it still waits for and its replay; False when there is none.
+
+        Disabled first: when this ends halfway, the endpoint is there to be deleted again.
+        """
+        async with self._engine.begin() as connection:
+            await connection.execute(CHANGE_ENDPOINTS)
+            if await connection.scalar(_RETIRE, {"id": endpoint_id}) is None:
+                return False
+            await connection.execute(_END_REPLAY, {"id": endpoint_id})
+        await endpoint_queue.cancel_most(self._engine, endpoint_id)
         async with self._engine.begin() as connection:
             await connection.execute(CHANGE_ENDPOINTS)
             if await connection.scalar(_DELETE, {"id": endpoint_id}) is None:
                 return False
             await forget_secrets(connection, endpoint_id)
             await connection.execute(_END_REPLAY, {"id": endpoint_id})
-            await connection.execute(_CANCEL, {"id": endpoint_id})
+            await endpoint_queue.cancel_rest(connection, endpoint_id)
         return True
 
     async def set_enabled(self, endpoint_id: str, enabled: bool, *, send_held: bool = False) -> int | None:
@@ -272,9 +273,10 @@ class EndpointStore:
                 await notices.add_notices(connection, [told])
             if enabled:
                 await connection.execute(_OPEN_GATE, {"id": endpoint_id})
-            if send_held:
-                await connection.execute(_RELEASE_HELD, {"id": endpoint_id})
-            return await connection.scalar(_COUNT_HELD, {"id": endpoint_id}) or 0
+        held = await endpoint_queue.count_held(self._engine, endpoint_id)
+        if send_held:
+            await endpoint_queue.release_held(self._engine, endpoint_id)
+        return held
 
 
 async def _earlier(connection: AsyncConnection, idempotency_key: str | None, request_hash: bytes) -> str:
