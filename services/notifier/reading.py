@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ BODY_BYTES_MAX = 262_144
 # What may stand in a `webhook-id` header.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
+# The end of the year 9999; PostgreSQL's own end is later.
+_RECEIVED_MS_MAX = 253_402_300_799_999
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -43,8 +46,8 @@ def read_record(record: Any) -> Message | Poison | None:
         traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         body=value,
         seq=sequence_of(record),
-        received_ms=_number(record, RECEIVED_HEADER),
-        occurred_at=signal.timestamp if signal.timestamp.tzinfo else None,
+        received_ms=_received_ms(record),
+        occurred_at=_occurred_at(signal.timestamp),
         about=About(
             plan=signal.plan.id if signal.plan else None,
             segment=signal.account.segment,
@@ -57,6 +60,19 @@ def read_record(record: Any) -> Message | Poison | None:
 def sequence_of(record: Any) -> int | None:
     """The ledger's number in the record's header; None without one."""
     return _number(record, SEQUENCE_HEADER)
+
+
+def _received_ms(record: Any) -> int | None:
+    number = _number(record, RECEIVED_HEADER)
+    return number if number is not None and number <= _RECEIVED_MS_MAX else None
+
+
+def _occurred_at(moment: datetime) -> datetime | None:
+    """None for one without a zone, and for one that no calendar has in UTC: only latencies are told by it."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except OverflowError:
+        return None
 
 
 def _number(record: Any, header: str) -> int | None:

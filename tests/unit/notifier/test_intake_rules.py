@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,6 +111,16 @@ def test_record_becomes_message_unchanged() -> None:
     assert message == Message(*told, received_ms=34, occurred_at=signal.timestamp)
     assert sequence_of(Record(b"", (("seq", b"12"),))) == 12
     assert sequence_of(Record(b"", (("seq", b"-1"),))) is None
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_times_that_the_database_cannot_take_are_left_out(moment: str) -> None:
+    """The signal is delivered all the same: it does not stop its partition, and only latencies miss it."""
+    signal = msgspec.structs.replace(a_signal(), timestamp=msgspec.json.decode(f'"{moment}"', type=datetime))
+    record = Record(encode(signal), (("seq", b"12"), ("received_ms", b"9" * 18)))
+    message = read_record(record)
+    assert isinstance(message, Message)
+    assert (message.received_ms, message.occurred_at, message.seq) == (None, None, 12)
 
 
 @pytest.mark.parametrize(
