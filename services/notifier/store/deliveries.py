@@ -46,9 +46,13 @@ _STATE = sa.text(
     """SELECT d.status, e.enabled, e.deleted_at, m.body = '' AS erased FROM notifier.delivery d
     JOIN notifier.endpoint e ON e.id = d.endpoint_id JOIN notifier.message m ON m.id = d.message_id WHERE d.id = :id"""
 )
+# The id of one that was asked for with the same Idempotency-Key may be known still when its body is long gone.
 _TEST_MESSAGE = sa.text(
-    """INSERT INTO notifier.message (id, type, origin, body, slack_body)
-    VALUES (:id, :type, :origin, :body, :slack_body) ON CONFLICT (id) DO NOTHING"""
+    """INSERT INTO notifier.message AS known (id, type, origin, body, slack_body)
+    VALUES (:id, :type, :origin, :body, :slack_body)
+    ON CONFLICT (id) DO UPDATE SET type = excluded.type, origin = excluded.origin, body = excluded.body,
+        slack_body = excluded.slack_body, created_at = excluded.created_at
+    WHERE known.body = ''"""
 )
 _TEST_DELIVERY = sa.text(
     """INSERT INTO notifier.delivery (message_id, endpoint_id, type, status, next_at)
