@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.commands import ID_CHARACTERS_MAX
 from schemas.signals import RECEIVED_HEADER, SEQUENCE_HEADER, TRACE_HEADER, decode
 from services.notifier.domain.filters import About
 from services.notifier.store.intake import Message, Poison
@@ -33,9 +34,10 @@ def read_record(record: Any) -> Message | Poison | None:
         signal = decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _poison(record, "undecodable")
-    if not _ID.fullmatch(signal.id) or not _TYPE.fullmatch(signal.type):
+    if not _ID.fullmatch(signal.id) or not _TYPE.fullmatch(signal.type) or len(signal.type) > ID_CHARACTERS_MAX:
         return _poison(record, "id_invalid")
-    if "\0" in signal.account.id:
+    # What is longer fits no index, and would stop its partition.
+    if "\0" in signal.account.id or len(signal.account.id) > ID_CHARACTERS_MAX:
         return _poison(record, "text_invalid")
     trace = (_header(record, TRACE_HEADER) or b"").decode("ascii", "replace")
     return Message(

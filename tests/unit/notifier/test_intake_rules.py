@@ -132,7 +132,9 @@ def test_times_that_the_database_cannot_take_are_left_out(moment: str) -> None:
         (encode(a_signal(id="has space")), "id_invalid"),
         (encode(a_signal(id="x" * 256)), "id_invalid"),
         (encode(a_signal(type="Account Stalled")), "id_invalid"),
+        (encode(a_signal(type="account." + "x" * 256)), "id_invalid"),
         (encode(a_signal(account_id="a\0b")), "text_invalid"),
+        (encode(a_signal(account_id="a" * 256)), "text_invalid"),
         (encode(a_signal(account_id="a" * BODY_BYTES_MAX)), "body_too_large"),
     ],
 )
