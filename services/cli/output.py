@@ -26,6 +26,7 @@ Rows = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Rows at 
 _PIPE_CHARACTERS = 1_000
 # Names and answers come from strangers and may not command the operator's terminal.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_CONTROL_IN_JSON = re.compile(r"[\x7f-\x9f]")
 
 
 class Failed(Exception):
@@ -74,12 +75,12 @@ def complain(text: str) -> None:
 def print_json(value: object) -> None:
     """`value` on standard output, indented on a terminal and on one line for a program."""
     indent = 2 if sys.stdout.isatty() else None
-    print(json.dumps(value, ensure_ascii=False, indent=indent), flush=True)
+    print(_json(value, indent=indent), flush=True)
 
 
 def print_json_line(value: object) -> None:
     """`value` on one line, for streams."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    print(_json(value), flush=True)
 
 
 def print_table(
@@ -126,6 +127,12 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def _printable(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+def _json(value: object, *, indent: int | None = None) -> str:
+    """JSON spells out those below 32 by itself; the others a terminal would obey as well."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _CONTROL_IN_JSON.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def _cell(value: object) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from uuid import UUID
 
 import pytest
 
 from services.cli.commands.accounts import TITLES, YIELDING
 from services.cli.narrowing import narrowed
-from services.cli.output import print_table, say
+from services.cli.output import print_json, print_json_line, print_table, say
 
 
 def test_nothing_printed_commands_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,6 +22,16 @@ def test_nothing_printed_commands_the_terminal(capsys: pytest.CaptureFixture[str
         r"first \x1b]0;title\x07",
         "second",
     ]
+
+
+def test_json_printed_does_not_command_the_terminal_either(capsys: pytest.CaptureFixture[str]) -> None:
+    """And is still the same document."""
+    told = {"name": "Žlutý\x9b31m", "answer": "\x1b[31m\x7f"}
+    print_json(told)
+    print_json_line(told)
+    printed = capsys.readouterr().out
+    assert not {"\x1b", "\x7f", "\x9b"} & set(printed)
+    assert [json.loads(line) for line in printed.splitlines()] == [told, told]
 
 
 def test_a_table_without_rows_says_so(capsys: pytest.CaptureFixture[str]) -> None:
