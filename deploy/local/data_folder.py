@@ -79,13 +79,15 @@ class DataFolder:
         return None
 
     def ports(self, names: Iterable[str], *, wanted: dict[str, int]) -> dict[str, int]:
-        """A TCP port for each name: the wanted one, else the one used last time while free, else a new one."""
+        """A TCP port for each name: the wanted one, else the last one while it is free, else one that no name has."""
         kept = self._read("ports.json")
         chosen: dict[str, int] = {}
         for name in names:
             port = wanted.get(name) or kept.get(name, 0)
-            if name not in wanted and (port in chosen.values() or not _is_free(port)):
-                port = _free_port(taken=set(chosen.values()) | set(wanted.values()))
+            # Nothing listens yet on what was chosen for the others, here or by an earlier call.
+            others = {kept_port for other, kept_port in (kept | chosen).items() if other != name} | {*wanted.values()}
+            if name not in wanted and (port in others or not _is_free(port)):
+                port = _free_port(taken=others)
             chosen[name] = port
         self._write("ports.json", kept | chosen)
         return chosen

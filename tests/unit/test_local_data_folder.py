@@ -27,6 +27,15 @@ def test_ports_are_distinct_and_survive_a_restart(data: DataFolder) -> None:
     assert DataFolder(data.path).ports(["a", "b", "c"], wanted={}) == first
 
 
+def test_a_kept_port_gives_way_to_another_name_that_wants_it(data: DataFolder) -> None:
+    """In the same call and in a later one, although nothing listens on it yet."""
+    kept = data.ports(["a"], wanted={})["a"]
+    together = data.ports(["a", "b"], wanted={"b": kept})
+    assert (together["a"] != kept, together["b"]) == (True, kept)
+    data.ports(["c"], wanted={"c": together["a"]})
+    assert data.ports(["a"], wanted={})["a"] not in (kept, together["a"])
+
+
 def test_a_port_that_somebody_else_took_is_replaced(data: DataFolder) -> None:
     """A kept port in use gives way to a new one, which is kept from then on."""
     kept = data.ports(["a"], wanted={})["a"]
