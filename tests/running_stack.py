@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -52,7 +53,7 @@ def stack(
     topic_prefix: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningStack]:
-    """A stack without a plan, that ticks often."""
+    """A stack without a plan, that ticks often; with Prometheus where it is installed."""
     foreign = ("FIRSTVALUE_", "DATABASE_URL", "KAFKA_")
     folder = tmp_path_factory.mktemp("stack")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
@@ -62,8 +63,9 @@ def stack(
         "FIRSTVALUE_DATA_DIR": str(folder),
         "FIRSTVALUE_INGEST_TICK_SECONDS": "0.2",
     }
+    extras = ("--observability",) if shutil.which("prometheus") else ()
     up = subprocess.run(
-        (*_COMMAND, "up", "--no-plan", "--detach", "--json"), env=environment, capture_output=True, check=False
+        (*_COMMAND, "up", "--no-plan", "--detach", "--json", *extras), env=environment, capture_output=True, check=False
     )
     assert up.returncode == 0, up.stderr.decode()
     yield RunningStack(json.loads(up.stdout), environment, folder)

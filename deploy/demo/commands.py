@@ -70,7 +70,7 @@ def _run(progress: Progress, *, keep: bool) -> Proof:
     # A file or a pipe has no width; lines there are as long as they need to be.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     environment = _environment(os.environ)
-    with whole_stack(data, environment=environment, with_plan=False, progress=progress, stopping=stopping) as stack:
+    with whole_stack(data, environment=environment, progress=progress, stopping=stopping) as stack:
         watching = Thread(target=stack.watch, name="stack")
         watching.start()
         try:

@@ -8,9 +8,9 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,33 +20,48 @@ from deploy.local.glance import Glance, lines_of
 from deploy.local.places import data_path
 from deploy.local.progress import Progress
 
+if TYPE_CHECKING:
+    from deploy.local.running import Extra
+
 _REFUSED, _UNREACHABLE, _INTERRUPTED = 1, 3, 130
+_ADD_PROMETHEUS = "`firstvalue down && firstvalue up --observability`"
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
 
 
 def up(
     *,
     no_plan: Annotated[bool, typer.Option("--no-plan", help="Do not publish the built-in plan.")] = False,
+    observability: Annotated[
+        bool, typer.Option("--observability", help="Add Prometheus with the alerts; needs the program `prometheus`.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it runs; `firstvalue down` stops it.")] = False,
     as_json: _AsJson = False,
 ) -> None:
     """Start PostgreSQL, Kafka and the three services here, on free ports of 127.0.0.1, until Ctrl-C."""
     progress, data = Progress(), DataFolder(data_path(os.environ))
     with errors_told(progress):
-        from deploy.local.running import Mode, start_in_background, wait_until_running
+        from deploy.local.prometheus import find_prometheus
+        from deploy.local.running import Extra, start_in_background, wait_until_running
 
+        extras: list[Extra] = [] if no_plan else ["plan"]
+        if observability:
+            # Before the data folder is made, so that a refusal leaves nothing behind.
+            find_prometheus(os.environ)
+            extras.append("observability")
         try:
             if detach:
-                mode: Mode = "services" if no_plan else "services-and-plan"
-                _announce(start_in_background(data, mode, progress=progress), as_json=as_json)
+                found = start_in_background(data, "services", extras=extras, progress=progress)
+                _announce(found, as_json=as_json)
             else:
-                _run_in_foreground(data, with_plan=not no_plan, as_json=as_json, progress=progress)
+                _run_in_foreground(data, extras, as_json=as_json, progress=progress)
         except AlreadyRunning as error:
             progress.say(f"{error}; `firstvalue status` shows it, `firstvalue down` stops it")
-            found = wait_until_running(data, is_hopeless=lambda: data.lock_holder() is None)
-            if found is None:
+            running = wait_until_running(data, is_hopeless=lambda: data.lock_holder() is None)
+            if running is None:
                 raise StackError(f"the stack in {data.path} is stopping; run `firstvalue up` again") from error
-            _announce(found, as_json=as_json)
+            if observability and "prometheus" not in running:
+                raise StackError(f"it runs without Prometheus, which {_ADD_PROMETHEUS} adds") from error
+            _announce(running, as_json=as_json)
 
 
 def down(
@@ -111,12 +126,12 @@ def _confirm(question: str) -> None:
         raise typer.Exit(_REFUSED) from None
 
 
-def _run_in_foreground(data: DataFolder, *, with_plan: bool, as_json: bool, progress: Progress) -> None:
+def _run_in_foreground(data: DataFolder, extras: Collection["Extra"], *, as_json: bool, progress: Progress) -> None:
     from deploy.local.supervisor import stop_on_signals
     from deploy.local.whole import whole_stack
 
     stopping = stop_on_signals()
-    with whole_stack(data, environment=os.environ, with_plan=with_plan, progress=progress, stopping=stopping) as stack:
+    with whole_stack(data, environment=os.environ, extras=extras, progress=progress, stopping=stopping) as stack:
         _announce(stack.connection, as_json=as_json)
         progress.say("Ctrl-C stops everything; the data stays")
         stack.watch()
@@ -150,7 +165,7 @@ def _print_status(data: DataFolder, state: dict[str, Any], *, ready: bool) -> No
         _print_addresses(state["connection"])
         typer.echo("\nprobes and metrics, without authentication:")
         named = {name: value for name, value in state["connection"].items() if isinstance(value, dict)}
-        _print_columns([(name, value["metrics"]) for name, value in named.items()])
+        _print_columns([(name, value["metrics"]) for name, value in named.items() if "metrics" in value])
         typer.echo("")
         _print_columns(lines_of(Glance(state["connection"]).look()))
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from deploy.local.errors import AlreadyRunning
 
-_OWNED = ("postgres", "postgres.partial", "kafka", "logs", "lock", "ports.json", "secrets.json", "state.json")
+_FOLDERS = ("postgres", "postgres.partial", "kafka", "prometheus", "logs")
+_OWNED = (*_FOLDERS, "lock", "ports.json", "secrets.json", "state.json")
 # Below every system's range for outgoing connections, so that a port kept for the next start stays free.
 _PORT_MIN, _PORT_MAX = 20_000, 32_000
 _LOG_BYTES_MAX = 50 * 1024 * 1024
@@ -29,6 +30,7 @@ class DataFolder:
         self.logs = self.path / "logs"
         self.postgres = self.path / "postgres"
         self.kafka = self.path / "kafka"
+        self.prometheus = self.path / "prometheus"
 
     def create(self) -> None:
         """Creates the folder; as root others may pass through it (not list it), as PostgreSQL runs as another user."""

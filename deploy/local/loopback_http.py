@@ -4,6 +4,8 @@ import http.client
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+_PROBE_TIMEOUT_SECONDS = 2.0
+
 
 def request(
     method: str,
@@ -24,3 +26,12 @@ def request(
         return response.status, response.read()
     finally:
         connection.close()
+
+
+def answers_ok(url: str) -> bool:
+    """True when a GET is answered 200; False for any other answer, and for none within two seconds."""
+    try:
+        status, _ = request("GET", url, timeout_seconds=_PROBE_TIMEOUT_SECONDS)
+    except (OSError, http.client.HTTPException):
+        return False
+    return status == http.HTTPStatus.OK

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -13,12 +13,16 @@ from deploy.local.data_folder import DataFolder
 from deploy.local.errors import AlreadyRunning, StackError
 from deploy.local.progress import Progress
 
-Mode = Literal["servers", "services", "services-and-plan"]
+Mode = Literal["servers", "services"]
+# What comes with the services: the built-in plan; Prometheus.
+Extra = Literal["plan", "observability"]
 _START_TIMEOUT_SECONDS = 300.0
 _STOP_TIMEOUT_SECONDS = 120.0
 
 
-def start_in_background(data: DataFolder, mode: Mode, *, progress: Progress) -> dict[str, Any]:
+def start_in_background(
+    data: DataFolder, mode: Mode, *, extras: Collection[Extra] = (), progress: Progress
+) -> dict[str, Any]:
     """Starts a supervisor that outlives this process, shows its lines, and returns the connection when it is ready.
 
     Raises AlreadyRunning when the folder is in use, StackError when the stack does not start.
@@ -27,7 +31,7 @@ def start_in_background(data: DataFolder, mode: Mode, *, progress: Progress) -> 
     if data.lock_holder() is not None:
         raise AlreadyRunning(f"a stack runs already in {data.path}")
     supervisor = subprocess.Popen(  # noqa: S603 - our own module
-        (sys.executable, "-m", "deploy.local.supervisor", str(data.path), mode),
+        (sys.executable, "-m", "deploy.local.supervisor", str(data.path), mode, *extras),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -1,13 +1,12 @@
 """The three services and the jobs before them, each with its settings in the environment: what `firstvalue up` adds."""
 
-import http.client
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.data_folder import DataFolder
-from deploy.local.loopback_http import request
+from deploy.local.loopback_http import answers_ok
 from deploy.local.places import root
 from deploy.local.processes import Launcher, Program
 from deploy.local.servers import Servers
@@ -15,7 +14,6 @@ from deploy.local.servers import Servers
 SERVICES = ("ingest", "engine", "notifier")
 JOBS = ("migrate", "topics")
 _COMMAND = (sys.executable, "-m", "services.cli")
-_READINESS_TIMEOUT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +41,7 @@ class Service:
 
     def is_ready(self) -> bool:
         """True once it answers that it is."""
-        url = f"http://127.0.0.1:{self.metrics_port}/readyz"
-        try:
-            status, _ = request("GET", url, timeout_seconds=_READINESS_TIMEOUT_SECONDS)
-        except (OSError, http.client.HTTPException):
-            return False
-        return status == 200
+        return answers_ok(f"http://127.0.0.1:{self.metrics_port}/readyz")
 
 
 @dataclass(frozen=True, kw_only=True)

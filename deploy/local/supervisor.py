@@ -1,4 +1,4 @@
-"""`python -m deploy.local.supervisor DATA_FOLDER MODE` keeps a stack running until it is told to stop.
+"""`python -m deploy.local.supervisor DATA_FOLDER MODE [EXTRA…]` keeps a stack running until told to stop.
 
 What it says goes to standard error until everything answers, and to the stack's own log from then on.
 """
@@ -6,15 +6,18 @@ What it says goes to standard error until everything answers, and to the stack's
 import os
 import signal
 import sys
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
 from types import FrameType
+from typing import cast
 
 from deploy.local.data_folder import DataFolder
 from deploy.local.errors import AlreadyRunning, StackError
 from deploy.local.places import jars_path
 from deploy.local.progress import Progress
+from deploy.local.running import Extra
 from deploy.local.servers import servers_alone
 from deploy.local.stack import Stack
 from deploy.local.whole import whole_stack
@@ -40,24 +43,20 @@ def _turn_to_log(data: DataFolder) -> None:
     os.close(log)
 
 
-def _stack(data: DataFolder, mode: str, *, progress: Progress) -> AbstractContextManager[Stack]:
+def _stack(
+    data: DataFolder, mode: str, extras: Collection[Extra], *, progress: Progress
+) -> AbstractContextManager[Stack]:
     stopping = stop_on_signals()
     if mode == "servers":
         return servers_alone(data, jars=jars_path(), environment={}, progress=progress, stopping=stopping)
-    return whole_stack(
-        data,
-        environment=os.environ,
-        with_plan=mode == "services-and-plan",
-        progress=progress,
-        stopping=stopping,
-    )
+    return whole_stack(data, environment=os.environ, extras=extras, progress=progress, stopping=stopping)
 
 
-def main(data: DataFolder, mode: str) -> int:
+def main(data: DataFolder, mode: str, extras: Collection[Extra]) -> int:
     """Returns 0 after a stop in good order or when another stack runs in the folder, else 1."""
     progress = Progress()
     try:
-        with _stack(data, mode, progress=progress) as stack:
+        with _stack(data, mode, extras, progress=progress) as stack:
             _turn_to_log(data)
             stack.watch()
     except AlreadyRunning:
@@ -69,4 +68,5 @@ def main(data: DataFolder, mode: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(DataFolder(Path(sys.argv[1])), sys.argv[2]))
+    _, _folder, _mode, *_extras = sys.argv
+    sys.exit(main(DataFolder(Path(_folder)), _mode, cast(list[Extra], _extras)))

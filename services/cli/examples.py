@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
-    "up": ("firstvalue up", "firstvalue up --detach --no-plan"),
+    "up": ("firstvalue up", "firstvalue up --detach --no-plan", "firstvalue up --observability"),
     "down": ("firstvalue down", "firstvalue down --wipe"),
     "status": ("firstvalue status", 'eval "$(firstvalue status --env)"'),
     "demo": ("firstvalue demo",),

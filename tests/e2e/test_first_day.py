@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -14,7 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.local.data_folder import DataFolder
+from deploy.prometheus.rules import rule_groups
 from services.cli.doctor import local_checks
+from tests.programs import path_of
 from tests.running_stack import Done, RunningStack
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
@@ -162,6 +166,40 @@ def test_status_at_one_glance(firstvalue: Run) -> None:
     assert glance["services"] == {"ingest": [], "engine": [], "notifier": []}
     assert glance["events"]["names"] >= 2
     assert sum(glance["accounts"]["first"].values()) > 1_000
+
+
+def test_prometheus_watches_the_stack(firstvalue: Run, stack: RunningStack) -> None:
+    """It knows every rule and scrapes the three services; killed, it comes back at the same address."""
+    path_of("prometheus")
+    url = stack.connection["prometheus"]["url"]
+    assert httpx.get(f"{url}/-/ready").status_code == 200
+    groups = httpx.get(f"{url}/api/v1/rules").json()["data"]["groups"]
+    loaded = {group["name"]: len(group["rules"]) for group in groups}
+    assert loaded == {group["name"]: len(group["rules"]) for group in rule_groups()["groups"]}
+    os.kill(json.loads(firstvalue("status", "--json").out)["processes"]["prometheus"]["pid"], signal.SIGKILL)
+    data = DataFolder(stack.folder)
+    services = ("ingest", "engine", "notifier")
+    scraped = {f"firstvalue-{service}": stack.connection[service]["metrics"] for service in services}
+    until(lambda: {one["name"]: one["restarts"] for one in data.read_state()["processes"]}["prometheus"] == 1)
+    until(lambda: healthy_targets(url) == scraped)
+    assert f"prometheus  {url}\n" in firstvalue("status").out
+
+
+def healthy_targets(url: str) -> dict[str, str]:
+    """The address that each job scraped well just now; empty while Prometheus does not answer."""
+    try:
+        targets = httpx.get(f"{url}/api/v1/targets").json()["data"]["activeTargets"]
+    except (httpx.HTTPError, ValueError):
+        return {}
+    return {target["scrapePool"]: target["scrapeUrl"] for target in targets if target["health"] == "up"}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits for it."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "nothing changed in time"
+        time.sleep(0.1)
 
 
 def test_endpoints(firstvalue: Run, stack: RunningStack) -> None:

@@ -13,10 +13,12 @@ from deploy.local.data_folder import DataFolder
 from deploy.local.running import wait_until_running
 
 
-def _firstvalue(data: DataFolder, *words: str, answer: str = "") -> subprocess.CompletedProcess[str]:
+def _firstvalue(
+    data: DataFolder, *words: str, answer: str = "", path: str | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         (sys.executable, "-m", "services.cli", *words),
-        env=os.environ | {"FIRSTVALUE_DATA_DIR": str(data.path)},
+        env=os.environ | {"FIRSTVALUE_DATA_DIR": str(data.path)} | ({} if path is None else {"PATH": path}),
         input=answer,
         capture_output=True,
         text=True,
@@ -63,6 +65,28 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "FIRSTVALUE_DATA_DIR" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
+
+
+def test_prometheus_that_is_not_installed_is_told_before_anything_starts(data: DataFolder, tmp_path: Path) -> None:
+    """One line with two ways to get it; not even the folder is made."""
+    for words in (("up", "--observability"), ("up", "--observability", "--detach")):
+        refused = _firstvalue(data, *words, path=str(tmp_path))
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "apt-get install --no-install-recommends prometheus" in refused.stderr
+        assert "docker compose --profile observability up" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+        assert not data.path.exists()
+
+
+def test_prometheus_is_not_added_to_a_stack_that_runs(running: DataFolder, tmp_path: Path) -> None:
+    """The second `up --observability` fails, says what to do and leaves the stack as it is."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "prometheus").touch(mode=0o755)
+    refused = _firstvalue(running, "up", "--observability", path=str(programs))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "runs without Prometheus" in refused.stderr
+    assert running.lock_holder() == running.read_state()["supervisor"]
 
 
 def test_a_second_up_says_that_it_runs_and_prints_the_same(running: DataFolder) -> None:
