@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 REQUIREMENTS := requirements/dev.txt
 
-.PHONY: setup demo test test-tools test-fast lint format lock bench-ingest bench-engine bench-notifier bench-insights chaos chaos-planted audit clean
+.PHONY: setup demo test test-tools test-fast lint format lock bench-ingest bench-engine bench-notifier bench-insights bench-pipeline chaos chaos-planted audit clean
 
 setup: .venv/.complete
 
@@ -48,8 +48,9 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-ingest bench-engine bench-notifier bench-insights: setup
-	$(BIN)/python -m tests.bench.$(subst -,_,$(@:bench-%=%))
+# ARGUMENTS are the benchmark's own: make bench-pipeline ARGUMENTS=--short
+bench-ingest bench-engine bench-notifier bench-insights bench-pipeline: setup
+	$(BIN)/python -m tests.bench.$(subst -,_,$(@:bench-%=%)) $(ARGUMENTS)
 
 # Random faults on the real services for MINUTES, or every fault once without them; SEED repeats a run.
 chaos: setup

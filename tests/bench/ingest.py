@@ -27,6 +27,7 @@ from deploy.local.places import jars_path, root
 from deploy.local.progress import Silence
 from deploy.local.servers import servers_alone
 from schemas.topics import PRODUCT_EVENTS
+from tests.bench.programs import cpu_seconds
 from tests.bench.report import RUNS, print_header, print_json, print_medians
 from tests.integration.ingest_process import (
     ADMIN_KEY,
@@ -124,7 +125,7 @@ def _load(
         "seconds": _SECONDS,
         "rate_per_s": rate_per_s,
     }
-    before = _cpu_seconds(process)
+    before = cpu_seconds(process)
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.load"],
         input=json.dumps(settings),
@@ -133,16 +134,11 @@ def _load(
         check=True,
         cwd=root(),
     )
-    cpu_seconds = _cpu_seconds(process) - before
+    used_seconds = cpu_seconds(process) - before
     seen = json.loads(done.stdout)
     if set(seen["statuses"]) != {"200"}:
         raise SystemExit(f"{path} answered {seen['statuses']}, the figures mean nothing")
-    return Measured(seen["requests"] / seen["seconds"], 1e6 * cpu_seconds / seen["requests"], seen["p99_ms"])
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+    return Measured(seen["requests"] / seen["seconds"], 1e6 * used_seconds / seen["requests"], seen["p99_ms"])
 
 
 def _event(number: int) -> dict[str, Any]:

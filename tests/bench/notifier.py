@@ -11,15 +11,9 @@ import asyncio
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-
-import psutil
 
 from deploy.local.data_folder import DataFolder
 from deploy.local.places import jars_path, root
@@ -27,6 +21,7 @@ from deploy.local.progress import Silence
 from deploy.local.servers import servers_alone
 from tests.bench.notifier_load import PARTITIONS, Bench, stamped
 from tests.bench.notifier_troubles import backlog, isolation
+from tests.bench.programs import cpu_seconds, program
 from tests.bench.report import RUNS, print_header, print_json, print_medians
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.running_notifier import Servers, client_of, free_port, prepare
@@ -82,8 +77,8 @@ async def _measure(
     }
     rows: dict[str, list[float]] = {}
     with (
-        _program(["tests.bench.receiver", str(ports[2])], environment, folder / "receiver.log"),
-        _program(["services.notifier", "serve"], environment, folder / "notifier.log") as notifier,
+        program(["tests.bench.receiver", str(ports[2])], environment, folder / "receiver.log"),
+        program(["services.notifier", "serve"], environment, folder / "notifier.log") as notifier,
     ):
         async with client_of(ports[0], ports[1]) as client:
             bench = Bench(
@@ -107,16 +102,16 @@ async def _throughput(bench: Bench) -> dict[str, float]:
     """All signals are put onto the topic at once; measured until the last outcome is recorded."""
     endpoints = await bench.add_endpoints("all", _ENDPOINTS)
     signals = [a_signal(account_id=f"account-{number}") for number in range(bench.deliveries // _ENDPOINTS)]
-    cpu_before = _cpu_seconds(bench.notifier)
+    cpu_before = cpu_seconds(bench.notifier)
     began = time.perf_counter()
     await bench.publish(signals)
     await bench.recorded(endpoints, bench.deliveries)
     took_seconds = time.perf_counter() - began
-    cpu_seconds = _cpu_seconds(bench.notifier) - cpu_before
+    used_seconds = cpu_seconds(bench.notifier) - cpu_before
     await bench.remove(endpoints)
     return {
         "deliveries_per_s": bench.deliveries / took_seconds,
-        "cpu_us_per_delivery": 1e6 * cpu_seconds / bench.deliveries,
+        "cpu_us_per_delivery": 1e6 * used_seconds / bench.deliveries,
     }
 
 
@@ -136,24 +131,6 @@ async def _latency(bench: Bench) -> dict[str, float]:
         "receipt_p50_ms": statistics.median(paced),
         "receipt_p99_ms": statistics.quantiles(paced, n=100)[98],
     }
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
-
-
-@contextmanager
-def _program(module: list[str], environment: Mapping[str, str], log: Path) -> Iterator[psutil.Process]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module], env={**os.environ, **environment}, cwd=root(), stderr=output
-        )
-        try:
-            yield psutil.Process(process.pid)
-        finally:
-            process.terminate()
-            process.wait()
 
 
 if __name__ == "__main__":

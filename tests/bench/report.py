@@ -29,15 +29,19 @@ def print_header(title: str, settings: Mapping[str, object]) -> None:
 
 def print_medians(rows: Mapping[str, Sequence[float]], *, title: str = "medians") -> dict[str, float]:
     """A row per figure with its median, least, greatest and number of runs; returns the medians by name."""
-    table = Table("figure", "median", "least", "greatest", "runs", title=title, title_justify="left")
-    medians: dict[str, float] = {}
+    figures = {
+        name: [statistics.median(values), min(values), max(values), len(values)] for name, values in rows.items()
+    }
+    print_rows(("figure", "median", "least", "greatest", "runs"), figures, title=title)
+    return {name: rounded(values[0]) for name, values in figures.items()}
+
+
+def print_rows(columns: Sequence[str], rows: Mapping[str, Sequence[float]], *, title: str) -> None:
+    """A table; the first column holds the names of the rows."""
+    table = Table(*columns, title=title, title_justify="left")
     for name, values in rows.items():
-        medians[name] = _rounded(statistics.median(values))
-        table.add_row(
-            name, f"{medians[name]:,}", f"{_rounded(min(values)):,}", f"{_rounded(max(values)):,}", str(len(values))
-        )
+        table.add_row(name, *(f"{rounded(value):,}" for value in values))
     Console(width=110).print(table)
-    return medians
 
 
 def print_json(figures: Mapping[str, float | None]) -> None:
@@ -45,7 +49,8 @@ def print_json(figures: Mapping[str, float | None]) -> None:
     print(json.dumps(dict(figures)), flush=True)
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """To whole numbers from 100 on, else to two places."""
     return round(value) if abs(value) >= 100 else round(value, 2)
 
 
