@@ -155,7 +155,7 @@ def test_following(firstvalue: Run, service: IngestProcess) -> None:
     environment = os.environ | {"FIRSTVALUE_INGEST_URL": service.url, "FIRSTVALUE_API_KEY": ADMIN_KEY}
     firstvalue("event", "send", "Before", "--account", "follow", "--id", "f-0")
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as following:
-        killer = threading.Timer(60, following.kill)
+        killer = threading.Timer(240, following.kill)
         killer.start()
         assert following.stdout is not None
         lines = [following.stdout.readline()]

@@ -92,7 +92,7 @@ async def test_a_value_that_postgresql_can_never_take_costs_one_record(room: Eng
     async def refused() -> bool:
         return bool(await room.database.fetchval("SELECT count(*) FROM activation.dead_letter") == 1)
 
-    await eventually(refused, within_seconds=30, what="the one record refused")
+    await eventually(refused, within_seconds=90, what="the one record refused")
     await eventually(room.caught_up, within_seconds=30, what="all applied and published")
     letters = await room.database.fetch("SELECT part, reason FROM activation.dead_letter")
     assert [tuple(one) for one in letters] == [(room.part_of("acme"), "rows_refused")]

@@ -32,7 +32,16 @@ def _backlog(per_s: float, *, start: float = 0, noise: float = 0) -> list[float]
         (_backlog(100, start=5_000, noise=50), False),
         (_backlog(1_000), False),
     ],
-    ids=["empty", "noise", "old", "shrinking", "growing below noise", "five percent", "ten percent on top", "nothing is applied"],
+    ids=[
+        "empty",
+        "noise",
+        "old",
+        "shrinking",
+        "growing below noise",
+        "five percent",
+        "ten percent on top",
+        "nothing is applied",
+    ],
 )
 def test_backlog_is_flat_unless_it_grows_beyond_noise(waiting: list[float], flat: bool) -> None:
     """Of a thousand that come in each second."""

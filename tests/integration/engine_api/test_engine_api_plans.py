@@ -158,14 +158,12 @@ async def test_a_check_warns_as_the_command_does(api: Api) -> None:
     "body",
     [
         b"",
-        b"\xff\xfe\x00",
         b"plan: [",
         b"just text",
         b"[]",
         b"null",
         b"a: &a [*a]",
         b"plan: !!python/object/apply:os.system [true]",
-        b"\x00",
         b"{" * 5000,
         PLAN_TEXT.replace("To the first output", '"a\\0b"').encode(),
         PLAN_TEXT.replace("To the first output", '"\\ud800"').encode(),
@@ -180,6 +178,13 @@ async def test_bodies_that_are_no_plan_are_refused(api: Api, body: bytes) -> Non
     assert (answer.status_code, answer.json()["code"]) == (422, "plan_invalid"), answer.text
     assert all(error["line"] >= 1 and error["message"] for error in answer.json()["errors"])
     assert (await api.http.get("/v1/plans")).json()["data"] == []
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"\x00", "plan: x".encode("utf-16")])
+async def test_other_encodings_are_refused(api: Api, body: bytes) -> None:
+    """Before anything is parsed."""
+    answer = await put(api, body)
+    assert (answer.status_code, answer.json()["code"]) == (415, "charset_unsupported"), answer.text
 
 
 async def test_a_plan_file_has_a_size_limit(api: Api) -> None:
