@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from deploy.local.data_folder import DataFolder
+from deploy.local.loopback_http import answers_ok
 from deploy.prometheus.rules import rule_groups
 from services.cli.doctor import local_checks
 from tests.programs import path_of
@@ -169,28 +170,29 @@ def test_status_at_one_glance(firstvalue: Run) -> None:
 
 
 def test_prometheus_watches_the_stack(firstvalue: Run, stack: RunningStack) -> None:
-    """It knows every rule and scrapes the three services; killed, it comes back at the same address."""
+    """It scrapes the three services and knows every rule; killed, it comes back at the same address."""
     path_of("prometheus")
     url = stack.connection["prometheus"]["url"]
-    assert httpx.get(f"{url}/-/ready").status_code == 200
+    services = ("ingest", "engine", "notifier")
+    until(lambda: healthy_targets(url) == {f"firstvalue-{one}": stack.connection[one]["metrics"] for one in services})
     groups = httpx.get(f"{url}/api/v1/rules").json()["data"]["groups"]
     loaded = {group["name"]: len(group["rules"]) for group in groups}
     assert loaded == {group["name"]: len(group["rules"]) for group in rule_groups()["groups"]}
-    os.kill(json.loads(firstvalue("status", "--json").out)["processes"]["prometheus"]["pid"], signal.SIGKILL)
-    data = DataFolder(stack.folder)
-    services = ("ingest", "engine", "notifier")
-    scraped = {f"firstvalue-{service}": stack.connection[service]["metrics"] for service in services}
-    until(lambda: {one["name"]: one["restarts"] for one in data.read_state()["processes"]}["prometheus"] == 1)
-    until(lambda: healthy_targets(url) == scraped)
     assert f"prometheus  {url}\n" in firstvalue("status").out
+
+    def recorded() -> dict[str, Any]:
+        state = {one["name"]: one for one in DataFolder(stack.folder).read_state()["processes"]}
+        found: dict[str, Any] = state["prometheus"]
+        return found
+
+    os.kill(recorded()["pid"], signal.SIGKILL)
+    until(lambda: recorded()["restarts"] == 1)
+    until(lambda: answers_ok(f"{url}/-/ready"))
 
 
 def healthy_targets(url: str) -> dict[str, str]:
-    """The address that each job scraped well just now; empty while Prometheus does not answer."""
-    try:
-        targets = httpx.get(f"{url}/api/v1/targets").json()["data"]["activeTargets"]
-    except (httpx.HTTPError, ValueError):
-        return {}
+    """The address that each job scraped well just now."""
+    targets = httpx.get(f"{url}/api/v1/targets").json()["data"]["activeTargets"]
     return {target["scrapePool"]: target["scrapeUrl"] for target in targets if target["health"] == "up"}
 
 
