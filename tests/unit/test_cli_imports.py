@@ -160,7 +160,8 @@ def test_a_second_run_sends_the_very_same() -> None:
     assert len(ids) == 3
 
 
-_CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
+# Python's writer leaves a lone carriage return unquoted, so that no reader could tell it from the end of a line.
+_CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=8)
 
 
 @given(
