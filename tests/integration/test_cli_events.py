@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -149,12 +150,19 @@ def test_wrong_use(firstvalue: Run) -> None:
     assert (away.returncode, away.stdout) == (UNREACHABLE, "")
 
 
+def heed_interrupts() -> None:
+    """As at a terminal; programs that a shell started in the background ignore them, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_following(firstvalue: Run, service: IngestProcess) -> None:
     """What comes after the start, once each, until interrupted; no colour in a pipe."""
     words = (sys.executable, "-m", "services.cli", "event", "tail", "--account", "follow", "--lines", "1")
     environment = os.environ | {"FIRSTVALUE_INGEST_URL": service.url, "FIRSTVALUE_API_KEY": ADMIN_KEY}
     firstvalue("event", "send", "Before", "--account", "follow", "--id", "f-0")
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as following:
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    ) as following:
         killer = threading.Timer(240, following.kill)
         killer.start()
         assert following.stdout is not None
@@ -162,7 +170,7 @@ def test_following(firstvalue: Run, service: IngestProcess) -> None:
         firstvalue("event", "send", "After", "--account", "follow", "--id", "f-1")
         firstvalue("event", "send", "After", "--account", "follow", "--id", "f-2")
         lines += [following.stdout.readline() for _ in range(2)]
-        following.send_signal(2)
+        following.send_signal(signal.SIGINT)
         assert following.wait() == 0
         killer.cancel()
     assert [line.split()[-1] for line in lines] == ["f-0", "f-1", "f-2"]
