@@ -85,14 +85,17 @@ async def test_a_value_that_postgresql_can_never_take_costs_one_record(room: Eng
         " EXECUTE FUNCTION activation.refuse()"
     )
     room.start()
-    for name in ("Opened", "Cursed", "Opened"):
-        for account in ("acme", "birch", "cedar", "doge"):
-            await room.send(account, name if account == "acme" else "Opened")
+    accounts = ("acme", "birch", "cedar", "doge")
+    for account in accounts:
+        await room.send(account, "Cursed" if account == "acme" else "Opened")
 
     async def refused() -> bool:
         return bool(await room.database.fetchval("SELECT count(*) FROM activation.dead_letter") == 1)
 
-    await eventually(refused, within_seconds=90, what="the one record refused")
+    await eventually(refused, within_seconds=60, what="the one record refused")
+    # Not before: folded together, a later event might be the account's last.
+    for account in accounts:
+        await room.send(account, "Opened")
     await eventually(room.caught_up, within_seconds=30, what="all applied and published")
     letters = await room.database.fetch("SELECT part, reason FROM activation.dead_letter")
     assert [tuple(one) for one in letters] == [(room.part_of("acme"), "rows_refused")]
