@@ -63,7 +63,8 @@ class KeyRing:
         self._look_failed = False
         # Ids that nobody has, until the table changes.
         self._nobodys: set[str] = set()
-        self._refreshing: set[asyncio.Task[None]] = set()
+        self._told = False
+        self._catching_up: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
 
     @property
@@ -167,15 +168,19 @@ class KeyRing:
         return principal
 
     def refresh_soon(self) -> None:
-        """The table has changed: look without waiting for the next turn."""
+        """The table has changed: look without waiting for the next turn. All that is told during a look gets one more."""
+        self._told = True
+        if self._catching_up is None:
+            self._catching_up = asyncio.create_task(self._catch_up())
 
-        async def refresh() -> None:
-            with suppress(SQLAlchemyError, OSError):
-                await self.refresh()
-
-        task = asyncio.create_task(refresh())
-        self._refreshing.add(task)
-        task.add_done_callback(self._refreshing.discard)
+    async def _catch_up(self) -> None:
+        try:
+            while self._told:
+                self._told = False
+                with suppress(SQLAlchemyError, OSError):
+                    await self.refresh()
+        finally:
+            self._catching_up = None
 
     def _may_be_new(self, key_id: str) -> bool:
         return key_id not in self._keys and (key_id not in self._nobodys or self.age_seconds > _STALE_SECONDS)

@@ -78,6 +78,27 @@ async def test_a_key_created_while_another_look_is_under_way_is_found() -> None:
     assert await early == (401, "key_unknown")
 
 
+async def test_many_notices_cost_one_look_more_than_is_under_way() -> None:
+    """And what the last of them told is known afterwards."""
+    ring = new_ring(Ring)
+    assert isinstance(ring, Ring)
+    key_id, key = generate_key()
+    ring.refresh_soon()
+    while not ring.looks:  # noqa: ASYNC110 - nothing tells that a look has begun
+        await asyncio.sleep(0)
+    ring.created = StoredKey(key_id, "new", frozenset({Scope.EVENTS_WRITE}), hash_key(key, pepper=""))
+    for _ in range(100):
+        ring.refresh_soon()
+    async with asyncio.timeout(5):
+        while ring.known(key) is None:
+            await asyncio.sleep(0.01)
+    assert ring.looks == 2
+    ring.refresh_soon()
+    async with asyncio.timeout(5):
+        while ring.looks < 3:
+            await asyncio.sleep(0.01)
+
+
 async def test_a_key_that_may_be_new_is_not_refused_while_the_database_is_away() -> None:
     """401 would make its client throw events away; text that cannot be a key is refused as ever."""
     ring = new_ring(KeyRing)
