@@ -168,7 +168,7 @@ class KeyRing:
         return principal
 
     def refresh_soon(self) -> None:
-        """The table has changed: look without waiting for the next turn. All that is told during a look gets one more."""
+        """The table has changed: look without waiting for the next turn; all told during a look cause one more."""
         self._told = True
         if self._catching_up is None:
             self._catching_up = asyncio.create_task(self._catch_up())
