@@ -12,24 +12,29 @@ from schemas.plan_conditions import (
     AnyCondition,
     AtLeastCondition,
     EventCondition,
+    EventTest,
 )
 from schemas.plan_file import MilestonePart, PlanFile
 from services.activation_engine.domain.trackers import NO_EVENT
 from services.activation_engine.plans.compiler import dependencies
+from services.activation_engine.plans.contradictions import contradicts
 from services.activation_engine.plans.errors import Path, PlanError
-from services.activation_engine.plans.references import conditions, walk
+from services.activation_engine.plans.references import all_terms
 from services.activation_engine.plans.selectors import covers, is_event, select
 from services.activation_engine.plans.source import Source
 
 
 def check_holdable(file: PlanFile, source: Source) -> Iterator[PlanError]:
     """Conditions that nothing can make true, wherever they stand."""
-    for outer, condition in conditions(file):
-        for path, part in walk(outer, condition):
-            found = _why_never(part, file)
-            if found is not None:
-                step, message, hint = found
-                yield source.error((*path, *step), _code(path), message, hint)
+    for path, part in all_terms(file):
+        found = _why_never(part, file)
+        if found is not None:
+            step, message, hint = found
+            yield source.error((*path, *step), _code(path), message, hint)
+    for name, test in (file.applies_to or {}).items():
+        if contradicts(test):
+            hint = "correct one of the operators"
+            yield source.error(("applies_to", name), "never_holds", "no value passes all of these tests", hint)
 
 
 def _code(path: Path) -> str:
@@ -48,6 +53,8 @@ def _why_never(part: Any, file: PlanFile) -> tuple[Path, str, str] | None:
         case EventCondition(event=name, people=int()) if _is_no_activity(name, file):
             hint = "take it out of `exclude`, or write `count` instead of `people`"
             return ("event",), f"`activity.exclude` has `{name}`, so nobody is ever counted", hint
+        case EventTest(where=dict() as where) if failing := [one for one, test in where.items() if contradicts(test)]:
+            return ("where", failing[0]), "no value passes all of these tests", "correct one of the operators"
     return None
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from schemas.plan_conditions import AnyCondition, EventCondition, EventTest
 from schemas.plan_file import PlanFile
 from schemas.plan_terms import DAY_MS, duration_ms, share
 from schemas.plan_watches import OpportunityPart, RiskPart
@@ -13,6 +12,7 @@ from services.activation_engine.domain.activity import ANYONE, PRESENT_DAYS
 from services.activation_engine.domain.truths import BASELINE_DAYS_MIN
 from services.activation_engine.domain.watching import IN_USE_DAYS
 from services.activation_engine.plans.errors import Path, PlanError
+from services.activation_engine.plans.foregone import is_foregone, is_met_by
 from services.activation_engine.plans.source import Source
 
 # The key at which it shows, a code, what is wrong, and what to write instead.
@@ -93,7 +93,7 @@ def _presence(part: RiskPart, file: PlanFile) -> Iterator[Finding]:
 
 
 def _loop(part: RiskPart, file: PlanFile) -> Iterator[Finding]:
-    if part.after is not None and part.until is not None and _event(part.after) == _event(part.until):
+    if part.after is not None and part.until is not None and is_met_by(part.until, part.after, file):
         yield "until", _NEVER, "`until` is what `after` is, so it ends as it begins", "write what ends it"
 
 
@@ -107,7 +107,14 @@ def _dates(part: RiskPart, file: PlanFile) -> Iterator[Finding]:
 
 def _fall(part: RiskPart, file: PlanFile) -> Iterator[Finding]:
     """A fall is measured against the 28 days before, so it cannot go on for ever."""
-    if part.active_days is None or part.for_ is None or part.quiet is not None:
+    if part.active_days is None or part.for_ is None:
+        return
+    if part.quiet is not None:
+        # Days that somebody was active must still lie in the 28 before the last.
+        days = 2 * PRESENT_DAYS - BASELINE_DAYS_MIN + 2
+        if ANYONE in part.quiet and _at_least(part.for_, days):
+            message = f"after {days} days without anybody there is no usual from which to fall"
+            yield "for", _NEVER, message, f"make it shorter than {days}d, or remove `active_days`"
         return
     days, left = 0, PRESENT_DAYS
     while left >= BASELINE_DAYS_MIN:
@@ -118,14 +125,8 @@ def _fall(part: RiskPart, file: PlanFile) -> Iterator[Finding]:
 
 
 def _excluded_by_unless(part: RiskPart, file: PlanFile) -> Iterator[Finding]:
-    """What opens it makes `unless` true as well."""
-    given = part.unless.any if isinstance(part.unless, AnyCondition) else [part.unless]
-    met = {_event(one) for one in given if one is not None}
-    if part.after is not None and _event(part.after) in met:
-        yield "unless", _NEVER, "`unless` is true as soon as `after` is", "remove it, or write `until`"
-    if part.active_days is not None and file.first_value in met:
-        message = f"`active_days` is judged after first value, when `{file.first_value}` is reached"
-        yield "unless", _NEVER, message, "name another condition"
+    if part.unless is not None and is_foregone(part.unless, part, file):
+        yield "unless", _NEVER, "`unless` is true whenever this could open", "name another condition, or write `until`"
 
 
 def _ends(part: RiskPart, file: PlanFile) -> Iterator[Finding]:
@@ -133,18 +134,6 @@ def _ends(part: RiskPart, file: PlanFile) -> Iterator[Finding]:
         return
     if part.open is None and part.until is None and part.quiet is None and part.unless is None:
         yield "", "never_closes", "nothing ever ends it", "add `open: 30d`, or `until: <event>`"
-
-
-def _event(condition: Any) -> Any:
-    """A name, or an event with its tests, so that both ways to write the same are equal; None for anything else."""
-    if isinstance(condition, str):
-        return condition
-    counted = isinstance(condition, EventCondition) and (
-        condition.count > 1 or condition.people is not None or condition.days is not None
-    )
-    if not isinstance(condition, EventTest) or counted:
-        return None
-    return condition.event if condition.where is None else f"{condition.event} {condition.where}"
 
 
 def _at_least(duration: str | None, days: int) -> bool:

@@ -66,8 +66,45 @@ CHANCE = "opportunities: {o: {%s}}"
         (RISK % "after: a.b, until: a.b", "risks.r.until", "rule_never_fires", "write what ends it"),
         (RISK % "after: a.b, until: {event: a.b}", "risks.r.until", "rule_never_fires", "write what ends it"),
         (RISK % "after: value, unless: value", "risks.r.unless", "rule_never_fires", "write `until`"),
-        (RISK % "after: a.b, unless: {any: [c.d, a.b]}", "risks.r.unless", "rule_never_fires", "as soon as"),
-        (RISK % "active_days: {down: 60%}, unless: value", "risks.r.unless", "rule_never_fires", "after first value"),
+        (RISK % "after: a.b, unless: {any: [c.d, a.b]}", "risks.r.unless", "rule_never_fires", "true whenever"),
+        (RISK % "active_days: {down: 60%}, unless: value", "risks.r.unless", "rule_never_fires", "true whenever"),
+        (RISK % "after: a.b, unless: {event: 'a.*'}", "risks.r.unless", "rule_never_fires", "true whenever"),
+        (RISK % "after: a.b, unless: {all: [a.b]}", "risks.r.unless", "rule_never_fires", "true whenever"),
+        (
+            RISK % "after: a.b, unless: {at_least: {n: 1, of: [a.b, data]}}",
+            "risks.r.unless",
+            "rule_never_fires",
+            "true whenever",
+        ),
+        (RISK % "people: 3, unless: {people: 3}", "risks.r.unless", "rule_never_fires", "true whenever"),
+        (RISK % "quiet: anyone, for: 9d, unless: {days: 1}", "risks.r.unless", "rule_never_fires", "true whenever"),
+        (RISK % "active_days: {down: 9%}, unless: {days: 12}", "risks.r.unless", "rule_never_fires", "true whenever"),
+        (RISK % "after: a.b, until: '*'", "risks.r.until", "rule_never_fires", "write what ends it"),
+        (RISK % "after: {event: a.b, where: {x: 1}}, until: a.b", "risks.r.until", "rule_never_fires", "what ends it"),
+        (
+            RISK % "active_days: {down: 50%}, quiet: anyone, for: 46d",
+            "risks.r.for",
+            "rule_never_fires",
+            "no usual from which to fall",
+        ),
+        # What no value passes.
+        (
+            RISK % "missing: crm, unless: {event: a.b, where: {rows: {gt: 10, lt: 5}}}",
+            "risks.r.unless.where.rows",
+            "never_holds",
+            "no value passes",
+        ),
+        (
+            RISK % "after: {event: a.b, where: {x: {eq: 1, ne: 1}}}",
+            "risks.r.after.where.x",
+            "never_holds",
+            "no value passes",
+        ),
+        ("applies_to: {tier: {in: [a, b], prefix: c}}", "applies_to.tier", "never_holds", "no value passes"),
+        ("applies_to: {tier: {exists: false, eq: a}}", "applies_to.tier", "never_holds", "no value passes"),
+        ("applies_to: {tier: {exists: false, contains: a}}", "applies_to.tier", "never_holds", "no value passes"),
+        ("applies_to: {tier: {gt: 5, lt: 5}}", "applies_to.tier", "never_holds", "no value passes"),
+        ("applies_to: {tier: {gte: a, lte: 5}}", "applies_to.tier", "never_holds", "no value passes"),
         (RISK % "active_days: {down: 60%}, for: 28d", "risks.r.for", "rule_never_fires", "shorter than 28d"),
         (RISK % "active_days: {down: 58%}, for: 28d", "risks.r.for", "rule_never_fires", "shorter than 28d"),
         (RISK % "active_days: {down: 50%}, for: 56d", "risks.r.for", "rule_never_fires", "shorter than 56d"),
@@ -100,6 +137,29 @@ def test_refused(extra: str, path: str, code: str, says: str) -> None:
     found = findings(HEAD + extra + "\n")
     assert [one[:2] for one in found if one[0] == path] == [(path, code)]
     assert any(says in one[2] for one in found)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        RISK % "after: a.b, unless: {event: a.b, count: 2}",
+        RISK % "after: a.b, unless: {event: a.b, where: {x: 1}}",
+        RISK % "after: a.b, unless: {all: [a.b, data]}",
+        RISK % "after: {event: 'a.*'}, unless: a.b",
+        RISK % "after: a.b, until: {event: a.b, where: {x: 1}}",
+        RISK % "after: value, until: report.made",
+        RISK % "people: {lt: 3}, unless: {people: 2}",
+        RISK % "quiet: champion, for: 9d, unless: {days: 2}",
+        RISK % "active_days: {down: 50%}, quiet: anyone, for: 45d",
+        "applies_to: {tier: {gte: 5, lte: 5}}",
+        "applies_to: {tier: {in: [a, null], exists: false}}",
+        "applies_to: {tier: {exists: false, ne: a}}",
+        "applies_to: {tier: {contains: a, prefix: b}}",
+    ],
+)
+def test_what_may_come_is_accepted(extra: str) -> None:
+    """Conditions that are near to those that can never be."""
+    load_plan(HEAD + extra + "\n", file="my.yaml")
 
 
 @pytest.mark.parametrize(
