@@ -33,6 +33,7 @@ from services.runtime.problems import Problem
 _CURSOR_INVALID = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 _KEY_NOT_FOUND = (404, "key_not_found", "There is no such key; list the keys to find its id.")
 _BROWSER_SCOPES = (409, "browser_key_scopes", "Give origins only to keys whose one scope is events:write.")
+_ORIGINS_GONE = (409, "browser_key_origins", "Leave this key at least one origin, or revoke it: pages have shown it.")
 _KEY_IN_USE = (409, "key_in_use", "Revoke this key with another one, or nobody might be left to do it.")
 _KEY_REUSED = (409, "idempotency_key_reused", "This Idempotency-Key came with another request; use a new one.")
 _REPEAT: dict[str, Any] = {
@@ -94,7 +95,7 @@ def _add_changes(router: APIRouter, admin: Any, *, ring: KeyRing, keys: KeyStore
     @router.patch(
         "/{key_id}",
         dependencies=[admin],
-        responses=problem_responses(_KEY_NOT_FOUND, _BROWSER_SCOPES),
+        responses=problem_responses(_KEY_NOT_FOUND, _BROWSER_SCOPES, _ORIGINS_GONE),
     )
     async def change_key(key_id: str, change: KeyChange) -> KeyDocument:
         """Change a key's quota, limits, origins and redaction; it counts everywhere within two seconds."""
@@ -147,6 +148,9 @@ def _checked(row: KeyRow, change: KeyChange) -> tuple[list[str], str | None]:
     origins, source = changed(row, change)
     if origins and set(row.scopes) != {Scope.EVENTS_WRITE}:
         raise Problem(*_BROWSER_SCOPES)
+    if row.origins and not origins:
+        # A key without origins works from anywhere.
+        raise Problem(*_ORIGINS_GONE)
     return origins, source
 
 

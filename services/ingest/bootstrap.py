@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 
-from services.ingest.credentials import key_of_request
-from services.ingest.origins import check_origin
+from services.ingest.credentials import FoundKey, key_of_request
+from services.ingest.origins import check_key_in_address, check_origin
 from services.runtime.access import Principal, Scope
 from services.runtime.api import problem_responses
 from services.runtime.key_ring import KeyRing
@@ -25,18 +25,19 @@ _SETTINGS_EXAMPLE: dict[str, Any] = {
 _SOURCE_EXAMPLE: dict[str, Any] = {
     "source": {"id": "k7f3a2qwmz4tc", "name": "product", "writeKey": "<key>", "enabled": True, "destinations": []}
 }
+_IN_ADDRESS = (401, "key_in_address", "Send this key in a header; only browser keys may stand in the address.")
 _ORIGIN = (403, "origin_not_allowed", "Add the page's origin to those of this key, or use another key on servers.")
 
 
 def bootstrap_routes(*, ring: KeyRing) -> APIRouter:
     """`/v1/projects/{key}/settings` for analytics-next and `/sourceConfig` for RudderStack's browser SDK."""
     router = APIRouter(tags=["browser"])
-    problems = problem_responses((401, "key_unknown", "This API key is unknown, expired or revoked."), _ORIGIN)
+    problems = problem_responses(_IN_ADDRESS, _ORIGIN)
 
     @router.get("/v1/projects/{key}/settings", responses={**problems, 200: _example(_SETTINGS_EXAMPLE)})
     async def segment_settings(key: str, request: Request, response: Response) -> dict[str, Any]:
         """Settings for Segment's browser SDK, whose `cdnURL` is this service; the key is the write key itself."""
-        await _authenticate(ring, key, request.headers)
+        await _authenticate(ring, FoundKey(key, in_address=True), request.headers)
         response.headers["cache-control"] = _CACHE
         return {
             "integrations": {"Segment.io": _segment(key, request)},
@@ -59,14 +60,14 @@ def bootstrap_routes(*, ring: KeyRing) -> APIRouter:
     async def rudder_source(request: Request, response: Response) -> dict[str, Any]:
         """The source for RudderStack's browser SDK, whose `configUrl` is this service."""
         raw = {name.encode(): value.encode("latin-1") for name, value in request.headers.items()}
-        key = key_of_request(raw, request.scope["query_string"]).key
-        principal = await _authenticate(ring, key, request.headers)
+        found = key_of_request(raw, request.scope["query_string"])
+        principal = await _authenticate(ring, found, request.headers)
         response.headers["cache-control"] = _CACHE
         off = {"enabled": False}
         source: dict[str, Any] = {
             "id": principal.key_id,
             "name": principal.name,
-            "writeKey": key,
+            "writeKey": found.key,
             "workspaceId": "firstvalue",
             "enabled": True,
             "config": {"statsCollection": {"errors": off, "metrics": off}},
@@ -80,9 +81,11 @@ def bootstrap_routes(*, ring: KeyRing) -> APIRouter:
     return router
 
 
-async def _authenticate(ring: KeyRing, key: str | None, headers: Headers) -> Principal:
-    """Who asks. Without an origin nothing is refused: pages of the service's own origin name none when they read."""
-    principal = await ring.authenticate(key, Scope.EVENTS_WRITE)
+async def _authenticate(ring: KeyRing, found: FoundKey, headers: Headers) -> Principal:
+    """Who asks. Without an origin no page is refused: those of the service's own origin name none when they read."""
+    principal = await ring.authenticate(found.key, Scope.EVENTS_WRITE)
+    if found.in_address:
+        check_key_in_address(principal)
     if (origin := headers.get("origin")) is not None:
         check_origin(principal, origin)
     return principal

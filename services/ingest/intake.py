@@ -97,6 +97,10 @@ class Intake:
             source = self._admit(principal)
             limits = self._limits_of(source)
         body = await self._body(headers, receive, hold, limits.body_bytes_max)
+        if principal is not None:
+            # The body may have taken its time, in which the key was revoked or its rules were changed.
+            principal = await authenticate(self._ring, key, route.scope)
+            source = self._sources.of(principal)
         hold.enter()
         unpacked = UNPACK[route.form](body, _request(route, headers, received_at, principal, limits))
         self._observe_skew(unpacked.sent_at, received_at)

@@ -136,7 +136,7 @@ class KeyList(BaseModel):
 
 
 class KeyChange(BaseModel):
-    """What is to be changed of a key; null takes it back, what is left out stays."""
+    """What is to be changed of a key; null takes it back, except a browser key's origins; what is left out stays."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"example": {"quota": {"events_per_second": 500.0, "burst_seconds": 20.0}}}

@@ -66,9 +66,15 @@ def test_a_browser_key_does_nothing_else(service: IngestProcess, browser_key: st
 
 
 def test_a_server_s_key_does_not_stand_in_the_address(service: IngestProcess) -> None:
-    """Where every proxy would log it."""
-    answer = service.post(f"/v1/t?writeKey={created(service)}", TRACK, key=None)
-    assert (answer.status_code, answer.json()["code"]) == (401, "key_in_address")
+    """Where every proxy would log it; in a header it may ask for what browser SDKs start with."""
+    key = created(service)
+    for answer in (
+        service.post(f"/v1/t?writeKey={key}", TRACK, key=None),
+        httpx.get(f"{service.url}/v1/projects/{key}/settings"),
+        httpx.get(f"{service.url}/sourceConfig", params={"writeKey": key}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (401, "key_in_address")
+    assert httpx.get(f"{service.url}/sourceConfig", auth=(key, "")).status_code == 200
 
 
 @pytest.mark.parametrize(

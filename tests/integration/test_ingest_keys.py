@@ -68,6 +68,25 @@ def test_a_key_counts_and_a_revocation_ends_it_everywhere(replicas: tuple[Ingest
     assert one.post("/v1/track", TRACK, key=key).status_code == 401
 
 
+def test_a_revocation_ends_a_request_whose_body_is_still_on_its_way(
+    replicas: tuple[IngestProcess, IngestProcess],
+) -> None:
+    """Else a slow sender would write for as long as a body may take."""
+    one, _ = replicas
+    key_id, key = new_key(one)
+    body = json.dumps(TRACK).encode()
+
+    def slowly() -> Iterator[bytes]:
+        yield body[:10]
+        assert httpx.delete(f"{one.url}/v1/keys/{key_id}", headers=admin, timeout=15).status_code == 204
+        yield body[10:]
+
+    admin = {"authorization": f"Bearer {ADMIN_KEY}"}
+    with httpx.Client(timeout=15) as slow:
+        answer = slow.post(f"{one.url}/v1/track", content=slowly(), headers={"authorization": f"Bearer {key}"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "key_unknown")
+
+
 def test_a_source_over_its_quota_is_answered_429(replicas: tuple[IngestProcess, IngestProcess]) -> None:
     """With both headers; other sources are not held up; the quota can be changed and taken back."""
     one, other = replicas
@@ -141,6 +160,17 @@ def test_what_cannot_be_is_refused(replicas: tuple[IngestProcess, IngestProcess]
         assert patch(one, key_id, body).json()["code"] == "invalid_request"
     assert patch(one, key_id, {"origins": ["https://a.example"]}).json()["code"] == "browser_key_scopes"
     assert patch(one, "nobody", {}).json()["code"] == "key_not_found"
+
+
+@pytest.mark.parametrize("none", [None, []], ids=["null", "empty"])
+def test_a_browser_key_never_becomes_a_server_s(replicas: tuple[IngestProcess, IngestProcess], none: Any) -> None:
+    """Without origins everybody who has read it in a page could use it from anywhere."""
+    one, _ = replicas
+    key_id, key = new_key(one, origins=["https://app.acme.example"])
+    assert patch(one, key_id, {"origins": none}).json()["code"] == "browser_key_origins"
+    assert one.post("/v1/track", TRACK, key=key).json()["code"] == "origin_not_allowed"
+    moved = patch(one, key_id, {"origins": ["https://new.acme.example"]})
+    assert moved.json()["origins"] == ["https://new.acme.example"]
 
 
 def test_the_operator_changes_keys_from_the_command_line(replicas: tuple[IngestProcess, IngestProcess]) -> None:

@@ -75,7 +75,6 @@ def create(
 class Part(StrEnum):
     """What of a key can be taken back."""
 
-    ORIGINS = "origins"
     QUOTA = "quota"
     LIMITS = "limits"
     REDACTION = "redaction"
