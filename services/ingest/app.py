@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from schemas.topics import DEAD_EVENTS, PRODUCT_EVENTS, TOPICS, UNRESOLVED_EVENTS
 from services.ingest.accounts import AccountRules
 from services.ingest.api import new_ingest_api
+from services.ingest.client_addresses import ClientAddresses
 from services.ingest.collector import Collector
 from services.ingest.debugger.routes import DebuggerParts
 from services.ingest.debugger.tails import TopicTails
@@ -180,7 +181,12 @@ class Ingest:
         return Intake(
             ring=self._ring,
             publisher=publisher,
-            sorter=Sorter(builder=self._new_builder(topics), people=self._people, topics=topics),
+            sorter=Sorter(
+                builder=self._new_builder(topics),
+                people=self._people,
+                addresses=ClientAddresses(parse_paths(settings.address_paths)),
+                topics=topics,
+            ),
             people=self._people,
             ticker=ticker,
             metrics=self._metrics,

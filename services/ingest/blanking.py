@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+
+import msgspec
 
 # Also a value that is cut off: in a dead letter it is the beginning of a key.
-_TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
-_WRITE_KEY = re.compile(rb'("writeKey"\s*+:\s*+)%b' % _TEXT, re.DOTALL)
-_ANY_KEY = re.compile(rb'("(?:writeKey|write_key|api_key|token)"\s*+:\s*+)%b' % _TEXT, re.DOTALL)
+TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+_WRITE_KEY = re.compile(rb'("writeKey"\s*+:\s*+)%b' % TEXT, re.DOTALL)
+_ANY_KEY = re.compile(rb'("(?:writeKey|write_key|api_key|token)"\s*+:\s*+)%b' % TEXT, re.DOTALL)
 
 
 def without_write_key(raw: bytes) -> bytes:
@@ -25,3 +28,8 @@ def without_key(raw: bytes, key: str | None) -> bytes:
     if key is None or (given := key.encode()) not in raw:
         return raw
     return re.sub(rb'("(?:api_key|token)"\s*+:\s*+)"%b"' % re.escape(given), rb'\1""', raw)
+
+
+def written_anew(document: Any, key: str | None) -> bytes:
+    """The text of an event of which a value was changed, without the API key `key` of its body."""
+    return without_key(without_write_key(msgspec.json.encode(document)), key)

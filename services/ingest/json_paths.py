@@ -30,3 +30,9 @@ def value_at(document: Any, path: Iterable[str]) -> Any:
             return None
         document = document.get(key)
     return document
+
+
+def holder_at(document: Any, path: JsonPath) -> dict[str, Any] | None:
+    """The object in which the last key of `path` is, if it is there."""
+    holder = value_at(document, path[:-1])
+    return holder if type(holder) is dict and path[-1] in holder else None

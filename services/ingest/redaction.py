@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from services.ingest.blanking import without_key, without_write_key
+from services.ingest.blanking import written_anew
 from services.ingest.events import IncomingEvent, Rejected
-from services.ingest.json_paths import JsonPath, parse_path, value_at
+from services.ingest.json_paths import holder_at, parse_path, value_at
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
@@ -72,24 +72,24 @@ class Redactor:
         if document is not None:
             before = [value_at(document, path) for path, _ in _READ_BEFORE]
             if self._apply(document):
-                event.body = without_key(without_write_key(msgspec.json.encode(document)), key)
+                event.body = written_anew(document, key)
                 # They may have been read where nothing may be told from.
                 event.role = event.email = None
                 _read_again(event, document, before)
         # A hash says nothing about a person, and would hide what another source tells.
-        event.role = None if _is_hash(event.role) else event.role
-        event.email = None if _is_hash(event.email) else event.email
+        event.role = None if is_hash(event.role) else event.role
+        event.email = None if is_hash(event.email) else event.email
 
     def _apply(self, document: Any) -> bool:
         """Whether anything was there to be taken out."""
         changed = False
         for path in self._drop:
-            holder = _holder(document, path)
+            holder = holder_at(document, path)
             if holder is not None:
                 del holder[path[-1]]
                 changed = True
         for path in self._hash:
-            holder = _holder(document, path)
+            holder = holder_at(document, path)
             if holder is not None and not _is_done(holder[path[-1]]):
                 holder[path[-1]] = self._hashed(holder[path[-1]])
                 changed = True
@@ -101,20 +101,12 @@ class Redactor:
 
 
 def _is_done(value: Any) -> bool:
-    return value is None or _is_hash(value)
+    return value is None or is_hash(value)
 
 
-def _is_hash(value: Any) -> bool:
+def is_hash(value: Any) -> bool:
+    """Whether a value was replaced by a hash."""
     return type(value) is str and _DONE.fullmatch(value) is not None
-
-
-def _holder(document: Any, path: JsonPath) -> dict[str, Any] | None:
-    """The object in which the last key of `path` is, if it is there."""
-    for key in path[:-1]:
-        if type(document) is not dict:
-            return None
-        document = document.get(key)
-    return document if type(document) is dict and path[-1] in document else None
 
 
 def _renamed(value: Any, old: str, new: str) -> Any:

@@ -23,6 +23,10 @@ class IngestSettings(BaseSettings):
     account_paths: str = Field(
         "properties.account_id", description="Comma-separated paths in an event that name its account, the first wins"
     )
+    address_paths: str = Field(
+        "context.ip,request_ip,properties.$ip",
+        description="Comma-separated paths of client addresses in events, kept as their /24 or /48; empty: kept whole",
+    )
     body_bytes_max: int = Field(5_242_880, ge=1024, description="Greatest body, as sent and again when inflated")
     event_bytes_max: int = Field(65_536, ge=1024, le=262_144, description="Greatest event or command")
     events_max: int = Field(1_000, ge=1, le=10_000, description="Events or commands in one request")
@@ -38,7 +42,7 @@ class IngestSettings(BaseSettings):
     parked_events_max: int = Field(1_000, ge=1, description="Events of one user that wait; more become dead letters")
     historical_seconds: float = Field(604_800.0, gt=0, description="Events older than this are flagged historical")
 
-    @field_validator("account_paths")
+    @field_validator("account_paths", "address_paths")
     @classmethod
     def _readable_paths(cls, text: str) -> str:
         parse_paths(text)

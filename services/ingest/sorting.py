@@ -8,6 +8,7 @@ from itertools import cycle
 from typing import NamedTuple
 
 from services.ingest.blanking import without_keys
+from services.ingest.client_addresses import ClientAddresses
 from services.ingest.dialects.unpacked import Item, Unpacked
 from services.ingest.directory.known_people import KnownPeople
 from services.ingest.directory.person import Person
@@ -81,8 +82,11 @@ class Sorted:
 class Sorter:
     """Reads all events of a request, has their people known, and builds the records in the order of the request."""
 
-    def __init__(self, *, builder: RecordBuilder, people: KnownPeople, topics: Topics) -> None:
+    def __init__(
+        self, *, builder: RecordBuilder, people: KnownPeople, addresses: ClientAddresses, topics: Topics
+    ) -> None:
         self._builder = builder
+        self._addresses = addresses
         self._people = people
         self._topics = topics
         self._dead_partitions = cycle(range(topics.partitions))
@@ -102,7 +106,7 @@ class Sorter:
     ) -> list[_Read]:
         good: list[_Read] = []
         unbroken_bytes = 0
-        read = unpacked.read
+        read, truncate = unpacked.read, self._addresses.truncate
         for index, item in enumerate(unpacked.items):
             unbroken_bytes += len(bytes(item))
             if unbroken_bytes > _UNBROKEN_BYTES_MAX:
@@ -110,13 +114,14 @@ class Sorter:
                 await asyncio.sleep(0)
             try:
                 if redactor is None:
-                    good.append(_Read(index, item, read(item)))
-                    continue
-                # Nothing of an event that cannot be redacted is kept.
-                raw, item = bytes(item), _WITHHELD
-                item = redactor.raw(raw, unpacked.data_in)
-                event = read(item)
-                redactor.event(event, unpacked.key)
+                    event = read(item)
+                else:
+                    # Nothing of an event that cannot be redacted is kept.
+                    raw, item = bytes(item), _WITHHELD
+                    item = redactor.raw(raw, unpacked.data_in)
+                    event = read(item)
+                    redactor.event(event, unpacked.key)
+                truncate(event, unpacked.key)
                 good.append(_Read(index, item, event))
             except Rejected as rejected:
                 self._reject(index, item, rejected, rejected.message_id, origin, route, found)
@@ -163,5 +168,6 @@ class Sorter:
     ) -> None:
         found.errors.append(Rejection(index, message_id, rejected.code, rejected.message))
         headers = dead_letter_headers(rejected, origin=origin, route=route.path)
-        letter = Entry(None, without_keys(bytes(item)[:_DEAD_LETTER_BYTES_MAX]), headers)
+        text = self._addresses.blank(without_keys(bytes(item)[:_DEAD_LETTER_BYTES_MAX]))
+        letter = Entry(None, text, headers)
         found.cargo.append(Cargo(self._topics.dead, next(self._dead_partitions), [letter], entry_bytes(letter)))

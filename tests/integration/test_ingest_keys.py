@@ -152,6 +152,24 @@ async def test_what_must_not_be_told_never_reaches_kafka(
             assert secret.encode() not in record.value
 
 
+async def test_no_topic_holds_the_whole_address_of_a_client(
+    replicas: tuple[IngestProcess, IngestProcess], kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    """Neither what an event says, wherever it ends, nor where the request came from."""
+    one, _ = replicas
+    whole, user = "198.51.100.77", "address-unknown"
+    waits = {**TRACK, "userId": user, "context": {"ip": whole}}
+    refused = [{**TRACK, "event": "", "context": {"ip": whole}}, {**waits, "properties": {"x": float("nan")}}]
+    assert one.post("/v1/batch", {"batch": [TRACK, waits, *refused], "context": {"ip": whole}}).json()["accepted"] == 2
+    found = [
+        record.value
+        for topic in ("product.events.v1", "product.events.unresolved.v1", "product.events.dead.v1")
+        for record in await records_of(kafka_bootstrap, topic_prefix + topic)
+    ]
+    assert sum(b'"198.51.100.0"' in value for value in found) >= 2
+    assert not [value for value in found if whole.encode() in value or b"127.0.0.1" in value]
+
+
 def test_what_cannot_be_is_refused(replicas: tuple[IngestProcess, IngestProcess]) -> None:
     """With what to do; nothing is stored."""
     one, _ = replicas

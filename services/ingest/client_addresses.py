@@ -1,0 +1,65 @@
+"""Client addresses in events are kept without the part that tells a person: as their /24, or /48 in version 6."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address
+from typing import Any, Final
+
+import msgspec
+
+from services.ingest.blanking import TEXT, written_anew
+from services.ingest.events import IncomingEvent
+from services.ingest.json_paths import JsonPath
+from services.ingest.redaction import is_hash
+
+# Of the bytes of an address by how many it has.
+_KEPT_BYTES: Final = {4: 3, 16: 6}
+
+
+class ClientAddresses:
+    """Truncates the addresses at some paths of an event, whatever its dialect; without paths it changes nothing."""
+
+    def __init__(self, paths: Sequence[JsonPath]) -> None:
+        # As (keys of the objects around it, its own): this is looked for in every event.
+        self._places = tuple((path[:-1], path[-1]) for path in paths)
+        names = b"|".join(re.escape(msgspec.json.encode(name)) for _, name in self._places)
+        self._in_text = re.compile(rb'((?:%b)\s*+:\s*+)(?:%b|\[[^]]*+\]?|[^][{},\s"]++)' % (names, TEXT), re.DOTALL)
+
+    def truncate(self, event: IncomingEvent, key: str | None) -> None:
+        """In an event that was read; `key` is the API key of its body, and must not stand in a text written anew."""
+        changed = False
+        for outer, name in self._places:
+            holder: Any = event.document
+            for outer_key in outer:
+                holder = holder.get(outer_key) if type(holder) is dict else None
+            if type(holder) is dict and name in holder and (short := truncated(holder[name])) != holder[name]:
+                holder[name], changed = short, True
+        if changed:
+            event.body = written_anew(event.document, key)
+
+    def blank(self, item: bytes) -> bytes:
+        """The text of an event that is refused, and perhaps cannot be read, without what stands under such a name."""
+        return self._in_text.sub(rb'\1""', item) if self._places else item
+
+
+def truncated(value: Any) -> str | None:
+    """One address, or several after commas, without their last part; None for what is no address but may hold one.
+
+    A hash stays, because it tells nothing.
+    """
+    if is_hash(value):
+        return str(value)
+    try:
+        return ", ".join(map(_network_of, value.split(",")))
+    except (AttributeError, ValueError):
+        return None
+
+
+def _network_of(text: str) -> str:
+    address = ip_address(text.strip())
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    packed = address.packed
+    return str(ip_address(packed[: _KEPT_BYTES[len(packed)]].ljust(len(packed), b"\0")))
