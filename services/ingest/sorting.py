@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from services.ingest.blanking import without_keys
 from services.ingest.client_addresses import ClientAddresses
-from services.ingest.dialects.unpacked import Item, Unpacked
+from services.ingest.dialects.unpacked import Item, Unpacked, check_size
 from services.ingest.directory.known_people import KnownPeople
 from services.ingest.directory.person import Person
 from services.ingest.events import IncomingEvent, Rejected, Rejection
@@ -118,6 +118,7 @@ class Sorter:
                 else:
                     # Nothing of an event that cannot be redacted is kept.
                     raw, item = bytes(item), _WITHHELD
+                    check_size(raw, bytes_max=unpacked.bytes_max)
                     item = redactor.raw(raw, unpacked.data_in)
                     event = read(item)
                     redactor.event(event, unpacked.key)

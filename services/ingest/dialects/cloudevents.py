@@ -49,22 +49,24 @@ def unpack(body: bytes, request: Request) -> Unpacked:
     headers = request.headers
     media_type = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
     form, _, format_ = media_type.partition("+")
-    read = partial(_read_structured, bytes_max=request.event_bytes_max)
+    bytes_max = request.event_bytes_max
+    read = partial(_read_structured, bytes_max=bytes_max)
     if form in (_STRUCTURED, _BATCHED):
         if format_ != "json":
             message = "Send CloudEvents in JSON, or in the binary mode with their attributes in `ce-` headers."
             raise BodyInvalid("format_unsupported", message, status=415)
         is_array = form == _BATCHED
     elif any(name.startswith(_PREFIX) for name in headers):
-        binary = partial(_read_binary, headers=headers, media_type=media_type, bytes_max=request.event_bytes_max)
-        return Unpacked([body], binary, data_in=None)
+        binary = partial(_read_binary, headers=headers, media_type=media_type, bytes_max=bytes_max)
+        return Unpacked([body], binary, bytes_max, data_in=None)
     else:
         is_array = body.lstrip()[:1] == b"["
     if is_array:
-        return Unpacked(batches.array_items(body.strip(), events_max=request.events_max), read, data_in="data")
+        items = batches.array_items(body.strip(), events_max=request.events_max)
+        return Unpacked(items, read, bytes_max, data_in="data")
     if not body.strip():
         raise BodyInvalid("body_empty", "Send an event: its attributes in `ce-` headers, or as JSON in the body.")
-    return Unpacked([body], read, data_in="data")
+    return Unpacked([body], read, bytes_max, data_in="data")
 
 
 def _read_structured(item: Item, *, bytes_max: int) -> IncomingEvent:

@@ -36,7 +36,7 @@ _LINE = re.compile(rb"[^\s][^\n]*+")
 def unpack(body: bytes, request: Request) -> Unpacked:
     """One command, an array, or one on each line; raises BodyInvalid."""
     read = partial(read_command, bytes_max=request.event_bytes_max, received_at=request.received_at, may=request.may)
-    return Unpacked(list(split_commands(body, commands_max=request.events_max)), read)
+    return Unpacked(split_commands(body, commands_max=request.events_max), read, request.event_bytes_max)
 
 
 def split_commands(body: bytes, *, commands_max: int) -> list[bytes]:

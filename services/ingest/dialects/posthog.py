@@ -110,7 +110,7 @@ def _unpacked(items: list[Item], request: Request, key: str | None, sent_at: str
         group_types=request.group_types,
         bytes_max=request.event_bytes_max,
     )
-    return Unpacked(items, read, key, sent_at)
+    return Unpacked(items, read, request.event_bytes_max, key, sent_at)
 
 
 def _read_event(

@@ -90,7 +90,7 @@ def unpack_call(body: bytes, request: Request) -> Unpacked:
 
 def _unpacked(batch: Batch, request: Request) -> Unpacked:
     read = partial(read_event, batch, type_of_route=request.type, bytes_max=request.event_bytes_max)
-    return Unpacked(batch.items, read, batch.write_key, batch.sent_at)
+    return Unpacked(batch.items, read, request.event_bytes_max, batch.write_key, batch.sent_at)
 
 
 def split_batch(body: bytes, *, events_max: int) -> Batch:

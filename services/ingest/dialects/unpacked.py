@@ -36,11 +36,13 @@ class Request(NamedTuple):
 class Unpacked(NamedTuple):
     """The unparsed events of a body, the function that reads one of them or raises Rejected, and what all share.
 
-    `data_in` is the field of an unparsed event that its body calls `properties`; None if it is that field's value.
+    `bytes_max` is the size beyond which one is rejected; `data_in` the field of an unparsed event that its body calls
+    `properties`, None if it is that field's value.
     """
 
     items: list[Item]
     read: Callable[[Item], IncomingEvent]
+    bytes_max: int
     key: str | None = None
     sent_at: str | float | None = None
     data_in: str | None = "properties"
@@ -48,12 +50,17 @@ class Unpacked(NamedTuple):
 
 def strict_value(raw: bytes, *, bytes_max: int, suspicious: bool | None = None) -> Any:
     """The value of one event's JSON; raises Rejected when it is too large or breaks a rule of strict_json."""
-    if len(raw) > bytes_max:
-        raise too_large(bytes_max)
+    check_size(raw, bytes_max=bytes_max)
     try:
         return strict_json.decode(raw, suspicious=suspicious)
     except InvalidJson as error:
         raise Rejected(error.code, error.message) from error
+
+
+def check_size(raw: bytes, *, bytes_max: int) -> None:
+    """Raises Rejected `event_too_large`; to be asked before anything is parsed."""
+    if len(raw) > bytes_max:
+        raise too_large(bytes_max)
 
 
 def too_large(bytes_max: int, message_id: str | None = None) -> Rejected:

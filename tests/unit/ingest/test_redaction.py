@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from services.ingest.client_addresses import ClientAddresses
 from services.ingest.events import IncomingEvent
+from services.ingest.records import Origin
 from services.ingest.redaction import Redaction, Redactor
-from services.ingest.routes import Form
-from tests.unit.ingest.reading import unpacked
+from services.ingest.routes import ROUTE_BY_PATH, Form
+from services.ingest.sorting import Sorter, Topics
+from tests.unit.ingest.reading import NOW, unpacked
 
 CLOUD_EVENT = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
 CE_HEADERS = {f"ce-{name}": value for name, value in CLOUD_EVENT.items()}
@@ -107,3 +112,15 @@ def test_an_account_in_the_context_of_a_batch_is_redacted_as_one_in_its_event() 
     shared = taken(Form.SEGMENT_BATCH, {"batch": [event], **context}, hash_=("context.groupId",))
     own = taken(Form.SEGMENT_BATCH, {"batch": [{**event, **context}]}, hash_=("context.groupId",))
     assert shared.account_id == own.account_id != "acme"
+
+
+def test_an_event_beyond_its_size_is_not_parsed_to_be_redacted() -> None:
+    """Its size alone is looked at: what is longer than allowed may hold anything, at any cost."""
+    nothing: Any = SimpleNamespace(build=None)
+    topics = Topics(events="e", unresolved="u", dead="d", partitions=1)
+    sorter = Sorter(builder=nothing, people=nothing, addresses=ClientAddresses(()), topics=topics)
+    parts = unpacked(Form.SEGMENT_CALL, b'{"a":' + b"[" * 70_000, type_="track")
+    redactor = Redactor(Redaction(drop=("a",)), secret="s")
+    found = asyncio.run(sorter.sort(parts, Origin("k1", NOW, None), ROUTE_BY_PATH["/v1/track"], redactor))
+    assert [error.code for error in found.errors] == ["event_too_large"]
+    assert found.cargo[0].entries[0].value == b"null"
