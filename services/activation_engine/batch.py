@@ -183,8 +183,11 @@ def _count_event(outcome: Outcome, event: Event, appended_ms: int, *, changed: b
         outcome.unchanged += 1
     if event.received_at_ms - event.occurred_at_ms > LATE_MS:
         outcome.late += 1
-    if event.name and event.type != "command":
-        _note_name(outcome, event.name, appended_ms)
+    name = event.name
+    if event.type == "command":
+        name = event.text("event") if name == "note" else None
+    if name:
+        _note_name(outcome, name, appended_ms)
 
 
 def _note_name(outcome: Outcome, name: str, appended_ms: int) -> None:

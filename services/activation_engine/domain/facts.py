@@ -50,18 +50,25 @@ class Facts(Struct, array_like=True, gc=False):
 
 def fold_traits(facts: Facts, event: Event) -> bool:
     """Take in the `traits` of a group call or a `set` command; whether any stored trait changed."""
-    changed = False
-    for name, value in event.section("traits").items():
-        if storable(name, value) and not _promised(name, value, event):
-            changed |= keep_newer(facts.traits, name, (event.occurred_at_ms, event.message_id, value))
-    return changed and _cut(facts.traits)
+    at, traits = event.occurred_at_ms, facts.traits
+    newer = [
+        name
+        for name, value in event.section("traits").items()
+        if storable(name, value)
+        and not _promised(name, value, event)
+        and keep_newer(traits, name, (at, event.message_id, value))
+    ]
+    _cut(traits)
+    return any(name in traits for name in newer)
 
 
 def set_trait(facts: Facts, event: Event, name: str, value: Scalar) -> bool:
     """Take in one trait that a command stands for; whether it changed."""
     if _promised(name, value, event):
         return False
-    return keep_newer(facts.traits, name, (event.occurred_at_ms, event.message_id, value)) and _cut(facts.traits)
+    newer = keep_newer(facts.traits, name, (event.occurred_at_ms, event.message_id, value))
+    _cut(facts.traits)
+    return newer and name in facts.traits
 
 
 def _promised(name: str, value: Any, event: Event) -> bool:
@@ -127,12 +134,11 @@ def merge(mine: Facts, theirs: Facts, trackers: Iterable[Tracker]) -> None:
                 forget_person(activity, person)
 
 
-def _cut(traits: dict[str, Dated]) -> bool:
-    """Drop what exceeds the limit by an order of names alone, which keeps the cut a join. Always true."""
+def _cut(traits: dict[str, Dated]) -> None:
+    """Drop what exceeds the limit by an order of names alone, which keeps the cut a join."""
     if len(traits) > TRAITS_MAX:
         for name in sorted(traits, key=lambda name: (not _reserved(name), name))[TRAITS_MAX:]:
             del traits[name]
-    return True
 
 
 def _reserved(name: str) -> bool:

@@ -102,7 +102,7 @@ def register(orders: Orders, name: str, dated: Dated) -> bool:
     if len(orders.registers) > REGISTERS_MAX:
         for surplus in sorted(orders.registers, key=lambda one: (one not in (MOVE, DIAGNOSIS), one))[REGISTERS_MAX:]:
             del orders.registers[surplus]
-    return True
+    return name in orders.registers
 
 
 def erase_person(orders: Orders, user_id: str, at_ms: int) -> bool:
@@ -131,7 +131,9 @@ def join_orders(mine: Orders, theirs: Orders) -> None:
 
 
 def _in_order(orders: Orders) -> Iterator[Turn]:
-    return (orders.turns[key] for key in sorted(orders.turns, key=lambda key: (orders.turns[key][0], key)))
+    """By time. What is ordered within one millisecond is told apart by its kind: a pause comes before its end, and a
+    closing before the reopening."""
+    return (orders.turns[key] for key in sorted(orders.turns, key=lambda key: (*orders.turns[key][:2], key)))
 
 
 def life_of(orders: Orders) -> Life:

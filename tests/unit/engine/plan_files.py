@@ -25,16 +25,17 @@ def _fixed(optional: dict[str, Any], **required: Any) -> st.SearchStrategy[dict[
     return st.fixed_dictionaries(required, optional=optional)
 
 
-def conditions(earlier: tuple[str, ...], *, features: bool) -> st.SearchStrategy[Any]:
-    """Conditions over events and the milestones before."""
+def conditions(earlier: tuple[str, ...], *, features: bool, least: int = 1) -> st.SearchStrategy[Any]:
+    """Conditions over events and the milestones before, over `least` people and days or a few more."""
+    several = st.integers(least, least + 3)
     events = st.sampled_from(EVENTS)
     leaves = [
         events,
         _fixed({"where": WHERE, "count": st.integers(1, 4)}, event=events),
         _fixed({"where": WHERE}, event=events, people=st.integers(1, 4)),
         _fixed({"where": WHERE}, event=events, days=st.integers(1, 4)),
-        _fixed({}, people=st.integers(1, 4)),
-        _fixed({}, days=st.integers(1, 4)),
+        _fixed({}, people=several),
+        _fixed({}, days=several),
     ]
     if earlier:
         leaves.append(st.sampled_from(earlier))
@@ -71,8 +72,10 @@ def plan_files(draw: st.DrawFn) -> dict[str, Any]:
     plan["events"] = draw(
         st.dictionaries(st.sampled_from(EVENTS[:3]), st.lists(st.text("AB ", min_size=1), min_size=1))
     )
-    plan["risks"] = draw(st.dictionaries(st.sampled_from(["r1", "r2"]), _watch(any_condition)))
-    chances = st.tuples(_watch(any_condition), DURATIONS).map(lambda one: {**one[0], "open": one[1]})
+    # More people than a watch may ask for, as `unless` must not be true by what opens it.
+    unless = conditions(MILESTONES, features=features, least=17)
+    plan["risks"] = draw(st.dictionaries(st.sampled_from(["r1", "r2"]), _watch(unless)))
+    chances = st.tuples(_watch(unless), DURATIONS).map(lambda one: {**one[0], "open": one[1]})
     plan["opportunities"] = draw(st.dictionaries(st.sampled_from(["o1", "o2"]), chances))
     return plan
 

@@ -14,7 +14,7 @@ from services.activation_engine.domain.encoding import UnknownEncoding, decode, 
 from services.activation_engine.domain.event import Event, InvalidBody
 from services.activation_engine.domain.facts import TRAITS_MAX, Facts, merge
 from services.activation_engine.domain.plan import reached_milestones
-from tests.builders import DAY_MS, HOUR_MS, day, event, plan, plan_set, traits
+from tests.builders import DAY_MS, HOUR_MS, START_MS, day, event, plan, plan_set, traits
 from tests.fakes.oracle import Oracle, Record, Tick, fold_partition
 
 RICH = """
@@ -256,3 +256,14 @@ def test_unreadable_body_changes_nothing() -> None:
         with pytest.raises(InvalidBody):
             plans.fold(facts, msgspec.structs.replace(broken, body=body))
     assert facts == Facts()
+
+
+def test_what_is_cut_off_changes_nothing() -> None:
+    """Of too many traits the first names are kept, so the others are no news, nor is any of them when it comes again."""
+    facts, plans = Facts(), plan_set()
+    many = traits(START_MS, group=True, **{f"trait_{number:03}": number for number in range(TRAITS_MAX + 4)})
+    assert plans.fold(facts, many) is not None
+    assert len(facts.traits) == TRAITS_MAX
+    assert plans.fold(facts, many) is None
+    assert plans.fold(facts, traits(START_MS + 1, zzz=1)) is None
+    assert plans.fold(facts, traits(START_MS + 1, aaa=1)) is not None

@@ -141,3 +141,13 @@ def test_pausing_again_gives_a_new_end() -> None:
     assert pauses_of(longer.orders) == [Pause(day(1), day(9), "b (customer)")]
     assert still_times(longer.orders, (), day(2)) == ((day(1), day(9)),)
     assert day(9) - day(1) == DAY_MS * 8
+
+
+def test_what_is_ordered_in_one_millisecond_begins_before_it_ends() -> None:
+    """Whatever the ids are, which order equal times otherwise."""
+    for number in range(20):
+        facts = Facts()
+        for name in ("resume", "pause", "reopen", "close"):
+            plan_set().fold(facts, command(name, day(1), message=f"{name}{number}", reason="r"))
+        assert pause_on(facts.orders, day(2)) is None
+        assert life_of(facts.orders).number == 2

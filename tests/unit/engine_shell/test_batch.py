@@ -199,6 +199,15 @@ def test_poison_and_unreadable_bodies_become_dead_letters_and_the_partition_move
     assert outcome.names == {"Page Viewed": [2, START_MS, START_MS]}
 
 
+def test_the_catalogue_has_names_of_events_and_of_notes() -> None:
+    """A note is an event that a person tells of; other commands are none."""
+    outcome = run(
+        begin(partition()),
+        [command("note", START_MS, event="concern.raised"), command("pause", START_MS, reason="r"), traits(tier="smb")],
+    )
+    assert set(outcome.names) == {"concern.raised"}
+
+
 @pytest.mark.parametrize("broken", ["unreadable", "malformed"])
 def test_what_an_adoption_announces_survives_a_bad_record(broken: str) -> None:
     """The first record after a version went live may be poison; what the version found is announced all the same."""
