@@ -180,18 +180,33 @@ class RuleDocument(BaseModel):
     at: str | None = Field(description=_TIME)
 
 
+class EnteredBy(BaseModel):
+    """The rule by which the account came into its status: it stays the reason until the status changes."""
+
+    reason: str
+    milestone: str | None
+    text: str
+    at: str = Field(description="When it came to hold; " + _TIME)
+    holds: bool = Field(description="False: it holds no longer, as `text` says")
+
+
 class PlanExplanation(BaseModel):
     """Why the account has its status under one plan, and what would change it."""
 
     plan: str
     version: int
     status: AccountStatus
-    reason: str | None
+    reason: str | None = Field(description="The first rule that held when the status was entered")
     since: str | None = Field(description=_TIME)
     next_due_at: str | None = Field(description=_TIME)
     next: str
     text: str
-    rules: list[RuleDocument]
+    entered_by: EnteredBy | None = Field(description="Null unless at risk or stalled")
+    verdict: AccountStatus | None = Field(
+        description="The status by what is known now: where it differs from `status`, the next tick decides. Null in a "
+        "pause and once closed"
+    )
+    rules: list[RuleDocument] = Field(description="Those that hold now, the first rule first")
     risks: list[WatchExplanation]
     opportunities: list[WatchExplanation]
     conditions: list[ConditionDocument]

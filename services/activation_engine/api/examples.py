@@ -142,6 +142,14 @@ EXPLANATION = {
             "next_due_at": "2026-11-19T10:00:00Z",
             "next": "One report.generated reaches First output; without it the account stalls on 19 Nov.",
             "text": "Acme is at risk under b2b-saas (version 3) since 15 Nov: First output is 4 days overdue.",
+            "entered_by": {
+                "reason": "milestone_overdue",
+                "milestone": "first_output",
+                "text": "First output is 4 days overdue (due 12 Nov)",
+                "at": "2026-11-15T10:00:00Z",
+                "holds": True,
+            },
+            "verdict": "at_risk",
             "rules": [
                 {
                     "status": "at_risk",

@@ -83,6 +83,26 @@ def reason_text(standing: Standing, rule: Deadline, clock_ms: int) -> str:
     return f"the window of {window} is over without {title}"
 
 
+def lapsed_text(standing: Standing, rule: Deadline) -> str:
+    """What was wrong and is so no longer, as a clause: `System live was overdue, and is reached now (3 Nov)`."""
+    if rule.reason == QUIET:
+        return "nobody was active for too long, which is over"
+    plan = standing.plan
+    milestone = plan.milestone(rule.milestone or plan.first_value)
+    was = f"{milestone.title} was overdue"
+    if rule.reason != MILESTONE_OVERDUE:
+        was = f"{milestone.title} was late"
+    reached, due = standing.reached.get(milestone.id), standing.due_at(milestone.id)
+    if reached is not None:
+        on = date_text(reached, start_ms=standing.start_ms, day_ms=plan.day_ms)
+        return f"{was}, and is reached now ({on})"
+    if milestone.id in standing.waived:
+        return f"{was}, and is waived now"
+    if due is None or rule.reason != MILESTONE_OVERDUE or milestone.id not in plan.required:
+        return f"{was}, which is over"
+    return f"{was}, and is due {date_text(due, start_ms=standing.start_ms, day_ms=plan.day_ms)} now"
+
+
 def quiet_text(standing: Standing, clock_ms: int) -> str:
     """`nobody was active for 3 days`."""
     last, quiet_from = standing.last_activity_ms, standing.quiet_from_ms

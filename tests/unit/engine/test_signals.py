@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from schemas.signals import Signal
 from services.activation_engine.domain.description import describe
+from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.explanation import explain
 from services.activation_engine.domain.instants import rfc3339
 from services.activation_engine.domain.rows import plan_rows
 from services.activation_engine.domain.signals import CandidateSignal, signal_id, to_payload
-from tests.builders import SMALL_PLAN, day, event, plan, plan_set, traits
+from tests.builders import SMALL_PLAN, command, day, event, plan, plan_set, traits
 from tests.unit.engine.story import Story
 
 
@@ -131,6 +134,84 @@ def test_explain_tells_what_would_change_it() -> None:
     habit = conditions["habit"]
     assert (habit["met"], habit["measured"], habit["threshold"], habit["at"]) == (False, 0, 3, None)
     assert one["next_due_at"] is None
+
+
+def told_of(story: Story) -> dict[str, Any]:
+    """The explanation of acme under its only plan."""
+    told: dict[str, Any] = explain(story.accounts["acme"], story.plans, story.clock)["plans"][0]
+    return told
+
+
+def test_explain_tells_why_it_came_there_and_what_holds_now() -> None:
+    """The milestone behind a stall is reached since, by a late event: it stays the reason until a tick decides, and
+    text and rules say alike that it does not hold any more."""
+    story = Story()
+    story.happens(traits(day(0), segment="smb", contract_start="2026-11-02"))
+    assert story.until(11)[-1] == "stalled:data"
+    story.happens(event("Data Imported", day(2), appended=day(11.1)))
+    told = told_of(story)
+    assert (told["status"], told["reason"], told["verdict"]) == ("stalled", "milestone_overdue", "at_risk")
+    assert "since 12 Nov: Data was overdue, and is reached now (4 Nov); 1 of 2" in told["text"]
+    by_now = (
+        "By what is known now it is at risk, because Output is 4 days overdue (due 9 Nov); that is decided by the next"
+    )
+    assert by_now in told["text"]
+    assert told["next"] == "Output is reached by report.made."
+    entered = told["entered_by"]
+    assert (entered["milestone"], entered["at"], entered["holds"]) == ("data", rfc3339(day(10.5)), False)
+    assert entered["text"] in told["text"]
+    assert [(one["status"], one["milestone"]) for one in told["rules"]] == [("at_risk", "output")]
+    story.until(11.2)
+    told = told_of(story)
+    assert (told["status"], told["verdict"], told["entered_by"]["holds"]) == ("at_risk", "at_risk", True)
+    assert "By what is known" not in told["text"]
+
+
+def test_explain_tells_what_keeps_an_account_in_trouble() -> None:
+    """The first reason is over and another holds: no tick changes that."""
+    story = Story()
+    story.happens(traits(day(0), segment="smb", contract_start="2026-11-02"))
+    story.until(15)
+    story.happens(event("Data Imported", day(15.1)))
+    story.until(15.2)
+    told = told_of(story)
+    assert (told["reason"], told["entered_by"]["holds"], told["verdict"]) == ("milestone_overdue", False, "stalled")
+    assert "Data was overdue, and is reached now (17 Nov)" in told["text"]
+    assert "It stays stalled, because Output is 8 days overdue (due 9 Nov)." in told["text"]
+
+
+@pytest.mark.parametrize(
+    ("before", "then", "was", "now"),
+    [
+        (
+            event("Data Imported"),
+            event(at=day(15.1)),
+            "nobody was active for too long, which is over",
+            "Output is reached",
+        ),
+        (traits(), command("waive", day(15.1), milestone="data"), "Data was overdue, and is waived now", "Output is"),
+        (
+            traits(),
+            traits(day(15.1), contract_start="2026-11-10"),
+            "Data was overdue, and is due 17 Nov now",
+            "Data is",
+        ),
+    ],
+)
+def test_explain_of_what_is_over(before: Event, then: Event, was: str, now: str) -> None:
+    """Used again, waived, begun later: by what is known now it is on track."""
+    story = Story()
+    story.happens(traits(contract_start="2026-11-02"), before)
+    story.until(15)
+    assert (story.status(), told_of(story)["entered_by"]["holds"]) == ("stalled", True)
+    story.happens(then)
+    told = told_of(story)
+    assert f": {was}; " in told["text"]
+    assert "By what is known now it is on track; that is decided by the next tick." in told["text"]
+    assert told["next"].startswith(now)
+    assert (told["entered_by"]["holds"], told["verdict"], told["rules"]) == (False, "on_track", [])
+    story.until(15.2)
+    assert (story.status(), told_of(story)["entered_by"]) == ("on_track", None)
 
 
 def test_explain_gives_the_next_deadline() -> None:
