@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.runtime.access import Principal, Scope, StoredKey, hash_key, public_id
+from services.runtime.parameters import refuse_unknown_parameters
 from services.runtime.problems import Problem
 from services.runtime.process import Stopping
 
@@ -202,10 +203,13 @@ class KeyRing:
 
 
 def require(ring: KeyRing, scope: Scope) -> Callable[..., Awaitable[Principal]]:
-    """A FastAPI dependency that lets only keys with `scope` pass."""
+    """A FastAPI dependency that lets only keys with `scope` pass, and no query parameter that the route does not take.
+    Addresses that SDKs fetch for pages ask for no such key and take whatever these send along."""
 
     async def authenticated(request: Request, _documented: _Documented) -> Principal:
-        return await ring.authenticate(bearer(request.headers.get("authorization")), scope)
+        principal = await ring.authenticate(bearer(request.headers.get("authorization")), scope)
+        refuse_unknown_parameters(request)
+        return principal
 
     return authenticated
 

@@ -122,6 +122,7 @@ def test_every_operation_is_explained(service: str) -> None:
         ("GET", "{list}", "", 401, "key_missing"),
         ("GET", "{list}", "wrong", 401, "key_unknown"),
         ("GET", "{list}?limit=0", "k", 422, "invalid_request"),
+        ("GET", "{list}?lmit=1&limit=1", "k", 422, "invalid_request"),
         ("GET", "{list}?cursor=!", "k", 400, "cursor_invalid"),
         ("GET", "{list}", "k", 503, "database_unavailable"),
     ],
@@ -141,3 +142,18 @@ async def test_answered_errors_have_the_one_shape(
     assert problem["request_id"] == answer.headers["x-request-id"]
     assert "detail" not in problem
     assert ("retry-after" in answer.headers) == (status == 503)
+
+
+async def test_an_unknown_query_parameter_is_named() -> None:
+    """With those that there are, whether the route itself takes them or what it depends on."""
+    transport = httpx.ASGITransport(app=APPS["engine"])
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://service", headers={"authorization": "Bearer k"}
+    ) as client:
+        answer = await client.get("/v1/insights/ttfv?form=2026-11-01&by=owner")
+        assert answer.json()["message"] == (
+            "Correct query.form: this address has no such parameter; it takes by, owner, plan, segment, started_from, "
+            "started_to."
+        )
+        assert (await client.get("/v1/accounts/acme?explain=1")).status_code == 422
+        assert (await client.get("/v1/partitions?a=1")).json()["message"].endswith("it takes none.")
