@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.activation_engine.domain.event import Event, InvalidBody
 from services.activation_engine.domain.instants import rfc3339
@@ -50,7 +51,7 @@ def rehearse(plan: Plan, example: Example) -> Outcome:
 
 def replay(plan: Plan, example: Example) -> Iterator[Line]:
     """What is announced about the example's records, with ticks as an engine would get them."""
-    story = Oracle(PlanSet.of([LivePlan(plan, version=1)]))
+    story, people = Oracle(PlanSet.of([LivePlan(plan, version=1)])), _People()
     steps = max(_STEPS_PER_DAY_MIN, -(-plan.day_ms // _STEP_MS))
     waiting = sorted(enumerate(example.records), key=lambda one: one[1].day)
     for step in range(round(example.days * steps) + 1):
@@ -58,8 +59,33 @@ def replay(plan: Plan, example: Example) -> Iterator[Line]:
         announced = story.take(Tick(now, now, now))
         while waiting and _at(plan, waiting[0][1].day) <= now:
             number, happening = waiting.pop(0)
-            announced += _take(story, plan, happening, number)
+            announced += _take(story, plan, people.introduce(happening), number)
         yield from (_line(step / steps, signal) for signal in announced)
+
+
+class _People:
+    """What identify records said about people, which ingest puts on their later records: the newest role, and whether
+    they are staff."""
+
+    def __init__(self) -> None:
+        self._roles: dict[str, str] = {}
+        self._staff: set[str] = set()
+
+    def introduce(self, what: Happening) -> Happening:
+        """The record as the engine gets it."""
+        user = what.user
+        if user is None:
+            return what
+        role = what.role
+        if what.kind == "identify":
+            role = role or _role(what.fields.get("role"))
+            self._roles |= {user: role} if role else {}
+            self._staff |= {user} if what.staff else set()
+        return replace(what, role=role or self._roles.get(user), staff=what.staff or user in self._staff)
+
+
+def _role(trait: Any) -> str | None:
+    return trait.strip() or None if isinstance(trait, str) else None
 
 
 def _take(story: Oracle, plan: Plan, happening: Happening, number: int) -> list[CandidateSignal]:

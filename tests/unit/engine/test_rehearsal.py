@@ -50,6 +50,22 @@ def test_records_of_every_kind() -> None:
     ]
 
 
+@pytest.mark.parametrize("said", ["identify: {role: champion}", "identify: {}, role: champion"])
+def test_what_identify_said_is_on_later_records(said: str) -> None:
+    """As live: the newest role, unless the record names another; staff stay staff."""
+    used = "{day: 2, account: a, user: ann, page: Home, every: 1, times: 8}"
+    assert "4 a risk_opened lonely" in told(
+        f"\n  - {{day: 1, account: a, user: ann, {said}}}\n  - {{day: 1, account: a, user: bob, page: Home}}\n"
+    )
+    assert "lonely" not in str(told(f"\n  - {{day: 1, account: a, user: ann, {said}}}\n  - {used}\n"))
+    other = used.replace("page", "role: end_user, page")
+    assert "lonely" in str(told(f"\n  - {{day: 1, account: a, user: ann, {said}}}\n  - {other}\n"))
+    later = "{day: 1.5, account: a, user: ann, identify: {role: end_user}}"
+    assert "lonely" in str(told(f"\n  - {{day: 1, account: a, user: ann, {said}}}\n  - {later}\n  - {used}\n"))
+    staff = "{day: 1, account: a, user: ann, staff: true, identify: {}}"
+    assert told(f"\n  - {staff}\n  - {used}\n") == []
+
+
 def test_commands() -> None:
     """Pauses move every date; marks, waivers and closings decide at once."""
     assert told(
