@@ -13,12 +13,15 @@ from schemas.plan_terms import duration_ms
 from schemas.timestamps import to_milliseconds, to_rfc3339
 from services.cli.addresses import EngineUrl, IngestUrl, Key, find
 from services.cli.client import Client, segment
+from services.cli.live_plans import require_live, unknown_milestones
 from services.cli.output import AsJson, Misused, Refused, can_ask, complain, confirm, print_json, say
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
 # Each wait of the engine is 5 s.
 _WAITS_MAX = 6
+# Traits of these and a milestone date it, or waive it.
+_OF_MILESTONES = ("reached", "waived")
 
 New = Annotated[bool, typer.Option("--new", help="The account may be one that nobody has seen yet: do not ask.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until the engine has applied it.")]
@@ -62,6 +65,8 @@ def give(
     engine = None if no_wait else Client(find("engine", url=engine_url, key=key))
     if engine is not None and not new and command["command"] != "set":
         _look_for(engine, command)
+    if engine is not None and command.get("plan") is not None:
+        require_live(engine, command["plan"])
     taken = ingest.ask("POST", "/v1/commands", body=command)
     if engine is None:
         answer, text = taken, f"{command['account_id']}: {command['command']} is on its way"
@@ -93,14 +98,21 @@ def _look_for(engine: Client, command: dict[str, Any]) -> None:
 
 def doubts(command: dict[str, Any], plans: list[dict[str, Any]]) -> Iterator[str]:
     """What of an applied command changes nothing under these plans of the account, perhaps for a misspelt name."""
-    account_id, milestone_id, plan_id = (command.get(name) for name in ("account_id", "milestone", "plan"))
-    milestones = [one for plan in plans for one in plan["milestones"] if one["id"] == milestone_id]
-    if milestone_id is not None and not milestones:
-        yield f"No live plan of {account_id} has a milestone {milestone_id}; this counts only once one has."
-    if command["command"] == "waive" and any(one["required"] for one in milestones):
-        yield f"{milestone_id} stays required: it is the first value, which cannot be waived."
-    if plan_id is not None and plan_id not in (plan["plan"] for plan in plans):
-        yield f"{plan_id} is not live; nothing changes until it is."
+    milestones = {one["id"]: one for plan in plans for one in plan["milestones"]}
+    yield from unknown_milestones(_milestones_of(command), milestones, whose=f" of {command['account_id']}")
+    waived = milestones.get(command["milestone"]) if command["command"] == "waive" else None
+    if waived is not None and waived["required"]:
+        yield f"{waived['id']} stays required: it is the first value, which cannot be waived."
+
+
+def _milestones_of(command: dict[str, Any]) -> Iterator[str]:
+    """The milestones that a command names: itself, or by the traits that date or waive them."""
+    if "milestone" in command:
+        yield command["milestone"]
+    for trait, value in command.get("traits", {}).items():
+        prefix, dot, milestone = trait.partition(".")
+        if prefix in _OF_MILESTONES and dot and value is not None:
+            yield milestone
 
 
 def trait_values(pairs: list[str]) -> dict[str, Any]:

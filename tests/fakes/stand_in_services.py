@@ -23,7 +23,7 @@ Answer = tuple[int, dict[str, Any]]
 @dataclass
 class StandInServices:
     """What was asked of them, and what the engine answers past a position: one of `account_answers` after the other.
-    Asked without a position it knows every account but those that are `unseen`."""
+    Asked without a position it knows every account but those that are `unseen`, and `plans` with their milestones."""
 
     position: str = encode_position({0: 5})
     scopes: frozenset[Scope] = frozenset(Scope)
@@ -31,6 +31,7 @@ class StandInServices:
     account_answers: list[Answer] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     unseen: frozenset[str] = frozenset()
+    plans: dict[str, list[str]] = field(default_factory=dict)
     url: str = ""
     taken: threading.Event = field(default_factory=threading.Event)
 
@@ -54,7 +55,12 @@ def stand_in_services() -> Iterator[StandInServices]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if "?" in self.path:
+            if self.path.startswith("/v1/plans?"):
+                self._answer((200, {"data": [{"plan": one} for one in services.plans], "next": None}))
+            elif self.path.startswith("/v1/plans/"):
+                milestones = dict.fromkeys(services.plans[self.path.rpartition("/")[2]])
+                self._answer((200, {"content": {"milestones": milestones}}))
+            elif "?" in self.path:
                 services.asked.append(self.path)
                 self._answer(services.account_answers.pop(0))
             elif self.path.rpartition("/")[2] in services.unseen:

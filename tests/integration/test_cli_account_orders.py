@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.fakes.stand_in_services import StandInServices, stand_in_services
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 STALLED: dict[str, Any] = {"plan": "b2b-saas", "status": "stalled", "reason": "quiet", "milestones": []}
 ON_TRACK: dict[str, Any] = {"plan": "abm", "status": "on_track", "reason": None, "milestones": []}
+OUTPUT = {"id": "first_output", "required": True}
 LATE = (504, problem_body("not_yet_applied", "Ask again.", "r-2"))
 UNKNOWN = (404, problem_body("account_unknown", "Check the id.", "r-3"))
 
@@ -39,6 +41,7 @@ def services() -> Iterator[StandInServices]:
     """Where the commands go; the engine knows acme, once."""
     with stand_in_services() as running:
         running.account_answers = [(200, {"id": "acme", "plans": [STALLED, ON_TRACK]})]
+        running.plans = {"abm": ["list_built"], "b2b-saas": ["first_output"]}
         yield running
 
 
@@ -125,6 +128,39 @@ def test_a_length_is_counted_from_now(run: Run, services: StandInServices, lengt
     assert run("snooze", "acme", "stalled", "--until", length) == 0
     until = datetime.fromisoformat(services.commands[0]["until"])
     assert before - timedelta(milliseconds=1) <= until - ahead <= datetime.now(UTC)
+
+
+def test_a_plan_that_is_not_live_takes_no_account(
+    run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is given, for it would take the account from the plan that it was moved to before."""
+    assert run("move", "acme", "b2b") == REFUSED
+    assert services.commands == []
+    assert "No plan b2b is live, and nothing was changed. Live is one of abm, b2b-saas." in capsys.readouterr().err
+    services.plans = {}
+    assert run("move", "acme", "b2b") == REFUSED
+    assert "publish it first" in capsys.readouterr().err
+
+
+def test_a_milestone_that_no_plan_has_is_told(
+    run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Alike by `mark`, by its trait and of a column; the column also before anything is sent."""
+    told = "has a milestone first_outptu"
+    for words in (["mark", "acme", "first_outptu"], ["set", "acme", "reached.first_outptu=2026-01-02"]):
+        services.account_answers = [(200, {"id": "acme", "plans": [{**STALLED, "milestones": [OUTPUT]}]})]
+        assert run(*words) == 0
+        assert f"No live plan of acme {told} (is it first_output?)" in capsys.readouterr().err
+    file = tmp_path / "a.csv"
+    file.write_text("account_id,reached.first_outptu,reached.list_built\nacme,2026-01-02,2026-01-02\n")
+    assert run("import", str(file), "--check") == 0
+    printed = capsys.readouterr()
+    assert f"warning: No live plan {told} (is it first_output?)" in printed.err
+    assert "list_built" not in printed.err
+    assert run("import", str(file), "--check", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["warnings"]) == 1
+    assert run("import", str(file), "--check", "--engine-url", "http://127.0.0.1:1") == 0
+    assert "warning: the milestones are not checked: " in capsys.readouterr().err
 
 
 def test_a_program_gets_the_answer_and_the_account(
@@ -225,7 +261,7 @@ def test_refusals_are_told_in_the_words_of_the_command_line(
     """What to type, not what to send; and what is no service of ours is told as such."""
     advised = problem_body("plan_unknown", "No such plan; GET /v1/plans lists those that are.", "r-7")
     services.account_answers = [(404, advised), (404, {"detail": "Not Found"})]
-    assert run("move", "acme", "mien") == REFUSED
+    assert run("resume", "acme") == REFUSED
     assert capsys.readouterr().err == (
         "No such plan; `firstvalue plan list` lists those that are. (plan_unknown, reference r-7)\n"
     )

@@ -17,9 +17,13 @@ PLANS: list[dict[str, Any]] = [
     ("command", "doubt"),
     [
         (order("mark", "acme", milestone="trainde"), "No live plan of acme has a milestone trainde"),
-        (order("waive", "acme", milestone="trainde"), "No live plan of acme has a milestone trainde"),
+        (order("waive", "acme", milestone="trainde"), "No live plan of acme has a milestone trainde (is it trained?)"),
         (order("waive", "acme", milestone="value"), "the first value, which cannot be waived"),
-        (order("move", "acme", plan="mien"), "mien is not live"),
+        (
+            order("set", "acme", traits={"reached.trainde": "2026-11-01"}),
+            "of acme has a milestone trainde (is it trained?)",
+        ),
+        (order("set", "acme", traits={"waived.other": True, "seats": 3}), "of acme has a milestone other;"),
     ],
 )
 def test_a_command_that_changes_nothing_is_doubted(command: dict[str, Any], doubt: str) -> None:
@@ -33,7 +37,7 @@ def test_a_command_that_changes_nothing_is_doubted(command: dict[str, Any], doub
     [
         order("mark", "acme", milestone="value"),
         order("waive", "acme", milestone="trained"),
-        order("move", "acme", plan="mine"),
+        order("set", "acme", traits={"reached.value": "2026-11-01", "reached.gone": None, "reached": "x"}),
         order("move", "acme", plan=None),
         order("resume", "acme"),
     ],

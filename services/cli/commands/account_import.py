@@ -14,9 +14,20 @@ from services.cli.addresses import EngineUrl, IngestUrl, Key, find
 from services.cli.client import Client, segment
 from services.cli.event_files import read_file
 from services.cli.imports.accounts import AccountImport, RowError
-from services.cli.imports.columns import Column, Kind, columns_of
+from services.cli.imports.columns import REACHED, Column, Kind, columns_of
 from services.cli.imports.table import Row, Table, text_of
-from services.cli.output import REFUSED, AsJson, Misused, Refused, complain, print_json, print_table, say
+from services.cli.live_plans import live_milestones, unknown_milestones
+from services.cli.output import (
+    REFUSED,
+    AsJson,
+    Misused,
+    Refused,
+    Unreachable,
+    complain,
+    print_json,
+    print_table,
+    say,
+)
 from services.cli.progress import counting
 from services.cli.sending import Item, Outcome, send_all
 
@@ -62,21 +73,39 @@ def import_accounts(
     columns = columns_of(table.header, rows, mapped=dict(_pairs("--map", mapping)), kinds=_kinds(types))
     importing = AccountImport(table, columns, as_of=_time_of(file, as_of), now=datetime.now(UTC))
     good, bad, errors = _judged(importing)
+    warnings = _doubts(columns, engine_url, key)
     if not as_json:
         _print_findings(columns, errors, bad=bad)
+        for warning in warnings:
+            complain(f"warning: {warning}")
     stop = check or (bad and not skip_bad)
     outcome = Outcome() if stop or not good else _sent(importing, good, ingest_url, engine_url, key, wait=not no_wait)
     failed = bool(bad or outcome.rejected)
     counts = {"rows": good + bad, "wrong": bad, "sent": outcome.accepted, "rejected": outcome.rejected}
     if as_json:
         told = [error._asdict() for error in errors] + [error._asdict() for error in outcome.errors]
-        print_json({**counts, "columns": [column._asdict() for column in columns], "errors": told})
+        print_json({**counts, "columns": [one._asdict() for one in columns], "errors": told, "warnings": warnings})
     else:
         for error in outcome.errors[:_ERRORS_SHOWN]:
             complain(f"{error.place}: {error.message} ({error.code})")
         say(_summary(counts, stopped=bool(stop), check=check))
     if failed:
         raise typer.Exit(REFUSED)
+
+
+def _doubts(columns: Sequence[Column], engine_url: str | None, key: str | None) -> list[str]:
+    """What to say of milestones that no live plan has, as far as an engine is known to ask."""
+    named = [column.trait.removeprefix(REACHED) for column in columns if column.trait.startswith(REACHED)]
+    if not named:
+        return []
+    try:
+        target = find("engine", url=engine_url, key=key)
+    except (Unreachable, Misused):
+        return []
+    try:
+        return list(unknown_milestones(named, live_milestones(Client(target))))
+    except (Unreachable, Refused) as error:
+        return [f"the milestones are not checked: {error}"]
 
 
 def _judged(importing: AccountImport) -> tuple[int, int, list[RowError]]:
