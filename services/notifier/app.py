@@ -257,7 +257,12 @@ class _Notifier:
         while not self._stopping:
             try:
                 await check_current(self._engine, schema=SCHEMA, folder=MIGRATIONS)
-                await check_topics(self._shared.kafka_bootstrap_servers, [SIGNALS], prefix=self._shared.topic_prefix)
+                await check_topics(
+                    self._shared.kafka_bootstrap_servers,
+                    [SIGNALS],
+                    prefix=self._shared.topic_prefix,
+                    production=self._shared.production,
+                )
                 return
             except (StaleSchema, TopicProblem) as problem:
                 log.error("start_refused", message=str(problem))

@@ -21,6 +21,8 @@ from aiokafka.errors import (
 RECORD_BYTES_MAX = 1_048_576
 _VISIBLE_SECONDS = 10.0
 _PRODUCTION_REPLICAS = 3
+# A write is in two replicas, and none without it becomes the leader.
+_PRODUCTION_CONFIG = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
 
 # What the functions below raise when no broker answers, for callers that do not know the library.
 BrokerUnreachable = KafkaConnectionError
@@ -101,9 +103,9 @@ async def create_topics(
 ) -> list[str]:
     """Create what is missing; returns the names created. An existing topic is left as it is.
 
-    With three replicas or more, a write needs two of them, which is what a production start asks for.
+    With three replicas or more they are as a production start asks for.
     """
-    durability = {"min.insync.replicas": "2"} if replication >= _PRODUCTION_REPLICAS else {}
+    durability = _PRODUCTION_CONFIG if replication >= _PRODUCTION_REPLICAS else {}
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
     await admin.start()
     try:
@@ -192,9 +194,10 @@ def _check_replicas(described: list[dict[str, Any]]) -> None:
 async def _check_durability(admin: Any, names: list[str]) -> None:
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     for answer in await admin.describe_configs(resources):
-        for resource in answer.resources:
-            name, entries = resource[3], {entry[0]: entry[1] for entry in resource[4]}
-            if int(entries.get("min.insync.replicas", "1")) < 2:
-                raise TopicProblem(f"{name} needs min.insync.replicas=2 in production")
-            if entries.get("unclean.leader.election.enable") == "true":
-                raise TopicProblem(f"{name} needs unclean.leader.election.enable=false in production")
+        for error_code, _, _, name, entries in answer.resources:
+            if error_code:
+                raise for_code(error_code)(name)
+            found = {entry[0]: entry[1] for entry in entries}
+            if int(found["min.insync.replicas"]) < 2 or found["unclean.leader.election.enable"] != "false":
+                wanted = " and ".join(f"{key}={value}" for key, value in _PRODUCTION_CONFIG.items())
+                raise TopicProblem(f"{name} needs {wanted} in production")

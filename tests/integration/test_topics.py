@@ -1,0 +1,72 @@
+"""What services ask of the topics before they start, of a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from schemas.topics import PRODUCT_EVENTS, TOPICS
+from services.runtime import kafka
+from services.runtime.kafka import TopicProblem, check_topics, create_topics
+from tests.conftest import RunningServers
+from tests.running_system import SERVICES, RunningSystem
+
+_DURABLE = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
+
+
+async def _configure(bootstrap: str, name: str, settings: Mapping[str, str]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(settings))])
+    finally:
+        await admin.close()
+
+
+async def test_production_refuses_what_can_lose_acknowledged_records(
+    kafka_bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too few replicas, a write that one of them has alone, a leader that may lack records. The one broker here stands
+    for three."""
+
+    async def check() -> dict[str, int]:
+        return await check_topics(kafka_bootstrap, TOPICS, prefix=topic_prefix, production=True)
+
+    await create_topics(kafka_bootstrap, TOPICS, prefix=topic_prefix, partitions=2, replication=1)
+    with pytest.raises(TopicProblem, match="needs replication factor 3"):
+        await check()
+    monkeypatch.setattr(kafka, "_PRODUCTION_REPLICAS", 1)
+    for topic in TOPICS:
+        await _configure(kafka_bootstrap, topic.named(topic_prefix), _DURABLE)
+    assert set((await check()).values()) == {2}
+    for changed in ({"min.insync.replicas": "1"}, {"unclean.leader.election.enable": "true"}):
+        await _configure(kafka_bootstrap, PRODUCT_EVENTS.named(topic_prefix), _DURABLE | changed)
+        with pytest.raises(TopicProblem, match=f"{PRODUCT_EVENTS.name} needs .*unclean.leader.election.enable=false"):
+            await check()
+
+
+async def test_topics_made_for_production_pass(
+    kafka_bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`firstvalue topics --replication 3`, as far as one broker can show it."""
+    prefix = f"{topic_prefix}made."
+    monkeypatch.setattr(kafka, "_PRODUCTION_REPLICAS", 1)
+    await create_topics(kafka_bootstrap, TOPICS, prefix=prefix, partitions=1, replication=1)
+    assert set((await check_topics(kafka_bootstrap, TOPICS, prefix=prefix, production=True)).values()) == {1}
+
+
+async def test_every_service_refuses_to_start_on_them_in_production(servers: RunningServers, tmp_path: Path) -> None:
+    """It ends and says why; nothing is waited for that will not come."""
+    async with RunningSystem(servers.database_url, servers.kafka_bootstrap, tmp_path) as system:
+        services = [system.add(name, PRODUCTION="true") for name in SERVICES]
+        for service in services:
+            service.start()
+        for service in services:
+            assert service.process is not None
+            assert await asyncio.to_thread(service.process.wait, 60) != 0
+            assert "needs replication factor 3 in production" in service.log.read_text(), service.name
