@@ -15,20 +15,20 @@ from deploy.prometheus.objectives import OBJECTIVES, WINDOWS, Objective, ratio_r
 from deploy.prometheus.spans import Scale, seconds
 
 ALERTS: tuple[Alert, ...] = (*BURNING, *CAUSES)
-# Where the runbooks are read; an example to replace: `python -m deploy.prometheus --runbooks URL`.
-RUNBOOKS_URL = "https://runbooks.example/firstvalue"
+# As a path in this repository; `python -m deploy.prometheus --runbooks URL` makes it an address.
+RUNBOOKS = "deploy/runbooks"
 _INTERVAL = "30s"
 
 
-def rule_groups(*, scale: Scale | None = None, runbooks_url: str = RUNBOOKS_URL) -> dict[str, Any]:
+def rule_groups(*, scale: Scale | None = None, runbooks: str = RUNBOOKS) -> dict[str, Any]:
     """The rule file as data; a `scale` other than 1 is for tests that cannot wait."""
     scale = scale or Scale()
     recording = [rule for objective in OBJECTIVES for rule in _recording_rules(objective, scale)]
     return {
         "groups": [
             _group("firstvalue-objectives", recording, scale),
-            _group("firstvalue-burning", [_alerting_rule(alert, scale, runbooks_url) for alert in BURNING], scale),
-            _group("firstvalue-causes", [_alerting_rule(alert, scale, runbooks_url) for alert in CAUSES], scale),
+            _group("firstvalue-burning", [_alerting_rule(alert, scale, runbooks) for alert in BURNING], scale),
+            _group("firstvalue-causes", [_alerting_rule(alert, scale, runbooks) for alert in CAUSES], scale),
         ]
     }
 
@@ -57,7 +57,7 @@ def _recording_rules(objective: Objective, scale: Scale) -> list[dict[str, Any]]
     return rules
 
 
-def _alerting_rule(alert: Alert, scale: Scale, runbooks_url: str) -> dict[str, Any]:
+def _alerting_rule(alert: Alert, scale: Scale, runbooks: str) -> dict[str, Any]:
     held = {"for": scale.span(alert.hold)} if seconds(alert.hold) else {}
     return {
         "alert": alert.name,
@@ -67,7 +67,7 @@ def _alerting_rule(alert: Alert, scale: Scale, runbooks_url: str) -> dict[str, A
         "annotations": {
             "summary": alert.summary,
             "description": alert.description,
-            "runbook_url": f"{runbooks_url}/{runbook(alert)}.md",
+            "runbook_url": f"{runbooks}/{runbook(alert)}.md",
             "dashboard": f"{alert.panel[0]}: {alert.panel[1]}",
         },
     }

@@ -19,7 +19,8 @@ from deploy.prometheus.spans import Scale
 from tests.contract import metrics_catalogue
 from tests.programs import promtool
 
-_RUNBOOKS = Path(__file__).parents[2] / "deploy" / "runbooks"
+_ROOT = Path(__file__).parents[2]
+_RUNBOOKS = _ROOT / "deploy" / "runbooks"
 _PAGING = {"TargetDown", "ClockFrozen", "OffsetGap", "AuditMismatch"}
 _PROMISED = _PAGING | {
     *("ConsumerStalled", "LagGrowing", "ConsumerMissing", "RebalanceStorm", "LedgerUnpublished", "NotifierBacklog"),
@@ -64,6 +65,11 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
     """The page that `runbook_url` names is there, with what to look at and what to do."""
     pages = {path.stem for path in _RUNBOOKS.glob("*.md")} - {"README"}
     assert pages == {runbook(alert) for alert in ALERTS}
+    groups = rule_groups()["groups"]
+    shown = {rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"] if "alert" in rule}
+    assert {_ROOT / path for path in shown} == {_RUNBOOKS / f"{page}.md" for page in pages}
+    (elsewhere, *_) = rule_groups(runbooks="https://wiki.acme.example")["groups"][-1]["rules"]
+    assert elsewhere["annotations"]["runbook_url"].startswith("https://wiki.acme.example/")
     for page in pages:
         text = (_RUNBOOKS / f"{page}.md").read_text(encoding="utf-8")
         assert text.startswith(f"# {page}\n")
