@@ -14,14 +14,11 @@ from services.activation_engine.plans.advice import SeenName, advise
 from services.activation_engine.plans.loader import CheckedPlan, PlanErrors, load_plan
 from services.runtime.problems import Problem
 
-PLAN_BYTES_MAX = 131_072
-
 PLAN_INVALID = (
     422,
     "plan_invalid",
     "Correct the plan: b2b-saas.yaml:9:42: `first_dat` is not a milestone.",
 )
-PLAN_TOO_LARGE = (413, "plan_too_large", f"A plan file has at most {PLAN_BYTES_MAX} bytes; make it smaller.")
 
 
 class PlanBodies:
@@ -32,9 +29,9 @@ class PlanBodies:
         self._checking = asyncio.Lock()
 
     async def checked(self, request: Request, plan: str) -> tuple[CheckedPlan, str]:
-        """The valid plan in the body and its text; Problem 413 `plan_too_large` or 422 `plan_invalid` with `errors`."""
+        """The valid plan in the body and its text; Problem 422 `plan_invalid` with `errors`."""
         file = _file(plan)
-        text = _decoded(await _body(request), file)
+        text = _decoded(await request.body(), file)
         async with self._checking:
             try:
                 checked = await asyncio.to_thread(load_plan, text, file=file)
@@ -54,15 +51,6 @@ class PlanBodies:
 
 def _file(plan: str) -> str:
     return f"{plan}.yaml"
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > PLAN_BYTES_MAX:
-            raise Problem(*PLAN_TOO_LARGE)
-    return bytes(body)
 
 
 def _decoded(body: bytes, file: str) -> str:

@@ -18,10 +18,11 @@ from services.activation_engine.api.documents import (
     PublishedPlan,
     RetiredPlan,
 )
-from services.activation_engine.api.plan_bodies import PLAN_BYTES_MAX, PLAN_INVALID, PLAN_TOO_LARGE, PlanBodies
+from services.activation_engine.api.plan_bodies import PLAN_INVALID, PlanBodies
 from services.activation_engine.plan_publisher import Adoption, PlanPublisher
 from services.activation_engine.plans.advice import SeenName
 from services.activation_engine.plans.registry import PLANS_MAX, RETIRED, PlanVersion, Policy, TooManyPlans
+from services.activation_engine.plans.source import SOURCE_BYTES_MAX
 from services.activation_engine.reading.event_names import EventNames
 from services.runtime.api import problem_responses
 from services.runtime.cursors import decode_cursor, encode_cursor
@@ -36,7 +37,7 @@ VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[3])]
 _YAML_BODY = {
     "requestBody": {
         "required": True,
-        "description": f"A plan file, at most {PLAN_BYTES_MAX} bytes of UTF-8",
+        "description": f"A plan file, at most {SOURCE_BYTES_MAX} bytes of UTF-8",
         "content": {"application/yaml": {"schema": {"type": "string"}, "example": examples.PLAN_YAML}},
     }
 }
@@ -64,7 +65,7 @@ def _add_publish(routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, ma
         response_class=Response,
         responses={
             **shown(PublishedPlan, examples.PUBLISHED),
-            **problem_responses(PLAN_INVALID, PLAN_TOO_LARGE, _TOO_MANY),
+            **problem_responses(PLAN_INVALID, _TOO_MANY),
         },
         openapi_extra=_YAML_BODY,
     )
@@ -124,7 +125,7 @@ def _add_check(routes: APIRouter, names: EventNames, bodies: PlanBodies, may_wri
         response_class=Response,
         responses={
             **shown(CheckedPlanDocument, examples.CHECKED),
-            **problem_responses(PLAN_INVALID, PLAN_TOO_LARGE),
+            **problem_responses(PLAN_INVALID),
         },
         openapi_extra=_YAML_BODY,
     )

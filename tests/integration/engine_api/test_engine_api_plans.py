@@ -188,11 +188,11 @@ async def test_other_encodings_are_refused(api: Api, body: bytes) -> None:
 
 
 async def test_a_plan_file_has_a_size_limit(api: Api) -> None:
-    """One byte above 128 KiB is refused by size, before anything is parsed."""
-    answer = await put(api, PLAN_TEXT + "#" * (131_073 - len(PLAN_TEXT)))
-    assert (answer.status_code, answer.json()["code"]) == (413, "plan_too_large")
+    """One byte above 256 KiB is refused by size, before anything is parsed."""
+    answer = await put(api, PLAN_TEXT + "#" * (262_145 - len(PLAN_TEXT)))
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
     async with api.rows.adopting():
-        assert (await put(api, PLAN_TEXT + "#" * (131_072 - len(PLAN_TEXT)))).status_code == 200
+        assert (await put(api, PLAN_TEXT + "#" * (262_144 - len(PLAN_TEXT)))).status_code == 200
 
 
 async def test_the_path_and_the_file_name_the_same_plan(api: Api) -> None:

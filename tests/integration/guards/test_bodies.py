@@ -22,7 +22,7 @@ async def in_pieces(size_bytes: int) -> AsyncIterator[bytes]:
         yield b" " * 65_536
 
 
-# What a body is, and the answers that refuse it. Plan files have a smaller limit and name the wrong byte's place.
+# What a body is, and the answers that refuse it. Plan files name the wrong byte's place.
 BODIES: dict[str, tuple[Any, set[tuple[int, str]]]] = {
     "a byte too many": (b" " * (BODY_BYTES_MAX + 1), {(413, "body_too_large")}),
     "without a length": (None, {(413, "body_too_large")}),

@@ -172,6 +172,13 @@ def test_aliases_of_yaml_cannot_blow_up() -> None:
     assert found[3] == "too_large"
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 20_000, "- " * 50_000, "? " * 50_000, f"[{'a,' * 100_000}]"])
+def test_deep_and_long_files_are_refused_before_they_are_parsed(text: str) -> None:
+    """The parser alone would take seconds."""
+    (found,) = refused(text)
+    assert (found[0], found[3]) == (1, "too_large")
+
+
 def test_hash_is_of_content() -> None:
     """Comments, key order, quoting and written-out defaults do not make a version; a changed value does."""
     hashes = {
