@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 REQUIREMENTS := requirements/dev.txt
 
-.PHONY: setup demo test test-tools test-fast lint format lock bench-ingest bench-engine bench-notifier bench-insights bench-pipeline chaos chaos-planted audit clean
+.PHONY: setup demo test test-tools test-fast lint format lock bench-ingest bench-engine bench-notifier bench-insights bench-pipeline chaos chaos-planted soak-ingest audit clean
 
 setup: .venv/.complete
 
@@ -60,6 +60,10 @@ chaos: setup
 # The same with a bug planted in each service: green when every one of them is found.
 chaos-planted: setup
 	$(BIN)/python -m tests.chaos.planted
+
+# Ingest at full load while Kafka is away: SECONDS (600) by kill -9, as long by SIGSTOP, a minute without leaders.
+soak-ingest: setup
+	$(BIN)/python -m tests.soak $(if $(SECONDS),--seconds $(SECONDS))
 
 # Asks a public service; shut when a package is vulnerable or was not looked at. Leaves build/sbom.cdx.json.
 audit: setup

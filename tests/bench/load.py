@@ -29,6 +29,15 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[int] | None = None
         self._transport: asyncio.Transport
 
+    @property
+    def is_open(self) -> bool:
+        """Whether another request can be sent on it."""
+        return not self._transport.is_closing()
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self._transport.close()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast(asyncio.Transport, transport)

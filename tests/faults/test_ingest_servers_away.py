@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import signal
@@ -150,16 +149,3 @@ def test_a_database_that_hangs_stops_no_event(
         waiting.wait_ready()
         assert waiting.post("/v1/track", TRACK, key=key).status_code == 200
         assert end(waiting) == 0
-
-
-async def test_a_failed_batch_does_not_poison_what_follows(
-    environment: dict[str, str], private: dict[str, Any], tmp_path: Path
-) -> None:
-    """Hung for longer than requests last, several times in a row: each time the next events are taken."""
-    with running_ingest(environment, tmp_path) as service:
-        for turn in range(2):
-            with frozen(private["pids"]["kafka"]):
-                assert (await asyncio.to_thread(answered, service, f"lost-{turn}"))[0] == 503
-            wait_until(lambda turn=turn: answered(service, f"kept-{turn}")[0] == 200, timeout_seconds=15)
-    stored = await asyncio.to_thread(message_ids_of, private["kafka"], f"{PREFIX}product.events.v1")
-    assert {"kept-0", "kept-1"} <= set(stored)

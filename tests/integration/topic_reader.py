@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,21 +12,26 @@ from aiokafka import AIOKafkaConsumer
 from schemas.product_event import ProductEvent, decode_product_event, decode_tick
 
 
-async def records_of(kafka_bootstrap: str, topic: str) -> list[Any]:
-    """All records of a topic, partition by partition, in order."""
+async def each_record(kafka_bootstrap: str, topic: str) -> AsyncIterator[Any]:
+    """The records of a topic, partition by partition, in order; more than there is memory for, if need be."""
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        found: list[Any] = []
         ends = await consumer.end_offsets(sorted(consumer.assignment()))
         assert ends, f"{topic} does not exist"
         for partition, end in ends.items():
             while await consumer.position(partition) < end:
                 fetched = await consumer.getmany(partition, timeout_ms=500)
-                found.extend(record for records in fetched.values() for record in records)
-        return found
+                for records in fetched.values():
+                    for record in records:
+                        yield record
     finally:
         await consumer.stop()
+
+
+async def records_of(kafka_bootstrap: str, topic: str) -> list[Any]:
+    """All records of a topic, partition by partition, in order."""
+    return [record async for record in each_record(kafka_bootstrap, topic)]
 
 
 async def events_of(kafka_bootstrap: str, topic: str) -> list[ProductEvent]:

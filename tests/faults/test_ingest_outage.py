@@ -1,0 +1,25 @@
+"""Kafka away while ingest is at full load, in short; `make soak-ingest` is the long form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.soak.run import Surroundings, Terms, soak, surroundings
+
+# A broker is fenced after 3 s of silence, and a batch without a leader fails two seconds later.
+TERMS = Terms(outage_seconds=4, leaderless_seconds=4, healthy_seconds=1, ack_seconds=2)
+
+
+@pytest.fixture(scope="module")
+def around() -> Iterator[Surroundings]:
+    """Brokers that may be killed, and an ingest that gives them two seconds."""
+    with surroundings(TERMS) as running:
+        yield running
+
+
+async def test_what_was_acknowledged_survives_every_kind_of_outage(around: Surroundings) -> None:
+    """Killed, frozen, leaderless: in time 503, flat memory, back by itself, and nothing acknowledged is missing."""
+    figures = await soak(TERMS, around)
+    assert figures["acked"] > 10_000
