@@ -52,6 +52,7 @@ _TEXTS = {
         .replace("output: {due: week 2", "output: {due: 40d"),
         _MAIN.replace("habit: {when", "seen: {due: 3d, when: page.viewed}\n  habit: {when")
         .replace("output: {due: week 2", "output: {due: 9d")
+        .replace("[Data Imported]", "[Data Imported, Data Loaded]")
         .replace("  alone: {people: {lt: 2}, for: 12d}\n", ""),
     ),
     SIDE_PLAN: (_SIDE, f"{_SIDE}applies_to: {{segment: smb}}\n"),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 AccountStatus = Literal["not_started", "on_track", "at_risk", "stalled", "activated", "paused", "closed"]
 _CURSOR = "Send it as `cursor` for what follows; null at the end"
 _TIME = "RFC 3339, UTC"
+_SUPERSEDED = "Reached under an earlier version of the plan, and not by the condition of now, or not yet"
 _ACTIVITY = "Of its people, RFC 3339; the first use in the newest step, of up to a day"
 
 
@@ -28,6 +29,7 @@ class MilestoneDocument(BaseModel):
     required: bool
     due_at: str | None = Field(description=_TIME)
     reached_at: str | None = Field(description=_TIME)
+    superseded: bool = Field(description=_SUPERSEDED)
 
 
 class WatchEvidence(BaseModel):
@@ -141,6 +143,7 @@ class ConditionDocument(BaseModel):
     required: bool = Field(description="By the plan, and not waived for this account")
     waived: bool
     met: bool
+    superseded: bool = Field(description=_SUPERSEDED)
     measured: float | int | str | None
     threshold: float | int | str | None
     at: str | None = Field(description=_TIME)
@@ -245,82 +248,6 @@ class SignalStream(BaseModel):
     next: str = Field(
         description="Send it as `after` for what follows; given also when nothing is left, to wait for more"
     )
-
-
-class PublishedPlan(BaseModel):
-    """What publishing did."""
-
-    plan: str
-    version: int
-    hash: str = Field(description="Of the validated content; comments and the order of keys do not matter")
-    changed: bool = Field(description="False: this was the newest version already")
-    live: bool = Field(description="True: every partition judges events accepted from now on by this version")
-    counts_from_publish: list[str] = Field(
-        description="Milestones with a condition that no live plan had before: it counts only what comes from now on"
-    )
-
-
-class RetiredPlan(BaseModel):
-    """What retiring did."""
-
-    plan: str
-    version: int = Field(description="The last version, by which the plan ended")
-    changed: bool = Field(description="False: it was retired already")
-    retired: bool = Field(description="True: no partition judges by the plan any more")
-
-
-class PlanWarning(BaseModel):
-    """Something in a valid plan that may be a mistake; the errors of an invalid one have the same fields."""
-
-    file: str
-    line: int = Field(description="From 1, as is `column`")
-    column: int
-    path: str = Field(description="Where in the plan, such as `milestones.first_output.when`")
-    code: Literal["event_never_seen", "event_silent", "escalates_late"]
-    message: str
-    hint: str = Field(description="What to do")
-
-
-class CheckedPlanDocument(BaseModel):
-    """A plan that could be published."""
-
-    plan: str
-    title: str
-    hash: str
-    valid: Literal[True] = True
-    warnings: list[PlanWarning] = Field(description="In the order of the file")
-
-
-class PlanVersionDocument(BaseModel):
-    """One published version of a plan."""
-
-    plan: str
-    title: str
-    version: int
-    hash: str
-    policy: Literal["silent", "emit", "retired"]
-    published_at: str = Field(description=_TIME)
-    live: bool = Field(description="Whether every partition has adopted this or a newer version")
-
-
-class PlanContentDocument(PlanVersionDocument):
-    """One published version, whole."""
-
-    content: dict[str, Any] = Field(description="The validated plan, defaults filled in")
-    source: str = Field(description="The YAML as it was published")
-
-
-class PlanDocument(PlanContentDocument):
-    """The newest version of a plan, whole, and the versions before it."""
-
-    versions: list[PlanVersionDocument] = Field(description="Newest first, the newest 100")
-
-
-class PlanList(BaseModel):
-    """A page of plans, by id, each by its newest version."""
-
-    data: list[PlanVersionDocument]
-    next: str | None = Field(description=_CURSOR)
 
 
 class PartitionDocument(BaseModel):

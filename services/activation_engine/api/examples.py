@@ -73,6 +73,7 @@ _MILESTONES = [
         "required": True,
         "due_at": "2026-11-01T22:00:00Z",
         "reached_at": "2026-10-30T08:12:00Z",
+        "superseded": False,
     },
     {
         "id": "first_output",
@@ -80,6 +81,7 @@ _MILESTONES = [
         "required": True,
         "due_at": "2026-11-12T10:00:00Z",
         "reached_at": None,
+        "superseded": False,
     },
 ]
 _ACCOUNT: dict[str, Any] = {
@@ -102,6 +104,7 @@ _CONDITIONS: list[dict[str, Any]] = [
         "required": True,
         "waived": False,
         "met": True,
+        "superseded": False,
         "measured": 1,
         "threshold": 1,
         "at": "2026-10-30T08:12:00Z",
@@ -116,6 +119,7 @@ _CONDITIONS: list[dict[str, Any]] = [
         "required": True,
         "waived": False,
         "met": False,
+        "superseded": False,
         "measured": 0,
         "threshold": 1,
         "at": None,

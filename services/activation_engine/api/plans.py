@@ -10,7 +10,8 @@ from schemas.timestamps import to_milliseconds, to_rfc3339
 from services.activation_engine.api import examples
 from services.activation_engine.api.accounts import Authenticated
 from services.activation_engine.api.answers import LIMIT, Cursor, Limit, answer, shown
-from services.activation_engine.api.documents import (
+from services.activation_engine.api.plan_bodies import PLAN_INVALID, PlanBodies
+from services.activation_engine.api.plan_documents import (
     CheckedPlanDocument,
     PlanContentDocument,
     PlanDocument,
@@ -18,7 +19,6 @@ from services.activation_engine.api.documents import (
     PublishedPlan,
     RetiredPlan,
 )
-from services.activation_engine.api.plan_bodies import PLAN_INVALID, PlanBodies
 from services.activation_engine.plan_publisher import Adoption, PlanPublisher
 from services.activation_engine.plans.advice import SeenName
 from services.activation_engine.plans.registry import PLANS_MAX, RETIRED, PlanVersion, Policy, TooManyPlans

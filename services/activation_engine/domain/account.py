@@ -55,6 +55,8 @@ class PlanState(Struct, array_like=True, gc=False):
     watches: dict[str, WatchState] = {}
     # Whether any further use of the product may end what is open: then the next tick looks.
     watchful: bool = False
+    # Dates of milestones that an earlier version found and the one of now does not, or finds later.
+    held: dict[str, int] = {}
 
     def enter(
         self, status: str, since_ms: int, *, reason: str | None = None, cause: str | None = None, by: int | None = None

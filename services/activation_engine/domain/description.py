@@ -7,7 +7,7 @@ from services.activation_engine.domain.account import AccountState, PlanState
 from services.activation_engine.domain.activity import PEOPLE_KEPT, Seen, is_erased
 from services.activation_engine.domain.instants import in_days, rfc3339, rfc3339_or_none
 from services.activation_engine.domain.orders import DIAGNOSIS
-from services.activation_engine.domain.plan import Milestone
+from services.activation_engine.domain.plan import Milestone, superseded
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.rows import row_of, standings
 from services.activation_engine.domain.status import Standing, phase, standing_of
@@ -86,7 +86,7 @@ def _describe_plan(state: AccountState, live: LivePlan, known: PlanState, clock:
         "ttfv_days": _time_to_first_value(standing),
         "completion_rate": _completion(standing),
         "adoption": None if adoption is None else round(adoption, 4),
-        "milestones": [_describe_milestone(one, standing) for one in plan.displayed()],
+        "milestones": [_describe_milestone(one, standing, known, state) for one in plan.displayed()],
         "risks": list(_open(plan.risks, known, standing, state, clock)),
         "opportunities": list(_open(plan.opportunities, known, standing, state, clock)),
     }
@@ -138,11 +138,14 @@ def _time_to_first_value(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _describe_milestone(milestone: Milestone, standing: Standing) -> dict[str, Any]:
+def _describe_milestone(
+    milestone: Milestone, standing: Standing, known: PlanState, state: AccountState
+) -> dict[str, Any]:
     return {
         "id": milestone.id,
         "title": milestone.title,
         "required": milestone.required and milestone.id not in standing.waived,
         "due_at": rfc3339_or_none(standing.due_at(milestone.id)),
         "reached_at": rfc3339_or_none(standing.reached.get(milestone.id)),
+        "superseded": superseded(standing.plan, state.facts, known.held, milestone.id),
     }

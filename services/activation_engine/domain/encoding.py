@@ -70,6 +70,7 @@ def state_bytes_max(plan: Plan) -> int:
     """The most that one account's facts and standing can take under this plan alone: with names of people of 48 bytes
     and of roles of 24, traits and orders not counted."""
     trackers = {leaf.tracker.id: leaf.tracker for leaf in plan.leaves()}
-    milestones = sum(len(milestone.id) + 11 for milestone in plan.milestones)
+    # Each as reached, and held from an earlier version.
+    milestones = 2 * sum(len(milestone.id) + 11 for milestone in plan.milestones)
     watches = sum(len(watch.id) + _WATCH_BYTES for watch in (*plan.risks, *plan.opportunities))
     return 100 + _ACTIVITY_BYTES + milestones + watches + sum(one.state_bytes_max() for one in trackers.values())

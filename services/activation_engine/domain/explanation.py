@@ -20,7 +20,7 @@ from services.activation_engine.domain.conditions import AtLeast, Condition
 from services.activation_engine.domain.description import last_activity_at, standing_in
 from services.activation_engine.domain.instants import date_text, rfc3339, rfc3339_or_none
 from services.activation_engine.domain.orders import Pause, life_of, pause_from
-from services.activation_engine.domain.plan import Milestone, Plan, progress_of
+from services.activation_engine.domain.plan import Milestone, Plan, progress_of, superseded
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.rows import last_event, standings
 from services.activation_engine.domain.snoozes import snoozes_of
@@ -235,6 +235,7 @@ def _condition(milestone: Milestone, state: AccountState, known: PlanState, stan
         "required": milestone.required and milestone.id not in standing.waived,
         "waived": milestone.id in standing.waived,
         "met": milestone.id in reached,
+        "superseded": superseded(standing.plan, state.facts, known.held, milestone.id),
         "measured": progress.measured,
         "threshold": progress.threshold,
         "at": rfc3339_or_none(reached.get(milestone.id)),

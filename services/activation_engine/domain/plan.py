@@ -1,7 +1,8 @@
 """A compiled plan: milestones in an order in which each comes after what it needs, and every length in milliseconds,
 already scaled by the plan's `day` and stretched by the segment's pace."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
+from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -20,6 +21,7 @@ SEGMENT_TRAIT = "segment"
 _SETUP_WEEKS = 2
 # Never changed: an account of which no activity is known.
 _NO_ACTIVITY = Activity()
+_NOTHING_HELD: Mapping[str, int] = MappingProxyType({})
 
 
 class Due(Struct, frozen=True):
@@ -186,10 +188,10 @@ class Plan(Struct, frozen=True):
         return (one for one in self.milestones if one.due is not None and one.due.nominal_ms <= limit_ms)
 
 
-def reached_milestones(plan: Plan, facts: Facts) -> dict[str, int]:
+def reached_milestones(plan: Plan, facts: Facts, held: Mapping[str, int] = _NOTHING_HELD) -> dict[str, int]:
     """When each reached milestone was reached: its own condition or its prerequisites, whichever came last; a date set
-    by hand stands alone, whatever the prerequisites say, and the earlier of the two counts. What is waived is needed by
-    nobody."""
+    by hand, or `held` from an earlier version, stands alone, whatever the prerequisites say, and the earliest counts.
+    What is waived is needed by nobody."""
     reached: dict[str, int] = {}
     states, traits, waived = facts.trackers, facts.traits, plan.waived_by(facts)
     for milestone in plan.milestones:
@@ -206,9 +208,30 @@ def reached_milestones(plan: Plan, facts: Facts) -> dict[str, int]:
             marked = parse_instant(facts.trait(milestone.mark_trait))
             if marked is not None:
                 at = marked if at is None else min(at, marked)
+        if held and milestone.id in held:
+            at = held[milestone.id] if at is None else min(at, held[milestone.id])
         if at is not None:
             reached[milestone.id] = at
     return reached
+
+
+def superseded(plan: Plan, facts: Facts, held: Mapping[str, int], milestone: str) -> bool:
+    """Whether a milestone is reached by the date that is held of it alone: this plan has not found it yet."""
+    return milestone in held and milestone not in reached_milestones(plan, facts, _without(held, milestone))
+
+
+def worth_holding(plan: Plan, facts: Facts, dates: Mapping[str, int]) -> dict[str, int]:
+    """Of the dates at which milestones were reached by an earlier version, those that this one does not find itself, or
+    finds later."""
+    own = reached_milestones(plan, facts)
+    if all(milestone in own and own[milestone] <= at for milestone, at in dates.items()):
+        return {}
+    found = {one: reached_milestones(plan, facts, _without(dates, one)).get(one) for one in dates}
+    return {one: at for one, at in dates.items() if (own_at := found[one]) is None or at < own_at}
+
+
+def _without(dates: Mapping[str, int], milestone: str) -> dict[str, int]:
+    return {one: at for one, at in dates.items() if one != milestone}
 
 
 def progress_of(milestone: Milestone, facts: Facts, reached: dict[str, int]) -> Progress:

@@ -18,9 +18,9 @@ from services.activation_engine.domain.account import (
 )
 from services.activation_engine.domain.announcements import Subject
 from services.activation_engine.domain.event import USAGE_TYPES, Event
-from services.activation_engine.domain.facts import Facts, retain
+from services.activation_engine.domain.facts import MARK_PREFIX, Facts, retain
 from services.activation_engine.domain.orders import Life, life_of, next_turn, pause_on
-from services.activation_engine.domain.plan import reached_milestones
+from services.activation_engine.domain.plan import reached_milestones, worth_holding
 from services.activation_engine.domain.plan_set import Change, LivePlan, PlanSet
 from services.activation_engine.domain.signals import CandidateSignal, audible
 from services.activation_engine.domain.status import is_activated, next_check, standing_of
@@ -127,15 +127,16 @@ def _settle(
     plan, facts = live.plan, state.facts
     state.decided = True
     known = state.plans.get(plan.id)
+    if known is not None and known.version != live.version:
+        known.held = _held(known, live, facts)
+        known.version = live.version
     if not plans.covers(plan, facts):
         if known is not None:
-            known.version = live.version
             _close(known, LEFT_PLAN, now_ms)
         return []
     first = known is None
     if known is None:
         known = state.plans[plan.id] = PlanState(live.version)
-    known.version = live.version
     _place(state, live, known, event)
     life, decided = life_of(facts.orders), list[CandidateSignal]()
     if life.closed_at_ms is None or (first and event is None):
@@ -145,6 +146,18 @@ def _settle(
         decided = _end(_subject(state, live, known, clock, now_ms, event), life, life.closed_at_ms)
     told = event is not None or (live.policy == "emit" and life.closed_at_ms is None)
     return decided if told else []
+
+
+def _held(known: PlanState, live: LivePlan, facts: Facts) -> dict[str, int]:
+    """The dates that a version which is being adopted must not lose: what was announced stays reached. Of a mark an
+    account that is closed may not have heard that it was taken back."""
+    closed = known.status == CLOSED
+    dates = {
+        milestone: at
+        for milestone, at in {**known.held, **known.now_reached()}.items()
+        if not (closed and MARK_PREFIX + milestone in facts.traits)
+    }
+    return worth_holding(live.plan, facts, dates)
 
 
 def _subject(
@@ -162,7 +175,7 @@ def _live_on(
         known.enter(NOT_STARTED, now_ms)
         _judge_from(known, now_ms if event is None else event.appended_at_ms)
     pause(state, known, now_ms)
-    reached = reached_milestones(live.plan, state.facts)
+    reached = reached_milestones(live.plan, state.facts, known.held)
     fresh = {one: at for one, at in reached.items() if one not in known.reached}
     moved = reached != known.reached
     if moved:

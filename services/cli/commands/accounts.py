@@ -69,8 +69,14 @@ def show(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = None
         verb = "starts" if plan["status"] == "not_started" else "started"
         started = f"{verb} {plan['started_at']}" if plan["started_at"] else "no start yet"
         say(f"\n{plan['plan']} version {plan['version']}: {plan['status']}{reason}, {started}")
-        milestones = ((m["title"], m["required"], m["due_at"], m["reached_at"]) for m in plan["milestones"])
+        milestones = ((m["title"], m["required"], m["due_at"], _reached(m)) for m in plan["milestones"])
         print_table(("milestone", "required", "due", "reached"), milestones, empty="")
+
+
+def _reached(milestone: dict[str, Any]) -> str | None:
+    """When, and whether only an earlier version of the plan says so."""
+    at: str | None = milestone["reached_at"]
+    return f"{at} (superseded)" if milestone.get("superseded") else at
 
 
 @app.command()

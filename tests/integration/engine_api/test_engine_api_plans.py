@@ -8,7 +8,7 @@ import httpx
 import pytest
 from msgspec.structs import asdict
 
-from services.activation_engine.api.documents import (
+from services.activation_engine.api.plan_documents import (
     CheckedPlanDocument,
     PlanContentDocument,
     PlanDocument,

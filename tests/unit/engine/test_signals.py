@@ -264,6 +264,7 @@ def test_describe_has_every_field() -> None:
         "required": True,
         "due_at": "2026-11-09T00:00:00Z",
         "reached_at": "2026-11-17T00:00:00Z",
+        "superseded": False,
     }
     expected = {
         "plan": "small",
