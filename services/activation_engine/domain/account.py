@@ -57,13 +57,22 @@ class PlanState(Struct, array_like=True, gc=False):
     watchful: bool = False
     # Dates of milestones that an earlier version found and the one of now does not, or finds later.
     held: dict[str, int] = {}
+    # Whether nothing of the trouble that it is in was told but as history.
+    catch_up: bool = False
 
     def enter(
-        self, status: str, since_ms: int, *, reason: str | None = None, cause: str | None = None, by: int | None = None
+        self,
+        status: str,
+        since_ms: int,
+        *,
+        reason: str | None = None,
+        cause: str | None = None,
+        by: int | None = None,
+        catch_up: bool = False,
     ) -> None:
         """Change the status; `reason`, its milestone and its deadline are those of the rule that caused it."""
         self.status, self.status_since_ms = status, since_ms
-        self.reason, self.cause, self.deadline_ms = reason, cause, by
+        self.reason, self.cause, self.deadline_ms, self.catch_up = reason, cause, by, catch_up
 
     @property
     def shown(self) -> str:

@@ -47,6 +47,10 @@ class Subject(Struct, frozen=True):
         """The contributing message ids."""
         return () if self.message_id is None else (self.message_id,)
 
+    def is_history(self, deadline_ms: int) -> bool:
+        """Whether a deadline was over before anybody could be told."""
+        return signals.is_history(self.state, self.plan_state, self.live, deadline_ms)
+
 
 def signal_of(subject: Subject, kind: str, at_ms: int, *, about: str, episode: str, **fields: Any) -> CandidateSignal:
     state, plan, standing = subject.state, subject.plan, subject.standing
@@ -163,7 +167,7 @@ def trouble(subject: Subject, kind: str, verdict: Verdict, clock_ms: int) -> Can
         summary=_trouble_text(subject, "stalled" if stalled else "is at risk", rule, clock_ms),
         evidence=_trouble_evidence(subject, verdict, rule, clock_ms),
         next=remedy(standing, rule),
-        origin=signals.clock_origin(subject.state, subject.plan_state, subject.live, rule.at_ms),
+        origin=signals.origin_of(catch_up=subject.is_history(rule.at_ms)),
     )
 
 
@@ -192,7 +196,7 @@ def escalated(subject: Subject, at_ms: int, clock_ms: int) -> CandidateSignal:
             None if progress is None else progress.threshold,
         ),
         next=next_step(subject),
-        origin=signals.clock_origin(subject.state, subject.plan_state, subject.live, at_ms),
+        origin=signals.origin_of(catch_up=subject.is_history(at_ms)),
     )
 
 
@@ -230,7 +234,7 @@ def recovered(subject: Subject, clock_ms: int) -> CandidateSignal:
         summary=f"{subject.state.name} was {was} and is back on track.",
         evidence=Evidence(rule="no rule of at_risk or stalled holds"),
         next=next_step(subject),
-        origin=signals.clock_origin(subject.state, before, subject.live, deadline),
+        origin=signals.origin_of(catch_up=before.catch_up),
         late=_disproved(subject, deadline),
     )
 

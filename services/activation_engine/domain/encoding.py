@@ -17,8 +17,8 @@ PLAN_STATE_BYTES_MAX = 16_384
 
 # An event's name and four times, the days of one length, people with their roles, and roles.
 _ACTIVITY_BYTES = 300 + 30 + PEOPLE_KEPT * (48 + 24 + 16) + ROLES_KEPT * (24 + 12)
-# Head of the name and of the entry, two instants, a truth value and a number of days.
-_WATCH_BYTES = 26
+# Head of the name and of the entry, two instants, two truth values and a number of days.
+_WATCH_BYTES = 27
 
 
 class UnknownEncoding(ValueError):

@@ -91,11 +91,16 @@ def milestone_origin(state: AccountState, live: LivePlan, at_ms: int) -> str:
     return "catch_up" if at_ms < state.enrolled_at_ms - _CATCH_UP_DAYS * live.plan.day_ms else "live"
 
 
-def clock_origin(state: AccountState, plan_state: PlanState, live: LivePlan, deadline_ms: int) -> str:
-    """`catch_up` for a deadline that was already over when the account, its start or segment, or the plan came up, or
-    when the account was reopened or came back under the plan."""
-    known_from = max(state.enrolled_at_ms, plan_state.judged_from_ms, live.live_from_ms)
-    return "catch_up" if deadline_ms <= known_from else "live"
+def is_history(state: AccountState, plan_state: PlanState, live: LivePlan, deadline_ms: int) -> bool:
+    """Whether a deadline was already over when the account, its start or segment, or the plan came up, or when the
+    account was reopened or came back under the plan."""
+    return deadline_ms <= max(state.enrolled_at_ms, plan_state.judged_from_ms, live.live_from_ms)
+
+
+def origin_of(*, catch_up: bool) -> str:
+    """Of what a tick decides. What ends something has the origin of what began it: who heard of the one hears of the
+    other, whatever was published or corrected in between."""
+    return "catch_up" if catch_up else "live"
 
 
 def days_between(start_ms: int | None, at_ms: int | None, day_ms: int) -> float | None:

@@ -23,7 +23,7 @@ from services.activation_engine.domain.transitions import adopt, begin, pause
 from services.activation_engine.domain.truths import View
 from services.activation_engine.domain.watch_announcements import announce
 from services.activation_engine.domain.watches import Watch, WatchState
-from services.activation_engine.domain.watching import look
+from services.activation_engine.domain.watching import OPENED, look
 
 _NO_SIGNALS: Sequence[CandidateSignal] = ()
 
@@ -72,16 +72,36 @@ def _judge(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
         return decided
     if verdict.status in TROUBLED:
         kind = signals.STALLED if verdict.status == STALLED else signals.AT_RISK
-        # Getting better from stalled to at risk is not news.
-        if (before, verdict.status) != (STALLED, AT_RISK):
+        if not _is_relief(before, verdict.status):
             decided.append(announcements.trouble(subject, kind, verdict, clock_ms))
     elif verdict.status == ON_TRACK and before in TROUBLED:
         decided.append(announcements.recovered(subject, clock_ms))
     if cause is None:
         known.enter(verdict.status, clock_ms)
     else:
-        known.enter(verdict.status, cause.at_ms, reason=cause.reason, cause=cause.milestone, by=cause.at_ms)
+        known.enter(
+            verdict.status,
+            cause.at_ms,
+            reason=cause.reason,
+            cause=cause.milestone,
+            by=cause.at_ms,
+            catch_up=_is_catch_up(subject, verdict.status, cause.at_ms),
+        )
     return decided
+
+
+def _is_relief(before: str, status: str) -> bool:
+    """Getting better from stalled to at risk is not news."""
+    return (before, status) == (STALLED, AT_RISK)
+
+
+def _is_catch_up(subject: Subject, status: str, deadline_ms: int) -> bool:
+    """Whether all that is told of a trouble is history; once told live it is live until it ends."""
+    known = subject.plan_state
+    told_live = known.status in TROUBLED and not known.catch_up
+    if told_live or _is_relief(known.status, status):
+        return known.catch_up
+    return subject.is_history(deadline_ms)
 
 
 def _escalate(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
@@ -126,11 +146,15 @@ def _look_at(
 ) -> list[CandidateSignal]:
     known, decided = subject.plan_state, list[CandidateSignal]()
     for watch in watches:
-        found = look(watch, known.watches.get(watch.id) or WatchState(), view)
+        before = known.watches.get(watch.id) or WatchState()
+        found = look(watch, before, view)
         if not found.state.blank:
             states[watch.id] = found.state
         if found.happened is not None:
-            decided.append(announce(subject, found.happened, view))
+            catch_up = before.catch_up
+            if found.happened.what == OPENED:
+                catch_up = found.state.catch_up = subject.is_history(found.happened.at_ms)
+            decided.append(announce(subject, found.happened, view, catch_up=catch_up))
         if found.next_ms is not None:
             subject.state.check_by(found.next_ms)
         known.watchful |= found.waits_for_use

@@ -17,7 +17,7 @@ _KINDS = {
 }
 
 
-def announce(subject: Subject, happening: Happening, view: View) -> CandidateSignal:
+def announce(subject: Subject, happening: Happening, view: View, *, catch_up: bool) -> CandidateSignal:
     """The signal of one happening; its episode is the instant at which the watch opened."""
     watch, opened = happening.watch, happening.what == OPENED
     return signal_of(
@@ -33,7 +33,7 @@ def announce(subject: Subject, happening: Happening, view: View) -> CandidateSig
         summary=_summary(subject, happening),
         evidence=evidence_of(watch, happening.part),
         next=_what_next(watch) if opened else next_step(subject),
-        origin=signals.clock_origin(subject.state, subject.plan_state, subject.live, happening.at_ms),
+        origin=signals.origin_of(catch_up=catch_up),
     )
 
 

@@ -55,12 +55,13 @@ class Watch(Struct, frozen=True):
 class WatchState(Struct, array_like=True, gc=False):
     """Where one account is with one watch. `since_ms` is when its parts first held together, where that has to be
     remembered; `opened_at_ms` the instant at which it opened; `spent` that it ended and must be false once before it
-    can open again; `baseline` the active days before a fall."""
+    can open again; `baseline` the active days before a fall; `catch_up` that its opening was told as history."""
 
     since_ms: int | None = None
     opened_at_ms: int | None = None
     spent: bool = False
     baseline: int | None = None
+    catch_up: bool = False
 
     @property
     def blank(self) -> bool:

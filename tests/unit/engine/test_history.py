@@ -8,7 +8,7 @@ import pytest
 from services.activation_engine.domain.account import AccountState, PlanState
 from services.activation_engine.domain.event import InvalidBody
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
-from services.activation_engine.domain.signals import clock_origin
+from services.activation_engine.domain.signals import is_history
 from tests.builders import SMALL_PLAN, command, day, event, plan, plan_set, traits
 from tests.fakes.oracle import Record
 from tests.unit.engine.story import Story, tick
@@ -27,14 +27,72 @@ def test_ids_do_not_depend_on_when_ticks_come() -> None:
     assert len(ids[0]) == 1
 
 
-@pytest.mark.parametrize(("deadline", "origin"), [(day(5), "catch_up"), (day(5) + 1, "live")])
+@pytest.mark.parametrize(("deadline", "over"), [(day(5), True), (day(5) + 1, False)])
 @pytest.mark.parametrize("known_from", ["enrolled", "judged", "live"])
-def test_origin_of_a_deadline(known_from: str, deadline: int, origin: str) -> None:
+def test_which_deadlines_are_history(known_from: str, deadline: int, over: bool) -> None:
     """History up to and including the moment at which account, start or plan version came up."""
     enrolled, judged, live = (day(5) if known_from == one else 0 for one in ("enrolled", "judged", "live"))
     state = AccountState.new("acme", enrolled)
     plan_state = PlanState(1, judged_from_ms=judged)
-    assert clock_origin(state, plan_state, plan_set(live_from=live).live[0], deadline) == origin
+    assert is_history(state, plan_state, plan_set(live_from=live).live[0], deadline) == over
+
+
+WATCHED = (
+    SMALL_PLAN
+    + """
+risks:
+  alone: {quiet: anyone, for: 5d}
+opportunities:
+  talk: {after: a.x, until: a.y, open: 30d}
+"""
+)
+ENDS = ["recovered:data", "risk_closed:alone", "opportunity_closed:talk:held"]
+
+
+def in_trouble() -> Story:
+    """At risk, with an open risk and an open opportunity on day 11."""
+    story = Story(plan_set([plan(WATCHED)]))
+    story.happens(traits(day(0), contract_start="2026-11-02"), event(at=day(0)), command("note", day(4), event="a.x"))
+    assert story.until(11) == ["opportunity_opened:talk", "risk_opened:alone", "at_risk:data"]
+    return story
+
+
+@pytest.mark.parametrize("change", ["version", "start"])
+def test_what_ends_has_the_origin_of_what_began(change: str) -> None:
+    """Who heard that trouble began hears that it is over, whatever was published or corrected in between."""
+    story = in_trouble()
+    assert {one.origin for one in story.signals} == {"live"}
+    if change == "version":
+        story.take(plan_set([plan(WATCHED + "title: Another\n")], version=2, live_from=day(11)))
+    else:
+        story.happens(traits(day(11), contract_start="2026-11-01"))
+    story.until(12)
+    story.happens(event("Data Imported", day(13)), command("note", day(13), event="a.y"))
+    assert story.until(13.1) == ENDS
+    assert [one.origin for one in story.signals[-3:]] == ["live"] * 3
+
+
+def test_the_end_of_history_is_history() -> None:
+    """An import's trouble, risk and opportunity page nobody when they end either."""
+    story = Story(plan_set([plan(WATCHED)]), begin=11)
+    story.happens(traits(day(11), contract_start="2026-11-02"), event(at=day(0), appended=day(11)))
+    assert story.until(11.1) == ["at_risk:data", "risk_opened:alone"]
+    story.happens(event("Data Imported", day(11.2)))
+    assert story.until(11.3) == ENDS[:2]
+    told = [one for one in story.signals if one.milestone_id is None or one.reason]
+    assert [one.origin for one in told[1:]] == ["catch_up"] * 4
+
+
+def test_trouble_told_live_ends_live() -> None:
+    """At risk live, stalled by a corrected start, which is history: its end is told to those who heard of the risk."""
+    story = Story()
+    story.happens(traits(day(0), contract_start="2026-11-02"), event(at=day(0)), event(at=day(9)))
+    assert story.until(11) == ["at_risk:data"]
+    story.happens(traits(day(11), contract_start="2026-10-29"))
+    assert story.until(11.1) == ["stalled:data"]
+    story.happens(event("Data Imported", day(11.5)))
+    assert story.until(11.6) == ["recovered:data"]
+    assert [one.origin for one in story.signals if one.reason] == ["live", "catch_up", "live"]
 
 
 def test_import_of_an_old_customer_pages_nobody() -> None:

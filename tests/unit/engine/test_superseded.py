@@ -140,10 +140,10 @@ def test_an_account_that_comes_back_has_lost_nothing(frozen: str) -> None:
 
 
 def test_a_row_of_before_is_read() -> None:
-    """It was stored without what is held, which is the last of its fields."""
-    assert PlanState.__struct_fields__[-1] == "held"
+    """It was stored without the newest fields, which come last."""
+    newest = PlanState.__struct_fields__.index("held")
     stored = msgspec.msgpack.decode(msgspec.msgpack.encode(PlanState(3, reached={"data": 1})))
-    assert msgspec.convert(stored[:-1], PlanState) == PlanState(3, reached={"data": 1})
+    assert msgspec.convert(stored[:newest], PlanState) == PlanState(3, reached={"data": 1})
 
 
 EDITED = [
