@@ -1,4 +1,5 @@
-"""Every `firstvalue` command that a document shows exists, with the options that are shown."""
+"""Every `firstvalue` command that a page shows exists: a line of a console as it stands, one in a sentence by its verbs
+and flags."""
 
 from __future__ import annotations
 
@@ -14,40 +15,74 @@ from typer.core import TyperGroup
 
 from services.cli.__main__ import new_command
 
-_ROOT = Path(__file__).parents[2]
-_PAGES = sorted([*_ROOT.glob("*.md"), *_ROOT.glob("docs/*.md"), *_ROOT.glob("deploy/runbooks/*.md")])
-_SHOWN = re.compile(r"^\$ (firstvalue .*)$", re.MULTILINE)
-_GROUP: Any = typer.main.get_command(new_command())
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/runbooks/*.md")])
+CONSOLE = re.compile(r"^\$ firstvalue (.*)$", re.MULTILINE)
+SENTENCE = re.compile(r"`firstvalue ([^`\n]+)`|^firstvalue ([^\n]+)$|\$\(firstvalue ([^)\n]+)\)", re.MULTILINE)
+# What stands for something else, or begins another command.
+STOPS = {"…", "...", "|", "||", "&&", ";", "<", ">", "#", "&", "\\"}
+COMMAND: Any = typer.main.get_command(new_command())
 
 
-def _commands() -> Iterator[Any]:
-    for page in _PAGES:
-        for line in _SHOWN.findall(page.read_text(encoding="utf-8")):
-            yield pytest.param(line, id=f"{page.stem}: {line[:60]}")
+def shown(page: Path) -> Iterator[tuple[str, bool]]:
+    """The commands of a page, and whether all of each is there."""
+    text = page.read_text(encoding="utf-8")
+    yield from ((line, True) for line in CONSOLE.findall(text))
+    yield from ((next(filter(None, groups)), False) for groups in SENTENCE.findall(text))
 
 
-def _parse(line: str) -> None:
-    """Raises what the command line would tell its user; runs nothing."""
-    words = shlex.split(line.partition(" | ")[0], comments=True)[1:]
-    command, context = _GROUP, _GROUP.context_class(_GROUP, info_name="firstvalue")
-    while isinstance(command, TyperGroup):
-        name, found, words = command.resolve_command(context, words)
-        assert found is not None
-        if isinstance(found, TyperGroup):
-            context = found.context_class(found, info_name=name, parent=context)
-        else:
-            found.make_context(name, list(words), parent=context)
-        command = found
+def words_of(line: str) -> list[str]:
+    """The words up to the first that stands for something else."""
+    found: list[str] = []
+    for word in shlex.split(line.replace("'…", "…"), comments=True):
+        if word in STOPS or word.startswith(("…", "<", "[", "{", ">")):
+            break
+        found.append(word)
+    return found
 
 
-@pytest.mark.parametrize("line", list(_commands()))
-def test_a_command_that_is_shown_parses(line: str) -> None:
-    """Its verb, arguments and options are taken."""
-    _parse(line)
+def wrong(line: str, *, whole: bool) -> str | None:
+    """What the command line finds wrong with a verb, a flag or, of a whole line, anything; nothing is run."""
+    words, command = words_of(line), COMMAND
+    context = command.make_context("firstvalue", [], resilient_parsing=True)
+    while isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
+        name, *words = words
+        command = command.get_command(context, name)
+        if command is None:
+            return f"no verb {name}"
+        context = command.make_context(name, [], parent=context, resilient_parsing=True)
+    known = {flag for one in command.get_params(context) for flag in (*one.opts, *one.secondary_opts)} | {"-h"}
+    flags = (word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word))
+    unknown = next((f"no flag {flag}" for flag in flags if flag not in known), None)
+    if unknown is None and whole and not isinstance(command, TyperGroup):
+        try:
+            command.make_context(command.name, words, parent=context.parent)
+        except typer.BadParameter as error:
+            return error.format_message()
+        except typer.Exit:
+            return None
+    return unknown
 
 
-@pytest.mark.parametrize("line", ["firstvalue ops jump 0", "firstvalue ops audit --wet", "firstvalue key revoke"])
-def test_a_command_that_does_not_exist_is_found(line: str) -> None:
-    """Else the test above would say nothing."""
-    with pytest.raises(Exception, match=r"No such|Missing"):
-        _parse(line)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_the_page_exists(page: Path) -> None:
+    """A flag or a verb that was renamed is found on every page that shows it."""
+    found = {line: told for line, whole in shown(page) if (told := wrong(line, whole=whole)) is not None}
+    assert not found, f"{page.name}: {found}"
+
+
+@pytest.mark.parametrize(
+    ("line", "whole", "told"),
+    [
+        ("account explane acme", False, "no verb explane"),
+        ("plan list --jsn", False, "no flag --jsn"),
+        ("key revoke", True, "Missing"),
+        ("key revoke", False, None),
+        ("ops resume 2 --from latest", True, None),
+        ("account list --limit none", True, "--limit"),
+    ],
+)
+def test_wrong_ones_would_be_found(line: str, whole: bool, told: str | None) -> None:
+    """The test itself looks."""
+    found = wrong(line, whole=whole)
+    assert found is None if told is None else told in (found or "")
