@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -10,25 +9,11 @@ import typer
 from services.cli.addresses import Key, NotifierUrl, find
 from services.cli.client import Client, segment
 from services.cli.commands.endpoints import EndpointId, say_terms
-from services.cli.output import AsJson, Misused, print_json, print_table, say
+from services.cli.output import AsJson, Misused, print_fields, print_json, say
+from services.cli.shared_options import composed
 
+Body = dict[str, Any]
 _Many = list[str] | None
-Types = Annotated[_Many, typer.Option("--type", help="Signal type or pattern; repeat for more.")]
-Origins = Annotated[_Many, typer.Option("--origin", help="live, catch_up, plan_change; repeat for more.")]
-Plans = Annotated[_Many, typer.Option("--plan", help="Of this plan only; repeat for more.")]
-Segments = Annotated[_Many, typer.Option("--segment", help="Of this segment only; repeat for more.")]
-Owners = Annotated[_Many, typer.Option("--owner", help="Of this owner only; repeat for more.")]
-Reasons = Annotated[_Many, typer.Option("--reason", help="For this reason only, such as quiet; repeat for more.")]
-Description = Annotated[str | None, typer.Option(help="What it is, for people.")]
-Timeout = Annotated[float | None, typer.Option(help="Seconds of a whole attempt, 1-30.")]
-Concurrency = Annotated[int | None, typer.Option(help="Requests at once, 1-100.")]
-Rate = Annotated[float | None, typer.Option(help="Requests a second in the long run, 0.1-1000.")]
-Burst = Annotated[int | None, typer.Option(help="Requests at once after a pause.")]
-Schedule = Annotated[str | None, typer.Option(help="Seconds after each failure, such as 5,300,1800.")]
-Window = Annotated[
-    str | None, typer.Option(help="Hours of delivery, such as '08:00-18:00 Europe/Berlin mon,tue,wed,thu,fri'.")
-]
-Headers = Annotated[_Many, typer.Option("--header", help="'name: value' to send along; repeat for more.")]
 Secret = Annotated[
     str | None, typer.Option(envvar="FIRSTVALUE_ENDPOINT_SECRET", help="whsec_… or whsk_…; default: made for you.")
 ]
@@ -37,30 +22,59 @@ Signature = Annotated[str | None, typer.Option(help="v1 (HMAC, default) or v1a (
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `firstvalue endpoint`."""
-    for command in (add, patch, rotate):
-        app.command()(command)
+    app.command("add")(composed(add, terms=endpoint_terms))
+    app.command("patch")(composed(patch, terms=endpoint_terms))
+    app.command()(rotate)
     app.command("secret")(show_secret)
 
 
+def endpoint_terms(
+    *,
+    types: Annotated[_Many, typer.Option("--type", help="Signal type or pattern; repeat for more.")] = None,
+    origins: Annotated[_Many, typer.Option("--origin", help="live, catch_up, plan_change; repeat for more.")] = None,
+    plans: Annotated[_Many, typer.Option("--plan", help="Of this plan only; repeat for more.")] = None,
+    segments: Annotated[_Many, typer.Option("--segment", help="Of this segment only; repeat for more.")] = None,
+    owners: Annotated[_Many, typer.Option("--owner", help="Of this owner only; repeat for more.")] = None,
+    reasons: Annotated[
+        _Many, typer.Option("--reason", help="For this reason only, such as quiet; repeat for more.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="What it is, for people.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds of a whole attempt, 1-30.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Requests at once, 1-100.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Requests a second in the long run, 0.1-1000.")] = None,
+    burst: Annotated[int | None, typer.Option(help="Requests at once after a pause.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Seconds after each failure, such as 5,300,1800.")] = None,
+    window: Annotated[
+        str | None, typer.Option(help="Hours of delivery, such as '08:00-18:00 Europe/Berlin mon,tue,wed,thu,fri'.")
+    ] = None,
+    headers: Annotated[_Many, typer.Option("--header", help="'name: value' to send along; repeat for more.")] = None,
+) -> Body:
+    """What an endpoint is to get and how, as the API takes it; what was not given is left out."""
+    # An option that may be repeated is empty when it was not given.
+    given: Body = {
+        "types": types or None,
+        "origins": origins or None,
+        "plans": plans or None,
+        "segments": segments or None,
+        "owners": owners or None,
+        "reasons": reasons or None,
+        "description": description,
+        "timeout_seconds": timeout,
+        "concurrency_max": concurrency,
+        "rate_per_second": rate,
+        "burst": burst,
+        "retry_schedule_seconds": None if schedule is None else _numbers(schedule),
+        "delivery_window": None if window is None else _window(window),
+        "headers": _headers(headers) if headers else None,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def add(
-    ctx: typer.Context,
     url: Annotated[str, typer.Argument(help="Where signals are posted.")],
     *,
-    types: Types = None,
-    origins: Origins = None,
-    plans: Plans = None,
-    segments: Segments = None,
-    owners: Owners = None,
-    reasons: Reasons = None,
+    terms: Body,
     format_: Annotated[str | None, typer.Option("--format", help="standard (default) or slack.")] = None,
-    description: Description = None,
-    timeout: Timeout = None,
-    concurrency: Concurrency = None,
-    rate: Rate = None,
-    burst: Burst = None,
-    schedule: Schedule = None,
-    window: Window = None,
-    headers: Headers = None,
     secret: Secret = None,
     signature: Signature = None,
     notifier_url: NotifierUrl = None,
@@ -68,9 +82,8 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add an endpoint; prints the secret that its receiver verifies signatures with."""
-    body = _terms(ctx.params)
     own = {"url": url, "format": format_, "secret": secret, "signature": signature}
-    body |= {name: value for name, value in own.items() if value is not None}
+    body = terms | {name: value for name, value in own.items() if value is not None}
     created = Client(find("notifier", url=notifier_url, key=key)).ask("POST", "/v1/endpoints", body=body)
     if as_json:
         print_json(created)
@@ -81,24 +94,10 @@ def add(
 
 
 def patch(
-    ctx: typer.Context,
     endpoint_id: EndpointId,
     *,
     url: Annotated[str | None, typer.Option(help="Where signals are posted from now on.")] = None,
-    types: Types = None,
-    origins: Origins = None,
-    plans: Plans = None,
-    segments: Segments = None,
-    owners: Owners = None,
-    reasons: Reasons = None,
-    description: Description = None,
-    timeout: Timeout = None,
-    concurrency: Concurrency = None,
-    rate: Rate = None,
-    burst: Burst = None,
-    schedule: Schedule = None,
-    window: Window = None,
-    headers: Headers = None,
+    terms: Body,
     clear: Annotated[
         _Many, typer.Option(help="Take away plans, segments, owners, reasons, rate, schedule, window or headers.")
     ] = None,
@@ -107,8 +106,7 @@ def patch(
     as_json: AsJson = False,
 ) -> None:
     """Change what is named; the rest stays."""
-    body = _terms(ctx.params)
-    body |= _cleared(clear or []) | ({} if url is None else {"url": url})
+    body = terms | _cleared(clear or []) | ({} if url is None else {"url": url})
     if not body:
         raise Misused("Name what to change, such as --timeout 5; --help lists everything.")
     client = Client(find("notifier", url=notifier_url, key=key))
@@ -155,31 +153,11 @@ def show_secret(
     if as_json:
         print_json(shown)
         return
-    fields = ("secret", "public_key", "version", "expires_at")
-    print_table(fields, ([one[field] for field in fields] for one in shown["keys"]), empty="no secret")
+    print_fields(("secret", "public_key", "version", "expires_at"), shown["keys"], empty="no secret")
     for name, value in shown["headers"].items():
         say(f"header {name}: {value}")
     say("")
-    accesses = ("at", "action", "key_name", "key_id")
-    print_table(accesses, ([one[field] for field in accesses] for one in shown["shown"]), empty="never shown")
-
-
-def _terms(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given of the options that `add` and `patch` share, as the API names it."""
-    chosen = ("types", "origins", "plans", "segments", "owners", "reasons")
-    schedule, window, headers = options["schedule"], options["window"], options["headers"]
-    # An option that may be repeated is empty when it was not given.
-    given: dict[str, Any] = {name: list(options[name]) if options[name] else None for name in chosen} | {
-        "description": options["description"],
-        "timeout_seconds": options["timeout"],
-        "concurrency_max": options["concurrency"],
-        "rate_per_second": options["rate"],
-        "burst": options["burst"],
-        "retry_schedule_seconds": None if schedule is None else _numbers(schedule),
-        "delivery_window": None if window is None else _window(window),
-        "headers": _headers(headers) if headers else None,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+    print_fields(("at", "action", "key_name", "key_id"), shown["shown"], empty="never shown")
 
 
 def _numbers(text: str) -> list[float]:
