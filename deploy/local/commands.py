@@ -19,13 +19,13 @@ from deploy.local.errors import AlreadyRunning, StackError, StopRequested
 from deploy.local.glance import Glance, lines_of
 from deploy.local.places import data_path
 from deploy.local.progress import Progress
+from services.cli.output import AsJson, Refused, print_json
 
 if TYPE_CHECKING:
     from deploy.local.running import Extra
 
 _REFUSED, _UNREACHABLE, _INTERRUPTED = 1, 3, 130
 _ADD_PROMETHEUS = "`firstvalue down && firstvalue up --observability`"
-_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
 
 
 def up(
@@ -35,7 +35,7 @@ def up(
         bool, typer.Option("--observability", help="Add Prometheus with the alerts; needs the program `prometheus`.")
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it runs; `firstvalue down` stops it.")] = False,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Start PostgreSQL, Kafka and the three services here, on free ports of 127.0.0.1, until Ctrl-C."""
     progress, data = Progress(), DataFolder(data_path(os.environ))
@@ -68,6 +68,7 @@ def down(
     *,
     wipe: Annotated[bool, typer.Option("--wipe", help="Delete its data as well.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Stop the stack that runs in the data folder."""
     progress, data = Progress(), DataFolder(data_path(os.environ))
@@ -83,11 +84,13 @@ def down(
         if wipe:
             data.wipe()
             progress.say(f"deleted what was stored in {data.path}")
+    if as_json:
+        print_json({"stopped": stopped, "wiped": wipe, "data_folder": str(data.path)})
 
 
 def status(
     *,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
     as_environment: Annotated[bool, typer.Option("--env", help="Print lines that a shell can `eval`.")] = False,
 ) -> None:
     """Show what runs in the data folder, how it does and how much it holds; exits 0 when it is ready, 3 when not."""
@@ -186,20 +189,20 @@ def _print_columns(rows: Sequence[Sequence[str]]) -> None:
 
 @contextmanager
 def errors_told(progress: Progress) -> Iterator[None]:
-    """Says what went wrong with the stack and turns it into the command's exit status."""
+    """Turns what went wrong with the stack into the command's own errors."""
     try:
         yield
     except StopRequested:
         progress.say("stopped before it was ready")
         raise typer.Exit(_INTERRUPTED) from None
     except StackError as error:
-        progress.say(str(error))
-        raise typer.Exit(_REFUSED) from None
+        raise Refused(str(error)) from error
     except OSError as error:
         if error.filename is None:
             raise
-        progress.say(f"{error.filename}: {error.strerror}; FIRSTVALUE_DATA_DIR names the folder where the stack lives")
-        raise typer.Exit(_REFUSED) from None
+        where = "FIRSTVALUE_DATA_DIR names the folder where the stack lives"
+        raise Refused(f"{error.filename}: {error.strerror}; {where}") from error
     except ModuleNotFoundError as error:
-        progress.say(f"the local stack is not installed ({error.name} is missing): run `make setup`")
-        raise typer.Exit(_REFUSED) from None
+        raise Refused(f"the local stack is not installed ({error.name} is missing): run `make setup`") from error
+    finally:
+        progress.idle()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_command
 
 from deploy.demo import commands as demo
@@ -29,7 +30,7 @@ from services.cli.commands import (
     signals,
 )
 from services.cli.examples import add_examples
-from services.cli.output import REFUSED, UNREACHABLE, USAGE, Misused, Refused, Unreachable, complain
+from services.cli.output import Failure, Misused, Refused, asked_for_json, tell
 from services.runtime.metrics import VERSION
 
 
@@ -100,21 +101,21 @@ def _options(
 
 def main() -> None:
     """Run the command line; exits 0 (done), 1 (refused), 2 (used wrongly) or 3 (nobody answers)."""
+    command = get_command(new_command())
+    add_examples(command)
     try:
-        command = get_command(new_command())
-        add_examples(command)
-        command(prog_name="firstvalue")
-    except Misused as error:
-        complain(str(error))
-        sys.exit(USAGE)
-    except Refused as error:
-        complain(str(error))
-        sys.exit(REFUSED)
-    except Unreachable as error:
-        complain(str(error))
-        sys.exit(UNREACHABLE)
+        # A program is told of its mistakes by an object too, so that typer may not tell them itself.
+        sys.exit(command(prog_name="firstvalue", standalone_mode=not asked_for_json()))
+    except TyperException as error:
+        failure: Failure = Misused(error.format_message())
+    except typer.Abort:
+        failure = Refused("Nothing was done: the question was not answered with yes.")
+    except Failure as error:
+        failure = error
     finally:
         _end_output()
+    tell(failure)
+    sys.exit(failure.exit_status)
 
 
 def _end_output() -> None:

@@ -76,13 +76,12 @@ class Client:
     def _refusal(self, answer: httpx.Response) -> Failed:
         try:
             problem = answer.json()
-            message = f"{_for_people(problem['message'])} ({problem['code']}, reference {problem['request_id']})"
+            message, *_ = (problem[name] for name in ("message", "code", "request_id"))
         except (ValueError, KeyError, TypeError):
             where = f"{self._target.url}, where the {self._target.service} should be"
             return Unreachable(f"Something else answers at {where}: correct the address, or the proxy in between.")
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            return Unreachable(message)
-        return Refused(message, problem=problem)
+        kind = Unreachable if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else Refused
+        return kind(_for_people(message), problem=problem)
 
 
 def segment(text: str) -> str:

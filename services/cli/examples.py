@@ -26,6 +26,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "account list": ("firstvalue account list --status stalled --segment smb",),
     "account show": ("firstvalue account show acme",),
     "account explain": ("firstvalue account explain acme",),
+    "account timeline": ("firstvalue account timeline acme",),
     "account import": (
         "firstvalue account import customers.csv --check",
         "firstvalue account import customers.csv --map 'Customer No=account_id' --type zip=text",

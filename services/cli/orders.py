@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from schemas.commands import NEVER_SNOOZED_KINDS, SNOOZED_KINDS
 from schemas.plan_terms import duration_ms
 from schemas.timestamps import to_milliseconds, to_rfc3339
+from services.cli.account_views import diagnosis_text
 from services.cli.addresses import EngineUrl, IngestUrl, Key, find
 from services.cli.client import Client, segment
 from services.cli.live_plans import require_live, unknown_milestones
 from services.cli.output import AsJson, Misused, Refused, can_ask, complain, confirm, print_json, say
+from services.cli.shared_options import composed
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
@@ -33,18 +35,9 @@ def order(name: str, account_id: str, **fields: Any) -> dict[str, Any]:
 
 
 def gives(verb: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """What the command line runs for a `verb` that makes an order of its arguments: it takes these and the options of
-    `give`, and gives the order."""
-    own = inspect.signature(verb, eval_str=True).parameters.values()
-    _, *shared = inspect.signature(give, eval_str=True).parameters.values()
-
-    def run(**given: Any) -> None:
-        options = {option.name: given.pop(option.name) for option in shared}
-        give(verb(**given), **options)
-
+    """What the command line runs for a `verb` that makes an order of its arguments."""
+    run = composed(give, command=verb)
     run.__doc__ = verb.__doc__
-    # Typer reads a command's parameters from its signature.
-    run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     return run
 
 
@@ -67,6 +60,8 @@ def give(
         _look_for(engine, command)
     if engine is not None and command.get("plan") is not None:
         require_live(engine, command["plan"])
+    if engine is not None and command["command"] == "snooze":
+        _check_kind(engine, command)
     taken = ingest.ask("POST", "/v1/commands", body=command)
     if engine is None:
         answer, text = taken, f"{command['account_id']}: {command['command']} is on its way"
@@ -94,6 +89,22 @@ def _look_for(engine: Client, command: dict[str, Any]) -> None:
             confirm(f"{unseen}. Is it spelt right, and the {command['command']} to be its beginning?", yes=False)
         else:
             complain(f"{unseen}: this is its beginning. Was it misspelt, erase it again; if not, --new says so.")
+
+
+def _check_kind(engine: Client, command: dict[str, Any]) -> None:
+    """Raises Refused for a kind that mutes nothing of the account; ingest refuses what can never be muted."""
+    if command["kind"] in (*SNOOZED_KINDS, *NEVER_SNOOZED_KINDS):
+        return
+    try:
+        plans = engine.ask("GET", f"/v1/accounts/{segment(command['account_id'])}/explain")["plans"]
+    except Refused as refused:
+        if refused.code != "account_unknown":
+            raise
+        plans = []
+    watched = sorted({one["id"] for plan in plans for one in (*plan["risks"], *plan["opportunities"])})
+    if command["kind"] not in watched:
+        kinds = ", ".join((*SNOOZED_KINDS, *watched))
+        raise Refused(f"Nothing of {command['account_id']} is called {command['kind']}: snooze one of {kinds}.")
 
 
 def doubts(command: dict[str, Any], plans: list[dict[str, Any]]) -> Iterator[str]:
@@ -137,7 +148,7 @@ def date_text(text: str | None) -> str | None:
         ahead_ms = duration_ms(text)
     except ValueError:
         return text
-    return to_rfc3339(to_milliseconds(datetime.now(UTC)) + ahead_ms)
+    return to_rfc3339(to_milliseconds(datetime.now(UTC).replace(microsecond=0)) + ahead_ms)
 
 
 def _scalar(text: str) -> Any:
@@ -177,7 +188,23 @@ def _standing(command: dict[str, Any], account: dict[str, Any] | None) -> str:
         return f"{account_id}: erased"
     if command["command"] == "erase_person":
         return f"{account_id}: nothing names {command['user_id']} any more"
-    return f"{account_id}: {'; '.join(map(_status, account['plans'])) or 'no plan applies'}"
+    standings = map(_status, account["plans"])
+    return f"{account_id}: {'; '.join([*_done(command), *standings]) or 'no plan applies'}"
+
+
+def _done(command: dict[str, Any]) -> Iterator[str]:
+    """What was done, where the status does not show it."""
+    match command["command"]:
+        case "diagnose":
+            yield diagnosis_text(command)
+        case "snooze":
+            yield f"{command['kind']} snoozed until {command['until']}"
+        case "note":
+            yield f"{command['event']} noted"
+        case "mark":
+            yield f"{command['milestone']} marked as reached"
+        case "waive":
+            yield f"{command['milestone']} waived"
 
 
 def _status(plan: dict[str, Any]) -> str:

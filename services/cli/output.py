@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, TextIO
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from services.cli.narrowing import narrowed
+from services.cli.layout import NONE, prose_lines, table_lines
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 
@@ -22,54 +20,90 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs in
 
 ROWS_DEFAULT = 100
 Rows = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Rows at most.")]
-# Nobody reads a table in a pipe by its columns, but nothing may be cut off there.
-_PIPE_CHARACTERS = 1_000
 # Names and answers come from strangers and may not command the operator's terminal.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _CONTROL_IN_JSON = re.compile(r"[\x7f-\x9f]")
 
 
-class Failed(Exception):
+class Failure(Exception):
+    """The command did not do what was asked; the message says what to do. `problem` is the service's own answer."""
+
+    exit_status: ClassVar[int]
+    code: str
+
+    def __init__(self, message: str, *, problem: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.problem = problem or {}
+        self.code = self.problem.get("code", self.code)
+
+    def __str__(self) -> str:
+        """The message, and what the service's log knows the request by."""
+        known = f" ({self.code}, reference {self.problem['request_id']})" if self.problem else ""
+        return f"{self.message}{known}"
+
+
+class Failed(Failure):
     """A request failed; `retry_after_seconds` is what the service asks to wait before the same may succeed."""
 
     retry_after_seconds: float | None = None
 
 
 class Refused(Failed):
-    """The request was understood and refused; the message says what to do. Exit status 1."""
+    """The request was understood and refused. Exit status 1."""
 
-    def __init__(self, message: str, *, problem: dict[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.problem = problem
-
-    @property
-    def code(self) -> str | None:
-        """The service's code for it, if a service refused."""
-        return (self.problem or {}).get("code")
+    exit_status, code = REFUSED, "refused"
 
 
 class Unreachable(Failed):
     """Nothing answers where something should; the message says where. Exit status 3."""
 
+    exit_status, code = UNREACHABLE, "unreachable"
 
-class Misused(Exception):
+
+class Misused(Failure):
     """The command cannot be run like this; the message says what is missing. Exit status 2."""
+
+    exit_status, code = USAGE, "usage"
+
+
+def asked_for_json() -> bool:
+    """Whether a program reads what is printed, also where the rest of the command line could not be understood."""
+    return "--json" in sys.argv
+
+
+def tell(failure: Failure) -> None:
+    """A failure on standard error: its sentence, or for a program one object as HTTP answers it."""
+    if asked_for_json():
+        print(_json({**failure.problem, "code": failure.code, "message": failure.message}), file=sys.stderr)
+    else:
+        complain(str(failure))
 
 
 def say(text: str) -> None:
-    """Text on standard output, at once: what reads a pipe may be waiting for this line."""
+    """Sentences on standard output, folded on a terminal, at once: what reads a pipe may be waiting for this line."""
+    print("\n".join(prose_lines(_printable(text), width=_width(sys.stdout))), flush=True)
+
+
+def say_as_it_is(text: str) -> None:
+    """The same for what is copied or read by a program: never folded."""
     print(_printable(text), flush=True)
 
 
 def say_marked(mark: str, text: str, *, colour: str) -> None:
-    """The same, begun by `mark`, which has a colour on a terminal whose owner wants colours."""
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    print((typer.style(mark, fg=colour) if coloured else mark) + _printable(text), flush=True)
+    """As `say`, begun by `mark`, which has a colour on a terminal whose owner wants colours."""
+    width = _width(sys.stdout)
+    room = None if width is None else width - len(mark)
+    first, *others = prose_lines(_printable(text), width=room)
+    print("\n".join([_styled(mark, fg=colour) + first, *(" " * len(mark) + line for line in others)]), flush=True)
 
 
 def complain(text: str) -> None:
-    """Text on standard error."""
-    print(_printable(text), file=sys.stderr)
+    """What people should know on standard error; programs get it as an object with `warning`."""
+    if asked_for_json():
+        print(_json({"warning": text}), file=sys.stderr)
+    else:
+        print("\n".join(prose_lines(_printable(text), width=_width(sys.stderr))), file=sys.stderr)
 
 
 def print_json(value: object) -> None:
@@ -83,32 +117,22 @@ def print_json_line(value: object) -> None:
     print(_json(value), flush=True)
 
 
-def print_table(
-    titles: Sequence[str], rows: Iterable[Iterable[object]], *, empty: str, yielding: Sequence[tuple[str, int]] = ()
-) -> None:
-    """Rows under titles, or `empty` on standard error when there are none; colour only on a terminal, and only there do
-    the columns in `yielding` give way, as narrowing.narrowed says."""
+def print_table(titles: Sequence[str], rows: Iterable[Iterable[object]], *, empty: str) -> None:
+    """Rows under titles as layout.table_lines has them, as wide as it takes when this is no terminal; `empty` on
+    standard error when there are none."""
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         complain(empty)
-    elif sys.stdout.isatty():
-        console = Console(highlight=False)
-        shown, lines, hidden = narrowed(titles, cells, width=console.width, yielding=yielding)
-        console.print(_table(shown, lines))
-        if hidden:
-            complain(f"too narrow for {', '.join(hidden)}: a wider terminal, or --json, shows them")
-    else:
-        console = Console(width=_PIPE_CHARACTERS, highlight=False)
-        with console.capture() as printed:
-            console.print(_table(titles, cells))
-        print("\n".join(line.rstrip(" ") for line in printed.get().rstrip("\n").split("\n")), flush=True)
+        return
+    for text, strong in table_lines(titles, cells, width=_width(sys.stdout)):
+        print(_styled(text, bold=True) if strong else text)
+    sys.stdout.flush()
 
 
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+def print_fields(fields: Sequence[str], rows: Iterable[Mapping[str, object]], *, empty: str) -> None:
+    """The same of rows that are objects, under the names of their fields."""
+    titles = [field.replace("_", " ") for field in fields]
+    print_table(titles, ([row.get(field) for field in fields] for row in rows), empty=empty)
 
 
 def can_ask() -> bool:
@@ -123,6 +147,15 @@ def confirm(question: str, *, yes: bool) -> None:
     if not can_ask():
         raise Misused(f"{question} Say so with --yes.")
     typer.confirm(question, abort=True, err=True)
+
+
+def _width(stream: TextIO) -> int | None:
+    """The characters of a line on a terminal; a file or a pipe has no such limit."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def _styled(text: str, **style: Any) -> str:
+    return typer.style(text, **style) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
 
 
 def _printable(text: str) -> str:
@@ -141,7 +174,7 @@ def _cell(value: object) -> str:
 
 def _shown(value: object) -> str:
     if value is None:
-        return "-"
+        return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

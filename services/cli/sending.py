@@ -79,7 +79,7 @@ def _posted(client: Client, path: str, body: object) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = client.ask("POST", path, body=body)
     except Refused as refused:
-        problem = refused.problem or {}
+        problem = refused.problem
         if not problem.get("errors") or refused.code == "invalid_request":
             raise
         return problem

@@ -23,7 +23,8 @@ Answer = tuple[int, dict[str, Any]]
 @dataclass
 class StandInServices:
     """What was asked of them, and what the engine answers past a position: one of `account_answers` after the other.
-    Asked without a position it knows every account but those that are `unseen`, and `plans` with their milestones."""
+    Asked without a position it knows every account but those that are `unseen`, each with these `risks`, and `plans`
+    with their milestones."""
 
     position: str = encode_position({0: 5})
     scopes: frozenset[Scope] = frozenset(Scope)
@@ -32,6 +33,7 @@ class StandInServices:
     asked: list[str] = field(default_factory=list)
     unseen: frozenset[str] = frozenset()
     plans: dict[str, list[str]] = field(default_factory=dict)
+    risks: tuple[str, ...] = ("single_threaded",)
     url: str = ""
     taken: threading.Event = field(default_factory=threading.Event)
 
@@ -63,6 +65,9 @@ def stand_in_services() -> Iterator[StandInServices]:
             elif "?" in self.path:
                 services.asked.append(self.path)
                 self._answer(services.account_answers.pop(0))
+            elif self.path.endswith("/explain"):
+                risks = [{"id": one} for one in services.risks]
+                self._answer((200, {"plans": [{"risks": risks, "opportunities": []}]}))
             elif self.path.rpartition("/")[2] in services.unseen:
                 self._answer((404, problem_body("account_unknown", "Check the id.", "r-3")))
             else:

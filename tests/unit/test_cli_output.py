@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from uuid import UUID
+import sys
 
 import pytest
 
-from services.cli.commands.accounts import TITLES, YIELDING
-from services.cli.narrowing import narrowed
+from services.cli.__main__ import main
 from services.cli.output import print_json, print_json_line, print_table, say
 
 
@@ -41,30 +40,30 @@ def test_a_table_without_rows_says_so(capsys: pytest.CaptureFixture[str]) -> Non
     assert (printed.out, printed.err) == ("", "no accounts\n")
 
 
-def test_a_narrow_terminal_shows_less_of_the_least_useful() -> None:
-    """In the order that is given, no more than it takes; times become dates, wide characters count twice."""
-    titles = ("account", "name", "since")
-    rows = [["a-7f0c2e", "Müller & 客户 GmbH", "2026-11-20T10:00:00Z"], ["b", "-", "-"]]
-    yielding = (("name", 10), ("since", 10), ("name", 0))
-    assert narrowed(titles, rows, width=50, yielding=yielding) == (list(titles), rows, [])
-    fitting = narrowed(titles, rows, width=49, yielding=yielding)
-    assert fitting == (list(titles), [["a-7f0c2e", "Müller &…", "2026-11-20T10:00:00Z"], rows[1]], [])
-    dates = narrowed(titles, rows, width=37, yielding=yielding)[1]
-    assert dates == [["a-7f0c2e", "Müller &…", "2026-11-20"], rows[1]]
-    assert narrowed(titles, rows, width=21, yielding=yielding) == (
-        ["account", "since"],
-        [["a-7f0c2e", "2026-11-20"], ["b", "-"]],
-        ["name"],
-    )
-
-
-@pytest.mark.parametrize("width", [80, 100])
-def test_accounts_fit_a_terminal(width: int) -> None:
-    """With ids as long as a UUID, whole."""
-    account = str(UUID(int=2**127))
-    long = {"name": "Consolidated Widgets Ltd", "reason": "milestone_overdue", "status": "not_started"}
-    plain = {"account": account, "plan": "b2b-saas", "completed": "100%"}
-    row = [(plain | long).get(title, "2026-11-20T10:00:00Z") for title in TITLES]
-    shown, (line,), _ = narrowed(TITLES, [row], width=width, yielding=YIELDING)
-    assert line[0] == account
-    assert sum(map(max, zip(map(len, shown), map(len, line), strict=True))) + 2 * (len(shown) - 1) <= width
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        (["account", "list", "--status", "nosuch"], 2, {"code": "usage"}),
+        (["account", "explane", "acme"], 2, {"code": "usage"}),
+        (["event", "send"], 2, {"code": "usage"}),
+        (["account", "erase", "acme"], 2, {"code": "usage"}),
+        (["plan", "new", "--template", "nosuch"], 2, {"code": "usage"}),
+        (["account", "list", "--engine-url", "http://127.0.0.1:1", "--key", "k"], 3, {"code": "unreachable"}),
+    ],
+)
+def test_a_program_is_told_of_failures_by_an_object(
+    words: list[str],
+    status: int,
+    told: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On standard error, where the exit status alone tells people's and programs' from each other."""
+    monkeypatch.setattr(sys, "argv", ["firstvalue", *words, "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out) == (status, "")
+    failure = json.loads(printed.err)
+    assert failure["message"]
+    assert told.items() <= failure.items()

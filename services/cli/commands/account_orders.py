@@ -88,7 +88,7 @@ def diagnose(
         Literal["help", "downsize", "pivot", "exit"] | None, typer.Option(help="What is to be done.")
     ] = None,
 ) -> dict[str, Any]:
-    """Say why an account does not move; it overrides what the engine thinks likely."""
+    """Say why an account does not move; signals carry it as `likely`, and `account show` shows it."""
     return order("diagnose", account_id, cause=cause, action=action)
 
 

@@ -7,18 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from schemas.signals import Status
+from services.cli.account_views import about, show_account, show_explanation
 from services.cli.addresses import EngineUrl, Key, find
 from services.cli.client import Client, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_json, print_table, say
+from services.cli.output import ROWS_DEFAULT, AsJson, Rows, complain, print_json, print_table, say
+from services.cli.signal_lines import line_of
 
 app = typer.Typer(help="List, show and explain accounts, and say what the product cannot.", no_args_is_help=True)
 
-TITLES = ("account", "name", "plan", "status", "reason", "started", "first value", "completed", "last activity")
-# What a narrow terminal shows less of: names and the times of day first, the account's id never.
-YIELDING = (
-    *(("name", 16), ("started", 10), ("first value", 11), ("last activity", 13), ("reason", 10), ("name", 8)),
-    *((title, 0) for title in ("started", "last activity", "first value", "name", "reason")),
-)
+TITLES = ("account", "name", "plan", "status", "reason", "started", "first value", "done", "last active")
 
 AccountId = Annotated[str, typer.Argument(help="The account's id, as the product sends it.")]
 
@@ -45,7 +42,7 @@ def list_accounts(
         return
     asked = ", ".join(f"{name}={value}" for name, value in wanted.items() if value is not None)
     empty = f"no account matches ({asked})" if asked else "no accounts"
-    print_table(TITLES, (line for row in rows for line in lines_of(row, wanted)), empty=empty, yielding=YIELDING)
+    print_table(TITLES, (line for row in rows for line in lines_of(row, wanted)), empty=empty)
 
 
 @app.command()
@@ -56,27 +53,7 @@ def show(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = None
     if as_json:
         print_json(account)
         return
-    say(f"{account['id']}, last active {account['last_activity_at'] or 'never'}")
-    if account["traits"]:
-        say("")
-        print_table(("trait", "value"), account["traits"].items(), empty="")
-    if account["people"]:
-        people = ((p["id"], p["role"], p["last_seen_at"]) for p in account["people"])
-        say("")
-        print_table(("person", "role", "last seen"), people, empty="")
-    for plan in account["plans"]:
-        reason = f" ({plan['reason']})" if plan["reason"] else ""
-        verb = "starts" if plan["status"] == "not_started" else "started"
-        started = f"{verb} {plan['started_at']}" if plan["started_at"] else "no start yet"
-        say(f"\n{plan['plan']} version {plan['version']}: {plan['status']}{reason}, {started}")
-        milestones = ((m["title"], m["required"], m["due_at"], _reached(m)) for m in plan["milestones"])
-        print_table(("milestone", "required", "due", "reached"), milestones, empty="")
-
-
-def _reached(milestone: dict[str, Any]) -> str | None:
-    """When, and whether only an earlier version of the plan says so."""
-    at: str | None = milestone["reached_at"]
-    return f"{at} (superseded)" if milestone.get("superseded") else at
+    show_account(account)
 
 
 @app.command()
@@ -87,7 +64,27 @@ def explain(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = N
     if as_json:
         print_json(explanation)
     else:
-        say(explanation["text"])
+        show_explanation(explanation)
+
+
+@app.command()
+def timeline(
+    account_id: AccountId,
+    *,
+    limit: Rows = ROWS_DEFAULT,
+    engine_url: EngineUrl = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what was announced about an account, oldest first, as it was sent."""
+    client = Client(find("engine", url=engine_url, key=key))
+    rows = list(client.rows(f"/v1/accounts/{segment(account_id)}/timeline", limit=limit))
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        complain("nothing was announced yet")
+    for row in () if as_json else rows:
+        say(line_of(row))
 
 
 def lines_of(row: dict[str, Any], wanted: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -103,8 +100,8 @@ def lines_of(row: dict[str, Any], wanted: dict[str, Any]) -> list[tuple[Any, ...
             plan["started_at"],
             plan["first_value_at"],
             f"{plan['completion_rate']:.0%}",
-            row["last_activity_at"],
+            about(row["last_activity_at"]),
         )
         for plan in row["plans"]
         if all(plan[name] == value for name, value in asked.items())
-    ] or [(*account, None, None, None, None, None, None, row["last_activity_at"])]
+    ] or [(*account, None, None, None, None, None, None, about(row["last_activity_at"]))]

@@ -8,12 +8,13 @@ import typer
 
 from services.cli.addresses import Key, NotifierUrl, find
 from services.cli.client import Client, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_json, print_table, say
+from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_fields, print_json, say
 
 app = typer.Typer(help="List, show and retry deliveries.", no_args_is_help=True)
 
 _FIELDS = ("id", "type", "endpoint_id", "status", "attempts", "next_at")
-_ATTEMPT_FIELDS = ("at", "trigger", "result", "status_code", "duration_ms")
+_PHASES = ("resolve_ms", "connect_ms", "wait_ms")
+_ATTEMPT_FIELDS = ("at", "trigger", "result", "status_code", "duration_ms", *_PHASES, "answer")
 # Enough to recognise an answer; `--json` prints as much as was kept.
 _ANSWER_CHARACTERS = 120
 
@@ -37,7 +38,7 @@ def list_deliveries(
     if as_json:
         print_json(rows)
     else:
-        print_table(_FIELDS, ([row.get(field) for field in _FIELDS] for row in rows), empty="no deliveries")
+        print_fields(_FIELDS, rows, empty="no deliveries")
 
 
 @app.command()
@@ -57,8 +58,8 @@ def show(
     held = f" ({delivery['hold_reason']})" if delivery["hold_reason"] else ""
     due = f", next attempt {delivery['next_at']}" if delivery["status"] == "pending" else ""
     say(f"{delivery['type']} to {delivery['endpoint_id']}: {delivery['status']}{held}{due}")
-    attempts = ([*(one.get(field) for field in _ATTEMPT_FIELDS), _answer(one)] for one in delivery["log"])
-    print_table((*_ATTEMPT_FIELDS, "answer"), attempts, empty="no attempt has ended yet")
+    attempts = ({**one, **one["phases"], "answer": _answer(one)} for one in delivery["log"])
+    print_fields(_ATTEMPT_FIELDS, attempts, empty="no attempt has ended yet")
 
 
 @app.command()

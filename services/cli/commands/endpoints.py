@@ -9,7 +9,7 @@ import typer
 from services.cli.addresses import Key, NotifierUrl, find
 from services.cli.attempts import followed, told
 from services.cli.client import Client, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Rows, confirm, print_json, print_table, say
+from services.cli.output import ROWS_DEFAULT, AsJson, Rows, confirm, print_fields, print_json, say
 
 app = typer.Typer(help="Add, change, try and remove webhook endpoints.", no_args_is_help=True)
 
@@ -26,9 +26,8 @@ def list_endpoints(
     rows = list(Client(find("notifier", url=notifier_url, key=key)).rows("/v1/endpoints", limit=limit))
     if as_json:
         print_json(rows)
-        return
-    cells = ([row.get(field) for field in _FIELDS] for row in rows)
-    print_table(_FIELDS, cells, empty="no endpoints", yielding=(("created_at", 0), ("types", 20), ("url", 24)))
+    else:
+        print_fields(_FIELDS, rows, empty="no endpoints")
 
 
 @app.command()

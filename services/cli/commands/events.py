@@ -54,6 +54,7 @@ def send(
     *,
     account: Annotated[str | None, typer.Option(help="The account's id, for one event.")] = None,
     user: Annotated[str | None, typer.Option(help="The person's id, for one event.")] = None,
+    role: Annotated[str | None, typer.Option(help="The person's role, such as champion, from now on.")] = None,
     properties: Annotated[
         list[str] | None, typer.Option("--property", metavar="NAME=VALUE", help="Of one event; repeat for more.")
     ] = None,
@@ -69,10 +70,12 @@ def send(
     """Send one event, or those in a file; says of each that is not taken what to change."""
     if (name is None) == (file is None):
         raise Misused("Name one event to send, or a file of events with --file.")
-    one = {"account": account, "user": user, "property": properties, "at": at, "id": message_id}
+    one = {"account": account, "user": user, "role": role, "property": properties, "at": at, "id": message_id}
     given = [option for option, value in one.items() if value]
     if file is not None and given:
         raise Misused(f"--{given[0]} describes one event; the events in a file say it themselves.")
+    if role is not None and user is None:
+        raise Misused("--role is a person's: name them with --user.")
     client = Client(find("ingest", url=ingest_url, key=key))
     items = list(events_of(read_file(file), file)) if file else [Item("event", named(_event(name, one)))]
     with counting("sending", total=len(items)) as told:
@@ -137,16 +140,16 @@ def names(
         (one["name"], one["count"], one["first_seen_at"], one["last_seen_at"], one["used_by"] or None, one["silent"])
         for one in rows
     )
-    yielding = (("first seen", 10), ("last seen", 10), ("first seen", 0), ("silent", 0), ("last seen", 0))
-    print_table(titles, lines, empty="no events yet", yielding=yielding)
+    print_table(titles, lines, empty="no events yet")
 
 
 def _event(name: str | None, given: dict[str, Any]) -> dict[str, Any]:
     """One event as an SDK sends it; without a person it is the account's own."""
     assert name is not None
     event: dict[str, Any] = {"type": "track", "event": name, "timestamp": given["at"] or datetime.now(UTC).isoformat()}
-    if given["account"] is not None:
-        event["context"] = {"groupId": given["account"]}
+    context = {"groupId": given["account"], "traits": given["role"] and {"role": given["role"]}}
+    if known := {name: value for name, value in context.items() if value is not None}:
+        event["context"] = known
     if given["user"] is not None:
         event["userId"] = given["user"]
     else:

@@ -21,8 +21,8 @@ from services.cli.output import (
     Rows,
     complain,
     confirm,
+    print_fields,
     print_json,
-    print_table,
     say,
 )
 
@@ -42,7 +42,7 @@ def partitions(*, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson
     if as_json:
         print_json(rows)
     else:
-        _print_rows(_PARTITION_FIELDS, rows, empty="no partitions yet: has an engine ever started?")
+        print_fields(_PARTITION_FIELDS, rows, empty="no partitions yet: has an engine ever started?")
 
 
 @app.command()
@@ -117,7 +117,7 @@ def dead_letters(
     if as_json:
         print_json(rows)
     else:
-        _print_rows(_LETTER_FIELDS, rows, empty="no dead letters")
+        print_fields(_LETTER_FIELDS, rows, empty="no dead letters")
 
 
 @app.command()
@@ -173,7 +173,7 @@ def _print_audit(result: dict[str, Any]) -> None:
             older = f"{one['not_audited']} accounts enrolled before {one['since']} or were erased once"
             complain(f"{part}: {older}, of which the log does not tell all any more; they are not compared with it")
     if result["differences"]:
-        _print_rows(_DIFFERENCE_FIELDS, result["listed"], empty="")
+        print_fields(_DIFFERENCE_FIELDS, result["listed"], empty="")
         complain(f"{result['differences']} differences, {len(result['listed'])} of them listed")
 
 
@@ -207,7 +207,3 @@ def _offset(text: str) -> int:
     if not text.isdecimal():
         raise Misused(f"--from {text}: write earliest, latest, or an offset such as 1204.")
     return int(text)
-
-
-def _print_rows(fields: tuple[str, ...], rows: list[dict[str, Any]], *, empty: str) -> None:
-    print_table(fields, ([row.get(field) for field in fields] for row in rows), empty=empty)

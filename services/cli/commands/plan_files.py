@@ -16,7 +16,18 @@ from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.plans.rehearsal import Outcome, rehearse
 from services.cli.addresses import EngineUrl, Key, find
 from services.cli.client import Client
-from services.cli.output import REFUSED, AsJson, Misused, Refused, Unreachable, complain, print_json, print_table, say
+from services.cli.output import (
+    REFUSED,
+    AsJson,
+    Misused,
+    Refused,
+    Unreachable,
+    complain,
+    print_json,
+    print_table,
+    say,
+    say_as_it_is,
+)
 from services.cli.plan_sources import PlanPath, loaded, read_text, write_text
 from services.cli.plan_warnings import warning_texts
 
@@ -43,7 +54,7 @@ def new(
     if template not in TEMPLATES:
         raise Misused(f"There is no template {template}: use one of {', '.join(TEMPLATES)}.")
     if file == "-":
-        say(template_text(template).rstrip("\n"))
+        say_as_it_is(template_text(template).rstrip("\n"))
         return
     example = f"{file.removesuffix('.yml').removesuffix('.yaml')}.example.yaml"
     write_text(file, template_text(template), anew=True)

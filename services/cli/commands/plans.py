@@ -21,8 +21,8 @@ from services.cli.output import (
     Refused,
     Rows,
     confirm,
+    print_fields,
     print_json,
-    print_table,
     say,
 )
 from services.cli.plan_sources import PlanPath, loaded, read_bytes, read_text, show_errors
@@ -73,7 +73,7 @@ def _published(client: Client, plan: str) -> Any:
         if refused.code != "plan_unknown":
             raise
         instead = f"`firstvalue plan list` shows those that are. A file is named with its ending: {plan}.yaml"
-        raise Refused(f"No plan {plan} is published (plan_unknown): {instead}", problem=refused.problem) from None
+        raise Refused(f"No plan {plan} is published: {instead}", problem=refused.problem) from None
 
 
 def _is_file(what: str) -> bool:
@@ -91,8 +91,7 @@ def list_plans(
         print_json({"data": rows, "next": None})
         return
     columns = ("plan", "version", "title", "policy", "live", "published_at")
-    cells = ([row.get(column) for column in columns] for row in rows)
-    print_table(columns, cells, empty="No plan is published: start with `firstvalue plan new`.")
+    print_fields(columns, rows, empty="No plan is published: start with `firstvalue plan new`.")
 
 
 @app.command()
@@ -143,7 +142,7 @@ def publish(
     try:
         answer = _send(read_bytes(file), file, client, policy=policy)
     except Refused as refusal:
-        problem = refusal.problem or {}
+        problem = refusal.problem
         if not problem.get("errors"):
             raise
         show_errors(problem["errors"], file, as_json=as_json, more_follow=problem.get("more_follow", False))

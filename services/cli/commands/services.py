@@ -39,20 +39,32 @@ def serve(service: Annotated[Service, typer.Argument(help="Which of the three to
     os.execv(sys.executable, [sys.executable, "-m", service.module, "serve"])  # noqa: S606 - no shell is meant
 
 
-def migrate() -> None:
+def migrate(*, as_json: AsJson = False) -> None:
     """Bring the database to the version that the services need; run it before they start."""
     for service in _MIGRATION_ORDER:
-        done = subprocess.run([sys.executable, "-m", service.module, "migrate"], check=False)  # noqa: S603 - ours
-        if done.returncode != 0:
-            raise Refused(f"The migration of {service} failed; nothing after it was run.")
-        say(f"{service}: schema is current")
+        _run(service, "migrate", otherwise=f"The migration of {service} failed; nothing after it was run.")
+        if not as_json:
+            say(f"{service}: schema is current")
+    if as_json:
+        print_json({"current": [str(service) for service in _MIGRATION_ORDER]})
 
 
-def reencrypt() -> None:
+def reencrypt(*, as_json: AsJson = False) -> None:
     """Encrypt endpoints' secrets with the current FIRSTVALUE_NOTIFIER_SECRET_KEY; earlier ones are read from …_OLD."""
-    done = subprocess.run([sys.executable, "-m", Service.NOTIFIER.module, "reencrypt"], check=False)  # noqa: S603 - ours
+    done = _run(Service.NOTIFIER, "reencrypt", otherwise="Not everything was encrypted anew; see above.")
+    if as_json:
+        print_json({"message": done})
+    else:
+        say(done)
+
+
+def _run(service: Service, job: str, *, otherwise: str) -> str:
+    """What a service's job printed; its standard error is ours. Raises Refused with `otherwise` when it failed."""
+    words = [sys.executable, "-m", service.module, job]
+    done = subprocess.run(words, check=False, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
     if done.returncode != 0:
-        raise Refused("Not everything was encrypted anew; see above.")
+        raise Refused(otherwise)
+    return done.stdout.rstrip("\n")
 
 
 def topics(

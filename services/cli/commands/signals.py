@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from services.cli.addresses import EngineUrl, Key, NotifierUrl, find
 from services.cli.client import Client
 from services.cli.output import AsJson, print_json, print_json_line, print_table, say
+from services.cli.signal_lines import line_of
 
 app = typer.Typer(help="Follow signals, and list their types.", no_args_is_help=True)
 
@@ -26,7 +27,7 @@ def types(*, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson 
         print_json(answer["data"])
         return
     rows = ([one["type"], one["examples"][0]["summary"] if one["examples"] else None] for one in answer["data"])
-    print_table(("type", "example"), rows, empty="no types", yielding=(("example", 20),))
+    print_table(("type", "example"), rows, empty="no types")
 
 
 @app.command()
@@ -50,13 +51,8 @@ def tail(
                 if as_json:
                     print_json_line(sent)
                 else:
-                    say(_line(sent))
+                    say(line_of(sent))
             if not answer["data"]:
                 if not follow:
                     return
                 time.sleep(_PAUSE_SECONDS)
-
-
-def _line(signal: dict[str, Any]) -> str:
-    origin = "" if signal["origin"] == "live" else f" [{signal['origin']}]"
-    return f"{signal['timestamp']}  {signal['type']}  {signal['account']['id']}  {signal['summary']}{origin}"
