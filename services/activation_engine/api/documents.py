@@ -94,7 +94,7 @@ class PersonDocument(BaseModel):
 
     id: str
     role: str | None
-    last_seen_at: str = Field(description=_TIME)
+    last_seen_at: str = Field(description="RFC 3339; the earliest it can have been, up to a day before it was")
 
 
 class AccountRow(BaseModel):

@@ -130,8 +130,8 @@ _CONDITIONS: list[dict[str, Any]] = [
     },
 ]
 EXPLANATION = {
-    "text": "Acme is at risk under b2b-saas (version 3) since 15 Nov: First output is 4 days overdue (due 12 Nov). "
-    "escalated is snoozed until 2026-12-01T00:00:00Z.",
+    "text": "Acme is at risk under b2b-saas (version 3) since 15 Nov 2026: First output is 4 days overdue (due "
+    "12 Nov 2026). escalated is snoozed until 2026-12-01T00:00:00Z.",
     "clock_at": "2026-11-16T10:00:00Z",
     "last_activity_at": "2026-11-16T00:00:00Z",
     "last_event": "Data Imported",
@@ -144,12 +144,12 @@ EXPLANATION = {
             "reason": "milestone_overdue",
             "since": "2026-11-15T10:00:00Z",
             "next_due_at": "2026-11-19T10:00:00Z",
-            "next": "One report.generated reaches First output; without it the account stalls on 19 Nov.",
-            "text": "Acme is at risk under b2b-saas (version 3) since 15 Nov: First output is 4 days overdue.",
+            "next": "One report.generated reaches First output; without it the account stalls on 19 Nov 2026.",
+            "text": "Acme is at risk under b2b-saas (version 3) since 15 Nov 2026: First output is 4 days overdue.",
             "entered_by": {
                 "reason": "milestone_overdue",
                 "milestone": "first_output",
-                "text": "First output is 4 days overdue (due 12 Nov)",
+                "text": "First output is 4 days overdue (due 12 Nov 2026)",
                 "at": "2026-11-15T10:00:00Z",
                 "holds": True,
             },

@@ -43,11 +43,11 @@ def rfc3339_or_none(instant_ms: int | None) -> str | None:
 
 
 def date_text(instant_ms: int, *, start_ms: int | None, day_ms: int) -> str:
-    """`13 Nov` when a plan day is a calendar day, otherwise `day 28` counted from the start."""
+    """`13 Nov 2026` when a plan day is a calendar day, otherwise `day 28` counted from the start."""
     if day_ms != DAY_MS and start_ms is not None:
         return f"day {max(0, instant_ms - start_ms) // day_ms}"
     moment = _EPOCH + timedelta(milliseconds=instant_ms)
-    return f"{moment.day} {_MONTHS[moment.month - 1]}"
+    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
 
 
 def days_text(length_ms: int, day_ms: int) -> str:

@@ -65,7 +65,7 @@ def rule_text(standing: Standing, rule: Deadline) -> str:
 
 
 def reason_text(standing: Standing, rule: Deadline, clock_ms: int) -> str:
-    """What is wrong, as a clause: `First output is 7 days overdue (due 13 Nov)`."""
+    """What is wrong, as a clause: `First output is 7 days overdue (due 13 Nov 2026)`."""
     plan, day_ms = standing.plan, standing.plan.day_ms
     if rule.reason == MILESTONE_OVERDUE and rule.milestone is not None:
         due = standing.due_at(rule.milestone)
@@ -84,7 +84,7 @@ def reason_text(standing: Standing, rule: Deadline, clock_ms: int) -> str:
 
 
 def lapsed_text(standing: Standing, rule: Deadline) -> str:
-    """What was wrong and is so no longer, as a clause: `System live was overdue, and is reached now (3 Nov)`."""
+    """What was wrong and is so no longer, as a clause: `System live was overdue, and is reached now (3 Nov 2026)`."""
     if rule.reason == QUIET:
         return "nobody was active for too long, which is over"
     plan = standing.plan

@@ -43,7 +43,7 @@ def test_payload_is_the_contract() -> None:
     assert payload == {
         "type": "account.stalled",
         "timestamp": "2026-11-16T00:00:00Z",
-        "summary": "Acme Inc stalled: Output is 7 days overdue (due 9 Nov) and nobody was active for 3 days.",
+        "summary": "Acme Inc stalled: Output is 7 days overdue (due 9 Nov 2026) and nobody was active for 3 days.",
         "account": {
             "id": "acme",
             "name": "Acme Inc",
@@ -127,7 +127,7 @@ def test_explain_tells_what_would_change_it() -> None:
     one = told["plans"][0]
     assert (one["plan"], one["status"], one["reason"]) == ("small", "stalled", "milestone_overdue")
     assert one["next"] == "Output is reached by report.made."
-    assert "Acme Inc is stalled under small (version 3) since 16 Nov: Output is 7 days overdue" in told["text"]
+    assert "Acme Inc is stalled under small (version 3) since 16 Nov 2026: Output is 7 days overdue" in told["text"]
     conditions = {row["milestone"]: row for row in one["conditions"]}
     assert list(conditions) == ["data", "output", "habit"]
     assert (conditions["data"]["met"], conditions["data"]["at"]) == (True, "2026-11-02T00:00:00Z")
@@ -151,10 +151,8 @@ def test_explain_tells_why_it_came_there_and_what_holds_now() -> None:
     story.happens(event("Data Imported", day(2), appended=day(11.1)))
     told = told_of(story)
     assert (told["status"], told["reason"], told["verdict"]) == ("stalled", "milestone_overdue", "at_risk")
-    assert "since 12 Nov: Data was overdue, and is reached now (4 Nov); 1 of 2" in told["text"]
-    by_now = (
-        "By what is known now it is at risk, because Output is 4 days overdue (due 9 Nov); that is decided by the next"
-    )
+    assert "since 12 Nov 2026: Data was overdue, and is reached now (4 Nov 2026); 1 of 2" in told["text"]
+    by_now = "By what is known now it is at risk, because Output is 4 days overdue (due 9 Nov 2026); that is decided by"
     assert by_now in told["text"]
     assert told["next"] == "Output is reached by report.made."
     entered = told["entered_by"]
@@ -176,8 +174,8 @@ def test_explain_tells_what_keeps_an_account_in_trouble() -> None:
     story.until(15.2)
     told = told_of(story)
     assert (told["reason"], told["entered_by"]["holds"], told["verdict"]) == ("milestone_overdue", False, "stalled")
-    assert "Data was overdue, and is reached now (17 Nov)" in told["text"]
-    assert "It stays stalled, because Output is 8 days overdue (due 9 Nov)." in told["text"]
+    assert "Data was overdue, and is reached now (17 Nov 2026)" in told["text"]
+    assert "It stays stalled, because Output is 8 days overdue (due 9 Nov 2026)." in told["text"]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +191,7 @@ def test_explain_tells_what_keeps_an_account_in_trouble() -> None:
         (
             traits(),
             traits(day(15.1), contract_start="2026-11-10"),
-            "Data was overdue, and is due 17 Nov now",
+            "Data was overdue, and is due 17 Nov 2026 now",
             "Data is",
         ),
     ],

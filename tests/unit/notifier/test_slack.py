@@ -72,7 +72,7 @@ def test_a_stalled_account_reads_well() -> None:
     texts = [block["text"]["text"] for block in message["blocks"] if "text" in block]
     assert texts == [
         "Stalled: Acme",
-        "Acme stalled: First output is 7 days overdue (due 13 Nov) and nobody was active for 3 days.",
+        "Acme stalled: First output is 7 days overdue (due 13 Nov 2026) and nobody was active for 3 days.",
         "*Next:* One of report.generated, list.built, model.trained.",
         "<https://crm.vendor.example/accounts/acme|Open the account>",
     ]
