@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import Annotated, Any
 
@@ -32,6 +33,8 @@ from services.cli.commands import (
 from services.cli.examples import add_examples
 from services.cli.output import Failure, Misused, Refused, asked_for_json, tell
 from services.runtime.metrics import VERSION
+
+_BOXED_COLUMNS_MIN = 100
 
 
 class _Command(TyperGroup):
@@ -99,10 +102,20 @@ def _options(
     """See which customers have reached first value and which have stalled on the way."""
 
 
+def _show_options_whole(command: Any) -> None:
+    """Without boxes around the options of every verb: a narrow one would cut off their names."""
+    for inner in getattr(command, "commands", {}).values():
+        _show_options_whole(inner)
+    if not isinstance(command, TyperGroup):
+        command.rich_markup_mode = None
+
+
 def main() -> None:
     """Run the command line; exits 0 (done), 1 (refused), 2 (used wrongly) or 3 (nobody answers)."""
     command = get_command(new_command())
     add_examples(command)
+    if shutil.get_terminal_size().columns < _BOXED_COLUMNS_MIN:
+        _show_options_whole(command)
     try:
         # A program is told of its mistakes by an object too, so that typer may not tell them itself.
         sys.exit(command(prog_name="firstvalue", standalone_mode=not asked_for_json()))

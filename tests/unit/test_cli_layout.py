@@ -123,8 +123,9 @@ def test_an_account_fits_a_narrow_terminal(narrow: int, capsys: pytest.CaptureFi
 
 def test_every_plan_is_explained_by_a_block(narrow: int, capsys: pytest.CaptureFixture[str]) -> None:
     """A sentence, how far each milestone is, and what is snoozed, once."""
-    one = examples.EXPLANATION["plans"][0]
-    show_explanation({**examples.EXPLANATION, "plans": [one, {**one, "text": "Acme is on track under fast."}]})
+    explanation: dict[str, Any] = dict(examples.EXPLANATION)
+    (one,) = explanation["plans"]
+    show_explanation({**explanation, "plans": [one, {**one, "text": "Acme is on track under fast."}]})
     printed = capsys.readouterr().out
     assert max(map(cell_len, printed.splitlines())) <= narrow
     first, second, snoozes = printed.split("\n\n")
@@ -136,6 +137,6 @@ def test_every_plan_is_explained_by_a_block(narrow: int, capsys: pytest.CaptureF
 
 def test_a_signal_names_its_plan() -> None:
     """There may be several; the end of an account is of none."""
-    signal = examples.SIGNALS["data"][0]
+    signal = examples.SIGNAL
     assert f"  {signal['account']['id']}  {signal['plan']['id']}  " in line_of(signal)
     assert line_of({**signal, "plan": None, "origin": "catch_up"}).endswith("[catch_up]")

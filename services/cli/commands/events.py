@@ -50,7 +50,7 @@ class Status(StrEnum):
 
 @app.command()
 def send(
-    name: Annotated[str | None, typer.Argument(metavar="[EVENT]", help="Name of one event to send.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="EVENT", help="Name of one event to send.")] = None,
     *,
     account: Annotated[str | None, typer.Option(help="The account's id, for one event.")] = None,
     user: Annotated[str | None, typer.Option(help="The person's id, for one event.")] = None,

@@ -41,7 +41,7 @@ Catalogue = Annotated[
 
 
 def new(
-    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to write it; - prints it.")] = "plan.yaml",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write it; - prints it.")] = "plan.yaml",
     *,
     template: Template = DEFAULT_TEMPLATE,
     list_them: Annotated[bool, typer.Option("--list", help="List the built-in plans and write nothing.")] = False,
