@@ -51,7 +51,7 @@ class ActivityRule(Struct, frozen=True):
 class Activity(Struct, array_like=True, gc=False):
     """What is known of an account's activity by one rule. `last_ms` and the times of people and roles are rounded up to
     the plan set's step, and so may lie ahead; `did` is the earliest event of the newest step, (ms, name); `days` has a
-    bitmap per length of a day; a role that is only known, and was never active, is 0."""
+    bitmap per length of a day; a role of which nobody was ever active is the time since when it is known, below 0."""
 
     first_ms: int | None = None
     last_ms: int | None = None
@@ -61,8 +61,8 @@ class Activity(Struct, array_like=True, gc=False):
     roles: dict[str, int] = {}
 
     def last_of(self, who: str) -> int | None:
-        """When anyone, or anybody of a role, was last active; 0 for a role that is known and never was, None for one
-        that is not known."""
+        """When anyone, or anybody of a role, was last active; for a role that never was the time since when it is
+        known, below 0; None for one that is not known."""
         return self.last_ms if who == ANYONE else self.roles.get(who)
 
     def people_since(self, from_ms: int) -> int:
@@ -196,9 +196,10 @@ def still_after(activity: Activity, at: int, how: Fold) -> Still | None:
     return Still(activity, start, end, up)
 
 
-def know_role(activity: Activity, role: str) -> bool:
+def know_role(activity: Activity, role: str, at_ms: int) -> bool:
     """A person of this role exists, though nobody saw one use the product; whether that is news."""
-    return join_activity(activity, Activity(roles={role: 0}))
+    # Below any use, and the earlier the greater: still the greatest is kept, which makes it a join.
+    return join_activity(activity, Activity(roles={role: -at_ms}))
 
 
 def join_activity(mine: Activity, theirs: Activity) -> bool:
@@ -304,6 +305,7 @@ def forget_person(activity: Activity, user_id: str) -> bool:
 
 
 def quiet_since(activity: Activity, who: tuple[str, ...]) -> int | None:
-    """When the last of these people was active; None when nobody of them is known, 0 when none ever was."""
+    """Since when none of these people is active: the last one's use or, when none ever was active, since one is known.
+    None when nobody of them is known."""
     known = [last for one in who if (last := activity.last_of(one)) is not None]
-    return max(known) if known else None
+    return abs(max(known)) if known else None

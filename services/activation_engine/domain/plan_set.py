@@ -237,7 +237,8 @@ class PlanSet:
     def _fold_role(self, facts: Facts, event: Event) -> Change | None:
         if event.staff or event.role is None:
             return None
-        known = [know_role(facts.activity.setdefault(rule.id, Activity()), event.role) for rule in self.rules]
+        role, at = event.role, event.occurred_at_ms
+        known = [know_role(facts.activity.setdefault(rule.id, Activity()), role, at) for rule in self.rules]
         return Change(news=True) if any(known) else None
 
 

@@ -57,7 +57,7 @@ def parts(watch: Watch, known: WatchState, view: View) -> Iterator[Part]:
     if watch.people is not None:
         yield _present("people", watch.people, [last for last, _ in view.standing.activity.people.values()], view)
     if watch.roles is not None:
-        yield _present("roles", watch.roles, [last for last in view.standing.activity.roles.values() if last], view)
+        yield _present("roles", watch.roles, [last for last in view.standing.activity.roles.values() if last > 0], view)
     if watch.active_days_down is not None:
         yield _fall(watch.active_days_down, known, view)
     if watch.missing is not None:
@@ -77,7 +77,7 @@ def _quiet(watch: Watch, view: View) -> Part:
     last = quiet_since(activity, watch.quiet)
     if last is None or activity.first_ms is None:
         return Part("quiet", False)
-    # Somebody who is known and never came is quiet from the account's first activity on.
+    # Somebody who is known and never came is not quiet before the account's first activity.
     seen = max(last, activity.first_ms)
     at = after(seen, watch.for_ms, view.standing.still)
     holds = at <= view.clock_ms
@@ -121,20 +121,25 @@ def _fall(share: float, known: WatchState, view: View) -> Part:
 
 
 def _loop(watch: Watch, view: View) -> Part:
+    first_use = view.standing.activity.first_ms
     opened, closed = view.reached_at(watch.after), view.reached_at(watch.until)
-    holds = opened is not None and (closed is None or opened > closed) and opened <= view.clock_ms
-    return Part("after", holds, opened, None if opened is None or opened <= view.clock_ms else opened)
+    if first_use is None or opened is None or (closed is not None and opened <= closed):
+        return Part("after", False)
+    holds = opened <= view.clock_ms
+    return Part("after", holds, max(opened, first_use), None if holds else opened)
 
 
 def _ahead(trait: str, within_ms: int, view: View) -> Part:
-    date = parse_instant(view.facts.trait(trait))
-    if date is None or not view.standing.begun:
+    date, start = parse_instant(view.facts.trait(trait)), view.standing.start_ms
+    if date is None or start is None or not view.standing.begun:
         return Part("before", False)
-    start = date - within_ms
+    near = date - within_ms
     left = round((date - view.clock_ms) / view.standing.plan.day_ms, 2)
-    nexts = start if view.clock_ms < start else date if view.clock_ms < date else None
+    nexts = near if view.clock_ms < near else date if view.clock_ms < date else None
     threshold = round(within_ms / view.standing.plan.day_ms, 2)
-    return Part("before", start <= view.clock_ms < date, start, nexts, left, threshold)
+    # Nobody could know of it before the account's start, or before the date was told.
+    from_ms = max(near, start, view.facts.traits[trait][0])
+    return Part("before", near <= view.clock_ms < date, from_ms, nexts, left, threshold)
 
 
 def _healthy(length_ms: int, view: View) -> Part:

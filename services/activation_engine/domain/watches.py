@@ -53,9 +53,9 @@ class Watch(Struct, frozen=True):
 
 
 class WatchState(Struct, array_like=True, gc=False):
-    """Where one account is with one watch. `since_ms` is when its parts first held together, where that has to be
-    remembered; `opened_at_ms` the instant at which it opened; `spent` that it ended and must be false once before it
-    can open again; `baseline` the active days before a fall; `catch_up` that its opening was told as history."""
+    """Where one account is with one watch. `since_ms` is since when its parts hold together, as first seen;
+    `opened_at_ms` the instant at which it opened; `spent` that it ended and must be false once before it can open
+    again; `baseline` the active days before a fall; `catch_up` that its opening was told as history."""
 
     since_ms: int | None = None
     opened_at_ms: int | None = None

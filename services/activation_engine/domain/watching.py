@@ -41,15 +41,17 @@ def look(watch: Watch, known: WatchState, view: View) -> Look:
         return _look_at_open(watch, known, view, found, holds=holds)
     if not holds:
         return Look(WatchState(), None, _next(watch, known, view, found))
-    if known.spent:
+    if known.spent and not _interrupted(watch, known, view):
         return Look(known, None, _next(watch, known, view, found), bool(watch.quiet))
-    opens_at, since = _opens_at(watch, known, view, found)
+    since = _since(watch, known, view, found)
+    # Of quiet people `for` is the length of their quiet, so it is not waited for twice.
+    opens_at = since if watch.quiet else after(since, watch.for_ms, view.standing.still)
     unused = watch.opportunity and not _is_in_use(view)
     if opens_at > view.clock_ms or unused:
         soonest = _soonest(view, [opens_at, *(one.next_ms for one in found)])
         return Look(WatchState(since_ms=since), None, soonest, unused)
     if watch.open_ms is not None and after(opens_at, watch.open_ms, view.standing.still) <= view.clock_ms:
-        return Look(WatchState(spent=True), None, _next(watch, known, view, found), bool(watch.quiet))
+        return Look(WatchState(since_ms=since, spent=True), None, _next(watch, known, view, found), bool(watch.quiet))
     baseline = next((int(one.threshold or 0) for one in found if one.name == "active_days"), None)
     opened = WatchState(since_ms=since, opened_at_ms=opens_at, baseline=baseline)
     happening = Happening(watch, OPENED, opens_at, found[0])
@@ -62,46 +64,54 @@ def _look_at_open(watch: Watch, known: WatchState, view: View, found: list[Part]
         return Look(known, None, _next(watch, known, view, found), bool(watch.quiet))
     assert known.opened_at_ms is not None
     closed = Happening(watch, CLOSED, known.opened_at_ms, found[0], outcome or None)
-    state = WatchState(spent=holds and watch.opportunity)
+    if holds and _interrupted(watch, known, view):
+        # What opens it anew has happened already, and the next tick looks at that.
+        return Look(WatchState(), closed, view.clock_ms + 1, bool(watch.quiet))
+    state = WatchState(since_ms=known.since_ms, spent=True) if holds and watch.opportunity else WatchState()
     return Look(state, closed, _next(watch, state, view, found), bool(watch.quiet))
 
 
-def _opens_at(watch: Watch, known: WatchState, view: View, found: list[Part]) -> tuple[int, int | None]:
-    """The instant at which a watch whose parts hold opens, and since when they hold together if that is to be
-    remembered: where it does not follow from the facts, it is the clock of the first tick that saw it."""
-    named = {one.name: one for one in found}
-    base = next((named[one].from_ms for one in ("after", "quiet", "before") if one in named), None)
-    remembered = any(one.from_ms is None for one in found)
-    since = (view.clock_ms if known.since_ms is None else known.since_ms) if remembered else None
-    if base is None:
-        assert since is not None, f"{watch.id} has a part that dates it"
-        return after(since, watch.for_ms, view.standing.still), since
-    # Of quiet people `for` is the length of their quiet, so it is not waited for twice.
-    waited = 0 if watch.quiet else watch.for_ms
-    exact = max([base, *(one.from_ms for one in found if one.from_ms is not None)])
-    opens_at = after(base, waited, view.standing.still)
-    return max(opens_at, exact, since or 0), since
+def _since(watch: Watch, known: WatchState, view: View, found: list[Part]) -> int:
+    """Since when all parts hold together, unbroken as far as ticks saw: by the facts, or where these do not date a part
+    by the clock of the first tick that saw it. What happens again in an open loop does not begin `for` anew."""
+    dated = max((one.from_ms for one in found if one.from_ms is not None), default=0)
+    undated = any(one.from_ms is None for one in found)
+    if known.since_ms is None or _interrupted(watch, known, view):
+        return view.clock_ms if undated else dated
+    if undated:
+        return known.since_ms
+    return min(known.since_ms, dated) if watch.for_ms else dated
+
+
+def _interrupted(watch: Watch, known: WatchState, view: View) -> bool:
+    """Whether a loop was closed since it was first seen open, be it open again by now."""
+    if watch.after is None or known.since_ms is None:
+        return False
+    closed = view.reached_at(watch.until)
+    return closed is not None and closed >= known.since_ms
 
 
 def _ending(watch: Watch, known: WatchState, view: View, found: list[Part], *, holds: bool) -> str | None:
     """The outcome with which an open watch ends at this tick, "" for a risk; None while it stays open."""
     if not watch.opportunity:
-        return None if holds else ""
+        return None if holds and not _interrupted(watch, known, view) else ""
     assert known.opened_at_ms is not None
-    if _was_held(watch, known.opened_at_ms, view, found):
+    if _was_held(watch, known, view, found):
         return HELD
     if watch.open_ms is not None and after(known.opened_at_ms, watch.open_ms, view.standing.still) <= view.clock_ms:
         return MISSED
     return None
 
 
-def _was_held(watch: Watch, opened_at_ms: int, view: View, found: list[Part]) -> bool:
+def _was_held(watch: Watch, known: WatchState, view: View, found: list[Part]) -> bool:
     """Whether what an opportunity waits for has happened: its `until`, otherwise the quiet people came back, or what
     made it unnecessary."""
-    if watch.until is not None:
-        happened, opening = view.reached_at(watch.until), view.reached_at(watch.after)
-        return happened is not None and happened >= (opened_at_ms if opening is None else opening)
-    return any(not one.holds for one in found if one.name in ("quiet", "unless"))
+    if watch.until is None:
+        return any(not one.holds for one in found if one.name in ("quiet", "unless"))
+    happened, opening = view.reached_at(watch.until), view.reached_at(watch.after)
+    if happened is None:
+        return False
+    return _interrupted(watch, known, view) or happened >= (known.opened_at_ms or 0 if opening is None else opening)
 
 
 def _is_in_use(view: View) -> bool:

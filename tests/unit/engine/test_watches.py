@@ -5,43 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from services.activation_engine.domain.conditions import Leaf, MilestoneReached
 from services.activation_engine.domain.description import describe
 from services.activation_engine.domain.explanation import explain
 from services.activation_engine.domain.instants import rfc3339
-from services.activation_engine.domain.plan import Escalation, Plan
-from services.activation_engine.domain.trackers import LastTracker, Selector, tracker
+from services.activation_engine.domain.plan import Escalation
 from services.activation_engine.domain.watches import Bounds, Watch
-from tests.builders import DAY_MS, command, day, event, plan, plan_set, traits
+from tests.builders import command, day, event, traits
 from tests.unit.engine.story import Story
+from tests.unit.engine.watched import CALM, OUTPUT, days, newest, notes, watching
 
-CALM = plan("""
-plan: small
-milestones:
-  data: {when: "Data.Imported"}
-  output: {when: "Report.Made"}
-  more: {when: "More.Done"}
-first_value: output
-""")
-OUTPUT = MilestoneReached("output", "Output")
-
-
-def newest(name: str) -> Leaf:
-    """The newest event of a name."""
-    return Leaf(tracker(LastTracker, Selector((name,))), name)
-
-
-def watching(*watches: Watch, **changes: object) -> Story:
-    """A story under a plan that has no trouble of its own and these watches."""
-    risks = tuple(one for one in watches if not one.opportunity)
-    opportunities = tuple(one for one in watches if one.opportunity)
-    watched: Plan = msgspec.structs.replace(CALM, risks=risks, opportunities=opportunities, **changes)
-    return Story(plan_set([watched]))
-
-
-def days(number: float) -> int:
-    """So many days in milliseconds."""
-    return round(number * DAY_MS)
+CONCERN = Watch("concern", "Concern", after=newest("concern.raised"), until=newest("concern.resolved"), for_ms=days(7))
 
 
 def test_quiet_is_counted_from_the_last_activity() -> None:
@@ -60,17 +33,29 @@ def test_quiet_is_counted_from_the_last_activity() -> None:
 
 
 def test_a_quiet_role_must_be_known() -> None:
-    """Nobody known is nobody quiet; known by identify alone, quiet counts from the account's first activity."""
+    """Nobody known is nobody quiet; known by identify alone, quiet counts from then."""
     watch = Watch("champion_quiet", "Champion quiet", quiet=("champion",), for_ms=days(21))
     story = watching(watch)
     story.happens(event(at=day(0)))
     assert story.until(40) == []
     story.happens(event("Identified", day(40), kind="identify", role="champion"))
-    assert story.until(40.5) == ["risk_opened:champion_quiet"]
-    story.happens(event(at=day(41), role="champion", user="eve"))
-    assert story.until(41.5) == ["risk_closed:champion_quiet"]
-    story.happens(event(at=day(50), user="ann"))
-    assert story.until(63) == ["risk_opened:champion_quiet"]
+    story.happens(event("Identified", day(45), kind="identify", role="champion"))
+    assert story.until(60.9) == []
+    assert story.until(61) == ["risk_opened:champion_quiet"]
+    assert story.signals[-1].timestamp_ms == day(61)
+    story.happens(event(at=day(62), role="champion", user="eve"))
+    assert story.until(62.5) == ["risk_closed:champion_quiet"]
+    story.happens(event(at=day(70), user="ann"))
+    assert story.until(84) == ["risk_opened:champion_quiet"]
+
+
+def test_one_who_is_new_does_not_end_the_quiet_of_another() -> None:
+    """Of several roles the last use counts, and the time since when one is known only where none was ever active."""
+    story = watching(Watch("silent", "Silent", quiet=("team_lead", "executive"), for_ms=days(21)))
+    story.happens(event(at=day(0), user="lead", role="team_lead"))
+    assert story.until(21.5) == ["risk_opened:silent"]
+    story.happens(event("Identified", day(30), kind="identify", role="executive"))
+    assert story.until(60) == []
 
 
 def test_few_people_for_a_while() -> None:
@@ -105,6 +90,80 @@ def test_an_open_loop() -> None:
     assert story.until(9.2) == ["risk_closed:open_concern"]
     story.happens(command("note", day(10), event="concern.raised"), command("note", day(12), event="concern.resolved"))
     assert story.until(40) == []
+
+
+def test_what_happens_again_postpones_nothing() -> None:
+    """A concern raised every five days is one that nobody resolves; the next one has seven days of its own."""
+    story = watching(CONCERN)
+    story.happens(event(at=day(0)))
+    told: list[str] = []
+    for number in range(1, 30, 5):
+        notes(story, ("concern.raised", number))
+        told += story.until(number + 5)
+    assert told == ["risk_opened:concern"]
+    assert story.signals[-1].timestamp_ms == day(8)
+    notes(story, ("concern.resolved", 31), ("concern.raised", 31.1))
+    assert story.until(32) == ["risk_closed:concern"]
+    assert story.until(38.2) == ["risk_opened:concern"]
+    assert story.signals[-1].timestamp_ms == day(38.1)
+
+
+def test_an_early_answer_starts_the_wait_again() -> None:
+    """Also one that no tick saw by itself."""
+    story = watching(CONCERN)
+    story.happens(event(at=day(0)))
+    notes(story, ("concern.raised", 1))
+    story.until(5)
+    notes(story, ("concern.resolved", 5.001), ("concern.raised", 5.002))
+    assert story.until(12) == []
+    assert story.until(12.1) == ["risk_opened:concern"]
+
+
+def test_time_runs_for_all_parts_together() -> None:
+    """Somebody else left long after X: fourteen days from then, not at once."""
+    watch = Watch("alone", "Alone", after=newest("executive.joined"), people=Bounds(below=2), for_ms=days(14))
+    story = watching(watch)
+    notes(story, ("executive.joined", 0))
+    story.happens(event(at=day(0), user="ann"), event(at=day(0), user="bob"))
+    opened = {}
+    for number in range(20, 60):
+        story.happens(event(at=day(number)))
+        opened.update(dict.fromkeys(story.until(number + 1), number + 1))
+    assert opened == {"risk_opened:alone": 42}
+
+
+def test_nothing_opens_before_the_first_use() -> None:
+    """A loop waits for it, and runs from there."""
+    story = watching(CONCERN)
+    notes(story, ("concern.raised", 1))
+    assert story.until(20) == []
+    story.happens(event(at=day(20)))
+    assert story.until(26.9) == []
+    assert story.until(27) == ["risk_opened:concern"]
+
+
+def test_a_date_that_becomes_known_late() -> None:
+    """Thirty days before the renewal it is told: news of that day, and `for` runs from there; told again, it is not."""
+    for waits, opens in ((0, 20), (7, 27)):
+        story = watching(Watch("renewal_near", "Renewal", before="renewal_at", within_ms=days(90), for_ms=days(waits)))
+        story.happens(event(at=day(0)))
+        story.until(20)
+        story.happens(traits(day(20), renewal_at=rfc3339(day(50))))
+        told = story.until(23)
+        story.happens(traits(day(23), renewal_at=rfc3339(day(50))))
+        assert [*told, *story.until(28)] == ["risk_opened:renewal_near"]
+        assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(opens), "live")
+
+
+def test_a_date_is_not_near_before_the_start() -> None:
+    """The contract begins within ninety days of its renewal."""
+    story = watching(
+        Watch("renewal_near", "Renewal", before="renewal_at", within_ms=days(90)), start=("contract_start",)
+    )
+    story.happens(traits(day(0), renewal_at=rfc3339(day(60)), contract_start=rfc3339(day(5))), event(at=day(0)))
+    assert story.until(4.9) == []
+    assert story.until(5.1) == ["activation_started", "risk_opened:renewal_near"]
+    assert story.signals[-1].timestamp_ms == day(5)
 
 
 def test_a_date_ahead() -> None:
@@ -149,87 +208,6 @@ def test_a_fall_in_use() -> None:
     assert opened == ["risk_opened:usage_drop"]
     assert story.signals[-1].evidence.threshold == 28
     assert use_daily(story, 140, 160) == ["risk_closed:usage_drop"]
-
-
-def test_an_opportunity_is_held_or_missed() -> None:
-    """Held once what it waits for happens, missed when its time is over; each is said once."""
-    watch = Watch(
-        "next_problem",
-        "Next problem",
-        opportunity=True,
-        after=OUTPUT,
-        until=newest("conversation.held"),
-        open_ms=days(14),
-    )
-    story = watching(watch)
-    story.happens(event("Report.Made", day(0)))
-    assert story.until(0.2) == ["opportunity_opened:next_problem"]
-    shown = describe(story.accounts["acme"], story.plans, story.clock)["plans"][0]["opportunities"][0]
-    assert shown["closes_at"] == rfc3339(day(14))
-    story.happens(command("note", day(5), event="conversation.held"))
-    assert story.until(5.2) == ["opportunity_closed:next_problem:held"]
-    assert story.until(60) == []
-    other = watching(watch)
-    other.happens(event("Report.Made", day(0)))
-    other.until(1)
-    assert other.until(14.2) == ["opportunity_closed:next_problem:missed"]
-    assert other.until(60) == []
-
-
-def test_an_opportunity_that_is_over_is_never_opened() -> None:
-    """Nor is one in an account that nobody uses."""
-    watch = Watch("next_problem", "Next", opportunity=True, after=OUTPUT, open_ms=days(14))
-    story = watching(watch)
-    story.until(30)
-    story.happens(event("Report.Made", day(1)), event(at=day(30)))
-    assert story.until(40) == []
-
-
-def test_hidden_fans() -> None:
-    """Three people, and the lead is quiet; held when the lead comes back, and open again after another quiet."""
-    watch = Watch(
-        "hidden_fans",
-        "Fans",
-        opportunity=True,
-        people=Bounds(3),
-        quiet=("team_lead", "executive"),
-        for_ms=days(28),
-        open_ms=days(30),
-    )
-    story = watching(watch)
-    story.happens(event(at=day(0), user="lead", role="team_lead"))
-    for number in range(1, 40):
-        for user in ("ann", "bob", "cleo"):
-            story.happens(event(at=day(number), user=user))
-        told = story.until(number + 0.5)
-        assert told == (["opportunity_opened:hidden_fans"] if number == 28 else []), number
-    story.happens(event(at=day(40), user="lead", role="team_lead"))
-    assert story.until(40.5) == ["opportunity_closed:hidden_fans:held"]
-
-
-def test_advocacy_needs_health_and_roles() -> None:
-    """After the result, healthy for two weeks, two roles present."""
-    risk = Watch("no_owner", "No owner", missing="owner")
-    watch = Watch(
-        "advocacy",
-        "Advocacy",
-        opportunity=True,
-        after=OUTPUT,
-        healthy_ms=days(14),
-        roles=Bounds(2),
-        until=newest("advocacy.asked"),
-        open_ms=days(60),
-    )
-    story = watching(risk, watch)
-    story.happens(event("Report.Made", day(0), role="champion"), event(at=day(0), user="eve", role="executive"))
-    assert story.until(5) == ["risk_opened:no_owner"]
-    story.happens(traits(day(5), owner="dana"))
-    assert story.until(5.5) == ["risk_closed:no_owner"]
-    story.happens(event(at=day(18), role="champion"))
-    assert story.until(19) == []
-    assert story.until(20) == ["opportunity_opened:advocacy"]
-    story.happens(command("note", day(21), event="advocacy.asked"))
-    assert story.until(21.5) == ["opportunity_closed:advocacy:held"]
 
 
 def test_closing_ends_watches_without_a_word() -> None:
