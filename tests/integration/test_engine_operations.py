@@ -277,3 +277,21 @@ async def test_a_dead_letter_is_listed_and_requeued_once(room: EngineRoom) -> No
     ] * 2
     unknown = await operator.ask("POST", "/v1/dead-letters/999/requeue")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "dead_letter_unknown")
+
+
+async def test_a_record_on_a_wrong_partition_is_requeued_to_that_of_its_account(room: EngineRoom) -> None:
+    """Where it was it would be refused again."""
+    engine = room.start(**WITH_ADMIN)
+    operator = Operator(engine)
+    for part, name in ((0, "Page Viewed"), (2, "Data Imported")):
+        await room.append(part, key=b"acme", value=event_value("acme", name, f"on-{part}"))
+    await eventually(lambda: has_letter(room, "wrong_partition"), within_seconds=20, what="one of them refused")
+    (letter,) = (await operator.ask("GET", "/v1/dead-letters")).json()["data"]
+    home = 2 - letter["partition"]
+    done = (await operator.ask("POST", f"/v1/dead-letters/{letter['id']}/requeue")).json()
+    assert (done["changed"], done["partition"]) == (True, home)
+    await eventually(room.caught_up, within_seconds=20, what="all applied")
+    applied = await room.database.fetchval(
+        "SELECT sum(CAST(counts ->> 'applied' AS int)) FROM activation.partition_lease"
+    )
+    assert applied == 2

@@ -162,7 +162,7 @@ def trouble(subject: Subject, kind: str, verdict: Verdict, clock_ms: int) -> Can
         milestone_title=milestone.title if milestone else None,
         status_to=verdict.status,
         reason=rule.reason,
-        likely=likely(standing, subject.state.facts, rule.reason, clock_ms) if stalled else None,
+        likely=likely(standing, subject.state.facts, clock_ms) if stalled else None,
         due_at_ms=standing.due_at(rule.milestone) if rule.milestone else None,
         summary=_trouble_text(subject, "stalled" if stalled else "is at risk", rule, clock_ms),
         evidence=_trouble_evidence(subject, verdict, rule, clock_ms),
@@ -187,7 +187,7 @@ def escalated(subject: Subject, at_ms: int, clock_ms: int) -> CandidateSignal:
         about="",
         episode=f"{subject.state.life}:{at_ms}",
         reason=subject.plan_state.reason,
-        likely=likely(standing, facts, subject.plan_state.reason, clock_ms),
+        likely=likely(standing, facts, clock_ms),
         to=plan.escalation.to,
         summary=f"{subject.state.name} needs help: {passed} after the start{wanted}.",
         evidence=Evidence(

@@ -2,7 +2,7 @@
 
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.orders import DIAGNOSIS
-from services.activation_engine.domain.status import QUIET, Standing
+from services.activation_engine.domain.status import QUIET, Standing, deadlines
 from services.activation_engine.domain.timers import before
 
 FIT, EXECUTION, INSTRUMENTATION, UNKNOWN = "fit", "execution", "instrumentation", "unknown"
@@ -12,16 +12,19 @@ _PRESENT_DAYS = 28
 _PEOPLE_FOR_FIT = 2
 
 
-def likely(standing: Standing, facts: Facts, reason: str | None, clock_ms: int) -> str:
-    """`instrumentation`: busy on 5 of the last 14 days and no milestone event ever matched, so probably wrong names.
-    `execution`: required set-up is missing, or people went quiet. `fit`: all that comes before first value is reached,
-    two people are active, and first value is not there. A diagnosis by a person comes before all of these."""
+def likely(standing: Standing, facts: Facts, clock_ms: int) -> str:
+    """Of an account that has started. `instrumentation`: busy on 5 of the last 14 days and none of the events that
+    milestones name ever came, so probably wrong names. `execution`: required set-up is missing, or people are quiet.
+    `fit`: all that comes before first value is reached, two people are active, and first value is not there. A
+    diagnosis by a person comes before all of these."""
     diagnosed = facts.orders.ordered(DIAGNOSIS)
     if isinstance(diagnosed, str):
         return diagnosed.partition(":")[0]
-    if _is_busy(standing, clock_ms) and not _any_event_matched(standing, facts):
+    if _is_busy(standing, clock_ms) and not _names_match(standing, facts):
         return INSTRUMENTATION
-    if reason == QUIET or any(one.required and standing.is_missing(one.id) for one in standing.plan.setup()):
+    if _is_quiet(standing, clock_ms) or any(
+        one.required and standing.is_missing(one.id) for one in standing.plan.setup()
+    ):
         return EXECUTION
     return FIT if _does_not_fit(standing, clock_ms) else UNKNOWN
 
@@ -32,10 +35,16 @@ def _is_busy(standing: Standing, clock_ms: int) -> bool:
     return standing.activity.days_between(today - _LOOK_BACK_DAYS + 1, today, day_ms) >= _BUSY_DAYS
 
 
-def _any_event_matched(standing: Standing, facts: Facts) -> bool:
-    """Whether any milestone's own event came; use of whatever kind says nothing about names."""
+def _names_match(standing: Standing, facts: Facts) -> bool:
+    """Whether any event that a milestone names came, or none is named; use of whatever kind says nothing of names."""
     leaves = (leaf for one in standing.plan.milestones if one.when is not None for leaf in one.when.leaves())
-    return any(leaf.tracker.id in facts.trackers for leaf in leaves if not leaf.tracker.selector.everything)
+    named = [leaf.tracker.id for leaf in leaves if not leaf.tracker.selector.everything]
+    return not named or any(one in facts.trackers for one in named)
+
+
+def _is_quiet(standing: Standing, clock_ms: int) -> bool:
+    """Whether nobody was active for as long as the plan allows, whichever rule came first."""
+    return any(one.reason == QUIET and one.at_ms <= clock_ms for one in deadlines(standing))
 
 
 def _does_not_fit(standing: Standing, clock_ms: int) -> bool:

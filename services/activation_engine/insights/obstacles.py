@@ -17,7 +17,7 @@ _WAITING = """
 , waiting AS MATERIALIZED (
     SELECT status, last_event, array_position(CAST(:places AS text[]), waiting_for) AS place,
         greatest(0, clock_ms - greatest(start_ms, {newest})) / :day_ms AS days
-    FROM accounts WHERE started AND status NOT IN ('activated', 'closed')
+    FROM accounts WHERE started AND status NOT IN ('activated', 'closed', 'paused')
 ), ranked AS (
     SELECT place, last_event, count(*) AS accounts,
         row_number() OVER (PARTITION BY place ORDER BY count(*) DESC, last_event) AS rank
@@ -34,7 +34,7 @@ ORDER BY place, rank
 
 
 async def obstacles_insight(scope: Scope) -> dict[str, Any]:
-    """Over started accounts that are neither activated nor closed, in due order of what they wait for."""
+    """Over started accounts that are neither activated, paused nor closed, in due order of what they wait for."""
     order = due_order(scope.plan)
     ids = {f"m{place}": milestone for place, milestone in enumerate(order)}
     newest = ", ".join(f"CAST(reached ->> CAST(:{name} AS text) AS float8)" for name in ids)
@@ -78,4 +78,9 @@ def _text(accounts: int, found: list[dict[str, Any]]) -> str:
     )
     if most["last_events"]:
         text += f" What most of them did last: {most['last_events'][0]['event']}."
+    longest = max(found, key=lambda one: one["waiting_median_days"])
+    if longest is not most:
+        text += (
+            f" The longest wait is for {longest['title']}, {days_text(longest['waiting_median_days'])} at the median."
+        )
     return text

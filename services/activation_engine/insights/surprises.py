@@ -9,8 +9,8 @@ from services.activation_engine.reading.event_names import EventName
 
 
 def surprises_insight(names: list[EventName], *, limit: int) -> dict[str, Any]:
-    """The `limit` most frequent of the names that no live plan uses."""
-    unused = sorted((one for one in names if not one.used_by), key=lambda one: (-one.count, one.name))
+    """The `limit` most frequent of the names that no live plan mentions."""
+    unused = sorted((one for one in names if not one.mentioned), key=lambda one: (-one.count, one.name))
     newest_ms = max((one.last_seen_ms for one in names), default=None)
     return {
         "as_of": None if newest_ms is None else rfc3339(newest_ms),
@@ -31,7 +31,7 @@ def _event(seen: EventName) -> dict[str, Any]:
 
 def _text(unused: list[EventName]) -> str:
     if not unused:
-        return "Every event that arrives is used by a live plan."
+        return "Every event that arrives is mentioned by a live plan."
     verb = "event name is" if len(unused) == 1 else "event names are"
     return (
         f"{len(unused):,} {verb} mentioned by no live plan; the most frequent is {unused[0].name} "

@@ -8,6 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.activation_engine.decoder import Reason
 from services.activation_engine.operations.events_log import EventsLog
 from services.activation_engine.operations.refusals import Refused
 
@@ -19,10 +20,13 @@ SELECT id, part, "offset", reason, detail, key, substring(value FOR :bytes) AS v
     octet_length(value) AS value_bytes, appended_ms, recorded_at, requeued_at, requeued_offset
 FROM activation.dead_letter WHERE id < :before {conditions} ORDER BY id DESC LIMIT :limit
 """
-_ONE = sa.text("SELECT id, part, key, value, requeued_at, requeued_offset FROM activation.dead_letter WHERE id = :id")
+_ONE = sa.text(
+    "SELECT id, part, reason, key, value, requeued_at, requeued_offset FROM activation.dead_letter WHERE id = :id"
+)
+_HOME = sa.text("SELECT part FROM activation.account WHERE account_id = :account_id")
 _MARK = sa.text(
     "UPDATE activation.dead_letter SET requeued_at = now(), requeued_offset = :offset WHERE id = :id"
-    " RETURNING id, part, requeued_at, requeued_offset"
+    " RETURNING requeued_at, requeued_offset"
 )
 
 
@@ -71,17 +75,23 @@ class DeadLetters:
             return [DeadLetterRow(*row) for row in await connection.execute(query, values)]
 
     async def requeue(self, letter_id: int, *, again: bool) -> Requeued:
-        """Append the record to its partition as it was, once unless `again`. Raises Refused, LogUnreachable.
+        """Append the record as it was, once unless `again`: to its partition, or to that of its account when it was
+        refused for being elsewhere. Raises Refused, LogUnreachable.
 
         It is marked after the log has it: a crash in between may append it twice, which changes nothing more than
         once, and can never mark what was not appended."""
         async with self._engine.connect() as connection:
             row = (await connection.execute(_ONE, {"id": letter_id})).one_or_none()
-        if row is None:
-            raise Refused("dead_letter_unknown", "No such dead letter; GET /v1/dead-letters lists those that are kept.")
+            if row is None:
+                hint = "No such dead letter; GET /v1/dead-letters lists those that are kept."
+                raise Refused("dead_letter_unknown", hint)
+            part = row.part
+            if row.reason == Reason.WRONG_PARTITION:
+                home = await connection.scalar(_HOME, {"account_id": row.key.decode()})
+                part = part if home is None else home
         if row.requeued_at is not None and not again:
-            return Requeued(row.id, row.part, row.requeued_at, row.requeued_offset, changed=False)
-        offset = await self._log.append(row.part, key=row.key, value=row.value)
+            return Requeued(row.id, part, row.requeued_at, row.requeued_offset, changed=False)
+        offset = await self._log.append(part, key=row.key, value=row.value)
         async with self._engine.begin() as connection:
             marked = (await connection.execute(_MARK, {"id": letter_id, "offset": offset})).one()
-        return Requeued(marked.id, marked.part, marked.requeued_at, marked.requeued_offset, changed=True)
+        return Requeued(row.id, part, marked.requeued_at, marked.requeued_offset, changed=True)

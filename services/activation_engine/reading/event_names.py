@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.domain.timers import Hole, between
+from services.activation_engine.domain.trackers import Selector
 from services.activation_engine.reading.partitions import PartitionViews
 
 _PARTS = sa.text("SELECT part FROM activation.partition_lease")
@@ -33,24 +34,28 @@ SILENT_DAYS = 3
 
 @dataclass(frozen=True, slots=True)
 class EventName:
-    """One name as sent; times are append times in milliseconds, `used_by` the ids of live plans."""
+    """One name as sent; times are append times in milliseconds, `used_by` the ids of live plans. `mentioned` is true
+    too when a plan only says that such events are no activity."""
 
     name: str
     count: int
     first_seen_ms: int
     last_seen_ms: int
     used_by: tuple[str, ...]
+    mentioned: bool
     silent: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PlanUse:
-    """The names and name prefixes that a live plan asks for, and the length of its day in milliseconds."""
+    """The names and name prefixes that a live plan asks for, those that it excludes from activity, and the length of
+    its day in milliseconds."""
 
     plan: str
     day_ms: int
     names: frozenset[str]
     prefixes: tuple[str, ...]
+    excluded: Selector
 
     def has(self, name: str) -> bool:
         """Whether the plan uses events of this name; using every event mentions none."""
@@ -61,7 +66,8 @@ def plan_use(plan: Plan) -> PlanUse:
     """What a plan's conditions ask for."""
     selectors = [leaf.tracker.selector for leaf in plan.leaves() if not leaf.tracker.selector.everything]
     names = frozenset(name for one in selectors for name in one.names)
-    return PlanUse(plan.id, plan.day_ms, names, tuple({prefix for one in selectors for prefix in one.prefixes}))
+    prefixes = tuple({prefix for one in selectors for prefix in one.prefixes})
+    return PlanUse(plan.id, plan.day_ms, names, prefixes, plan.activity.excluded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,8 @@ class Uses:
         users = [one for one in self.plans if one.has(row.name)]
         silent = bool(users) and self._is_silent(row, min(one.day_ms for one in users))
         used_by = tuple(sorted({one.plan for one in users}))
-        return EventName(row.name, row.count, row.first_seen_ms, row.last_seen_ms, used_by, silent)
+        mentioned = bool(users) or any(one.excluded.names_it(row.name) for one in self.plans)
+        return EventName(row.name, row.count, row.first_seen_ms, row.last_seen_ms, used_by, mentioned, silent)
 
     def _is_silent(self, row: Any, day_ms: int) -> bool:
         known_ms = between(row.first_seen_ms, row.last_seen_ms, self.holes)

@@ -122,8 +122,9 @@ async def test_neither_a_quiet_product_nor_a_hole_makes_a_name_silent(api: Api) 
 
 
 async def test_surprises_are_frequent_and_in_no_plan(api: Api) -> None:
-    """Most frequent first, at most `limit`; the text counts all."""
-    await api.rows.publish()
+    """Most frequent first, at most `limit`; the text counts all. What is excluded from activity is mentioned."""
+    await api.rows.publish(f"{PLAN_TEXT}activity: {{exclude: [billing.*]}}\n")
+    await api.rows.note_name("billing.paid", 70, first=0, last=3)
     await api.rows.note_name("data.ingested", 99, first=0, last=3)
     await api.rows.note_name("Rare", 1, first=0, last=1)
     await api.rows.note_name("Often", 50, first=0, last=2)

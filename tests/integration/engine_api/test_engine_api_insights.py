@@ -221,14 +221,16 @@ async def test_obstacles_come_in_due_order_with_what_was_done_last(api: Api, acc
     await accounts.add("on_track", start=30, output=4, did="Data Imported")
     await accounts.add("activated", data=1, output=2)
     await accounts.add("closed", closed=3)
-    await accounts.add("on_track", start=40, waived="first_data", did="Data Imported")
+    await accounts.add("paused", did="Page Opened")
+    await accounts.add("on_track", start=-60, waived="first_data", did="Data Imported")
     found = await asked(api, "obstacles")
     assert [one["milestone"] for one in found["obstacles"]] == ["first_data", "first_output"]
     data, output = found["obstacles"]
     assert (data["accounts"], data["at_risk"], data["stalled"], data["waiting_median_days"]) == (3, 1, 1, 40.0)
     assert data["last_events"] == [{"event": "Page Opened", "accounts": 2}, {"event": "Data Imported", "accounts": 1}]
-    assert (output["accounts"], output["waiting_median_days"]) == (2, 20.0)
+    assert (output["accounts"], output["waiting_median_days"]) == (2, 70.0)
     assert found["text"].startswith("3 of 5 accounts on the way wait for First data, for 40 days at the median")
+    assert found["text"].endswith("The longest wait is for First output, 70 days at the median.")
 
 
 async def test_owners_are_compared(api: Api, accounts: Accounts) -> None:

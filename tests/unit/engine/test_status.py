@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from services.activation_engine.domain.activity import Activity
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.likely import likely
 from services.activation_engine.domain.status import Standing, judge, next_check, phase
 from services.activation_engine.domain.timers import Hole
-from tests.builders import day, plan
+from tests.builders import DAY_MS, day, plan
 
 PLAN = plan(
     """
@@ -144,7 +145,17 @@ def test_phase(situation: Standing, clock: float, expected: str) -> None:
 
 
 def test_likely_trouble() -> None:
-    """Missing set-up or quiet people point at execution; otherwise the facts do not tell."""
-    assert likely(standing(), Facts(), "milestone_overdue", day(20)) == "execution"
-    assert likely(standing(SET_UP), Facts(), "quiet", day(20)) == "execution"
-    assert likely(standing(SET_UP), Facts(), "milestone_overdue", day(20)) == "unknown"
+    """Missing set-up or quiet people point at execution, whichever rule came first; otherwise the facts do not tell."""
+    assert likely(standing(active=30), Facts(), day(35)) == "execution"
+    assert likely(standing(SET_UP, active=30), Facts(), day(44)) == "execution"
+    assert likely(standing(SET_UP, active=30), Facts(), day(43)) == "unknown"
+
+
+@pytest.mark.parametrize(("when", "expected"), [("a.b", "instrumentation"), ("{people: 3}", "execution")])
+def test_only_a_plan_that_names_events_can_have_wrong_names(when: str, expected: str) -> None:
+    """Whoever is busy and lacks people has no wrong names."""
+    ruled = plan(f"plan: n\nmilestones: {{team: {{due: week 1, when: {when}}}}}\nfirst_value: team\n")
+    week = (day(20) // DAY_MS, b"\x7f")
+    busy = Activity(day(0), day(20), days={DAY_MS: week})
+    situation = replace(standing(), plan=ruled, segment=ruled.segments[ruled.default_segment], activity=busy)
+    assert likely(situation, Facts(), day(20)) == expected
