@@ -261,7 +261,8 @@ def test_unreadable_body_changes_nothing() -> None:
 def test_what_is_cut_off_changes_nothing() -> None:
     """Of too many traits the first names are kept: the others are no news, nor is any when it comes again."""
     facts, plans = Facts(), plan_set()
-    many = traits(START_MS, group=True, **{f"trait_{number:03}": number for number in range(TRAITS_MAX + 4)})
+    named: dict[str, Any] = {f"trait_{number:03}": number for number in range(TRAITS_MAX + 4)}
+    many = traits(START_MS, group=True, **named)
     assert plans.fold(facts, many) is not None
     assert len(facts.traits) == TRAITS_MAX
     assert plans.fold(facts, many) is None
