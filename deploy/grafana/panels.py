@@ -144,6 +144,7 @@ _ENGINE = (
     _rate("firstvalue_engine_signals_total", "type", "Signals"),
     Panel(title="Accounts", queries={"{{status}}": "max by (status) (firstvalue_engine_accounts)"}),
     Panel(title="Timer lateness", queries=_quantiles("firstvalue_engine_timer_lateness_seconds"), unit="s"),
+    _rate("firstvalue_engine_large_states_total", "above_bytes", "Large account rows written"),
     _total("firstvalue_engine_ledger_unpublished", "Unpublished signals"),
     Panel(title="Rebalances", queries={"{{instance}}": "increase(firstvalue_engine_rebalances_total[15m])"}),
     _rate("firstvalue_engine_lease_conflicts_total", "instance", "Commits refused"),

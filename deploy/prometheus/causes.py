@@ -162,6 +162,26 @@ _ENGINE_CAUSES = (
         },
     ),
     Alert(
+        name="LargeStates",
+        severity="ticket",
+        expression='sum(rate(firstvalue_engine_large_states_total{above_bytes="1900"}[30m]))'
+        " > 0.05 * sum(rate(firstvalue_engine_dirty_accounts_total[30m]))",
+        hold="30m",
+        summary="Account rows outgrow their page",
+        description="More than one in twenty has over 1,900 bytes: above 2,000 each costs several times as much.",
+        panel=("engine", "Large account rows written"),
+        firing={
+            f'firstvalue_engine_large_states_total{{{_ENGINE},above_bytes="1900"}}': "0+10x120",
+            f"firstvalue_engine_dirty_accounts_total{{{_ENGINE}}}": "0+100x120",
+        },
+        quiet={
+            f'firstvalue_engine_large_states_total{{{_ENGINE},above_bytes="1500"}}': "0+10x120",
+            f'firstvalue_engine_large_states_total{{{_ENGINE},above_bytes="1900"}}': "0+4x120",
+            f"firstvalue_engine_dirty_accounts_total{{{_ENGINE}}}": "0+100x120",
+        },
+        after="90m",
+    ),
+    Alert(
         name="StalledStorm",
         severity="ticket",
         expression='sum(increase(firstvalue_engine_signals_total{type="account.stalled"}[1h])) > 20'

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 
@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from schemas.signals import ACCOUNT_TYPES
 from services.activation_engine.batch import Outcome
 from services.activation_engine.decoder import Reason, Record
+from services.activation_engine.domain.encoding import STATE_BYTES_ALARM, STATE_BYTES_SOFT
 from services.activation_engine.store import Lease
 from services.runtime.metrics import RUNNING, Instruments, SharedMetrics, dead_letters
 
@@ -90,6 +91,11 @@ class EngineMetrics:
             "firstvalue_engine_phase_cpu_seconds", "Processor time of batches by phase.", phase=PHASES
         )
         self.dirty_accounts = make.counter("firstvalue_engine_dirty_accounts", "Account rows written.")
+        self.large_states = make.counter(
+            "firstvalue_engine_large_states",
+            "Account rows written with more bytes of state; above 2,000 they cost several times as much.",
+            above_bytes=(str(STATE_BYTES_SOFT), str(STATE_BYTES_ALARM)),
+        )
         self.dirty_ratio = make.gauge("firstvalue_engine_dirty_ratio", "Account rows written per record, last batch.")
         self.accounts = make.gauge("firstvalue_engine_accounts", "Accounts under plans by status.", status=STATUSES)
         self.timer_lateness = make.histogram(
@@ -147,6 +153,11 @@ class EngineMetrics:
         if records:
             self.batch_events.observe(records)
             self.dirty_ratio.set(dirty / records)
+
+    def states_written(self, sizes: Collection[int]) -> None:
+        """Account rows are committed, with states of so many bytes."""
+        for limit in (STATE_BYTES_SOFT, STATE_BYTES_ALARM):
+            self.large_states.labels(str(limit)).inc(sum(size > limit for size in sizes))
 
     def records_applied(self, records: Sequence[Record]) -> None:
         """Records of one partition are committed; they come in the order of their append times."""

@@ -258,6 +258,7 @@ class Transactions:
                 await self._store.commit(commit)
             if generation != self._leases.generation:
                 raise _Revoked
+        self._metrics.states_written([len(row.facts) for row in commit.accounts])
         for row in commit.ledger:
             self._metrics.signals.labels(row.type).inc()
         return written

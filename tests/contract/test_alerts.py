@@ -25,7 +25,7 @@ _PAGING = {"TargetDown", "ClockFrozen", "OffsetGap", "AuditMismatch"}
 _PROMISED = _PAGING | {
     *("ConsumerStalled", "LagGrowing", "ConsumerMissing", "RebalanceStorm", "LedgerUnpublished", "NotifierBacklog"),
     *("DeadLettersArriving", "TimerLate", "StalledStorm", "PoolExhausted", "DatabaseErrors", "PublishFailing"),
-    *("BlockedAddressSpike", "SecretExpiring", "Watchdog"),
+    *("BlockedAddressSpike", "LargeStates", "SecretExpiring", "Watchdog"),
 }
 _METRIC = re.compile(r"\bfirstvalue_\w+")
 

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from schemas.erasure import account_hash
 from services.activation_engine import batch
 from services.activation_engine.commit_plan import ROWS_PER_STEP, Outward
+from services.activation_engine.domain.encoding import STATE_BYTES_ALARM, STATE_BYTES_SOFT
 from services.activation_engine.leases import Leases
 from services.activation_engine.log_probe import Checked
 from services.activation_engine.metrics import EngineMetrics
@@ -21,7 +22,7 @@ from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.relay import Relay
 from services.activation_engine.store import Lease
 from services.activation_engine.transactions import Transactions
-from tests.fakes.engine_records import QUICK_PLAN, event_value, tick_value
+from tests.fakes.engine_records import QUICK_PLAN, command_value, event_value, tick_value
 from tests.fakes.memory_store import MemoryStore
 
 
@@ -39,7 +40,7 @@ class Engine:
 
     def __init__(self, *, due_accounts_max: int = 10) -> None:
         self.store, self.log = MemoryStore(), SameLog()
-        metrics = EngineMetrics(CollectorRegistry())
+        metrics = self.metrics = EngineMetrics(CollectorRegistry())
         relay = Relay(store=self.store, new_producer=lambda: None, topic="signals", metrics=metrics, rows_max=10)
         self.catalog = PlanCatalog(self.store)
         self.leases = Leases(
@@ -80,6 +81,11 @@ class Engine:
         offset = self.leases.held[part].lease.next_offset + ahead
         value = event_value(account, "Opened", f"m{part}-{offset}", at_ms=1_000)
         return SimpleNamespace(offset=offset, timestamp=1_000, key=account.encode(), value=value)
+
+    def large_states(self, above_bytes: int) -> float:
+        """How many account rows with more bytes were counted."""
+        sample = self.metrics.registry.get_sample_value
+        return sample("firstvalue_engine_large_states_total", {"above_bytes": str(above_bytes)}) or 0.0
 
     def refused(self) -> list[tuple[int, str]]:
         return [(letter.part, letter.reason) for letter in self.store.dead_letters]
@@ -222,3 +228,15 @@ async def test_a_ledger_of_many_steps_has_no_gap() -> None:
     rows = engine.store.ledger[0]
     assert [row.seq for row in rows] == list(range(1, 2 * ROWS_PER_STEP + 2))
     assert engine.store.leases[0].out_seq == len(rows)
+
+
+async def test_account_rows_that_outgrow_their_page_are_counted() -> None:
+    """By what is written of them, above each limit."""
+    engine = Engine()
+    await engine.claim()
+    for offset, traits in enumerate((1, 8, 10)):
+        named = {f"t{number}": "x" * 200 for number in range(traits)}
+        value = command_value("acme", "set", f"m{offset}", at_ms=1_000, traits=named)
+        record = SimpleNamespace(offset=offset, timestamp=1_000, key=b"acme", value=value)
+        assert await engine.transactions.apply({0: [cast(Any, record)]}, {})
+    assert (engine.large_states(STATE_BYTES_SOFT), engine.large_states(STATE_BYTES_ALARM)) == (2.0, 1.0)
