@@ -23,6 +23,7 @@ from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.relay import Relay
 from services.activation_engine.transactions import Transactions
 from services.runtime.crash_points import crash_point
+from services.runtime.kafka import join_group, leave_group
 from services.runtime.process import Stopping
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,6 @@ log = structlog.get_logger(__name__)
 # A poll that waits for an assignment under way does not return by itself.
 _POLL_SECONDS_MAX = 1.0
 _ERROR_PAUSE_SECONDS = 0.5
-_CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +87,10 @@ class Consumer:
             self.ended.set()
 
     async def close(self) -> None:
-        """Leave the group, so that others take over at once."""
+        """Leave the group."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await _stop(consumer)
+            await leave_group(consumer)
 
     def rebuild(self) -> None:
         """Replace the Kafka consumer at the next turn."""
@@ -128,13 +128,7 @@ class Consumer:
         await self._leases.revoke(within_seconds=self._pace.rebalance_timeout_seconds / 2)
         self._buffers.clear()
         consumer = self._new_consumer()
-        try:
-            await consumer.start()
-        except BaseException:
-            await _stop(consumer)
-            raise
-        # Not before the start, which would wait for the group without an end; polls wait for a moment only.
-        consumer.subscribe([self._topic], listener=_Listener(consumer, self._leases, self._pace, self._metrics))
+        await join_group(consumer, self._topic, _Listener(consumer, self._leases, self._pace, self._metrics))
         self._consumer = consumer
 
     async def _claim(self) -> None:
@@ -241,13 +235,6 @@ class Consumer:
 
     def _at(self, part: int) -> TopicPartition:
         return TopicPartition(self._topic, part)
-
-
-async def _stop(consumer: Any) -> None:
-    """Leave the group and disconnect, within a time that a broker which is away cannot stretch."""
-    with suppress(KafkaError, TimeoutError, OSError):
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await consumer.stop()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -20,6 +21,7 @@ from aiokafka.errors import (
 
 RECORD_BYTES_MAX = 1_048_576
 _VISIBLE_SECONDS = 10.0
+_LEAVE_SECONDS = 5.0
 _PRODUCTION_REPLICAS = 3
 # A write is in two replicas, and none without it becomes the leader.
 _PRODUCTION_CONFIG = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
@@ -96,6 +98,27 @@ def new_consumer(
         metadata_max_age_ms=30_000,
         check_crcs=False,
     )
+
+
+async def join_group(consumer: Any, topic: str, listener: Any) -> None:
+    """Start a new consumer and have it join its group; one that cannot is taken down again.
+
+    Raises KafkaError, TimeoutError and OSError.
+    """
+    try:
+        await consumer.start()
+    except BaseException:
+        await leave_group(consumer)
+        raise
+    # Not before the start, which would wait for the group without an end.
+    consumer.subscribe([topic], listener=listener)
+
+
+async def leave_group(consumer: Any) -> None:
+    """Leave the group, so that others take over at once, and disconnect; a broker that is away cannot stretch it."""
+    with suppress(KafkaError, TimeoutError, OSError):
+        async with asyncio.timeout(_LEAVE_SECONDS):
+            await consumer.stop()
 
 
 async def create_topics(

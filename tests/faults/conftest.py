@@ -8,6 +8,7 @@ import pytest
 
 from deploy.local.data_folder import DataFolder
 from tests.fakes.private_servers import private_servers
+from tests.integration.ingest_process import ingest_environment, prepare
 from tests.running_room import room
 
 __all__ = ["private", "room"]
@@ -18,3 +19,13 @@ def private(request: pytest.FixtureRequest) -> Iterator[DataFolder]:
     """A PostgreSQL and a Kafka of the module alone."""
     with private_servers(request.module.__name__.rpartition(".")[2]) as data:
         yield data
+
+
+@pytest.fixture(scope="module")
+def prepared(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> dict[str, str]:
+    """The environment of an ingest whose schema and topics are there, without ticks that reach a crash point first."""
+    environment = ingest_environment(
+        database_url=database_url, kafka_bootstrap=kafka_bootstrap, topic_prefix=topic_prefix, ingest_tick_seconds=60
+    )
+    prepare(environment)
+    return environment

@@ -16,9 +16,7 @@ from tests.faults import test_ingest_resolver_crash
 from tests.integration.ingest_process import (
     IngestProcess,
     end,
-    ingest_environment,
     launch,
-    prepare,
     running_ingest,
     wait_until,
 )
@@ -27,16 +25,6 @@ from tests.integration.topic_reader import message_ids_of
 SOURCES = Path(__file__).parents[2] / "services" / "ingest"
 POINTS = ("ingest.before_produce", "ingest.sent_unacked", "ingest.half_acked", "ingest.acked_unanswered")
 CLIENTS = 4
-
-
-@pytest.fixture(scope="module")
-def environment(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> dict[str, str]:
-    """Schema and topics, and no ticks that could reach a crash point first."""
-    environment = ingest_environment(
-        database_url=database_url, kafka_bootstrap=kafka_bootstrap, topic_prefix=topic_prefix, ingest_tick_seconds=60
-    )
-    prepare(environment)
-    return environment
 
 
 def batches(name: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
@@ -75,11 +63,11 @@ def test_every_crash_point_of_the_code_is_tried_here() -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_crash_loses_nothing_that_was_acknowledged(
-    environment: dict[str, str], kafka_bootstrap: str, topic_prefix: str, tmp_path: Path, point: str
+    prepared: dict[str, str], kafka_bootstrap: str, topic_prefix: str, tmp_path: Path, point: str
 ) -> None:
     """Under load from several clients; the batches that were under way are sent again and are in the log then."""
     # The first points are passed at start by the ticks of the three partitions.
-    dying = launch({**environment, "FIRSTVALUE_CRASH_AT": f"{point}:12"}, tmp_path)
+    dying = launch({**prepared, "FIRSTVALUE_CRASH_AT": f"{point}:12"}, tmp_path)
     try:
         dying.wait_ready()
         with ThreadPoolExecutor(CLIENTS) as pool:
@@ -90,7 +78,7 @@ def test_a_crash_loses_nothing_that_was_acknowledged(
     topic = f"{topic_prefix}product.events.v1"
     acked = {id_ for ids, _ in outcomes for id_ in ids}
     assert acked <= set(message_ids_of(kafka_bootstrap, topic))
-    with running_ingest(environment, tmp_path) as again:
+    with running_ingest(prepared, tmp_path) as again:
         for _, unanswered in outcomes:
             for ids, body in unanswered:
                 assert again.post("/v1/batch", body).status_code == 200
@@ -100,11 +88,11 @@ def test_a_crash_loses_nothing_that_was_acknowledged(
 
 
 def test_a_stop_under_load_loses_nothing(
-    environment: dict[str, str], kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+    prepared: dict[str, str], kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     """SIGTERM: requests under way are answered, then the process ends with status 0. A request that it had not read
     when it closed its connections is left without an answer, and without an effect."""
-    service = launch(environment, tmp_path)
+    service = launch(prepared, tmp_path)
     service.wait_ready()
     acked: list[str] = []
     unanswered: list[str] = []

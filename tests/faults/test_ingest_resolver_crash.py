@@ -17,9 +17,7 @@ from services.runtime.postgres import connect
 from tests.integration.ingest_process import (
     IngestProcess,
     end,
-    ingest_environment,
     launch,
-    prepare,
     running_ingest,
     wait_until,
 )
@@ -28,16 +26,6 @@ from tests.integration.topic_reader import events_of
 # Each with the hit at which the process dies: some work was done by then, and some is left.
 POINTS = {"ingest.resolver_produced": 3, "ingest.resolver_written": 3, "ingest.resolver_released": 2}
 CLIENTS = 3
-
-
-@pytest.fixture(scope="module")
-def environment(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> dict[str, str]:
-    """Schema and topics."""
-    environment = ingest_environment(
-        database_url=database_url, kafka_bootstrap=kafka_bootstrap, topic_prefix=topic_prefix, ingest_tick_seconds=60
-    )
-    prepare(environment)
-    return environment
 
 
 def requests(name: str) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
@@ -83,7 +71,7 @@ async def _is_drained(database_url: str) -> bool:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_crash_of_the_resolver_loses_no_event(
-    environment: dict[str, str],
+    prepared: dict[str, str],
     kafka_bootstrap: str,
     topic_prefix: str,
     database_url: str,
@@ -91,7 +79,7 @@ def test_a_crash_of_the_resolver_loses_no_event(
     point: str,
 ) -> None:
     """Under load from several clients; a successor goes on, and every event is in the log under its user's account."""
-    dying = launch({**environment, "FIRSTVALUE_CRASH_AT": f"{point}:{POINTS[point]}"}, tmp_path)
+    dying = launch({**prepared, "FIRSTVALUE_CRASH_AT": f"{point}:{POINTS[point]}"}, tmp_path)
     try:
         dying.wait_ready()
         with ThreadPoolExecutor(CLIENTS) as pool:
@@ -101,7 +89,7 @@ def test_a_crash_of_the_resolver_loses_no_event(
         end(dying)
     owed = {message_id: account for acked, _ in outcomes for message_id, account in acked.items()}
     assert owed
-    with running_ingest(environment, tmp_path) as service:
+    with running_ingest(prepared, tmp_path) as service:
         for _, unanswered in outcomes:
             for body in unanswered:
                 assert service.post("/v1/batch", body).status_code == 200

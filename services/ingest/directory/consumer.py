@@ -18,6 +18,7 @@ from services.ingest.directory.resolver import Resolver
 from services.ingest.directory.store import Claim, DirectoryStore, Superseded
 from services.ingest.inflight import Overloaded
 from services.ingest.metrics import IngestMetrics
+from services.runtime.kafka import join_group, leave_group
 from services.runtime.postgres import is_transient
 from services.runtime.process import Stopping
 
@@ -28,7 +29,6 @@ _POLL_SECONDS_MAX = 5.0
 _BATCH_EVENTS_MAX = 200
 _PAUSE_SECONDS = 0.5
 _SWEEP_SECONDS = 60.0
-_CLOSE_SECONDS = 5.0
 
 
 class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -158,19 +158,13 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _connect(self) -> None:
         self._claims.clear()
         consumer = self._new_consumer()
-        try:
-            await consumer.start()
-        except BaseException:
-            await _stop(consumer)
-            raise
+        await join_group(consumer, self._topic, self)
         self._consumer = consumer
-        # Not before the start, which would wait for the group without an end.
-        consumer.subscribe([self._topic], listener=self)
 
     async def _close(self) -> None:
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await _stop(consumer)
+            await leave_group(consumer)
 
     def _show_lag(self) -> None:
         for partition, claim in self._claims.items():
@@ -179,10 +173,3 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 end = self._consumer.highwater(place)
                 if end is not None:
                     self._metrics.resolver_lag.labels(str(partition)).set(max(0, end - claim.next_offset))
-
-
-async def _stop(consumer: Any) -> None:
-    """Leave the group and disconnect, within a time that a broker which is away cannot stretch."""
-    with suppress(KafkaError, TimeoutError, OSError):
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await consumer.stop()
