@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.ingest.app import MIGRATIONS
 from services.ingest.directory.person import Person
-from services.ingest.directory.store import Claim, DirectoryStore, ParkedEvent, Superseded
+from services.ingest.directory.store import Claim, DirectoryStore, ParkedEvent, Superseded, Waiting
 from services.ingest.key_store import SCHEMA
 from services.runtime.migrations import upgrade
 from services.runtime.postgres import connect
@@ -50,6 +50,11 @@ async def write(store: DirectoryStore, claim: Claim, *events: ParkedEvent, **peo
     return await store.apply(claim, next_offset=claim.next_offset + 1, people=people, parked=events)
 
 
+async def counts(store: DirectoryStore, *users: str) -> dict[str, int]:
+    """How many events of each wait."""
+    return {user: waiting.events for user, waiting in (await store.waiting_of(users, ())).items()}
+
+
 async def test_an_owner_of_before_writes_nothing(store: DirectoryStore) -> None:
     """Neither people nor events nor its place nor erasures nor releases: the claim of another one ended its own."""
     old = await write(store, await store.claim(1), parked("waits", 1))
@@ -64,7 +69,7 @@ async def test_an_owner_of_before_writes_nothing(store: DirectoryStore) -> None:
         with pytest.raises(Superseded):
             await late
     assert await store.find(["late"]) == {}
-    assert await store.parked_counts(["late", "waits"]) == {"waits": 1}
+    assert await counts(store, "late", "waits") == {"waits": 1}
     assert (await store.claim(1)).next_offset == 1
 
 
@@ -82,7 +87,8 @@ async def test_what_is_written_twice_is_there_once(store: DirectoryStore) -> Non
     for _ in range(2):
         claim = await write(store, claim, parked("twice", 1), parked("twice", 2), twice=KIM)
     assert await store.find(["twice", "nobody"]) == {"twice": KIM}
-    assert await store.parked_counts(["twice"]) == {"twice": 2}
+    assert await counts(store, "twice") == {"twice": 2}
+    assert await store.waiting_of(["twice"], ["twice-2", "twice-3"]) == {"twice": Waiting(2, frozenset({"twice-2"}))}
 
 
 async def test_what_waits_is_released_by_an_account_and_ended_by_its_age(store: DirectoryStore) -> None:
@@ -90,6 +96,8 @@ async def test_what_waits_is_released_by_an_account_and_ended_by_its_age(store: 
     claim = await store.claim(4)
     claim = await write(store, claim, parked("known", 1), parked("role", 1), known=KIM, role=Person(role="it"))
     assert [event.user_id for event in await store.releasable(4, most=10)] == ["known"]
+    assert [event.user_id for event in await store.releasable(4, most=10, users=["known"])] == ["known"]
+    assert await store.releasable(4, most=10, users=["somebody else"]) == []
     assert await store.expired(4, age=timedelta(days=1), most=10) == []
     assert len(await store.expired(4, age=timedelta(0), most=10)) == 2
     assert await store.expired(5, age=timedelta(0), most=10) == []
@@ -113,6 +121,6 @@ async def test_erasing_an_account_leaves_those_who_are_elsewhere_too(store: Dire
         "both": Person(("stays",), "it"),
         "other": Person(("stays",)),
     }
-    assert await store.parked_counts(["only"]) == {}
+    assert await counts(store, "only") == {}
     await store.forget_person(claim, "both", next_offset=claim.next_offset + 1)
     assert set(await store.find(["only", "both", "other"])) == {"other"}

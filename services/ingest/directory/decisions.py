@@ -9,7 +9,7 @@ from typing import NamedTuple
 from schemas.product_event import ProductEvent, encode
 from schemas.unresolved_event import UnresolvedEvent
 from services.ingest.directory.person import NOBODY, Lesson, Person, taught
-from services.ingest.directory.store import ParkedEvent
+from services.ingest.directory.store import ParkedEvent, Waiting
 from services.ingest.people import StaffRule
 
 AMBIGUOUS = (
@@ -62,13 +62,18 @@ def decide(
     arrived: Iterable[Arrived],
     *,
     known: Mapping[str, Person],
-    waiting: Mapping[str, int],
+    waiting: Mapping[str, Waiting],
     waiting_max: int,
     staff: StaffRule,
 ) -> Decision:
-    """The events in their order; `known` and `waiting` hold what is stored of all their users."""
+    """The events in their order; `known` and `waiting` hold what is stored of all their users.
+
+    An event that waits already, which a client or a crash has sent again, neither waits twice nor is refused.
+    """
     decision = Decision()
-    people, counts = decision.people, dict(waiting)
+    people = decision.people
+    waits = {user: set(stored.message_ids) for user, stored in waiting.items()}
+    room = {user: waiting_max - stored.events for user, stored in waiting.items()}
     for event, value in arrived:
         user = event.user_id
         assert user is not None, "nothing without a user is decided here"
@@ -82,10 +87,13 @@ def decide(
             decision.refused.append(Refused(event, *AMBIGUOUS))
         elif person.account is not None:
             decision.resolved.append(resolve(event, person, staff))
-        elif counts.get(user, 0) >= waiting_max:
+        elif event.message_id in waits.setdefault(user, set()):
+            continue
+        elif room.setdefault(user, waiting_max) <= 0:
             decision.refused.append(Refused(event, *TOO_MANY_WAIT))
         else:
-            counts[user] = counts.get(user, 0) + 1
+            room[user] -= 1
+            waits[user].add(event.message_id)
             decision.parked.append(ParkedEvent(user, event.message_id, value))
     return decision
 

@@ -7,7 +7,7 @@ it can write nothing, because each transaction begins with the stamp of its clai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -92,9 +92,9 @@ class Resolver:
                 run.append(Arrived(event, record.value))
         return await self._decide(claim, run, dead, next_offset=records[-1].offset + 1)
 
-    async def release(self, claim: Claim) -> None:
-        """Send on what waits although its user is known by now."""
-        while page := await self._store.releasable(claim.partition, most=_PAGE_EVENTS):
+    async def release(self, claim: Claim, users: Collection[str] | None = None) -> None:
+        """Send on what waits although its user is known by now: of the whole partition, or of `users`."""
+        while page := await self._store.releasable(claim.partition, most=_PAGE_EVENTS, users=users):
             known = await self._store.find({one.user_id for one in page})
             decision = Decision()
             for one in page:
@@ -118,15 +118,17 @@ class Resolver:
         users = {str(one.event.user_id) for one in run}
         known = await self._store.find(users) if users else {}
         unknown = {user for user in users if user not in known or not known[user].accounts}
-        waiting = await self._store.parked_counts(unknown) if unknown else {}
+        ids = {one.event.message_id for one in run if one.event.user_id in unknown}
+        waiting = await self._store.waiting_of(unknown, ids) if unknown else {}
         decision = decide(run, known=known, waiting=waiting, waiting_max=self._rules.waiting_max, staff=self._staff)
         await self._produce(decision, dead)
         crash_point("ingest.resolver_produced")
         claim = await self._store.apply(claim, next_offset=next_offset, people=decision.people, parked=decision.parked)
         crash_point("ingest.resolver_written")
         self._metrics.resolved.labels("parked", "").inc(len(decision.parked))
-        if any(person.accounts for person in decision.people.values()):
-            await self.release(claim)
+        # Of people whom earlier batches taught nothing waits; the next claim makes up for a release that failed.
+        if found := [user for user, person in decision.people.items() if person.accounts]:
+            await self.release(claim, found)
         return claim
 
     async def _forget(self, claim: Claim, event: UnresolvedEvent, *, next_offset: int) -> Claim:

@@ -41,12 +41,17 @@ _PARK = sa.text(
     " AS e(user_id, message_id, value)"
     " ON CONFLICT DO NOTHING"
 )
-_COUNT = sa.text(
-    "SELECT user_id, count(*) FROM ingest.parked_event WHERE user_id = ANY(CAST(:users AS text[])) GROUP BY user_id"
+_WAITING_OF = sa.text(
+    "SELECT user_id, count(*), array_agg(message_id) FILTER (WHERE message_id = ANY(CAST(:ids AS text[])))"
+    " FROM ingest.parked_event WHERE user_id = ANY(CAST(:users AS text[])) GROUP BY user_id"
 )
 _RELEASABLE = sa.text(
     "SELECT e.user_id, e.message_id, e.value FROM ingest.parked_event e JOIN ingest.person p USING (user_id)"
     " WHERE e.partition = :partition AND cardinality(p.accounts) > 0 ORDER BY e.parked_at LIMIT :most"
+)
+_RELEASABLE_OF = sa.text(
+    "SELECT user_id, message_id, value FROM ingest.parked_event"
+    " WHERE partition = :partition AND user_id = ANY(CAST(:users AS text[])) ORDER BY parked_at LIMIT :most"
 )
 _EXPIRED = sa.text(
     "SELECT user_id, message_id, value FROM ingest.parked_event"
@@ -95,6 +100,13 @@ class ParkedEvent(NamedTuple):
     user_id: str
     message_id: str
     value: bytes
+
+
+class Waiting(NamedTuple):
+    """How many events of a user wait, and which of those that were asked about are among them."""
+
+    events: int = 0
+    message_ids: frozenset[str] = frozenset()
 
 
 class DirectoryStore:
@@ -163,15 +175,20 @@ class DirectoryStore:
             await _tell(connection, [user_id])
         return moved
 
-    async def parked_counts(self, users: Collection[str]) -> dict[str, int]:
-        """How many events wait for each of `users` that has any."""
+    async def waiting_of(self, users: Collection[str], message_ids: Collection[str]) -> dict[str, Waiting]:
+        """What waits of each of `users` that has any, and what of it is among `message_ids`."""
+        asked = {"users": list(users), "ids": list(message_ids)}
         async with self._engine.connect() as connection:
-            return {row[0]: row[1] for row in await connection.execute(_COUNT, {"users": list(users)})}
+            rows = await connection.execute(_WAITING_OF, asked)
+            return {row[0]: Waiting(row[1], frozenset(row[2] or ())) for row in rows}
 
-    async def releasable(self, partition: int, *, most: int) -> list[ParkedEvent]:
-        """Events that wait although their user is known by now, oldest first."""
+    async def releasable(self, partition: int, *, most: int, users: Collection[str] | None = None) -> list[ParkedEvent]:
+        """Events that wait although their user is known by now, oldest first; or those of `users`, who are."""
+        asked: dict[str, Any] = {"partition": partition, "most": most}
+        if users is not None:
+            asked["users"] = list(users)
         async with self._engine.connect() as connection:
-            rows = await connection.execute(_RELEASABLE, {"partition": partition, "most": most})
+            rows = await connection.execute(_RELEASABLE if users is None else _RELEASABLE_OF, asked)
             return [ParkedEvent(row[0], row[1], bytes(row[2])) for row in rows]
 
     async def expired(self, partition: int, *, age: timedelta, most: int) -> list[ParkedEvent]:

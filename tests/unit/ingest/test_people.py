@@ -13,6 +13,7 @@ from schemas.product_event import decode_product_event
 from schemas.unresolved_event import UnresolvedEvent
 from services.ingest.directory.decisions import Arrived, Decision, decide
 from services.ingest.directory.person import NOBODY, Lesson, Person, taught
+from services.ingest.directory.store import Waiting
 from services.ingest.people import StaffRule
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -48,12 +49,12 @@ def event(number: int, type_: str = "track", **fields: Any) -> Arrived:
     return Arrived(read, msgspec.json.encode(read))
 
 
-def decided(*events: Arrived, known: Person | None = None, waiting: int = 0) -> Decision:
+def decided(*events: Arrived, known: Person | None = None, waiting: tuple[str, ...] = ()) -> Decision:
     """What is decided when at most three events of a user may wait."""
     return decide(
         events,
         known={} if known is None else {"u-1": known},
-        waiting={"u-1": waiting},
+        waiting={"u-1": Waiting(len(waiting), frozenset(waiting))},
         waiting_max=3,
         staff=StaffRule(("*@vendor.example",)),
     )
@@ -118,12 +119,19 @@ def test_an_ambiguous_user_is_never_guessed() -> None:
 
 def test_beyond_the_limit_events_do_not_wait() -> None:
     """Those that wait already count."""
-    decision = decided(*(event(number) for number in range(4)), waiting=1)
+    decision = decided(*(event(number) for number in range(4)), waiting=("m-9",))
     assert [parked.message_id for parked in decision.parked] == ["m-0", "m-1"]
     assert [(one.event.message_id, one.code) for one in decision.refused] == [
         ("m-2", "account_unknown"),
         ("m-3", "account_unknown"),
     ]
+
+
+def test_a_repeat_of_what_waits_ends_once() -> None:
+    """At the limit too: it is released with the first one, and no dead letter besides; nor does it take up room."""
+    decision = decided(event(1), event(2), event(2), event(3), event(3), waiting=("m-1", "m-9"))
+    assert [parked.message_id for parked in decision.parked] == ["m-2"]
+    assert [one.event.message_id for one in decision.refused] == ["m-3", "m-3"]
 
 
 def test_a_resolved_event_gets_the_learned_role_and_the_stamp_of_staff() -> None:

@@ -17,7 +17,7 @@ from services.ingest.delivery import Delivery
 from services.ingest.directory.consumer import ResolverConsumer
 from services.ingest.directory.person import Person
 from services.ingest.directory.resolver import Resolver, ResolverRules
-from services.ingest.directory.store import Claim, ParkedEvent
+from services.ingest.directory.store import Claim, ParkedEvent, Waiting
 from services.ingest.metrics import IngestMetrics
 from services.ingest.people import StaffRule
 from services.ingest.publisher import Cargo
@@ -36,21 +36,27 @@ DEEP = b'{"body":' + b"[" * 5_000
 
 
 class Store:
-    """A directory that knows nobody and remembers what was parked."""
+    """A directory that knows nobody, and remembers what was parked and of whom it was asked what may go on."""
 
     def __init__(self) -> None:
         self.parked: list[ParkedEvent] = []
+        self.released: list[list[str]] = []
 
     async def find(self, _: Collection[str]) -> dict[str, Person]:
         return {}
 
-    async def parked_counts(self, _: Collection[str]) -> dict[str, int]:
+    async def waiting_of(self, _: Collection[str], __: Collection[str]) -> dict[str, Waiting]:
         return {}
+
+    async def releasable(self, _: int, *, most: int, users: Collection[str]) -> list[ParkedEvent]:
+        assert most
+        self.released.append(list(users))
+        return []
 
     async def apply(
         self, claim: Claim, *, next_offset: int, people: Mapping[str, Person], parked: Sequence[ParkedEvent]
     ) -> Claim:
-        assert not people
+        assert all(person.accounts for person in people.values())
         self.parked += parked
         return claim._replace(next_offset=next_offset)
 
@@ -102,6 +108,12 @@ def test_what_the_database_cannot_hold_is_a_dead_letter(value: bytes) -> None:
     assert (letter.topic, letter.entries[0].value) == ("dead", value[:131_072])
     assert [one.message_id for one in store.parked] == ["m-1"]
     assert claim.next_offset == 2
+
+
+def test_a_batch_releases_those_alone_whom_it_taught() -> None:
+    """Looking through all that waits on the partition, batch after batch, would take longer than the batches come."""
+    assert applied(json.dumps({**EVENT, "type": "group", "account_id": "acme"}).encode())[0].released == [["u-1"]]
+    assert applied(json.dumps(EVENT).encode())[0].released == []
 
 
 async def test_a_partition_that_was_given_away_is_told_of_by_its_new_owner_alone() -> None:
