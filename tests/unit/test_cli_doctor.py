@@ -1,0 +1,173 @@
+"""What `firstvalue doctor` says of the answers that it gets, which are those of the services' documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.activation_engine.api.examples import PARTITIONS
+from services.activation_engine.api.insight_examples import CATALOG
+from services.activation_engine.api.operation_examples import DEAD_LETTERS
+from services.cli.addresses import Target
+from services.cli.doctor import delivery_checks, engine_checks, event_checks, service_checks
+from services.cli.doctor.findings import Finding
+from services.cli.doctor.look import Look
+from services.cli.output import Refused, Unreachable
+from services.notifier.api.documents import EndpointDocument
+
+NOW = datetime(2026, 11, 16, 10, 0, 10, tzinfo=UTC)
+TARGETS: Any = {name: Target(name, f"http://{name}.example", "fv_KEY") for name in ("ingest", "engine", "notifier")}
+_DOCUMENTED: Any = {"partitions": PARTITIONS, "names": CATALOG, "endpoints": EndpointDocument.model_config}
+PARTITION: dict[str, Any] = _DOCUMENTED["partitions"]["data"][0]
+ENDPOINT: dict[str, Any] = _DOCUMENTED["endpoints"]["json_schema_extra"]["example"]
+NAME: dict[str, Any] = _DOCUMENTED["names"]["data"][0]
+LETTER: dict[str, Any] = DEAD_LETTERS["data"][0]
+
+Check = Callable[[Look], Iterator[Finding]]
+
+
+def look(**answers: list[dict[str, Any]]) -> Look:
+    """All services answered, with this."""
+    return Look(now=NOW, targets=dict(TARGETS), answers=dict(answers))
+
+
+def found(check: Check, seen: Look) -> list[tuple[str, str]]:
+    """(check, level) of its findings; each that is not well says what to do."""
+    findings = list(check(seen))
+    assert all(one.do for one in findings if one.level == "problem")
+    return [(one.check, one.level) for one in findings]
+
+
+def said(check: Check, seen: Look) -> str:
+    """The one finding that is not well, in words."""
+    [finding] = [one for one in check(seen) if one.level != "ok"]
+    return f"{finding.message}: {finding.do}"
+
+
+def partition(number: int = 0, *, age_seconds: float = 7, **fields: Any) -> dict[str, Any]:
+    """A row of `GET /v1/partitions`, whose newest applied record is so old."""
+    at = (NOW - timedelta(seconds=age_seconds)).isoformat()
+    return {**PARTITION, "partition": number, "last_append_at": at, **fields}
+
+
+def test_partitions_that_run_are_well() -> None:
+    """Each with an owner, and applied up to now."""
+    seen = look(partitions=[partition(0), partition(1)])
+    assert found(engine_checks.partitions_run, seen) == [("partitions", "ok")]
+    assert found(engine_checks.engine_keeps_up, seen) == [("clock", "ok")]
+
+
+def test_a_stopped_partition_is_told_with_the_way_on() -> None:
+    """Its number, its reason and the command; the others being well is not said beside it."""
+    seen = look(partitions=[partition(0), partition(3, state="stopped", problem="records_expired")])
+    words = said(engine_checks.partitions_run, seen)
+    assert "partition 3 is stopped: records_expired" in words
+    assert "firstvalue ops resume 3" in words
+    assert found(engine_checks.partitions_run, seen) == [("partitions", "problem")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [([partition(0), partition(2, state="unclaimed", owner=None)], "partitions 2:"), ([], "any partition:")],
+    ids=["one", "all"],
+)
+def test_partitions_that_nobody_works_on_are_told(rows: list[dict[str, Any]], words: str) -> None:
+    """Also when there is none, because no engine ever ran."""
+    assert words in said(engine_checks.partitions_run, look(partitions=rows))
+
+
+def test_an_engine_that_is_behind_is_told_by_how_much() -> None:
+    """By its slowest partition; one that is stopped or new is judged elsewhere."""
+    rows = [partition(0), partition(1, age_seconds=300), partition(2, age_seconds=900), partition(3, state="stopped")]
+    seen = look(partitions=rows)
+    words = said(engine_checks.engine_keeps_up, seen)
+    assert "behind in 2 of 3 partitions, by 900 s" in words
+    assert found(engine_checks.engine_keeps_up, seen) == [("lag", "problem")]
+    assert found(engine_checks.engine_keeps_up, look(partitions=[partition(last_append_at=None)])) == [
+        ("lag", "problem")
+    ]
+    assert found(engine_checks.engine_keeps_up, look(partitions=[partition(age_seconds=80)])) == [("clock", "ok")]
+
+
+@pytest.mark.parametrize("how", ["unreachable", "not_ready"])
+def test_a_clock_that_stands_still_is_not_told_as_a_lag(how: str) -> None:
+    """Without an ingest that sends ticks it is no fault of the engine's."""
+    seen = look(partitions=[partition(age_seconds=900)])
+    if how == "unreachable":
+        seen.failures["ingest"] = [Unreachable("ingest does not answer")]
+    else:
+        seen.ready["ingest"] = {"database": True, "producer": False}
+    words = said(engine_checks.engine_keeps_up, seen)
+    assert "clock stands still in 1 of 1 partitions" in words
+    assert "start ingest" in words
+
+
+def test_a_hold_after_an_outage_is_a_note() -> None:
+    """It ends by itself."""
+    seen = look(partitions=[partition(holding=True)])
+    assert found(engine_checks.engine_keeps_up, seen) == [("clock", "ok"), ("clock", "note")]
+
+
+def test_endpoints_are_told_by_how_they_do() -> None:
+    """Failing with since when, disabled with why, each with its command; a healthy one is well."""
+    failing = {**ENDPOINT, "id": "ep_1", "status": "failing", "failing_since": "2026-11-16T08:00:00Z"}
+    disabled = {**ENDPOINT, "id": "ep_2", "status": "disabled", "disabled_reason": "failed for 5 days"}
+    words = said(delivery_checks.endpoints_take_signals, look(endpoints=[ENDPOINT, failing]))
+    assert "ep_1" in words
+    assert "is failing since 2026-11-16T08:00:00Z" in words
+    assert "firstvalue delivery list --endpoint ep_1" in words
+    words = said(delivery_checks.endpoints_take_signals, look(endpoints=[disabled]))
+    assert "is disabled, failed for 5 days" in words
+    assert "firstvalue endpoint enable ep_2" in words
+    levels = found(delivery_checks.endpoints_take_signals, look(endpoints=[ENDPOINT, failing, disabled]))
+    assert [level for _, level in levels] == ["ok", "problem", "problem"]
+    assert found(delivery_checks.endpoints_take_signals, look(endpoints=[])) == [("endpoints", "note")]
+
+
+def test_records_that_the_engine_refused_are_counted_by_reason() -> None:
+    """Those that were sent again are no problem any more."""
+    requeued = {**LETTER, "requeued_at": "2026-11-16T09:00:00Z"}
+    open_ones = [
+        {**LETTER, "reason": reason, "requeued_at": None} for reason in ("record_invalid", "record_invalid", "x")
+    ]
+    words = said(event_checks.records_are_applied, look(dead_letters=[requeued, *open_ones]))
+    assert "refused 3 of the records that it read: record_invalid (2), x (1)" in words
+    assert "firstvalue ops requeue" in words
+    assert found(event_checks.records_are_applied, look(dead_letters=[requeued])) == []
+
+
+def test_names_that_stopped_coming_are_told() -> None:
+    """Those alone that the engine calls silent."""
+    silent = {**NAME, "name": "Data Imported", "silent": True}
+    words = said(engine_checks.names_keep_coming, look(names=[NAME, silent]))
+    assert "have stopped: Data Imported:" in words
+    assert found(engine_checks.names_keep_coming, look(names=[NAME])) == []
+
+
+def test_what_could_not_be_asked_is_judged_by_nobody() -> None:
+    """A service that is away is told once, and not again as everything that it might have said."""
+    for check in (
+        engine_checks.partitions_run,
+        engine_checks.engine_keeps_up,
+        engine_checks.names_keep_coming,
+        event_checks.records_are_applied,
+        delivery_checks.endpoints_take_signals,
+    ):
+        assert found(check, look()) == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (Refused("unknown", problem={"code": "key_unknown", "request_id": "r-1"}), "firstvalue key create"),
+        (Refused("lacks accounts:read", problem={"code": "scope_missing", "request_id": "r-1"}), "admin key"),
+    ],
+)
+def test_the_key_of_the_command_is_told_when_it_was_refused(failure: Refused, words: str) -> None:
+    """Wrong, or with less than doctor asks for."""
+    seen = look(partitions=[])
+    seen.failures["engine"] = [failure]
+    assert words in said(service_checks.key_is_known, seen)
