@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,16 @@ from tests.deployment import JOBS, ROOT, SERVICES, compose
 _SERVICES: dict[str, Any] = compose()["services"]
 _OURS = (*JOBS, *SERVICES)
 _OBSERVABILITY = ("prometheus", "alertmanager", "grafana")
+
+
+def test_the_file_keeps_to_the_schema_of_compose(tmp_path: Path) -> None:
+    """As it is; a key that Compose does not know would be found."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    wrong = tmp_path / "docker-compose.yml"
+    wrong.write_text((ROOT / wrong.name).read_text(encoding="utf-8").replace("read_only:", "readonly:"))
+    for file, status in ((ROOT / wrong.name, 0), (wrong, 1)):
+        done = subprocess.run([*command, file], capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
 
 
 def test_everything_that_runs_is_known() -> None:
