@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploy.local.data_folder import DataFolder
 from tests.bench.pipeline_load import CONNECTIONS, EVENTS_PER_REQUEST
@@ -51,9 +51,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=_numbers, help="known accounts; the first is measured with all partitions")
     parser.add_argument("--partitions", type=_numbers, help="of the topics; six, or the first, with all accounts")
+    parser.add_argument("--step-seconds", type=float, help="how long each load is tried")
+    parser.add_argument("--search-seconds", type=float, help="how long a size's search may take")
     parser.add_argument("--short", action="store_true", help="one size, short steps: whether it works, not figures")
     options = parser.parse_args()
     terms = _SHORT if options.short else _LONG
+    terms = replace(
+        terms,
+        step_seconds=options.step_seconds or terms.step_seconds,
+        search_seconds=options.search_seconds or terms.search_seconds,
+    )
     accounts = options.accounts or ([1_000] if options.short else [10_000, 100_000])
     partitions = options.partitions or ([_PARTITIONS] if options.short else [1, _PARTITIONS, 24])
     print_header(
