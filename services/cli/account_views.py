@@ -52,7 +52,9 @@ def show_explanation(explanation: Answer) -> None:
         say(explanation["text"])
         return
     for number, plan in enumerate(explanation["plans"]):
-        say(f"{chr(10) if number else ''}{plan['text']}")
+        if number:
+            say("")
+        say(plan["text"])
         milestones = (
             (one["title"], "waived" if one["waived"] else _progress(one), one["due_at"], _reached(one, "at"))
             for one in plan["conditions"]

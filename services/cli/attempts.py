@@ -51,5 +51,5 @@ def told(delivery: dict[str, Any]) -> str:
         return f"It answered {attempt['status_code']} {took}."
     status = f"It answered {attempt['status_code']} {took}." if attempt["status_code"] else f"It failed {took}."
     reason = _REASONS.get(attempt["result"], attempt["result"])
-    again = f" Tried again at {delivery['next_at']}." if delivery["status"] == "pending" else ""
+    again = f" It is tried again at {delivery['next_at']}." if delivery["status"] == "pending" else ""
     return f"{status} {reason}{again}"

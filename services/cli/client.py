@@ -15,11 +15,12 @@ from services.cli.output import Failed, Refused, Unreachable
 _TIMEOUT_SECONDS = 30.0
 _PAGE_ROWS = 200
 # What services advise to ask, and how that is asked here.
-_VERBS = {
-    "GET /v1/plans": "plan list",
-    "GET /v1/partitions": "ops partitions",
-    "GET /v1/dead-letters": "ops dead-letters",
-    "GET /v1/signal-types": "signal types",
+_ADVICE = {
+    "GET /v1/plans": "`firstvalue plan list`",
+    "GET /v1/partitions": "`firstvalue ops partitions`",
+    "GET /v1/dead-letters": "`firstvalue ops dead-letters`",
+    "GET /v1/signal-types": "`firstvalue signal types`",
+    "with `plan`": "with --plan",
 }
 
 
@@ -90,9 +91,9 @@ def segment(text: str) -> str:
 
 
 def _for_people(message: str) -> str:
-    """A service's message with the verbs of the command line where it names the API's."""
-    for asked, verb in _VERBS.items():
-        message = message.replace(asked, f"`firstvalue {verb}`")
+    """A service's message with verbs and options of the command line where it names the API's."""
+    for asked, here in _ADVICE.items():
+        message = message.replace(asked, here)
     return message
 
 

@@ -12,6 +12,7 @@ NONE = "-"
 _GAP = "  "
 # A time may be folded after its date.
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d\S*)")
+_WORD = re.compile(r"(\s*)(\S+)")
 
 Column = list[str]
 
@@ -86,9 +87,9 @@ def _folded(text: str, width: int) -> list[str]:
     if cell_len(text) <= width:
         return [text]
     lines: list[str] = []
-    for word in text.split():
-        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
-            lines[-1] += f" {word}"
+    for space, word in _WORD.findall(text):
+        if lines and cell_len(lines[-1]) + len(space) + cell_len(word) <= width:
+            lines[-1] += space + word
         else:
             lines.append(word)
     return lines or [""]

@@ -22,6 +22,7 @@ ROWS_DEFAULT = 100
 Rows = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Rows at most.")]
 # Names and answers come from strangers and may not command the operator's terminal.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_FRACTION = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d+Z")
 _CONTROL_IN_JSON = re.compile(r"[\x7f-\x9f]")
 
 
@@ -87,7 +88,7 @@ def say(text: str) -> None:
 
 def say_as_it_is(text: str) -> None:
     """The same for what is copied or read by a program: never folded."""
-    print(_printable(text), flush=True)
+    print(text, flush=True)
 
 
 def say_marked(mark: str, text: str, *, colour: str) -> None:
@@ -149,6 +150,11 @@ def confirm(question: str, *, yes: bool) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
+def terminal_width(*, otherwise: int) -> int:
+    """Of standard output, for what has to be folded before it is said."""
+    return _width(sys.stdout) or otherwise
+
+
 def _width(stream: TextIO) -> int | None:
     """The characters of a line on a terminal; a file or a pipe has no such limit."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
@@ -159,7 +165,8 @@ def _styled(text: str, **style: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+    """For people: to the second, without what a terminal would obey."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", _FRACTION.sub("Z", text))
 
 
 def _json(value: object, *, indent: int | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 
 from msgspec.structs import asdict
@@ -11,7 +10,6 @@ from services.activation_engine.plans.advice import NeverSent, never_sent
 from services.activation_engine.plans.errors import PlanError
 from services.cli.plan_sources import finding_text
 
-_LINE_CHARACTERS = 96
 _WHAT_TO_DO = "write the names that you send in `events`; `firstvalue event names` lists those that came"
 
 
@@ -32,5 +30,6 @@ def _lines(names: Sequence[NeverSent]) -> Iterator[str]:
         if one.nearest:
             yield f"{one.name} (line {one.warning.line}); the nearest that were: {one.nearest}"
     strange = ", ".join(f"{one.name} (line {one.warning.line})" for one in names if not one.nearest)
-    yield from textwrap.wrap(strange, _LINE_CHARACTERS, break_on_hyphens=False)
+    if strange:
+        yield strange
     yield _WHAT_TO_DO

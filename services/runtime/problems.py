@@ -87,7 +87,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         found = [{"path": _path(entry), "message": _words(entry)} for entry in error.errors()]
         first = found[0] if found else {"path": "request", "message": "is not valid"}
-        message = f"Correct {first['path']}: {first['message']}."
+        message = f"Correct {first['path']}: {first['message'].rstrip('.')}."
         return _answer(request, 422, "invalid_request", message, {}, {"errors": found})
 
     async def answer_http(request: Request, error: Exception) -> Response:

@@ -23,6 +23,20 @@ def test_nothing_printed_commands_the_terminal(capsys: pytest.CaptureFixture[str
     ]
 
 
+def test_people_read_times_to_the_second(capsys: pytest.CaptureFixture[str]) -> None:
+    """Programs read them as they are."""
+    told = {"at": "2026-11-29T00:28:28.432480Z"}
+    print_table(("at",), [told.values()], empty="none")
+    say(f"next attempt {told['at']}, answered in 1.5 s")
+    print_json(told)
+    assert capsys.readouterr().out.splitlines() == [
+        "at",
+        "2026-11-29T00:28:28Z",
+        "next attempt 2026-11-29T00:28:28Z, answered in 1.5 s",
+        json.dumps(told),
+    ]
+
+
 def test_json_printed_does_not_command_the_terminal_either(capsys: pytest.CaptureFixture[str]) -> None:
     """And is still the same document."""
     told = {"name": "Žlutý\x9b31m", "answer": "\x1b[31m\x7f"}

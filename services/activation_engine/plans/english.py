@@ -14,12 +14,12 @@ from services.activation_engine.domain.wording import condition_text, listed
 from services.activation_engine.plans.loader import CheckedPlan
 from services.activation_engine.plans.selectors import tests_text
 
-_WIDTH = 100
 _LESS_THAN_AN_HOUR_MS = 3_600_000
 
 
-def in_english(checked: CheckedPlan) -> str:
-    """The whole plan: whom it is for, its milestones, when somebody is told of what. Ends with a line break."""
+def in_english(checked: CheckedPlan, *, width: int = 100) -> str:
+    """The whole plan: whom it is for, its milestones, when somebody is told of what; in lines of at most `width`
+    characters, the last of which is ended."""
     plan = checked.plan
     sections = (
         ("", [f"{plan.title} ({plan.id})", *_frame(plan)]),
@@ -30,14 +30,15 @@ def in_english(checked: CheckedPlan) -> str:
         ("Opportunities", [_watch(plan, one) for one in plan.opportunities]),
         ("Events", list(_events(checked.content.get("events", {})))),
     )
-    return "\n".join(line for title, sentences in sections if sentences for line in (*_section(title, sentences), ""))
+    told = (_section(title, sentences, width) for title, sentences in sections if sentences)
+    return "\n".join(line for section in told for line in (*section, ""))
 
 
-def _section(title: str, sentences: list[str]) -> Iterator[str]:
+def _section(title: str, sentences: list[str], width: int) -> Iterator[str]:
     if title:
         yield title
     for sentence in sentences:
-        yield from wrap(sentence, _WIDTH, initial_indent="- " if title else "", subsequent_indent="  " if title else "")
+        yield from wrap(sentence, width, initial_indent="- " if title else "", subsequent_indent="  " if title else "")
 
 
 def _frame(plan: Plan) -> Iterator[str]:

@@ -24,6 +24,7 @@ from services.cli.output import (
     print_fields,
     print_json,
     say,
+    terminal_width,
 )
 from services.cli.plan_sources import PlanPath, loaded, read_bytes, read_text, show_errors
 
@@ -33,6 +34,7 @@ app.command()(plan_files.check)
 app.command("test")(plan_files.try_out)
 
 _PLAN_ID = re.compile(r"^plan:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_LINE_CHARACTERS = 100
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The id of a published plan.")]
 
 
@@ -58,7 +60,7 @@ def show(
         client = Client(find("engine", url=engine_url, key=key))
         text, name = _published(client, what)["source"], f"{what}.yaml"
     checked = loaded(lambda: load_plan(text, file=name), name, as_json=as_json)
-    english = in_english(checked)
+    english = in_english(checked, width=min(terminal_width(otherwise=_LINE_CHARACTERS), _LINE_CHARACTERS))
     if as_json:
         print_json({"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "text": english})
     else:

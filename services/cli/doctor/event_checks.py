@@ -24,7 +24,7 @@ def events_arrive(look: Look) -> Iterator[Finding]:
     accepted, names = look.answers.get("accepted"), look.answers.get("names")
     if accepted:
         newest = accepted[0]
-        yield fine("events", f"the newest accepted is {newest['event'] or newest['type']} at {newest['at'][:19]}Z")
+        yield fine("events", f"the newest accepted is `{newest['event'] or newest['type']}`, at {newest['at'][:19]}Z")
     elif accepted is not None and not names:
         yield problem(
             "events",
@@ -41,7 +41,7 @@ def accounts_are_known(look: Look) -> Iterator[Finding]:
     if rows:
         yield problem(
             "unresolved",
-            f"{_many(rows)} of the last day wait for their account: {_frequent(rows, 'event')}",
+            f"the account is not known of {_many(rows)} of the last day: {_frequent(rows, 'event')}",
             _SET_ACCOUNT,
         )
     elif rows is not None:
