@@ -117,7 +117,9 @@ class OutcomeWriter:
         )
 
     async def _record(self, outcomes: Sequence[Outcome]) -> None:
-        changes = gate_changes((each.delivery.endpoint_id, each.result, each.decision) for each in outcomes)
+        changes = gate_changes(
+            (each.delivery.endpoint_id, each.delivery.revision, each.result, each.decision) for each in outcomes
+        )
         changes.tripping.update(self._tripping(outcomes))
         failures = 0
         while True:

@@ -93,15 +93,32 @@ async def test_half_of_the_newest_attempts_failing_opens_the_breaker(owed: Owed)
     assert (await fail(owed, 1, tripping={owed.endpoint_id})).gates.closed == {owed.endpoint_id}
 
 
-async def test_recovery_pulls_retries_forward_oldest_first(owed: Owed) -> None:
-    """A success opens the gate; what had failed before is due now by age, what fails after keeps its schedule."""
-    await owed.add(5, "pending", failures=1)
+async def add_retries(owed: Owed, count: int) -> None:
+    """Deliveries that failed a minute ago and wait for most of an hour, the newest for the shortest time."""
+    await owed.add(count, "pending", failures=1)
     await query(
         owed.servers,
         """UPDATE notifier.delivery SET priority = 1, last_attempt_at = now() - interval '1 minute',
         next_at = now() + interval '1 hour' - id * interval '1 minute' WHERE endpoint_id = $1""",
         owed.endpoint_id,
     )
+
+
+async def test_enabling_pulls_retries_forward(owed: Owed) -> None:
+    """Whoever enables an endpoint need not wait for the pauses that its failures had earned."""
+    await add_retries(owed, 3)
+    endpoints = EndpointStore(owed.engine, SecretBox(bytes(32)))
+    await endpoints.set_enabled(owed.endpoint_id, False)
+    assert await owed.gates.pull_forward() == 0
+    await endpoints.set_enabled(owed.endpoint_id, True)
+    assert await owed.gates.pull_forward() == 3
+    claims = await owed.queue.claim({})
+    assert [claim.trigger for claim in claims if claim.endpoint_id == owed.endpoint_id] == ["retry"] * 3
+
+
+async def test_recovery_pulls_retries_forward_oldest_first(owed: Owed) -> None:
+    """A success opens the gate; what had failed before is due now by age, what fails after keeps its schedule."""
+    await add_retries(owed, 5)
     await fail(owed, 5)
     recorded = await owed.queue.record([], GateChanges(succeeded={owed.endpoint_id}))
     assert recorded.gates.recovered == {owed.endpoint_id}
@@ -174,7 +191,7 @@ async def test_what_is_given_up_is_told_unless_it_was_a_notice(owed: Owed) -> No
 
 async def test_disabling_is_told_once_per_disabling(owed: Owed) -> None:
     """By 410 and by hand; a second disabling of a disabled endpoint tells nothing."""
-    await owed.queue.record([], GateChanges(disabled={owed.endpoint_id}))
+    await owed.queue.record([], GateChanges(disabled={owed.endpoint_id: 1}))
     endpoints = EndpointStore(owed.engine, SecretBox(bytes(32)))
     await endpoints.set_enabled(owed.endpoint_id, False)
     await endpoints.set_enabled(owed.endpoint_id, True)
@@ -183,6 +200,18 @@ async def test_disabling_is_told_once_per_disabling(owed: Owed) -> None:
         ("endpoint.disabled", "gone"),
         ("endpoint.disabled", "manual"),
     ]
+
+
+async def test_an_old_410_does_not_disable_what_was_mended(owed: Owed) -> None:
+    """A request that was on its way to the old URL says nothing of the new one, nor of an endpoint enabled since."""
+    endpoints = EndpointStore(owed.engine, SecretBox(bytes(32)))
+    for revision in (1, 2):
+        await endpoints.update(owed.endpoint_id, {"url": "https://hooks.example.com/new"})
+        gone = await owed.queue.record([], GateChanges(disabled={owed.endpoint_id: revision}))
+        assert gone.gates.closed == set()
+    assert await notices(owed) == []
+    gone = await owed.queue.record([], GateChanges(disabled={owed.endpoint_id: 3}))
+    assert gone.gates.closed == {owed.endpoint_id}
 
 
 async def test_what_was_held_for_days_is_not_given_up_at_its_first_failure(owed: Owed) -> None:

@@ -78,9 +78,11 @@ _SWITCH_STATE = sa.text(
     FROM notifier.endpoint e JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
     WHERE e.id = :id AND e.deleted_at IS NULL FOR UPDATE OF e"""
 )
+# Who enables an endpoint may well have mended it: what failed before is tried now, as after a recovery.
 _OPEN_GATE = sa.text(
     """UPDATE notifier.endpoint_gate SET not_before = '-infinity', failures = 0, failing_since = NULL,
-        last_failed_at = NULL, trips = 0, probe_until = NULL, announced = 0 WHERE endpoint_id = :id"""
+        last_failed_at = NULL, trips = 0, probe_until = NULL, announced = 0, pull_before = now()
+    WHERE endpoint_id = :id"""
 )
 # Those that end later by an earlier rotation end now or then; the newest is the one without an end.
 _EXPIRE_KEYS = sa.text(

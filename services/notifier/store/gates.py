@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -58,11 +58,13 @@ _CLOSE = sa.text(
     FROM unnest(CAST(:ids AS text[]), CAST(:seconds AS float8[])) AS given(id, seconds)
     WHERE g.endpoint_id = given.id"""
 )
+# One that was changed since it was attempted is not what said it is gone.
 _DISABLE = sa.text(
     """UPDATE notifier.endpoint e
     SET enabled = false, disabled_reason = :reason, revision = e.revision + 1, updated_at = now()
-    FROM notifier.endpoint_gate g
-    WHERE e.id = ANY(CAST(:ids AS text[])) AND e.enabled AND g.endpoint_id = e.id
+    FROM unnest(CAST(:ids AS text[]), CAST(:revisions AS bigint[])) AS given(id, revision)
+    JOIN notifier.endpoint_gate g ON g.endpoint_id = given.id
+    WHERE e.id = given.id AND e.revision = given.revision AND e.enabled
     RETURNING e.id, e.revision, g.failing_since"""
 )
 # Only what had failed before the recovery: a delivery that fails now keeps to its schedule. In order of age.
@@ -102,7 +104,7 @@ _ANNOUNCED = sa.text(
 )
 # Five days without a success, failures at least twelve hours apart, of at least three messages.
 _HOPELESS = sa.text(
-    """SELECT g.endpoint_id FROM notifier.endpoint_gate g JOIN notifier.endpoint e ON e.id = g.endpoint_id
+    """SELECT e.id, e.revision FROM notifier.endpoint_gate g JOIN notifier.endpoint e ON e.id = g.endpoint_id
     WHERE e.enabled AND g.failing_since <= now() - interval '5 days'
         AND g.last_failed_at >= g.failing_since + interval '12 hours'
         AND (SELECT count(*) FROM (
@@ -125,7 +127,7 @@ class GateEvents:
 async def change_gates(connection: AsyncConnection, changes: GateChanges, *, pause_seconds: float) -> GateEvents:
     """Apply what a batch of attempts changes; the transaction holds KEEP_ENDPOINTS."""
     events = GateEvents()
-    await _disable(connection, "gone", sorted(changes.disabled), events)
+    await _disable(connection, "gone", changes.disabled, events)
     touched = sorted({*changes.closed_seconds, *changes.failures})
     locked = (await connection.execute(_LOCK, {"touched": touched, "succeeded": sorted(changes.succeeded)})).all()
     well = [row for row in locked if row.endpoint_id in changes.succeeded and row.failing_since is not None]
@@ -150,9 +152,10 @@ async def change_gates(connection: AsyncConnection, changes: GateChanges, *, pau
     return events
 
 
-async def _disable(connection: AsyncConnection, reason: str, ids: Sequence[str], events: GateEvents) -> None:
-    if ids:
-        rows = (await connection.execute(_DISABLE, {"ids": list(ids), "reason": reason})).all()
+async def _disable(connection: AsyncConnection, reason: str, revisions: Mapping[str, int], events: GateEvents) -> None:
+    if revisions:
+        given = {"ids": list(revisions), "revisions": list(revisions.values()), "reason": reason}
+        rows = (await connection.execute(_DISABLE, given)).all()
         events.closed.update(row.id for row in rows)
         events.announced.extend(notices.disabled(row.id, reason, row.failing_since, row.revision) for row in rows)
 
@@ -187,7 +190,7 @@ class GateStore:
         async with self._engine.begin() as connection:
             await connection.execute(KEEP_ENDPOINTS)
             events = GateEvents()
-            ids = list((await connection.execute(_HOPELESS)).scalars())
-            await _disable(connection, "failing", ids, events)
+            hopeless = {row.id: row.revision for row in await connection.execute(_HOPELESS)}
+            await _disable(connection, "failing", hopeless, events)
             await notices.add_notices(connection, events.announced)
         return events.closed

@@ -98,7 +98,7 @@ def test_retry_after_zero_keeps_to_the_schedule() -> None:
     decision = after(http(429, 0.0))
     assert (decision.delay_seconds, decision.counts) == (5, True)
     assert after(http(503, 0.0), failures=9).exhaustion is Exhaustion.SCHEDULE
-    assert not gate_changes([("ep", Result.HTTP_429, decision)]).closed_seconds
+    assert not gate_changes([("ep", 1, Result.HTTP_429, decision)]).closed_seconds
 
 
 def test_retry_after_of_other_failures_is_never_undercut() -> None:
@@ -110,14 +110,14 @@ def test_retry_after_of_other_failures_is_never_undercut() -> None:
 def test_gone_disables() -> None:
     """410 ends it for the endpoint."""
     assert after(http(410)).disables
-    assert gate_changes([("ep", Result.HTTP_410, after(http(410)))]).disabled == {"ep"}
+    assert gate_changes([("ep", 3, Result.HTTP_410, after(http(410)))]).disabled == {"ep": 3}
 
 
 def test_our_own_failures_never_count() -> None:
     """`internal` charges neither the delivery nor the endpoint, and comes back slowly: no schedule slows it down."""
     decision = after(Answer(result=Result.INTERNAL))
     assert (decision.status, decision.counts, decision.delay_seconds) == (Status.PENDING, False, 300)
-    assert not gate_changes([("ep", Result.INTERNAL, decision)]).failures
+    assert not gate_changes([("ep", 1, Result.INTERNAL, decision)]).failures
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_retry_after_survives_anything(text: str) -> None:
 def test_longest_pause_of_a_batch_wins() -> None:
     """Two answers of one endpoint in a batch: the longer pause holds."""
     changes = gate_changes(
-        [("ep", Result.HTTP_429, after(http(429, seconds))) for seconds in (300.0, 30.0)]
-        + [("well", Result.HTTP_2XX, after(http(200)))]
+        [("ep", 1, Result.HTTP_429, after(http(429, seconds))) for seconds in (300.0, 30.0)]
+        + [("well", 1, Result.HTTP_2XX, after(http(200)))]
     )
     assert changes.closed_seconds == {"ep": 300.0}
     assert changes.succeeded == {"well"}
