@@ -25,6 +25,8 @@ from services.runtime.postgres import is_transient
 log = structlog.get_logger(__name__)
 
 _BACKOFF_SECONDS = 0.5
+# How often terms are looked up of endpoints for which claimed deliveries wait here.
+_TERMS_SECONDS = 0.25
 
 
 class Wake:
@@ -103,6 +105,7 @@ class Claimer:
         self._parts = parts
         self._poll_seconds = poll_seconds
         self._stopped = False
+        self._terms_known_at = float("-inf")
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -116,6 +119,7 @@ class Claimer:
                 return
             self._idle.clear()
             try:
+                await self._renew_terms()
                 await self._claim()
                 failing = False
             except (SQLAlchemyError, OSError) as error:
@@ -140,6 +144,16 @@ class Claimer:
             with contextlib.suppress(SQLAlchemyError, OSError):
                 await self._parts.queue.release(claims)
 
+    async def _renew_terms(self) -> None:
+        """What waits here goes out as its endpoint is now, above all under its newest keys; or back, if disabled."""
+        waiting = self._parts.dispatcher.queued()
+        if not waiting or time.monotonic() < self._terms_known_at + _TERMS_SECONDS:
+            return
+        newest = await self._parts.recipients.newest(waiting)
+        self._parts.dispatcher.renew(newest)
+        await self.give_back(self._parts.dispatcher.withdraw(waiting.keys() - newest.keys()))
+        self._terms_known_at = time.monotonic()
+
     async def _claim(self) -> None:
         queued = self._parts.dispatcher.queued()
         if sum(queued.values()) >= QUEUED_MAX or self._parts.outcomes.congested:
@@ -147,8 +161,12 @@ class Claimer:
         shares = self._parts.dispatcher.shares()
         claims = await self._parts.queue.claim(queued, shares=shares)
         if claims:
-            full = _full(claims, queued, shares)
-            self._parts.dispatcher.offer(claims, await self._parts.recipients.of(claims), full=full)
+            try:
+                recipients = await self._parts.recipients.of(claims)
+            except (SQLAlchemyError, OSError):
+                await self.give_back(claims)
+                raise
+            self._parts.dispatcher.offer(claims, recipients, full=_full(claims, queued, shares))
 
 
 def _full(claims: Iterable[Claimed], queued: Mapping[str, int], shares: Mapping[str, int]) -> set[str]:

@@ -78,6 +78,12 @@ class Dispatcher:
             self._take_turn(claim.endpoint_id, lane)
         self._start_all()
 
+    def renew(self, recipients: Mapping[str, Recipient | Unsendable]) -> None:
+        """Let what waits go out on these terms."""
+        for endpoint_id, recipient in recipients.items():
+            if (lane := self._lanes.get(endpoint_id)) is not None:
+                lane.recipient = recipient
+
     def take_back(self) -> list[Claimed]:
         """Everything not started yet, for giving back its leases."""
         return [claim for lane in self._lanes.values() for claim in lane.take_all()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from services.notifier.domain.endpoint_url import UrlRefused, parse_url
@@ -35,12 +35,18 @@ class Recipients:
 
     async def of(self, claims: Iterable[Claimed]) -> dict[str, Recipient | Unsendable]:
         """The recipient of each claim by endpoint id, at least as new as the claim."""
-        wanted = {claim.endpoint_id: claim.revision for claim in claims}
-        stale = [id_ for id_, revision in wanted.items() if not self._current(id_, revision)]
+        return await self._as_new_as({claim.endpoint_id: claim.revision for claim in claims})
+
+    async def newest(self, endpoint_ids: Iterable[str]) -> dict[str, Recipient | Unsendable]:
+        """The recipients of these endpoints as they are now, but for disabled ones."""
+        return await self._as_new_as(await self._store.revisions(endpoint_ids))
+
+    async def _as_new_as(self, revisions: Mapping[str, int]) -> dict[str, Recipient | Unsendable]:
+        stale = [id_ for id_, revision in revisions.items() if not self._current(id_, revision)]
         if stale:
             for endpoint, secrets in await self._store.sendable(stale):
                 self._known[endpoint.id] = self._prepare(endpoint, secrets)
-        return {id_: self._known[id_] for id_ in wanted}
+        return {id_: self._known[id_] for id_ in revisions}
 
     def _current(self, endpoint_id: str, revision: int) -> bool:
         known = self._known.get(endpoint_id)

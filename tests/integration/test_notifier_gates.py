@@ -13,6 +13,7 @@ from services.notifier.domain.outcome import Exhaustion, Result, Status
 from services.notifier.domain.schedule import DEADLINE_SECONDS
 from services.notifier.secret_box import SecretBox
 from services.notifier.store.endpoints import EndpointStore
+from services.notifier.store.queue import CLAIM_MAX
 from services.notifier.store.upkeep import UpkeepStore
 from tests.notifier_tables import Owed, outcome, owed_by_hand
 from tests.running_notifier import Servers, prepare, query
@@ -86,6 +87,20 @@ async def test_breaker_opens_after_five_failures_and_lets_one_probe_through(owed
         owed.endpoint_id,
     )
     assert row["doubled"]
+
+
+async def test_a_probe_that_was_given_back_is_not_waited_for(owed: Owed) -> None:
+    """The next one goes at once; what was claimed before the breaker opened and comes back lets no second one out."""
+    await owed.add(3, "pending", failures=0)
+    one_place = {owed.endpoint_id: CLAIM_MAX - 1}
+    (before,) = await owed.queue.claim(one_place)
+    await fail(owed, 5)
+    await pause_passes(owed)
+    (probe,) = await owed.queue.claim({})
+    await owed.queue.release([before])
+    assert await owed.queue.claim({}) == []
+    await owed.queue.release([probe])
+    assert len(await owed.queue.claim({})) == 1
 
 
 async def test_half_of_the_newest_attempts_failing_opens_the_breaker(owed: Owed) -> None:

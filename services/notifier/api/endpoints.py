@@ -121,7 +121,7 @@ def _add_writing(router: APIRouter, parts: EndpointRouteParts) -> None:
         "/{endpoint_id}", dependencies=[may_write], responses=problem_responses(ENDPOINT_NOT_FOUND, *_REFUSED)
     )
     async def change_endpoint(endpoint_id: str, body: EndpointChanges) -> EndpointDocument:
-        """Change some of an endpoint's terms; they hold for attempts claimed from now on."""
+        """Change some of an endpoint's terms; they hold within a second."""
         before = await existing(parts.store, endpoint_id)
         asked = {name: value for name, value in body.model_dump(by_alias=True).items() if name in body.model_fields_set}
         enabled = asked.pop("enabled", None)

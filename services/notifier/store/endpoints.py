@@ -54,6 +54,7 @@ _LIST = sa.text(
     "ORDER BY e.created_at, e.id LIMIT :limit"
 )
 _SENDABLE = sa.text(f"SELECT {COLUMNS} FROM {FROM} WHERE e.id = ANY(CAST(:ids AS text[]))")  # noqa: S608
+_REVISIONS = sa.text("SELECT id, revision FROM notifier.endpoint WHERE enabled AND id = ANY(CAST(:ids AS text[]))")
 _RETIRE = sa.text(
     """UPDATE notifier.endpoint SET enabled = false, disabled_reason = coalesce(disabled_reason, 'manual'),
         revision = revision + 1, updated_at = now()
@@ -178,6 +179,12 @@ class EndpointStore:
             endpoints = [endpoint_of(row) for row in rows]
             opened = await self._shelf.readable_of(connection, ids)
         return [(endpoint, opened.get(endpoint.id, Secrets())) for endpoint in endpoints]
+
+    async def revisions(self, endpoint_ids: Iterable[str]) -> dict[str, int]:
+        """The revision of each of these endpoints that is enabled."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(_REVISIONS, {"ids": list(endpoint_ids)})
+            return {row.id: row.revision for row in rows}
 
     async def show_secrets(self, endpoint_id: str, reader: Reader) -> tuple[Secrets, list[Access]]:
         """An existing endpoint's secrets and who has seen them, this call first; raises SecretUnreadable."""

@@ -79,6 +79,13 @@ _CLAIM = sa.text(
         extract(epoch FROM now() - m.occurred_at)::float8 AS occurred_age_seconds,
         extract(epoch FROM now() - coalesce(d.restarted_at, d.created_at))::float8 AS age_seconds"""
 )
+# A probe's gate waits for its lease, which began with it.
+_RELEASE_PROBE = sa.text(
+    """UPDATE notifier.endpoint_gate g SET probe_until = NULL
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:claims AS int[])) AS given(id, claim)
+    JOIN notifier.delivery d ON d.id = given.id AND d.claim = given.claim AND d.status = 'leased'
+    WHERE g.endpoint_id = d.endpoint_id AND g.probe_until = d.lease_until"""
+)
 _RELEASE = sa.text(
     """UPDATE notifier.delivery d SET status = 'pending', lease_until = NULL
     FROM unnest(CAST(:ids AS bigint[]), CAST(:claims AS int[])) AS given(id, claim)
@@ -213,9 +220,10 @@ class QueueStore:
         return [Claimed(**row, claimed_at=claimed_at) for row in rows]
 
     async def release(self, claims: Sequence[Claimed]) -> None:
-        """Give back leases unused; nothing is charged."""
+        """Give back leases unused; nothing is charged, and who was to be the probe is not waited for."""
         parameters = {"ids": [claim.id for claim in claims], "claims": [claim.claim for claim in claims]}
         async with self._engine.begin() as connection:
+            await connection.execute(_RELEASE_PROBE, parameters)
             await connection.execute(_RELEASE, parameters)
 
     async def expire_leases(self) -> int:

@@ -1,0 +1,125 @@
+"""What becomes of claimed deliveries whose endpoint is changed, disabled or cannot be read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+from services.notifier.claimer import Claimer, ClaimerParts, Wake
+from services.notifier.dispatcher import Dispatcher
+from services.notifier.domain.outcome import Result
+from services.notifier.recipients import Unsendable
+from services.notifier.sender.request import Recipient
+from services.notifier.store.queue import Claimed
+from services.runtime.health import Health
+from tests.running_notifier import until
+from tests.unit.notifier.test_dispatcher import claims, recipient
+
+
+class World:
+    """Endpoints and a queue in memory; an attempt ends when released."""
+
+    def __init__(self, *due: Claimed) -> None:
+        self.due = list(due)
+        self.given_back: list[Claimed] = []
+        self.endpoints = {claim.endpoint_id: recipient(claim.endpoint_id, cap=1) for claim in due}
+        self.seen: dict[str, Recipient] = {}
+        self.sent: list[tuple[int, int]] = []
+        self.release = asyncio.Semaphore(0)
+        self.away = False
+        wake = Wake()
+        self.dispatcher = Dispatcher(self._deliver, in_flight_max=10, want_more=wake)
+        parts = ClaimerParts(
+            queue=cast(Any, SimpleNamespace(claim=self._claim, release=self._release)),
+            recipients=cast(Any, SimpleNamespace(of=self._of, newest=self._newest)),
+            dispatcher=self.dispatcher,
+            outcomes=cast(Any, SimpleNamespace(congested=False)),
+            wake=wake,
+            health=Health(checks={}),
+        )
+        self.claimer = Claimer(parts, poll_seconds=0.01)
+
+    async def _claim(self, queued: object, *, shares: object) -> list[Claimed]:
+        taken, self.due = self.due, []
+        return taken
+
+    async def _release(self, given: list[Claimed]) -> None:
+        self.given_back += given
+
+    async def _of(self, given: Iterable[Claimed]) -> dict[str, Recipient]:
+        if self.away:
+            raise ConnectionResetError
+        return {claim.endpoint_id: self.endpoints[claim.endpoint_id] for claim in given}
+
+    async def _newest(self, ids: Iterable[str]) -> dict[str, Recipient]:
+        # It is used before anything else runs.
+        self.seen = {id_: self.endpoints[id_] for id_ in ids if id_ in self.endpoints}
+        return self.seen
+
+    async def _deliver(self, delivery: Claimed, to: Recipient | Unsendable) -> Result:
+        self.sent.append((delivery.id, to.revision))
+        await self.release.acquire()
+        return Result.HTTP_2XX
+
+    async def count_sent(self, count: int) -> None:
+        """So many attempts have begun."""
+
+        async def enough() -> bool:
+            return len(self.sent) >= count
+
+        await until(enough)
+
+
+async def test_what_waits_goes_out_on_the_newest_terms() -> None:
+    """A key that was ended for a leak signs nothing that had been claimed under it."""
+    first, second = claims("a", 2)
+    world = World(first, second)
+    running = asyncio.create_task(world.claimer.run())
+    await world.count_sent(1)
+    world.endpoints["a"] = replace(world.endpoints["a"], revision=2)
+
+    async def renewed() -> bool:
+        return world.seen.get("a") == world.endpoints["a"]
+
+    await until(renewed)
+    world.release.release()
+    await world.count_sent(2)
+    assert world.sent == [(first.id, 1), (second.id, 2)]
+    world.release.release()
+    await world.claimer.stop()
+    await running
+
+
+async def test_what_waits_for_a_disabled_endpoint_is_given_back() -> None:
+    """Only what is on the wire goes on."""
+    offered = claims("a", 3)
+    world = World(*offered)
+    running = asyncio.create_task(world.claimer.run())
+    await world.count_sent(1)
+    del world.endpoints["a"]
+
+    async def given_back() -> bool:
+        return world.given_back == offered[1:]
+
+    await until(given_back)
+    world.release.release()
+    await world.claimer.stop()
+    await running
+
+
+async def test_what_cannot_be_sent_because_its_endpoint_cannot_be_read_is_given_back() -> None:
+    """No delivery waits for the end of a lease that nobody uses."""
+    offered = claims("a", 2)
+    world = World(*offered)
+    world.away = True
+    running = asyncio.create_task(world.claimer.run())
+
+    async def given_back() -> bool:
+        return world.given_back == offered
+
+    await until(given_back)
+    await world.claimer.stop()
+    await running
