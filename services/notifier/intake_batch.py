@@ -54,8 +54,7 @@ class BatchWriter:
             owed = self._owed((each for each in read.messages if each.id in new), await transaction.subscribers())
             owed = await _with_digests(transaction, owed)
             if owed:
-                for_slack = {each.message.id: _for_slack(each.message) for each in owed if each.slack}
-                await transaction.add_slack_bodies(for_slack)
+                await transaction.add_slack_bodies(_for_slack(owed))
                 await transaction.add_deliveries(owed)
             full = {each.endpoint_id for each in owed if each.hold == "backlog"}
             if full:
@@ -130,8 +129,10 @@ async def _with_digests(transaction: IntakeBatch, owed: list[Owed]) -> list[Owed
     return result
 
 
-def _for_slack(message: Message) -> bytes:
-    return slack_body(msgspec.json.decode(message.body))
+def _for_slack(owed: Iterable[Owed]) -> dict[str, bytes]:
+    """Bodies by message id, each made once however many channels get it."""
+    bodies = {each.message.id: each.message.body for each in owed if each.slack}
+    return {id_: slack_body(msgspec.json.decode(body)) for id_, body in bodies.items()}
 
 
 def _read(before: Mapping[int, Position], batch: Mapping[int, Sequence[Any]]) -> _Read:

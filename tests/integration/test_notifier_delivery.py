@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -197,14 +198,20 @@ async def test_gone_disables_and_holds(surroundings: Servers, publisher: SignalP
 
 
 async def test_backlog_beyond_its_cap_is_held_not_dropped(surroundings: Servers, publisher: SignalPublisher) -> None:
-    """Past the cap deliveries are held, and released as the backlog shrinks: all arrive."""
+    """Past the cap deliveries are held, told of, and released as the backlog shrinks: all arrive."""
     async with Receiver(behaviour=silent) as receiver, running(surroundings, backlog_max=4) as notifier, publisher:
         endpoint = await notifier.add_endpoint(receiver.url(), timeout_seconds=1, concurrency_max=1)
+        watch = await notifier.add_endpoint("http://127.0.0.1:9/watch", types=["endpoint.failing"])
         await publisher.publish([a_signal() for _ in range(10)])
         await receiver.wait_for(1)
         held = await until(lambda: notifier.deliveries(status="held", endpoint_id=endpoint["id"]))
         assert {each["hold_reason"] for each in held} == {"backlog"}
         assert await notifier.metric('firstvalue_notifier_held_deliveries_total{reason="backlog"}') == len(held)
+        bodies = """SELECT m.body FROM notifier.delivery d JOIN notifier.message m ON m.id = d.message_id
+            WHERE d.endpoint_id = $1"""
+        (told,) = [json.loads(row["body"]) for row in await query(surroundings, bodies, watch["id"])]
+        assert (told["reason"], told["endpoint"]["id"]) == ("backlog_full", endpoint["id"])
+        assert told["summary"].startswith("4 deliveries wait for endpoint")
         receiver.behaviour = answer(200)
         await until(lambda: _count(notifier, endpoint, 0, "held"), seconds=30)
 

@@ -1,0 +1,78 @@
+"""What a batch of signals costs: work that grows with signals does not grow with their endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from schemas.signals import encode
+from services.notifier import intake_batch
+from services.notifier.backlog import Backlog
+from services.notifier.domain.filters import Filter
+from services.notifier.domain.sequence import Progress
+from services.notifier.domain.slack import slack_body
+from services.notifier.intake_batch import BatchWriter
+from services.notifier.metrics import NotifierMetrics
+from services.notifier.store.intake import Position, Subscriber
+from tests.builders_signals import a_signal
+from tests.unit.notifier.test_intake_rules import Record
+
+
+class Transaction:
+    """Three channels, and nothing that is kept but bodies for them."""
+
+    def __init__(self) -> None:
+        self.bodies: Mapping[str, bytes] = {}
+
+    async def add_messages(self, messages: list[Any]) -> set[str]:
+        """All are new."""
+        return {message.id for message in messages}
+
+    async def subscribers(self) -> list[Subscriber]:
+        """Each wants everything."""
+        return [Subscriber(f"ep_{number}", Filter(), True, "slack") for number in range(3)]
+
+    async def counted_before(self, counts: Mapping[Any, int]) -> dict[Any, int]:
+        """No digest is near."""
+        return dict.fromkeys(counts, 0)
+
+    async def add_slack_bodies(self, bodies: Mapping[str, bytes]) -> None:
+        """Keep them."""
+        self.bodies = bodies
+
+    async def ignore(self, *given: object) -> None:
+        """The rest of what is written."""
+
+    advance = add_deliveries = add_dead_letters = ignore
+
+
+async def test_a_message_for_slack_is_made_once_for_all_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for each delivery."""
+    made: list[Any] = []
+
+    def counted(signal: Mapping[str, Any]) -> bytes:
+        made.append(signal["id"])
+        return slack_body(signal)
+
+    monkeypatch.setattr(intake_batch, "slack_body", counted)
+    transaction = Transaction()
+
+    @asynccontextmanager
+    async def batch() -> AsyncIterator[Transaction]:
+        yield transaction
+
+    writer = BatchWriter(
+        store=cast(Any, SimpleNamespace(batch=batch)),
+        backlog=Backlog(waiting_max=10),
+        metrics=NotifierMetrics(CollectorRegistry()),
+        on_committed=lambda: None,
+    )
+    signals = [a_signal() for _ in range(2)]
+    await writer.write({0: Position(7, Progress())}, {0: [Record(encode(each)) for each in signals]})
+    assert made == [each.id for each in signals]
+    assert set(transaction.bodies) == set(made)
