@@ -233,6 +233,7 @@ class _Notifier:
             "outcomes": self._outcomes.run,
             "leases": lambda: self._upkeep.lease_worker(lease_seconds=settings.lease_seconds),
             "counts": self._upkeep.count_worker,
+            "held": self._upkeep.held_worker,
             "recoveries": self._upkeep.recovery_worker,
             "health": self._upkeep.health_worker,
             "erasures": self._upkeep.erasure_worker,

@@ -19,6 +19,7 @@ from services.runtime.process import Stopping
 log = structlog.get_logger(__name__)
 
 COUNT_SECONDS = 2.0
+HELD_SECONDS = 30.0
 BLANK_SECONDS = 5.0
 GATE_SECONDS = 0.5
 TELL_SECONDS = 30.0
@@ -58,6 +59,14 @@ class Upkeep:
     async def count_worker(self) -> None:
         """Keep gauges and the backlog current, release what was held for it."""
         await self._repeat(self.count, COUNT_SECONDS)
+
+    async def held_worker(self) -> None:
+        """Keep the gauge of held deliveries current."""
+
+        async def count() -> None:
+            self._metrics.held.set(await self._store.held())
+
+        await self._repeat(count, HELD_SECONDS)
 
     async def recovery_worker(self) -> None:
         """Pull forward what waits for endpoints that answer again."""
@@ -118,7 +127,6 @@ class Upkeep:
         standing = await self._store.standing()
         self._backlog.replace(standing.waiting)
         self._metrics.pending.set(sum(standing.waiting.values()))
-        self._metrics.held.set(standing.held)
         self._metrics.endpoints.labels("enabled").set(standing.enabled)
         self._metrics.endpoints.labels("disabled").set(standing.disabled)
         self._metrics.endpoints.labels("failing").set(standing.failing)

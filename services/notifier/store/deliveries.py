@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,6 +13,11 @@ from services.notifier.store.locks import KEEP_ENDPOINTS
 
 # The log of a delivery shows its newest attempts.
 LOG_ENTRIES_MAX = 200
+
+# Beside the exact times, ids between which they lie: lists follow ids, and stop there instead of at the table's end. A
+# delivery's time is that of its transaction, none of which takes ten minutes.
+FROM_ID = "notifier.delivery_id_at(CAST(:since AS timestamptz) - interval '10 minutes')"
+UNTIL_ID = "notifier.delivery_id_at(CAST(:until AS timestamptz) + interval '10 minutes')"
 
 _COLUMNS = (
     "id, message_id, type, endpoint_id, status, hold_reason, attempts, next_at, lease_until, created_at, digest_id"
@@ -136,19 +140,17 @@ class DeliveryStore:
             "endpoint_id = :endpoint_id": wanted.endpoint_id,
             "type = :type": wanted.type,
             "message_id = :signal_id": wanted.signal_id,
-            "created_at >= :since": wanted.since,
-            "created_at < :until": wanted.until,
+            f"created_at >= :since AND id >= (SELECT {FROM_ID})": wanted.since,
+            f"created_at < :until AND id < (SELECT {UNTIL_ID})": wanted.until,
             "id < :before": before,
         }
         asked = [condition for condition, value in conditions.items() if value is not None] or ["true"]
         statement = (
             f"SELECT {_COLUMNS} FROM notifier.delivery WHERE {' AND '.join(asked)} ORDER BY id DESC LIMIT :limit"  # noqa: S608 - constants of ours
         )
-        parameters: dict[str, Any] = {
-            condition.rpartition(":")[2]: value for condition, value in conditions.items() if value is not None
-        }
+        parameters = {**asdict(wanted), "before": before, "limit": limit}
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(sa.text(statement), {**parameters, "limit": limit})).mappings()
+            rows = (await connection.execute(sa.text(statement), parameters)).mappings()
             return [Delivery(**row) for row in rows]
 
     async def get(self, delivery_id: int) -> tuple[Delivery, list[LoggedAttempt]] | None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifier.domain.outcome import REPLAYABLE, Priority
+from services.notifier.store.deliveries import FROM_ID, UNTIL_ID
 from services.notifier.store.locks import KEEP_ENDPOINTS
 
 # Deliveries of one replay that may be due or on the wire at once: what a cancel has to take back.
@@ -25,10 +26,13 @@ _MATCHES = """d.endpoint_id = :endpoint_id AND d.id > :done_id AND d.id <= :last
 _COUNT = sa.text(
     f"SELECT count(*) FROM notifier.delivery d JOIN notifier.message m ON m.id = d.message_id WHERE {_MATCHES}"  # noqa: S608 - constants
 )
-_LAST_ID = sa.text("SELECT coalesce(max(id), 0) FROM notifier.delivery WHERE endpoint_id = :endpoint_id")
+_BOUNDS = sa.text(
+    f"""SELECT {FROM_ID} - 1 AS done_id, least(coalesce(max(id), 0), {UNTIL_ID} - 1) AS last_id
+    FROM notifier.delivery WHERE endpoint_id = :endpoint_id"""  # noqa: S608 - constants
+)
 _CREATE = sa.text(
-    """INSERT INTO notifier.replay (endpoint_id, since, until, types, statuses, last_id, total)
-    SELECT :endpoint_id, :since, :until, CAST(:types AS text[]), CAST(:statuses AS text[]), :last_id, :total
+    """INSERT INTO notifier.replay (endpoint_id, since, until, types, statuses, done_id, last_id, total)
+    SELECT :endpoint_id, :since, :until, CAST(:types AS text[]), CAST(:statuses AS text[]), :done_id, :last_id, :total
     FROM notifier.endpoint WHERE id = :endpoint_id AND enabled RETURNING id"""
 )
 _GET = sa.text("SELECT * FROM notifier.replay WHERE id = :id")
@@ -177,15 +181,14 @@ class ReplayStore:
 
 
 async def _parameters(connection: AsyncConnection, wanted: Wanted) -> dict[str, Any]:
-    last_id = await connection.scalar(_LAST_ID, {"endpoint_id": wanted.endpoint_id})
+    window = {"endpoint_id": wanted.endpoint_id, "since": wanted.since, "until": wanted.until}
+    bounds = (await connection.execute(_BOUNDS, window)).one()
     return {
-        "endpoint_id": wanted.endpoint_id,
-        "since": wanted.since,
-        "until": wanted.until,
+        **window,
         "types": [_like(pattern) for pattern in wanted.types],
         "statuses": list(wanted.statuses),
-        "done_id": 0,
-        "last_id": last_id,
+        "done_id": bounds.done_id,
+        "last_id": bounds.last_id,
     }
 
 

@@ -1,0 +1,96 @@
+"""Deliveries found by their time, and those that are held, without looking at all others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest_asyncio
+
+from services.notifier.store.deliveries import DeliveryFilter, DeliveryStore
+from services.notifier.store.replays import Wanted
+from services.notifier.store.upkeep import UpkeepStore
+from tests.notifier_tables import Owed, owed_by_hand
+from tests.running_notifier import Servers, prepare, query
+
+BEGIN = datetime(2026, 11, 20, 10, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
+    """A migrated database."""
+    made = Servers(database_url, kafka_bootstrap, topic_prefix)
+    await prepare(made)
+    return made
+
+
+@pytest_asyncio.fixture
+async def owed(surroundings: Servers) -> AsyncIterator[Owed]:
+    """An empty queue of one endpoint."""
+    async with owed_by_hand(surroundings) as made:
+        yield made
+
+
+async def add_over_hours(owed: Owed, *, uneven_seconds: int) -> None:
+    """One a minute from BEGIN on, early or late by so much; every tenth is gone again."""
+    await owed.add(240)
+    await query(
+        owed.servers,
+        """UPDATE notifier.delivery d SET created_at = $1::timestamptz + n * interval '1 minute'
+            + sin(n) * $2::int * interval '1 second'
+        FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM notifier.delivery) AS numbered
+        WHERE d.id = numbered.id""",
+        BEGIN,
+        uneven_seconds,
+    )
+    await query(owed.servers, "DELETE FROM notifier.delivery WHERE id % 10 = 3")
+
+
+def at(minutes: float) -> datetime:
+    """A time of the table, or outside of it."""
+    return BEGIN + timedelta(minutes=minutes)
+
+
+async def test_a_time_is_found_by_bisection(owed: Owed) -> None:
+    """The first delivery from a time on; behind the last one, and of an empty table, an id that nothing has yet."""
+    find = "SELECT notifier.delivery_id_at($1) AS id"
+    assert (await query(owed.servers, find, BEGIN))[0]["id"] == 1
+    await add_over_hours(owed, uneven_seconds=0)
+    rows = await owed.rows()
+    for minutes in (-5, 0, 1, 3, 3.5, 17, 120.1, 240, 241):
+        later = [row["id"] for row in rows if row["created_at"] >= at(minutes)]
+        (found,) = await query(owed.servers, find, at(minutes))
+        assert rows[-1]["id"] < found["id"] if not later else (later[0] - 1 <= found["id"] <= later[0]), minutes
+
+
+async def test_lists_and_replays_of_a_time_miss_nothing(owed: Owed) -> None:
+    """Also where ids and times are not in the same order; a replay walks over no others than about those."""
+    await add_over_hours(owed, uneven_seconds=280)
+    rows = await owed.rows()
+    store = DeliveryStore(owed.engine)
+    for since, until in ((at(-60), at(500)), (at(60), at(61)), (at(60), at(180)), (at(239), at(900)), (at(9), at(10))):
+        expected = [row["id"] for row in rows if since <= row["created_at"] < until]
+        wanted = DeliveryFilter(endpoint_id=owed.endpoint_id, since=since, until=until)
+        found = await store.page(wanted, before=None, limit=500)
+        assert [each.id for each in found] == expected[::-1]
+        assert await store.page(DeliveryFilter(since=since, until=until), before=None, limit=500) == found
+        assert await owed.replays.count(Wanted(endpoint_id=owed.endpoint_id, since=since, until=until)) == len(expected)
+    number = await owed.begin(since=at(100), until=at(110))
+    (replay,) = await query(owed.servers, "SELECT done_id, last_id FROM notifier.replay WHERE id = $1", number)
+    assert replay["last_id"] - replay["done_id"] < 60
+    assert await owed.replays.step(number) == len([row for row in rows if at(100) <= row["created_at"] < at(110)])
+
+
+async def test_only_what_the_backlog_holds_is_released(owed: Owed) -> None:
+    """Of enabled endpoints; all held ones are counted."""
+    held = "UPDATE notifier.delivery SET status = 'held', hold_reason = $2 WHERE id = $1"
+    await owed.add(2)
+    first, second = await owed.rows()
+    upkeep = UpkeepStore(owed.engine)
+    assert ((await upkeep.standing()).backlog_held, await upkeep.held()) == ((), 0)
+    await query(owed.servers, held, first["id"], "disabled")
+    assert ((await upkeep.standing()).backlog_held, await upkeep.held()) == ((), 1)
+    await query(owed.servers, held, second["id"], "backlog")
+    assert ((await upkeep.standing()).backlog_held, await upkeep.held()) == ((owed.endpoint_id,), 2)
+    await query(owed.servers, "UPDATE notifier.endpoint SET enabled = false")
+    assert (await upkeep.standing()).backlog_held == ()
