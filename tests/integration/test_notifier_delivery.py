@@ -197,6 +197,28 @@ async def test_gone_disables_and_holds(surroundings: Servers, publisher: SignalP
         await until(lambda: notifier.deliveries(status="succeeded", signal_id=signal.id))
 
 
+async def test_no_transaction_is_open_while_an_endpoint_is_waited_for(surroundings: Servers) -> None:
+    """Short ones begin and end meanwhile; sooner or later there is none, with the request still on the wire."""
+    statement = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in tr%'"
+    answered = asyncio.Event()
+
+    async def later(request: Any, writer: asyncio.StreamWriter) -> None:
+        await answered.wait()
+        await answer(200)(request, writer)
+
+    async with Receiver(behaviour=later) as receiver, running(surroundings) as notifier:
+        endpoint = await notifier.add_endpoint(receiver.url(), timeout_seconds=30)
+        await pinged(notifier, endpoint)
+        await receiver.wait_for(1)
+
+        async def none_open() -> bool:
+            return not await query(surroundings, statement)
+
+        await until(none_open)
+        assert [each["status"] for each in await notifier.deliveries(endpoint_id=endpoint["id"])] == ["leased"]
+        answered.set()
+
+
 async def test_backlog_beyond_its_cap_is_held_not_dropped(surroundings: Servers, publisher: SignalPublisher) -> None:
     """Past the cap deliveries are held, told of, and released as the backlog shrinks: all arrive."""
     async with Receiver(behaviour=silent) as receiver, running(surroundings, backlog_max=4) as notifier, publisher:

@@ -89,6 +89,17 @@ async def test_breaker_opens_after_five_failures_and_lets_one_probe_through(owed
     assert row["doubled"]
 
 
+async def test_pauses_double_up_to_a_quarter_of_an_hour(owed: Owed) -> None:
+    """However long an endpoint has failed, it is tried again within that."""
+    left = "SELECT extract(epoch FROM not_before - now())::float8 FROM notifier.endpoint_gate WHERE trips > 0"
+    await fail(owed, 5)
+    for seconds in (30, 60, 120, 240, 480, 900, 900):
+        ((pause,),) = await query(owed.servers, left)
+        assert seconds - 5 < pause <= seconds
+        await pause_passes(owed)
+        await fail(owed, 1)
+
+
 async def test_a_probe_that_was_given_back_is_not_waited_for(owed: Owed) -> None:
     """The next one goes at once; what was claimed before the breaker opened and comes back lets no second one out."""
     await owed.add(3, "pending", failures=0)

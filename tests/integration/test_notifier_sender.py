@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -72,13 +74,20 @@ def certificate(folder: Path, name: str, *, valid_days: int = 1) -> tuple[ssl.SS
 
 
 @asynccontextmanager
-async def sender(lookup: Callable[[str], list[str]], *, ca_file: str = "") -> AsyncIterator[Sender]:
+async def sender(
+    lookup: Callable[[str], list[str]],
+    *,
+    ca_file: str = "",
+    dns_seconds: float = 2,
+    connect_seconds: float = 5,
+    age_seconds_max: float = 60,
+) -> AsyncIterator[Sender]:
     """A sender that resolves by `lookup` at each look."""
     made = Sender(
         rules=RULES,
-        resolver=Resolver(timeout_seconds=2, lookup=lookup, cache_seconds=0),
+        resolver=Resolver(timeout_seconds=dns_seconds, lookup=lookup, cache_seconds=0),
         tls=new_tls_context(ca_file),
-        limits=SenderLimits(connect_seconds=5, connection_age_seconds_max=60),
+        limits=SenderLimits(connect_seconds=connect_seconds, connection_age_seconds_max=age_seconds_max),
         metrics=NotifierMetrics(CollectorRegistry()),
     )
     yield made
@@ -154,3 +163,40 @@ async def test_kept_connection_is_not_used_once_its_name_leads_elsewhere() -> No
         results = [(await send(by, url)).answer.result for _ in range(3)]
         assert results == ["http_2xx", "http_2xx", "blocked_address"]
         assert [each.connection for each in receiver.received] == [1, 1]
+
+
+@pytest.mark.parametrize(("age_seconds_max", "connections"), [(60, [1, 1]), (0, [1, 2])], ids=["young", "aged"])
+async def test_connections_are_not_used_for_ever(age_seconds_max: float, connections: list[int]) -> None:
+    """A kept connection serves the next attempt until it is too old: a load balancer's new servers get their share."""
+    async with Receiver() as receiver, sender(lambda _: ["127.0.0.1"], age_seconds_max=age_seconds_max) as by:
+        for _ in connections:
+            assert (await send(by, f"http://{HOST}:{receiver.port}/")).answer.result == "http_2xx"
+        assert [each.connection for each in receiver.received] == connections
+
+
+async def test_silent_name_servers_cost_no_more_than_their_time() -> None:
+    """Their answer is not waited for longer than `dns_timeout_seconds`, and nothing is connected to."""
+    answered = threading.Event()
+
+    def never(_: str) -> list[str]:
+        answered.wait(30)
+        return ["127.0.0.1"]
+
+    async with Receiver() as receiver, sender(never, dns_seconds=0.05) as by:
+        attempt = await send(by, f"http://{HOST}:{receiver.port}/")
+        answered.set()
+        assert (attempt.answer.result, receiver.received) == ("dns", [])
+        assert attempt.duration_seconds < 5
+
+
+async def test_a_handshake_that_is_not_answered_costs_no_more_than_its_time() -> None:
+    """TCP and TLS together have one limit, within that of the whole attempt."""
+    server = await asyncio.start_server(_say_nothing, "127.0.0.1", 0)
+    async with server, sender(lambda _: ["127.0.0.1"], connect_seconds=0.05) as by:
+        attempt = await send(by, f"https://{HOST}:{server.sockets[0].getsockname()[1]}/")
+        assert (attempt.answer.result, attempt.error) == ("connect", "No connection within the time allowed.")
+        assert attempt.duration_seconds < 5
+
+
+async def _say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
