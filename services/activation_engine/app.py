@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.topics import PRODUCT_EVENTS, SIGNALS
 from services.activation_engine.api import new_engine_api
-from services.activation_engine.collector import calm_collector
 from services.activation_engine.commit_plan import Outward
 from services.activation_engine.consumer import Consumer, Pace
 from services.activation_engine.leases import Leases
@@ -37,6 +36,7 @@ from services.activation_engine.tables import SCHEMA
 from services.activation_engine.transactions import Transactions
 from services.activation_engine.watchdog import Watchdog
 from services.runtime import crash_points, postgres
+from services.runtime.collector import calm_collector
 from services.runtime.health import Health, PrivateApp
 from services.runtime.http_server import HttpServer
 from services.runtime.kafka import BrokerTrouble, TopicProblem, check_topics, new_consumer, new_producer

@@ -39,6 +39,7 @@ from services.notifier.store.replays import ReplayStore
 from services.notifier.store.secrets import reencrypt_all
 from services.notifier.store.upkeep import UpkeepStore
 from services.notifier.upkeep import Upkeep
+from services.runtime.collector import calm_collector
 from services.runtime.command import Unfinished
 from services.runtime.crash_points import arm
 from services.runtime.health import Health, PrivateApp
@@ -63,7 +64,9 @@ _CLOSING_SECONDS = 3.0
 async def serve(shared: SharedSettings, settings: NotifierSettings, *, stopping: Stopping) -> None:
     """Run until asked to stop; raises WorkerFailed when a worker fails or the schema or a topic is not as needed."""
     arm(shared.crash_at)
-    await _Notifier(shared, settings, stopping).run()
+    notifier = _Notifier(shared, settings, stopping)
+    calm_collector()
+    await notifier.run()
 
 
 async def reencrypt(shared: SharedSettings, settings: NotifierSettings) -> str:

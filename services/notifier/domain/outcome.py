@@ -111,6 +111,8 @@ def result_of(status_code: int) -> Result:
 def parse_retry_after(text: str | None, *, now_seconds: float) -> float | None:
     """Seconds asked for by a Retry-After header (a number or an HTTP date), at most 24 h; None when it is garbage."""
     text = (text or "").strip()
+    if not text:
+        return None
     if text.isascii() and text.isdigit():
         return min(float(text[:12]), GATE_SECONDS_MAX)
     try:

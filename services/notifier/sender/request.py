@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -53,7 +53,7 @@ def request_headers(delivery: Claimed, recipient: Recipient, *, now_seconds: flo
 def traceparent(delivery: Claimed) -> str:
     """W3C trace context: the trace of the record that brought the signal, else one derived from its id."""
     flags = (delivery.traceparent or "")[53:55] if _has_trace(delivery) else "00"
-    return f"00-{trace_id(delivery)}-{secrets.token_hex(8)}-{flags}"
+    return f"00-{trace_id(delivery)}-{random.getrandbits(64):016x}-{flags}"
 
 
 def trace_id(delivery: Claimed) -> str:

@@ -120,15 +120,17 @@ _RECORD = sa.text(
             (d.claim = given.claim AND d.status = 'leased')
             OR (given.status = 'succeeded' AND d.status IN ('pending', 'leased')))
         RETURNING d.id
+    ), logged AS (
+        INSERT INTO notifier.attempt
+            (delivery_id, at, number, trigger, result, status_code, duration_ms, response, error, late, resolve_ms,
+            connect_ms, wait_ms)
+        SELECT given.id, now() - make_interval(secs => given.age), given.number, given.trigger, given.result,
+            given.status_code, given.duration, CASE WHEN updated.id IS NOT NULL THEN given.response END, given.error,
+            updated.id IS NULL, given.resolve, given.connect, given.wait
+        FROM given LEFT JOIN updated ON updated.id = given.id
+        RETURNING delivery_id, late
     )
-    INSERT INTO notifier.attempt
-        (delivery_id, at, number, trigger, result, status_code, duration_ms, response, error, late, resolve_ms,
-        connect_ms, wait_ms)
-    SELECT given.id, now() - make_interval(secs => given.age), given.number, given.trigger, given.result,
-        given.status_code, given.duration, CASE WHEN updated.id IS NOT NULL THEN given.response END, given.error,
-        updated.id IS NULL, given.resolve, given.connect, given.wait
-    FROM given LEFT JOIN updated ON updated.id = given.id
-    RETURNING delivery_id, late"""
+    SELECT delivery_id FROM logged WHERE late"""
 )
 
 
@@ -237,8 +239,7 @@ class QueueStore:
             # Endpoints, gates, deliveries: in the order in which switching and deleting an endpoint lock them.
             await connection.execute(KEEP_ENDPOINTS)
             gates = await change_gates(connection, changes, pause_seconds=self._pause_seconds)
-            rows = (await connection.execute(_RECORD, _columns(outcomes))).all()
-            late = {row.delivery_id for row in rows if row.late}
+            late = set((await connection.execute(_RECORD, _columns(outcomes))).scalars())
             told = [*gates.announced, *_given_up(outcomes, late)]
             await add_notices(connection, told)
             crash_point("notifier.read_unrecorded")
