@@ -13,7 +13,7 @@ from services.notifier.domain.outcome import Exhaustion, Result, Status
 from services.notifier.domain.schedule import DEADLINE_SECONDS
 from services.notifier.secret_box import SecretBox
 from services.notifier.store.endpoints import EndpointStore
-from services.notifier.store.queue import CLAIM_MAX
+from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX
 from services.notifier.store.upkeep import UpkeepStore
 from tests.notifier_tables import Owed, outcome, owed_by_hand
 from tests.running_notifier import Servers, prepare, query
@@ -98,6 +98,21 @@ async def test_pauses_double_up_to_a_quarter_of_an_hour(owed: Owed) -> None:
         assert seconds - 5 < pause <= seconds
         await pause_passes(owed)
         await fail(owed, 1)
+
+
+async def test_a_probe_is_never_left_out(owed: Owed) -> None:
+    """Not even when a process has room for one more delivery: its gate would wait for it for a whole lease."""
+    others = [f"ep_{number}" for number in range(9)]
+    for endpoint_id in others:
+        await owed.add_endpoint(endpoint_id)
+    await owed.add(10, "pending", failures=0)
+    move = "UPDATE notifier.delivery SET endpoint_id = $1 WHERE id = $2"
+    for endpoint_id, row in zip(others, await owed.rows(), strict=False):
+        await query(owed.servers, move, endpoint_id, row["id"])
+    await fail(owed, 5)
+    await pause_passes(owed)
+    (probe,) = await owed.queue.claim({"elsewhere": QUEUED_MAX - 1})
+    assert probe.endpoint_id == owed.endpoint_id
 
 
 async def test_a_probe_that_was_given_back_is_not_waited_for(owed: Owed) -> None:

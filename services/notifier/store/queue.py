@@ -27,7 +27,8 @@ QUEUED_MAX = 4_096
 
 # One index look-up per endpoint and priority, for endpoints that are enabled, open and have room: a long backlog takes
 # no more than its share, an endpoint without due work costs microseconds. The limit ends the walk over priorities,
-# lowest number first. Endpoints come in random order, so that the limit over all does not always leave out the same.
+# lowest number first. Endpoints come in random order, so that the limit over all does not always leave out the same;
+# probes come first, because their gates wait for them now.
 # One with a rate gets no more than it may be sent in a quarter of the lease: none of its leases ends in the queue. One
 # whose breaker was open gets its probe: one delivery, from one process.
 _CLAIM = sa.text(
@@ -53,7 +54,7 @@ _CLAIM = sa.text(
         WHERE e.enabled AND g.not_before <= now()
             AND (e.delivery_window IS NULL OR notifier.window_open(e.delivery_window, now()))
             AND (g.trips = 0 OR e.id IN (SELECT endpoint_id FROM probe))
-        ORDER BY random()
+        ORDER BY g.trips = 0, random()
     ), due AS MATERIALIZED (
         SELECT candidate.revision, candidate.format, waiting.id
         FROM candidate CROSS JOIN LATERAL (
