@@ -12,8 +12,10 @@ from rich.cells import cell_len
 from services.activation_engine.api import examples, insight_examples
 from services.cli import insight_tables, output
 from services.cli.account_views import show_account, show_explanation
+from services.cli.commands.deliveries import show_delivery
 from services.cli.layout import prose_lines, table_lines
 from services.cli.signal_lines import line_of
+from services.notifier.api.documents import DeliveryWithLog
 
 TITLES = ("account", "name", "", "since")
 ROWS = [["acme", "Müller & 客户 GmbH", "████", "2026-11-20T10:00:00Z"], ["b", "-", "█", "-"]]
@@ -133,6 +135,15 @@ def test_every_plan_is_explained_by_a_block(narrow: int, capsys: pytest.CaptureF
     assert "First output  0 of 1" in first
     assert second.startswith("Acme is on track under fast.")
     assert snoozes == "escalated is snoozed until 2026-12-01T00:00:00Z\n"
+
+
+def test_a_delivery_tells_how_long_each_phase_took(narrow: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of every attempt; with what the receiver answered."""
+    schema: Any = DeliveryWithLog.model_config["json_schema_extra"]
+    show_delivery(schema["example"])
+    printed = capsys.readouterr().out
+    assert max(map(cell_len, printed.splitlines())) <= narrow
+    assert "resolve ms: 4 connect ms: 11 wait ms: 22" in " ".join(printed.split())
 
 
 def test_a_signal_names_its_plan() -> None:

@@ -54,7 +54,12 @@ def show(
     delivery = client.ask("GET", f"/v1/deliveries/{segment(delivery_id)}")
     if as_json:
         print_json(delivery)
-        return
+    else:
+        show_delivery(delivery)
+
+
+def show_delivery(delivery: dict[str, Any]) -> None:
+    """How it stands, and its attempts with the time that each phase took."""
     held = f" ({delivery['hold_reason']})" if delivery["hold_reason"] else ""
     due = f", next attempt {delivery['next_at']}" if delivery["status"] == "pending" else ""
     say(f"{delivery['type']} to {delivery['endpoint_id']}: {delivery['status']}{held}{due}")

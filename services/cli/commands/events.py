@@ -54,7 +54,7 @@ def send(
     *,
     account: Annotated[str | None, typer.Option(help="The account's id, for one event.")] = None,
     user: Annotated[str | None, typer.Option(help="The person's id, for one event.")] = None,
-    role: Annotated[str | None, typer.Option(help="The person's role, such as champion, from now on.")] = None,
+    role: Annotated[str | None, typer.Option(help="Their role on this event, such as champion.")] = None,
     properties: Annotated[
         list[str] | None, typer.Option("--property", metavar="NAME=VALUE", help="Of one event; repeat for more.")
     ] = None,
