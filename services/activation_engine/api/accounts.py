@@ -9,7 +9,18 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.activation_engine.api import examples
 from services.activation_engine.api.account_paths import AccountId
-from services.activation_engine.api.answers import FILTER_PATTERN, LIMIT, Cursor, Limit, answer, shown, signals_as_sent
+from services.activation_engine.api.answers import (
+    FILTER_PATTERN,
+    LIMIT,
+    MILESTONE_UNKNOWN,
+    SEGMENT_UNKNOWN,
+    Cursor,
+    Limit,
+    answer,
+    names_refused,
+    shown,
+    signals_as_sent,
+)
 from services.activation_engine.api.documents import (
     AccountDocument,
     AccountList,
@@ -70,7 +81,10 @@ def _add_list(routes: APIRouter, accounts: AccountReads) -> None:
         "",
         summary="List accounts",
         response_class=Response,
-        responses={**shown(AccountList, examples.ACCOUNTS), **problem_responses(_CURSOR, _PLAN_UNKNOWN)},
+        responses={
+            **shown(AccountList, examples.ACCOUNTS),
+            **problem_responses(_CURSOR, _PLAN_UNKNOWN, SEGMENT_UNKNOWN, MILESTONE_UNKNOWN),
+        },
     )
     async def list_accounts(
         plan: Text = None,
@@ -86,7 +100,8 @@ def _add_list(routes: APIRouter, accounts: AccountReads) -> None:
         after = decode_cursor(cursor, str)[0] if cursor is not None else ""
         wanted = AccountFilter(plan=plan, status=status, segment=segment, milestone=milestone, owner=owner)
         try:
-            found = await accounts.page(wanted, after=after, limit=limit + 1)
+            with names_refused():
+                found = await accounts.page(wanted, after=after, limit=limit + 1)
         except PlanUnknown as error:
             raise Problem(404, "plan_unknown", f"`{plan}` is not published. {_choice(error.live)}") from error
         following = encode_cursor([found[limit - 1].state.account_id]) if len(found) > limit else None

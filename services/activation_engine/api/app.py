@@ -55,7 +55,7 @@ def new_engine_api(
     ledger = LedgerReads(reads)
     memory = PlanMemory()
     views = PartitionViews(memory)
-    accounts, names = AccountReads(reads, views=views), EventNames(reads, views=views)
+    accounts, names = AccountReads(reads, views=views, plans=memory), EventNames(reads, views=views)
     applied = AppliedPositions(
         SharedRead(lambda: next_offsets(reads), interval_seconds=_LOOK_SECONDS), wait_seconds=position_wait_seconds
     )

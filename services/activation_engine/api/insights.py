@@ -13,7 +13,15 @@ from pydantic import BaseModel
 from services.activation_engine.api import insight_documents as documents
 from services.activation_engine.api import insight_examples as examples
 from services.activation_engine.api.accounts import Authenticated
-from services.activation_engine.api.answers import FILTER_PATTERN, LIMIT, Limit, answer, shown
+from services.activation_engine.api.answers import (
+    FILTER_PATTERN,
+    LIMIT,
+    SEGMENT_UNKNOWN,
+    Limit,
+    answer,
+    names_refused,
+    shown,
+)
 from services.activation_engine.domain.instants import parse_instant
 from services.activation_engine.insights.adoption import adoption_insight
 from services.activation_engine.insights.funnel import funnel_insight
@@ -74,7 +82,7 @@ def _add(
         summary=summary,
         description=f"{insight.__doc__} Scope `accounts:read`.",
         response_class=Response,
-        responses={**shown(document, example), **problem_responses(_UNCLEAR, _NOT_LIVE, _NO_TIME)},
+        responses={**shown(document, example), **problem_responses(_UNCLEAR, _NOT_LIVE, SEGMENT_UNKNOWN, _NO_TIME)},
     )
 
 
@@ -127,8 +135,9 @@ def _instant(text: str | None) -> int | None:
 @asynccontextmanager
 async def _opened(scopes: Scopes, wanted: Wanted) -> AsyncIterator[Scope]:
     try:
-        async with scopes.open(wanted) as scope:
-            yield scope
+        with names_refused():
+            async with scopes.open(wanted) as scope:
+                yield scope
     except PlanUnclear as error:
         raise Problem(400, "plan_unclear", _choice(error.live)) from error
     except PlanNotLive as error:

@@ -14,6 +14,7 @@ from services.activation_engine.domain.instants import rfc3339_or_none
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.domain.rows import days_key
 from services.activation_engine.plans.registry import PlanMemory
+from services.activation_engine.reading.names import require_names
 
 CohortBy = Literal["month", "segment", "owner"]
 # Cohorts of one answer; the smallest are left out beyond.
@@ -137,13 +138,14 @@ class Scopes:
 
     @asynccontextmanager
     async def open(self, wanted: Wanted) -> AsyncIterator[Scope]:
-        """The scope of what is wanted. Raises PlanUnclear or PlanNotLive."""
+        """The scope of what is wanted. Raises PlanUnclear, PlanNotLive or NameUnknown."""
         async with self._engine.connect() as connection:
             await connection.execute(_TUNE)
             live = {row.plan: row.version for row in await connection.execute(_LIVE)}
             plan = _chosen(wanted.plan, live)
             version = live[plan]
             content = (await self._plans.get(connection, [(plan, version)]))[plan, version]
+            require_names([content], segment=wanted.segment)
             yield Scope(connection, content, version, await connection.scalar(_AS_OF), wanted)
 
 

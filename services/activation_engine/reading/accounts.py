@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode
 from services.activation_engine.plans import registry
+from services.activation_engine.plans.registry import PlanMemory
+from services.activation_engine.reading.names import require_names
 from services.activation_engine.reading.partitions import VIEW_COLUMNS, PartitionView, PartitionViews
 
 _ONE = sa.text(
@@ -62,12 +64,13 @@ class SeenAccount:
 class AccountReads:
     """Reads accounts; each call sees one snapshot of the database."""
 
-    def __init__(self, engine: AsyncEngine, *, views: PartitionViews) -> None:
+    def __init__(self, engine: AsyncEngine, *, views: PartitionViews, plans: PlanMemory) -> None:
         # State, adopted versions and clock must be of the same moment: a state may name a version adopted just now.
         self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         # One statement sees one moment by itself, and needs no transaction around it.
         self._statements = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._views = views
+        self._plans = plans
 
     async def one(self, account_id: str) -> SeenAccount | None:
         """The account, or None when nothing was ever received for it."""
@@ -78,14 +81,27 @@ class AccountReads:
             return SeenAccount(decode(row.account_id, row.facts), await self._views.of(connection, row))
 
     async def page(self, wanted: AccountFilter, *, after: str, limit: int) -> list[SeenAccount]:
-        """At most `limit` accounts with ids above `after`, by id. Raises PlanUnknown."""
+        """At most `limit` accounts with ids above `after`, by id. Raises PlanUnknown, NameUnknown."""
         query, values = _page_query(wanted)
         async with self._engine.connect() as connection:
-            if wanted.plan is not None and not await registry.versions_of(connection, wanted.plan, limit=1):
-                raise PlanUnknown([one.plan for one in await registry.newest_versions(connection)])
+            await self._check(connection, wanted)
             rows = (await connection.execute(query, {**values, "after": after, "limit": limit})).all()
             views = await self._views.read(connection, {row.part for row in rows}) if rows else {}
         return [SeenAccount(decode(row.account_id, row.facts), views[row.part]) for row in rows]
+
+    async def _check(self, connection: AsyncConnection, wanted: AccountFilter) -> None:
+        """Raises PlanUnknown, or NameUnknown for what neither the plan, nor without one any live plan, has."""
+        if wanted.plan is None and wanted.segment is None and wanted.milestone is None:
+            return
+        asked = await registry.newest_versions(connection)
+        if wanted.plan is not None:
+            # Also a plan that has ended: its last version but the one by which it did.
+            newest = await registry.versions_of(connection, wanted.plan, limit=2)
+            if not newest:
+                raise PlanUnknown([one.plan for one in asked])
+            asked = [one for one in newest if one.policy != registry.RETIRED][:1]
+        plans = await self._plans.get(connection, [(one.plan, one.version) for one in asked])
+        require_names(plans.values(), segment=wanted.segment, milestone=wanted.milestone)
 
 
 def _page_query(wanted: AccountFilter) -> tuple[sa.TextClause, dict[str, str]]:

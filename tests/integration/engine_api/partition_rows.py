@@ -91,6 +91,11 @@ class PartitionRows:
         for part in parts:
             await self.adopt(part, plan, version)
 
+    async def end_plan(self, plan: str, *, version: int) -> None:
+        """Store the version without content by which a plan ends, adopted by nobody yet."""
+        row = {"plan": plan, "version": version, "hash": "", "title": "", "policy": "retired"}
+        await self._insert(plan_version, [{**row, "content": {}, "source": ""}])
+
     async def copy_plan(self, plan: str, names: list[str]) -> None:
         """More plans with the content of one, adopted by nobody."""
         query = sa.text(

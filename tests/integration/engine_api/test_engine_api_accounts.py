@@ -146,7 +146,7 @@ async def test_lists_filter_by_plan_status_segment_and_owner(api: Api) -> None:
 
 
 async def test_lists_filter_by_a_milestone_that_is_reached(api: Api) -> None:
-    """Under the same plan as the other filters; a name that is no milestone finds nobody."""
+    """Under the same plan as the other filters."""
     await api.rows.publish()
     other = PLAN_TEXT.replace("plan: b2b-saas", "plan: other").replace("when: data.ingested", "when: list.built")
     await api.rows.publish(other)
@@ -164,7 +164,46 @@ async def test_lists_filter_by_a_milestone_that_is_reached(api: Api) -> None:
     assert await listed(milestone="first_data", plan="other") == ["list"]
     assert await listed(milestone="first_output") == ["both"]
     assert await listed(milestone="first_data", status="activated") == ["both"]
-    assert await listed(milestone="first_data%' OR true --") == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code", "message"),
+    [
+        ({"segment": "SMB"}, "segment_unknown", "`SMB` is no segment of b2b-saas, plain. Name one of these: big, smb."),
+        ({"segment": "smb", "plan": "plain"}, "segment_unknown", "`smb` is no segment of plain. There is none."),
+        (
+            {"milestone": "first_data%' OR true --", "plan": "b2b-saas"},
+            "milestone_unknown",
+            "`first_data%' OR true --` is no milestone of b2b-saas. Name one of these: first_data, first_output.",
+        ),
+        (
+            {"milestone": "first_data", "plan": "plain"},
+            "milestone_unknown",
+            "`first_data` is no milestone of plain. Name one of",
+        ),
+    ],
+)
+async def test_a_filter_by_what_no_plan_has_is_refused(
+    api: Api, parameters: dict[str, str], code: str, message: str
+) -> None:
+    """With the names that there are, in the plan that is asked about or else in all."""
+    await api.rows.publish()
+    await api.rows.publish("plan: plain\nmilestones: {value: {when: x.y}}\nfirst_value: value\n")
+    answer = await api.http.get("/v1/accounts", params=parameters)
+    assert (answer.status_code, answer.json()["code"]) == (404, code)
+    assert answer.json()["message"].startswith(message)
+
+
+async def test_an_ended_plan_can_be_asked_about(api: Api) -> None:
+    """By the milestones that it had."""
+    await api.rows.publish()
+    await api.rows.apply("a", usage("a", "data.ingested", day=0))
+    await api.rows.end_plan("b2b-saas", version=2)
+    asked = {"plan": "b2b-saas", "milestone": "first_data"}
+    assert [row["id"] for row in (await api.http.get("/v1/accounts", params=asked)).json()["data"]] == ["a"]
+    assert (await api.http.get("/v1/accounts", params={"milestone": "first_data"})).json()["message"] == (
+        "`first_data` is no milestone of any plan, for none is live. There is none."
+    )
 
 
 async def test_pages_of_accounts_join_to_the_whole_list(api: Api) -> None:

@@ -300,6 +300,7 @@ async def test_the_plan_must_be_clear(api: Api, name: str) -> None:
         ({"started_to": "2026-13-01"}, 400, "time_invalid"),
         ({"by": "colour"}, 422, "invalid_request"),
         ({"owner": "\x00"}, 422, "invalid_request"),
+        ({"segment": "small"}, 404, "segment_unknown"),
     ],
 )
 async def test_wrong_parameters_are_named(
