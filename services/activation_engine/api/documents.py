@@ -78,6 +78,7 @@ class AccountPlanRow(BaseModel):
     activated_at: str | None = Field(description=_TIME)
     ttfv_days: TimeToFirstValue | None
     completion_rate: float = Field(description="Share of required milestones reached, 0 to 1")
+    reached: list[str] = Field(description="Ids of the milestones that are reached, in the order of the plan")
     adoption: float | None = Field(description="Share of core features in use, 0 to 1")
     risks: list[OpenRisk]
     opportunities: list[OpenOpportunity]
@@ -90,11 +91,14 @@ class AccountPlanDocument(AccountPlanRow):
 
 
 class PersonDocument(BaseModel):
-    """One person seen in the account."""
+    """One person of the account."""
 
     id: str
     role: str | None
-    last_seen_at: str = Field(description="RFC 3339; the earliest it can have been, up to a day before it was")
+    last_seen_at: str | None = Field(
+        description="RFC 3339; the earliest it can have been, up to a day before it was. Null for those who were "
+        "identified and never active"
+    )
 
 
 class AccountRow(BaseModel):

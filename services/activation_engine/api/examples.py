@@ -50,6 +50,7 @@ _PLAN_ROW: dict[str, Any] = {
     "activated_at": None,
     "ttfv_days": {"gross": None, "net": None, "before_start": False},
     "completion_rate": 0.5,
+    "reached": ["first_data"],
     "adoption": 0.4,
     "risks": [
         {
@@ -92,7 +93,10 @@ _ACCOUNT: dict[str, Any] = {
 }
 ACCOUNT = {
     **_ACCOUNT,
-    "people": [{"id": "u-7", "role": "champion", "last_seen_at": "2026-11-15T16:20:00Z"}],
+    "people": [
+        {"id": "u-7", "role": "champion", "last_seen_at": "2026-11-15T16:20:00Z"},
+        {"id": "u-9", "role": "executive", "last_seen_at": None},
+    ],
     "plans": [{**_PLAN_ROW, "milestones": _MILESTONES}],
 }
 ACCOUNTS = {"data": [{**_ACCOUNT, "plans": [_PLAN_ROW]}], "next": "WyJhY21lIl0"}

@@ -51,7 +51,7 @@ class ActivityRule(Struct, frozen=True):
 class Activity(Struct, array_like=True, gc=False):
     """What is known of an account's activity by one rule. `last_ms` and the times of people and roles are rounded up to
     the plan set's step, and so may lie ahead; `did` is the earliest event of the newest step, (ms, name); `days` has a
-    bitmap per length of a day; a role of which nobody was ever active is the time since when it is known, below 0."""
+    bitmap per length of a day; of a role and of people who were never active there is when they were known, below 0."""
 
     first_ms: int | None = None
     last_ms: int | None = None
@@ -196,10 +196,17 @@ def still_after(activity: Activity, at: int, how: Fold) -> Still | None:
     return Still(activity, start, end, up)
 
 
-def know_role(activity: Activity, role: str, at_ms: int) -> bool:
-    """A person of this role exists, though nobody saw one use the product; whether that is news."""
-    # Below any use, and the earlier the greater: still the greatest is kept, which makes it a join.
-    return join_activity(activity, Activity(roles={role: -at_ms}))
+def know_person(activity: Activity, person: str | None, role: str, at_ms: int) -> bool:
+    """This person, or one who is not named, exists in this role, though nobody saw them use the product; whether that
+    is news."""
+    # Below any use: of a role the earlier is the greater, of a person the role of the newest day. Still the greatest is
+    # kept, which makes it a join.
+    since, seen = -at_ms, (at_ms // DAY_MS - _NEVER, role)
+    new_role = activity.roles.get(role, -_NEVER) < since
+    new_person = person is not None and activity.people.get(person, (-_NEVER, "")) < seen
+    if not new_role and not new_person:
+        return False
+    return join_activity(activity, Activity(people={} if person is None else {person: seen}, roles={role: since}))
 
 
 def join_activity(mine: Activity, theirs: Activity) -> bool:

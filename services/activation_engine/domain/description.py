@@ -39,15 +39,16 @@ def _diagnosis(state: AccountState) -> dict[str, Any] | None:
 
 
 def _people(state: AccountState, plans: PlanSet) -> Iterator[dict[str, Any]]:
-    """Those seen last, newest first; erased ones are nobody's names any more. Their times are kept in steps, so the
-    earliest that each can have been is shown."""
+    """Those seen last, newest first, then those who are only known; erased ones are nobody's names any more. Times are
+    kept in steps, so the earliest that each can have been is shown."""
     seen: dict[str, Seen] = {}
     for activity in state.facts.activity.values():
         for person, one in activity.people.items():
             seen[person] = max(one, seen.get(person, one))
     for person, (last, role) in sorted(seen.items(), key=lambda item: (-item[1][0], item[0]))[:PEOPLE_KEPT]:
         if not is_erased(person):
-            yield {"id": person, "role": role or None, "last_seen_at": rfc3339(_earliest(state, plans, last))}
+            seen_at = rfc3339(_earliest(state, plans, last)) if last > 0 else None
+            yield {"id": person, "role": role or None, "last_seen_at": seen_at}
 
 
 def _earliest(state: AccountState, plans: PlanSet, last_ms: int) -> int:
@@ -85,6 +86,7 @@ def _describe_plan(state: AccountState, live: LivePlan, known: PlanState, clock:
         "activated_at": rfc3339_or_none(row.activated_at_ms),
         "ttfv_days": _time_to_first_value(standing),
         "completion_rate": _completion(standing),
+        "reached": [one for one in plan.display_order if standing.is_reached(one)],
         "adoption": None if adoption is None else round(adoption, 4),
         "milestones": [_describe_milestone(one, standing, known, state) for one in plan.displayed()],
         "risks": list(_open(plan.risks, known, standing, state, clock)),

@@ -13,7 +13,7 @@ from services.activation_engine.domain.activity import (
     Fold,
     Still,
     fold_activity,
-    know_role,
+    know_person,
     pseudonym,
     still_after,
 )
@@ -185,8 +185,8 @@ class PlanSet:
         if not event.user_id:
             return changed
         person = event.user_id
-        if facts.orders.erased and person64(person) in facts.orders.erased:
-            person = pseudonym(person)
+        if facts.orders.erased:
+            person = _counted_as(facts, person)
         for rule in self._counting(event.name or ""):
             changed = self._fold_activity(facts, rule, event, person, changed)
         return changed
@@ -237,9 +237,16 @@ class PlanSet:
     def _fold_role(self, facts: Facts, event: Event) -> Change | None:
         if event.staff or event.role is None:
             return None
-        role, at = event.role, event.occurred_at_ms
-        known = [know_role(facts.activity.setdefault(rule.id, Activity()), role, at) for rule in self.rules]
+        person, at = _counted_as(facts, event.user_id) if event.user_id else None, event.occurred_at_ms
+        known = [
+            know_person(facts.activity.setdefault(rule.id, Activity()), person, event.role, at) for rule in self.rules
+        ]
         return Change(news=True) if any(known) else None
+
+
+def _counted_as(facts: Facts, user_id: str) -> str:
+    """The name under which what a person does counts."""
+    return pseudonym(user_id) if person64(user_id) in facts.orders.erased else user_id
 
 
 def _fold_by(plans: list[Plan]) -> Fold:

@@ -97,6 +97,6 @@ def _check_first_value_late(file: PlanFile, plan: Plan, segment: Segment, source
         sooner.append(segment.window_ms)
     if sooner and late >= min(sooner):
         path = ("at_risk_after", segment.id) if isinstance(file.at_risk_after, dict) else ("at_risk_after",)
-        message = f"can never be the reason in segment `{segment.id}`: another rule holds by day"
-        message += f" {min(sooner) / plan.day_ms:g}"
+        where = f" in segment `{segment.id}`" if plan.segmented else ""
+        message = f"can never be the reason{where}: another rule holds by day {min(sooner) / plan.day_ms:g}"
         yield source.error(path, "rule_never_fires", message, "write an earlier time, or remove it")

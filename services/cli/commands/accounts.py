@@ -88,7 +88,7 @@ def timeline(
 
 
 def lines_of(row: dict[str, Any], wanted: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """A line per plan of the account, of those that were asked for by `plan`, `status` and `segment`."""
+    """A line per plan of the account, of those that were asked for by `plan`, `status`, `segment` and `milestone`."""
     asked = {name: wanted[name] for name in ("plan", "status", "segment") if wanted[name] is not None}
     account = (row["id"], row["traits"].get("name"))
     return [
@@ -103,5 +103,5 @@ def lines_of(row: dict[str, Any], wanted: dict[str, Any]) -> list[tuple[Any, ...
             about(row["last_activity_at"]),
         )
         for plan in row["plans"]
-        if all(plan[name] == value for name, value in asked.items())
+        if all(plan[name] == value for name, value in asked.items()) and wanted["milestone"] in (None, *plan["reached"])
     ] or [(*account, None, None, None, None, None, None, about(row["last_activity_at"]))]

@@ -20,6 +20,7 @@ from services.cli.output import (
     AsJson,
     Refused,
     Rows,
+    complain,
     confirm,
     print_fields,
     print_json,
@@ -54,17 +55,23 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print a plan as English sentences: a file here, a published plan by its newest version."""
+    about: dict[str, Any] = {}
     if _is_file(what):
         text, name = read_text(what), what
     else:
-        client = Client(find("engine", url=engine_url, key=key))
-        text, name = _published(client, what)["source"], f"{what}.yaml"
+        published = _published(Client(find("engine", url=engine_url, key=key)), what)
+        text, name = published["source"], f"{what}.yaml"
+        about = {"version": published["version"], "retired": published["versions"][0]["policy"] == "retired"}
     checked = loaded(lambda: load_plan(text, file=name), name, as_json=as_json)
     english = in_english(checked, width=min(terminal_width(otherwise=_LINE_CHARACTERS), _LINE_CHARACTERS))
     if as_json:
-        print_json({"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "text": english})
-    else:
-        say(english.rstrip("\n"))
+        print_json({"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, **about, "text": english})
+        return
+    if about.get("retired"):
+        complain(
+            f"{what} is retired: no account runs under it any more. This was its last version, {about['version']}."
+        )
+    say(english.rstrip("\n"))
 
 
 def _published(client: Client, plan: str) -> Any:

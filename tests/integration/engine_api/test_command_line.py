@@ -103,8 +103,10 @@ async def test_accounts_are_listed_shown_and_explained(terminal: Terminal) -> No
     assert [row["id"] for row in owned] == ["acme/1"]
     reached = await terminal.run("account", "list", "--milestone", "first_data", "--json")
     assert [row["id"] for row in json.loads(reached.output)] == ["acme/1", "b"]
-    nobody = await terminal.run("account", "list", "--milestone", "first_output", "--segment", "nosuch")
-    assert (nobody.status, nobody.complaint) == (0, "no account matches (segment=nosuch, milestone=first_output)\n")
+    nobody = await terminal.run("account", "list", "--milestone", "first_output", "--segment", "big")
+    assert (nobody.status, nobody.complaint) == (0, "no account matches (segment=big, milestone=first_output)\n")
+    nothing = await terminal.run("account", "list", "--segment", "nosuch")
+    assert (nothing.status, "Name one of these: big, smb." in nothing.complaint) == (REFUSED, True)
     unplanned = await terminal.run("account", "list", "--plan", "nosuch")
     assert (unplanned.status, "b2b-saas" in unplanned.complaint) == (REFUSED, True)
     shown = await terminal.run("account", "show", "acme/1")
@@ -165,6 +167,9 @@ async def test_published_plans_are_listed_shown_and_retired(terminal: Terminal, 
         shown = await terminal.run("plan", "show", "b2b-saas")
         asked = await terminal.run("plan", "retire", "b2b-saas")
         retired = await terminal.run("plan", "retire", "b2b-saas", "--yes")
+    ended = await terminal.run("plan", "show", "b2b-saas")
+    assert (ended.status, ended.output) == (0, shown.output)
+    assert ended.complaint.startswith("b2b-saas is retired: ")
     assert "What came before does not count for crowd:" in published.output
     assert "b2b-saas" in listed.output
     assert "Crowd: reached by 3 people. It is optional." in shown.output

@@ -143,6 +143,7 @@ def test_rules_that_can_never_fire() -> None:
     dated = MINIMAL.replace("when:", "due: week 4, when:")
     (late,) = refused(dated + "at_risk_after: 30d\n")
     assert late[2:4] == ("at_risk_after", "rule_never_fires")
+    assert late[4].startswith("can never be the reason: another rule holds by day 28.0417")
     assert load_plan(dated + "at_risk_after: 20d\n").plan.segments["all"].at_risk_after_ms == 20 * DAY_MS
     (grace,) = refused(dated + "grace: 7d\nstalled: {overdue: 7d}\n")
     assert grace[2:4] == ("grace", "rule_never_fires")

@@ -58,6 +58,20 @@ def test_one_who_is_new_does_not_end_the_quiet_of_another() -> None:
     assert story.until(60) == []
 
 
+def test_who_was_only_identified_is_one_of_the_people() -> None:
+    """By name and role, never seen, and counted by nobody; erased like everybody."""
+    story = watching(Watch("few", "Few people", people=Bounds(below=2), for_ms=days(3)))
+    story.happens(event(at=day(0)), event("", day(1), kind="identify", user="eve", role="champion"))
+    story.happens(event("", day(1), kind="identify", user=None, role="executive"))
+    people = describe(story.accounts["acme"], story.plans, story.clock)["people"]
+    assert [(one["id"], one["role"]) for one in people] == [("ann", None), ("eve", "champion")]
+    assert people[1]["last_seen_at"] is None
+    assert story.until(4) == ["risk_opened:few"]
+    story.happens(command("erase_person", day(4), user_id="eve"))
+    story.happens(event("", day(5), kind="identify", user="eve", role="champion"))
+    assert "eve" not in str(story.accounts["acme"])
+
+
 def test_few_people_for_a_while() -> None:
     """One person for 30 days unbroken; a second one closes it at the next tick, and leaving opens it again."""
     watch = Watch("single_threaded", "One person only", people=Bounds(below=2), for_ms=days(30))
