@@ -25,15 +25,15 @@ class Line(NamedTuple):
 
 
 def table_lines(titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None) -> Iterator[Line]:
-    """A table in at most `width` characters: as it is, else with folded cells, else without the columns that have no
-    title, else as a block per row. None is as wide as it takes."""
+    """A table in at most `width` characters: as it is, else with folded cells, else without the columns that tell
+    nothing or have no title, else as a block per row. None is as wide as it takes."""
     columns = [[title, *(row[index] for row in rows)] for index, title in enumerate(titles)]
     wanted = [_widest(column) for column in columns]
     if width is None or _total(wanted) <= width:
         return _table(columns, wanted)
     rows = [[_TIME.sub(r"\1 \2", cell) for cell in row] for row in rows]
     columns = [[title, *(row[index] for row in rows)] for index, title in enumerate(titles)]
-    for kept in (columns, [column for column in columns if column[0]]):
+    for kept in (columns, [columns[0], *filter(_tells, columns[1:])]):
         least = [max(_widest(cell.split()) for cell in column) for column in kept]
         if _total(least) <= width:
             return _table(kept, _grown(least, list(map(_widest, kept)), width))
@@ -50,6 +50,12 @@ def prose_lines(text: str, *, width: int | None) -> Iterator[str]:
             first, *others = _folded(line, width - len(indent) - len(_GAP))
             yield indent + first
             yield from (f"{indent}{_GAP}{other}" for other in others)
+
+
+def _tells(column: Column) -> bool:
+    """Whether it has values under a title; the first column says whose they are."""
+    title, *cells = column
+    return bool(title) and any(cell != NONE for cell in cells)
 
 
 def _table(columns: Sequence[Column], widths: Sequence[int]) -> Iterator[Line]:

@@ -56,6 +56,13 @@ def test_what_has_no_title_gives_way_before_the_table_does() -> None:
     ]
 
 
+def test_so_does_what_tells_nothing() -> None:
+    """Columns without a value."""
+    rows = [["acme", "-", "smb"], ["b", "-", "-"]]
+    lines = table_lines(("account", "first_value_at", "plan"), rows, width=20)
+    assert [line.text for line in lines] == ["account  plan", "acme     smb", "b        -"]
+
+
 def test_a_terminal_too_narrow_for_the_words_gets_blocks() -> None:
     """A row by its first cell, the others by their titles; what is none is left out."""
     assert drawn(26) == [
