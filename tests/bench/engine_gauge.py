@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import httpx
 import psutil
 
-from tests.bench.engine_load import LogFiller, Sample
+from tests.bench.engine_load import LogFiller, Sample, uniform
 from tests.fakes.engine_process import EngineProcess, eventually
 from tests.fakes.engine_room import EngineRoom
 
@@ -52,8 +52,9 @@ class Bench:
         self._engines: list[EngineProcess] = []
         self._metrics_urls: list[str] = []
 
-    async def start(self, engines: int = 1) -> None:
-        """Start them; returns when they own all partitions."""
+    async def start(self, engines: int = 1) -> float:
+        """Start them; the seconds until they own all partitions."""
+        started = time.perf_counter()
         # They are stopped for seconds at a time, and must not be expelled for that.
         settings = {"FIRSTVALUE_ENGINE_SESSION_TIMEOUT_SECONDS": "60", "FIRSTVALUE_ADMIN_KEY": _ADMIN_KEY}
         group = secrets.token_hex(4)
@@ -65,6 +66,7 @@ class Bench:
             return sum(owned) == self.room.parts and min(owned) >= self.room.parts // engines
 
         await eventually(own_all, within_seconds=90, what="all partitions claimed")
+        return time.perf_counter() - started
 
     def kill(self) -> None:
         """End them at once."""
@@ -126,10 +128,11 @@ class Bench:
             used = grown(f'firstvalue_engine_phase_cpu_seconds_total{{phase="{phase}"}}')
             measured.phase_us_per_event[phase].append(used / events * 1e6)
 
-    async def ledger_p99_ms(self, events_per_s: float) -> float:
-        """From the append of a record to the ledger row that it caused, at a steady load."""
+    async def ledger_p99_ms(self, events_per_s: float, accounts: int) -> float:
+        """From the append of a record to the ledger row that it caused, at a steady load over so many accounts."""
+        paced = self.filler.prepare(uniform(accounts), int(events_per_s * _LATENCY_SECONDS))
         since = await self.room.database.fetchval("SELECT clock_timestamp()")
-        await self.filler.pace(events_per_s, seconds=_LATENCY_SECONDS)
+        await self.filler.pace(paced, events_per_s)
         await eventually(self._all_applied, within_seconds=60, what="the paced load applied")
         rows = await self.room.database.fetch(
             "SELECT extract(epoch FROM recorded_at) * 1000 - appended_ms AS ms FROM activation.ledger"

@@ -6,9 +6,9 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from schemas.timestamps import to_rfc3339
 from tests.fakes.engine_records import now_ms
@@ -22,6 +22,11 @@ _NAMES = ("Page Viewed", "List Opened", "Filter Applied", "Data Imported", "Sett
 # The people of every account, by their roles.
 ROLES = ("champion", "end_user", "team_lead")
 _ZIPF = 1.1
+_NEW_EVERY = 200
+_STEP_SECONDS = 0.02
+
+# Partition, key and value.
+Prepared: TypeAlias = tuple[int, bytes, bytes]
 
 
 class Sample(NamedTuple):
@@ -89,8 +94,7 @@ class LogFiller:
         flight: set[asyncio.Future[Any]] = set()
         batches: dict[int, Any] = {}
         for sample in itertools.islice(samples, count):
-            key, value = self._encode(sample)
-            part = self._room.part_of(key.decode())
+            part, key, value = self._prepared(sample)
             batch = batches.get(part)
             if (
                 batch is None
@@ -110,26 +114,27 @@ class LogFiller:
         self.appended += count + self._room.parts
         return count + self._room.parts
 
-    async def pace(self, events_per_s: float, *, seconds: float) -> None:
-        """Append at a steady rate, one in fifty events from an account never seen, which is announced."""
-        everyone = uniform(100_000)
-        step = 0.02
-        started, sent = time.perf_counter(), 0
-        while (passed := time.perf_counter() - started) < seconds:
-            wanted = int(events_per_s * passed) - sent
-            if wanted > 0:
-                fresh = [Sample(next(self._new_accounts), "Page Viewed") for _ in range(wanted // 50)]
-                old = itertools.islice(everyone, wanted - len(fresh))
-                await self._append_small([*fresh, *old])
-                sent += wanted
-            await asyncio.sleep(step)
+    def prepare(self, samples: Iterator[Sample], count: int) -> list[Prepared]:
+        """Events for `pace`, one in 200 of an account never seen, which is announced. Made beforehand, for that costs
+        about as much as applying them."""
+        return [
+            self._prepared(Sample(next(self._new_accounts), "Page Viewed") if number % _NEW_EVERY == 0 else sample)
+            for number, sample in enumerate(itertools.islice(samples, count))
+        ]
 
-    async def _append_small(self, samples: list[Sample]) -> None:
+    async def pace(self, events: Sequence[Prepared], events_per_s: float) -> None:
+        """Append at a steady rate."""
+        started, sent = time.perf_counter(), 0
+        while sent < len(events):
+            wanted = int(events_per_s * (time.perf_counter() - started))
+            await self._append_small(events[sent:wanted])
+            sent = min(max(sent, wanted), len(events))
+            await asyncio.sleep(_STEP_SECONDS)
+
+    async def _append_small(self, events: Sequence[Prepared]) -> None:
         flight: list[asyncio.Future[Any]] = []
         batches: dict[int, Any] = {}
-        for sample in samples:
-            key, value = self._encode(sample)
-            part = self._room.part_of(key.decode())
+        for part, key, value in events:
             batch = batches.get(part)
             if batch is None or batch.append(key=key, value=value, timestamp=None) is None:
                 if batch is not None:
@@ -137,13 +142,17 @@ class LogFiller:
                 batch = batches[part] = self._room.producer.create_batch()
                 assert batch.append(key=key, value=value, timestamp=None) is not None
         await asyncio.gather(*flight, *[await self._send(part, batch) for part, batch in batches.items()])
-        self.appended += len(samples)
+        self.appended += len(events)
 
     async def _send(self, part: int, batch: Any) -> asyncio.Future[Any]:
         batch.close()
         sent = await self._room.producer.send_batch(batch, self._room.events_topic, partition=part)
         acknowledged: asyncio.Future[Any] = sent
         return acknowledged
+
+    def _prepared(self, sample: Sample) -> Prepared:
+        key, value = self._encode(sample)
+        return self._room.part_of(key.decode()), key, value
 
     def _encode(self, sample: Sample) -> tuple[bytes, bytes]:
         return record_of(sample, next(self._number), now_ms())

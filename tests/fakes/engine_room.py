@@ -19,7 +19,7 @@ from schemas.topics import PRODUCT_EVENTS, SIGNALS, TOPICS
 from services.activation_engine.app import MIGRATIONS
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.store import Adoption
-from services.runtime.kafka import create_topics
+from services.runtime.kafka import RECORD_BYTES_MAX, create_topics
 from services.runtime.migrations import upgrade
 from tests.fakes.engine_comparison import check_account, check_topic
 from tests.fakes.engine_process import EngineProcess
@@ -54,7 +54,15 @@ class EngineRoom:
         """A producer that knows the topics as they are now."""
         if self.producer is not None:
             await self.producer.stop()
-        self.producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all", enable_idempotence=True, linger_ms=2)
+        # Batches as big as those of ingest.
+        self.producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=2,
+            max_batch_size=RECORD_BYTES_MAX,
+            max_request_size=RECORD_BYTES_MAX + 65_536,
+        )
         await self.producer.start()
 
     async def close(self) -> None:
