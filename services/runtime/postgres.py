@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
@@ -21,6 +22,8 @@ _TRANSIENT_STATES = frozenset({"55P03", "25006", "25P03"})
 _DATA_CLASSES = frozenset({"22", "54"})
 # What calls to the driver itself raise, such as that to listen: SQLAlchemy does not see them.
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
+# So long after its last use a connection is taken for alive.
+_TRUSTED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +52,12 @@ class TimedPool(AsyncAdaptedQueuePool):
 def connect(database_url: str, *, service: str, limits: Limits | None = None, connections_max: int = 5) -> AsyncEngine:
     """A lazy pool of at most `connections_max` connections; nothing is opened before the first use."""
     limits = limits or Limits()
-    return create_async_engine(
+    engine = create_async_engine(
         driver_url(database_url),
         poolclass=TimedPool,
         pool_size=connections_max,
         max_overflow=0,
         pool_timeout=5,
-        pool_pre_ping=True,
         # Errors are logged, and what was stored of accounts does not belong there.
         hide_parameters=True,
         connect_args={
@@ -71,6 +73,27 @@ def connect(database_url: str, *, service: str, limits: Limits | None = None, co
             },
         },
     )
+    _ask_idle_connections(engine)
+    return engine
+
+
+def _ask_idle_connections(engine: AsyncEngine) -> None:
+    """Replace connections that died while nobody used them. The pool's own `pre_ping` asks before every use, which is
+    three round trips each time; one that answered just now is trusted, and may break at any moment after a ping too."""
+    pool, ping = engine.sync_engine.pool, engine.dialect.do_ping
+
+    @sa.event.listens_for(pool, "checkin")
+    def note(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["answered_at"] = time.monotonic()
+
+    @sa.event.listens_for(pool, "checkout")
+    def ask(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
+        now = time.monotonic()
+        if now - record.info.get("answered_at", now) > _TRUSTED_SECONDS:
+            try:
+                ping(connection)
+            except (DBAPIError, asyncpg.PostgresError, OSError, engine.dialect.loaded_dbapi.Error) as error:
+                raise InvalidatePoolError from error
 
 
 def driver_url(database_url: str) -> sa.URL:
