@@ -7,7 +7,7 @@ compared always, and trusted never.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 # A poll that waits for an assignment under way does not return by itself.
 _POLL_SECONDS_MAX = 1.0
+# Batches of different partitions under way at once: one is made while the other commits.
+_BATCHES_MAX = 2
 _ERROR_PAUSE_SECONDS = 0.5
 
 
@@ -69,20 +71,23 @@ class Consumer:
         self._consumer: Any = None
         self._buffers: dict[int, IntakeBuffer] = {}
         self._rotation = 0
+        # Batches under way, each with its partitions.
+        self._under_way: dict[asyncio.Task[None], Collection[int]] = {}
         self._holding = False
         self._rebuild = False
         self.ended = asyncio.Event()
 
     async def run(self, stopping: Stopping, *, beat: Callable[[], None]) -> None:
-        """Worker: consume until stopped; the batch under way is finished."""
+        """Worker: consume until stopped; batches under way are finished."""
         try:
-            while not stopping:
-                beat()
-                try:
-                    await self._turn()
-                except KafkaError as error:
-                    log.warning("poll_failed", error=type(error).__name__, reason=str(error)[:200])
-                    await stopping.sleep(_ERROR_PAUSE_SECONDS)
+            async with asyncio.TaskGroup() as batches:
+                while not stopping:
+                    beat()
+                    try:
+                        await self._turn(batches)
+                    except KafkaError as error:
+                        log.warning("poll_failed", error=type(error).__name__, reason=str(error)[:200])
+                        await stopping.sleep(_ERROR_PAUSE_SECONDS)
         finally:
             self.ended.set()
 
@@ -111,7 +116,7 @@ class Consumer:
                         await self._consumer.commit(offsets)
                 crash_point("engine.b7_offsets_committed")
 
-    async def _turn(self) -> None:
+    async def _turn(self, batches: asyncio.TaskGroup) -> None:
         """One round of the loop."""
         if self._rebuild or self._consumer is None:
             await self._connect()
@@ -119,8 +124,9 @@ class Consumer:
         self._drop_evicted()
         self._give_way_to_relay()
         await self._poll()
-        if not self._holding:
-            await self._apply()
+        begun = not self._holding and self._begin(batches)
+        if self._under_way and (not begun or len(self._under_way) == _BATCHES_MAX):
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
     async def _connect(self) -> None:
         await self.close()
@@ -170,9 +176,11 @@ class Consumer:
 
     async def _poll(self) -> None:
         """B1: everything that was fetched, so that the next fetch can go out."""
-        if sum(map(len, self._buffers.values())) >= self._pace.batch_events_max and not self._holding:
+        enough = _BATCHES_MAX * self._pace.batch_events_max
+        if sum(map(len, self._buffers.values())) >= enough and not self._holding:
             return
-        wait_ms = 0 if any(self._buffers.values()) and not self._holding else self._pace.poll_wait_ms
+        busy = self._under_way or (any(self._buffers.values()) and not self._holding)
+        wait_ms = 0 if busy else self._pace.poll_wait_ms
         polled: dict[TopicPartition, list[Any]] = {}
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLL_SECONDS_MAX):
@@ -184,7 +192,12 @@ class Consumer:
     async def _take(self, part: int, records: list[Any]) -> None:
         buffer = self._buffers.get(part)
         if buffer is not None and part in self._leases.held and not buffer.offer(records):
-            await self._find_place(part, buffer, records[0].offset)
+            # Under the stamp that its batch leaves behind.
+            batch = {task for task, parts in self._under_way.items() if part in parts}
+            if batch:
+                await asyncio.wait(batch)
+            if part in self._leases.held:
+                await self._find_place(part, buffer, records[0].offset)
 
     async def _find_place(self, part: int, buffer: IntakeBuffer, found: int) -> None:
         """Records came from elsewhere than expected. Unless the log has changed under us, ask again for the place."""
@@ -205,23 +218,39 @@ class Consumer:
             buffer.sought = buffer.expected
         self._consumer.seek(self._at(part), buffer.expected)
 
-    async def _apply(self) -> None:
-        """Hand over one batch, shared fairly among the partitions that have records."""
-        waiting = [part for part, buffer in self._buffers.items() if len(buffer) and part in self._leases.held]
-        taken: dict[int, list[Any]] = {}
+    def _begin(self, batches: asyncio.TaskGroup) -> bool:
+        """Begin with a batch of partitions of which none is under way; whether there was anything to do."""
+        taken = self._next_batch()
+        if taken:
+            task = batches.create_task(self._apply(taken))
+            self._under_way[task] = taken.keys()
+            task.add_done_callback(self._under_way.pop)
+        return bool(taken)
+
+    def _next_batch(self) -> dict[int, list[Any]]:
+        """Records, shared fairly among the partitions that have some, of at most half of all partitions, so that the
+        others make the next batch; no records of a partition that only has a plan version to adopt."""
+        busy = {part for parts in self._under_way.values() for part in parts}
+        free = [part for part in self._buffers if part not in busy and part in self._leases.held]
+        waiting = [part for part in free if len(self._buffers[part])]
+        taken: dict[int, list[Any]] = {part: [] for part in self._transactions.adopting() if part in free}
         if waiting:
             self._rotation = (self._rotation + 1) % len(waiting)
+            chosen = (waiting[self._rotation :] + waiting[: self._rotation])[: -(-len(self._buffers) // _BATCHES_MAX)]
             room = self._pace.batch_events_max
-            for left, part in enumerate(waiting[self._rotation :] + waiting[: self._rotation]):
-                taken[part] = self._buffers[part].peek(max(1, room // (len(waiting) - left)))
+            for left, part in enumerate(chosen):
+                taken[part] = self._buffers[part].peek(max(1, room // (len(chosen) - left)))
                 room -= len(taken[part])
-        redelivered = {part: self._buffers[part].redelivered for part in taken}
-        if taken or self._transactions.adopting():
-            consumed = await self._transactions.apply(taken, redelivered)
-            for part, count in consumed.items():
-                if part in self._buffers:
-                    self._buffers[part].consume(count)
-                    self._buffers[part].redelivered -= redelivered.get(part, 0)
+        return taken
+
+    async def _apply(self, taken: Mapping[int, list[Any]]) -> None:
+        """Hand over one batch, and drop from the buffers what was consumed of it."""
+        buffers = {part: (self._buffers[part], self._buffers[part].redelivered) for part in taken}
+        consumed = await self._transactions.apply(taken, {part: count for part, (_, count) in buffers.items()})
+        for part, count in consumed.items():
+            buffer, redelivered = buffers[part]
+            buffer.consume(count)
+            buffer.redelivered -= redelivered
         self._show_lag()
 
     def _show_lag(self) -> None:

@@ -26,7 +26,7 @@ from services.activation_engine.commit_plan import (
 from services.activation_engine.decoder import Input, Record, decode_record
 from services.activation_engine.domain.event import Event
 from services.activation_engine.leases import Leases
-from services.activation_engine.metrics import EngineMetrics, Phase
+from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.partition import Partition
 from services.activation_engine.plan_adoption import PlanCatalog
 from services.activation_engine.relay import Relay
@@ -70,7 +70,8 @@ class _Share:
 
 
 class Transactions:
-    """Applies batches; one at a time."""
+    """Applies batches. Two may be under way if they share no partition: one is made while the other commits. So one
+    follows the other on the processor, and each partition's next batch begins from what was committed."""
 
     def __init__(
         self,
@@ -91,21 +92,26 @@ class Transactions:
         self._outward = outward
         self._due_accounts_max = due_accounts_max
         self._suspects = Suspects()
+        # Held while a batch is made from its records, until it is committed only.
+        self._making = asyncio.Lock()
 
     async def apply(self, taken: Mapping[int, Sequence[Record]], redelivered: Mapping[int, int]) -> dict[int, int]:
         """Apply records that follow each partition's lease without a gap; how many were consumed of each. Nothing, and
         the partitions forgotten, when the transaction failed or its answer was not seen."""
-        started = time.monotonic()
+        started, timed = time.monotonic(), self._metrics.timed
         taken = self._suspects.narrowed(taken)
-        generation = self._leases.generation
-        parts = set(taken) | self.adopting()
+        generation, parts = self._leases.generation, set(taken)
+        if not parts <= self._leases.held.keys():
+            return {}
         # A revocation may come at any await below, and is noticed before the commit; until then these are enough.
         partitions = [self._leases.held[part] for part in sorted(parts)]
         try:
-            shares = await self._decode(taken, redelivered, partitions)
-            await self._load(shares)
-            await self._fold(shares)
-            stamps = await self._commit(shares, generation)
+            async with self._making:
+                shares = await timed("decode", self._decode(taken, redelivered, partitions))
+                await timed("load", self._load(shares))
+                await timed("fold", self._fold(shares))
+                commit, leases = await timed("encode", self._encode(shares))
+            await timed("commit", self._commit(commit, generation))
         except _Revoked:
             return {}
         except (StoreUnavailable, LeaseLost, AccountElsewhere) as error:
@@ -120,7 +126,7 @@ class Transactions:
             if generation == self._leases.generation:
                 await self._refused(taken, parts)
             return {}
-        self._adopt(shares, stamps)
+        self._adopt(shares, leases)
         crash_point("engine.b6_adopted")
         self._measure(shares, time.monotonic() - started)
         return {share.partition.part: share.outcome.taken for share in shares}
@@ -156,18 +162,17 @@ class Transactions:
     ) -> list[_Share]:
         """B2, and the plan versions that go live with this batch."""
         shares = []
-        with self._metrics.phase("decode") as phase:
-            for partition in partitions:
-                records = taken.get(partition.part, ())
-                inputs: list[Input] = []
-                for start in range(0, len(records), _DECODE_STEP):
-                    inputs += map(decode_record, records[start : start + _DECODE_STEP])
-                    await phase.rest()
-                if len(records) == 1:
-                    inputs = [self._suspects.judged(partition.part, records[0], inputs[0])]
-                share = _Share(partition, records, inputs, begin(partition), redelivered.get(partition.part, 0))
-                self._go_live(share)
-                shares.append(share)
+        for partition in partitions:
+            records = taken.get(partition.part, ())
+            inputs: list[Input] = []
+            for start in range(0, len(records), _DECODE_STEP):
+                inputs += map(decode_record, records[start : start + _DECODE_STEP])
+                await asyncio.sleep(0)
+            if len(records) == 1:
+                inputs = [self._suspects.judged(partition.part, records[0], inputs[0])]
+            share = _Share(partition, records, inputs, begin(partition), redelivered.get(partition.part, 0))
+            self._go_live(share)
+            shares.append(share)
         crash_point("engine.b2_decoded")
         for share in shares:
             if share.adoptions:
@@ -186,10 +191,9 @@ class Transactions:
 
     async def _load(self, shares: Sequence[_Share]) -> None:
         """B3: the accounts of the events and those due at the ticks, with one query each."""
-        with self._metrics.phase("load") as phase:
-            await self._load_accounts(shares)
-            await phase.rest()
-            await self._load_due(shares)
+        await self._load_accounts(shares)
+        await asyncio.sleep(0)
+        await self._load_due(shares)
         crash_point("engine.b3_loaded")
 
     async def _load_accounts(self, shares: Sequence[_Share]) -> None:
@@ -231,39 +235,39 @@ class Transactions:
 
     async def _fold(self, shares: Sequence[_Share]) -> None:
         """B4: the records into the accounts, in the order of each partition's log."""
-        with self._metrics.phase("fold") as phase:
-            for share in shares:
-                for _ in fold(share.outcome, share.records, share.inputs, share.due):
-                    await phase.rest()
+        for share in shares:
+            for _ in fold(share.outcome, share.records, share.inputs, share.due):
+                await asyncio.sleep(0)
         crash_point("engine.b4_folded")
 
-    async def _commit(self, shares: Sequence[_Share], generation: int) -> dict[int, Lease]:
-        """The rest of B4 and B5; the leases as they are now."""
+    async def _encode(self, shares: Sequence[_Share]) -> tuple[Commit, dict[int, Lease]]:
+        """The rest of B4: what is to be written, and the leases as they will be."""
         announced = [one for share in shares for one in share.outcome.signals]
         known = await self._store.known_signals([one.signal.id for one in announced]) if announced else set()
         commit = Commit()
         written: dict[int, Lease] = {}
-        with self._metrics.phase("encode") as phase:
-            for share in shares:
-                rows = await self._number(share, known, phase)
-                written[share.partition.part] = self._add(commit, share, rows)
-                dirty = list(share.outcome.dirty.values())
-                for start in range(0, len(dirty), ROWS_PER_STEP):
-                    add_accounts(commit, share.outcome, dirty[start : start + ROWS_PER_STEP])
-                    await phase.rest()
-        with self._metrics.phase("commit"):
-            async with self._leases.transaction:
-                if generation != self._leases.generation:
-                    raise _Revoked
-                await self._store.commit(commit)
+        for share in shares:
+            rows = await self._number(share, known)
+            written[share.partition.part] = self._add(commit, share, rows)
+            dirty = list(share.outcome.dirty.values())
+            for start in range(0, len(dirty), ROWS_PER_STEP):
+                add_accounts(commit, share.outcome, dirty[start : start + ROWS_PER_STEP])
+                await asyncio.sleep(0)
+        return commit, written
+
+    async def _commit(self, commit: Commit, generation: int) -> None:
+        """B5."""
+        async with self._leases.transaction:
             if generation != self._leases.generation:
                 raise _Revoked
+            await self._store.commit(commit)
+        if generation != self._leases.generation:
+            raise _Revoked
         self._metrics.states_written([len(row.facts) for row in commit.accounts])
         for row in commit.ledger:
             self._metrics.signals.labels(row.type).inc()
-        return written
 
-    async def _number(self, share: _Share, known: set[str], phase: Phase) -> list[LedgerRow]:
+    async def _number(self, share: _Share, known: set[str]) -> list[LedgerRow]:
         """The ledger's rows of what is announced for the first time; `known` grows by it."""
         fresh, dropped = distinct(share.outcome.signals, known)
         self._metrics.signals_known.inc(dropped)
@@ -272,7 +276,7 @@ class Transactions:
         for start in range(0, len(fresh), ROWS_PER_STEP):
             some = fresh[start : start + ROWS_PER_STEP]
             rows += ledger_rows(share.outcome, some, self._outward, numbered=start)
-            await phase.rest()
+            await asyncio.sleep(0)
         return rows
 
     def _add(self, commit: Commit, share: _Share, rows: Sequence[LedgerRow]) -> Lease:

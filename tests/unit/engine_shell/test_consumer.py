@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -24,15 +24,16 @@ from services.runtime.process import Stopping
 from tests.fakes.engine_records import event_value
 from tests.fakes.memory_store import MemoryStore
 
-PLACE = TopicPartition("events", 0)
-
 
 class Group:
-    """A group with one partition, whose log begins at `begin` and has `end` records; `failures` are starts that fail
+    """A group with few partitions, whose logs begin at `begin` and have `end` records; `failures` are starts that fail
     and checks of the log that find no broker."""
 
-    def __init__(self, *, begin: int = 0, end: int = 3, starts_fail: int = 0, checks_fail: int = 0) -> None:
+    def __init__(
+        self, *, begin: int = 0, end: int = 3, starts_fail: int = 0, checks_fail: int = 0, parts: int = 1
+    ) -> None:
         self.begin, self.end = begin, end
+        self.places = [TopicPartition("events", part) for part in range(parts)]
         self.starts_fail, self.checks_fail = starts_fail, checks_fail
         self.opened: list[Member] = []
 
@@ -54,15 +55,15 @@ class Member:
 
     def __init__(self, group: Group) -> None:
         self._group = group
-        self._position = 0
-        self._paused = True
+        self._positions = dict.fromkeys(group.places, 0)
+        self._paused = set(group.places)
         self._listener: Any = None
         self.polled = False
         self.stopped = False
 
     def subscribe(self, topics: list[str], *, listener: Any) -> None:
         self._listener = listener
-        listener.on_partitions_assigned([PLACE])
+        listener.on_partitions_assigned(self._group.places)
 
     async def start(self) -> None:
         if self._group.starts_fail:
@@ -76,38 +77,59 @@ class Member:
         self.stopped = True
 
     def assignment(self) -> set[TopicPartition]:
-        return {PLACE}
+        return set(self._group.places)
 
     def pause(self, *places: TopicPartition) -> None:
-        self._paused = self._paused or PLACE in places
+        self._paused.update(places)
 
     def resume(self, *places: TopicPartition) -> None:
-        self._paused = self._paused and PLACE not in places
+        self._paused.difference_update(places)
 
     def seek(self, place: TopicPartition, offset: int) -> None:
-        self._position = offset
+        self._positions[place] = offset
 
     def highwater(self, place: TopicPartition) -> int:
         return self._group.end
 
     async def getmany(self, *, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         await asyncio.sleep(0)
-        first = max(self._position, self._group.begin)
-        if self._paused or first >= self._group.end:
-            return {}
-        self.polled = True
-        self._position = self._group.end
-        return {PLACE: [_record(offset) for offset in range(first, self._group.end)]}
+        found = {}
+        for place, position in self._positions.items():
+            first = max(position, self._group.begin)
+            if place not in self._paused and first < self._group.end:
+                self.polled = True
+                self._positions[place] = self._group.end
+                found[place] = [_record(place.partition, offset) for offset in range(first, self._group.end)]
+        return found
 
 
-def _record(offset: int) -> Any:
-    value = event_value("acme", "Opened", f"m{offset}", at_ms=1_000)
-    return SimpleNamespace(offset=offset, timestamp=1_000, key=b"acme", value=value)
+def _record(part: int, offset: int) -> Any:
+    account = f"acme-{part}"
+    value = event_value(account, "Opened", f"m{offset}", at_ms=1_000)
+    return SimpleNamespace(offset=offset, timestamp=1_000, key=account.encode(), value=value)
 
 
-async def consume(group: Group, store: MemoryStore, until: Callable[[Leases], bool]) -> Leases:
+class Watched(Transactions):
+    """Notes whether batches overlapped, and lets none of them share a partition."""
+
+    under_way: frozenset[int] = frozenset()
+    overlapped = False
+
+    async def apply(self, taken: Mapping[int, Sequence[Any]], redelivered: Mapping[int, int]) -> dict[int, int]:
+        assert not self.under_way & taken.keys()
+        self.overlapped |= bool(self.under_way)
+        self.under_way |= taken.keys()
+        try:
+            return await super().apply(taken, redelivered)
+        finally:
+            self.under_way -= taken.keys()
+
+
+async def consume(
+    group: Group, store: MemoryStore, until: Callable[[Leases], bool], *, batch_events_max: int = 10
+) -> tuple[Leases, Watched]:
     """Run a consumer until that holds."""
-    await store.create_leases(1, source="events")
+    await store.create_leases(len(group.places), source="events")
     metrics = EngineMetrics(CollectorRegistry())
     relay = Relay(store=store, new_producer=lambda: None, topic="signals", metrics=metrics, rows_max=10)
     catalog, probe = PlanCatalog(store), cast(Any, group)
@@ -121,7 +143,7 @@ async def consume(group: Group, store: MemoryStore, until: Callable[[Leases], bo
         heartbeat_seconds=0,
         accounts_cached_max=100,
     )
-    transactions = Transactions(
+    transactions = Watched(
         store=store,
         leases=leases,
         catalog=catalog,
@@ -138,7 +160,12 @@ async def consume(group: Group, store: MemoryStore, until: Callable[[Leases], bo
         transactions=transactions,
         relay=relay,
         metrics=metrics,
-        pace=Pace(batch_events_max=10, poll_wait_ms=1, unpublished_signals_max=10, rebalance_timeout_seconds=1),
+        pace=Pace(
+            batch_events_max=batch_events_max,
+            poll_wait_ms=1,
+            unpublished_signals_max=10,
+            rebalance_timeout_seconds=1,
+        ),
     )
     stopping = Stopping()
 
@@ -148,7 +175,7 @@ async def consume(group: Group, store: MemoryStore, until: Callable[[Leases], bo
 
     async with asyncio.timeout(10):
         await consumer.run(stopping, beat=beat)
-    return leases
+    return leases, transactions
 
 
 async def test_a_broker_that_is_away_when_the_consumer_starts_is_waited_for() -> None:
@@ -161,7 +188,19 @@ async def test_a_broker_that_is_away_when_the_consumer_starts_is_waited_for() ->
 async def test_records_that_expired_are_never_jumped_over() -> None:
     """Not even when the broker was away at the first look at the log: the partition stops where it was."""
     group, store = Group(begin=2, checks_fail=1), MemoryStore()
-    leases = await consume(group, store, lambda leases: bool(leases.stopped) or store.leases[0].next_offset > 0)
+    leases, _ = await consume(group, store, lambda leases: bool(leases.stopped) or store.leases[0].next_offset > 0)
     assert leases.stopped == {0: "records_expired"}
     assert store.leases[0].next_offset == 0
     assert store.accounts == {}
+
+
+async def test_batches_of_different_partitions_overlap_and_those_of_one_never_do() -> None:
+    """Each partition's records are applied in order, a batch at a time."""
+    group, store = Group(end=20, parts=4), MemoryStore()
+
+    def applied(_: Leases) -> bool:
+        return bool(store.leases) and all(lease.next_offset == 20 for lease in store.leases.values())
+
+    _, transactions = await consume(group, store, applied, batch_events_max=6)
+    assert transactions.overlapped
+    assert set(store.accounts) == {f"acme-{part}" for part in range(4)}

@@ -20,7 +20,7 @@ from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.plan_adoption import PlanCatalog
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.relay import Relay
-from services.activation_engine.store import Lease
+from services.activation_engine.store import Commit, Lease, StoreUnavailable
 from services.activation_engine.transactions import Transactions
 from tests.fakes.engine_records import QUICK_PLAN, command_value, event_value, tick_value
 from tests.fakes.memory_store import MemoryStore
@@ -111,6 +111,33 @@ async def test_a_batch_that_loses_its_partitions_changes_nothing() -> None:
             survived += 1
             assert set(engine.store.accounts) == {"acme", "birch"}
     assert 0 < survived < 39
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_one_batch_is_made_while_another_one_commits(monkeypatch: pytest.MonkeyPatch, *, lost: bool) -> None:
+    """It then commits in turn, whatever became of the other one, whose partition alone is forgotten if it was lost."""
+    engine, answered = Engine(), asyncio.Event()
+    await engine.claim()
+    commit = engine.store.commit
+
+    async def slow(rows: Commit) -> None:
+        if rows.leases[0][1].part == 0:
+            await answered.wait()
+            if lost:
+                raise StoreUnavailable
+        await commit(rows)
+
+    monkeypatch.setattr(engine.store, "commit", slow)
+    first = asyncio.create_task(engine.apply(p0="acme"))
+    second = asyncio.create_task(engine.apply(p1="birch"))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert engine.leases.held[1].accounts.get("birch") is not None
+    assert engine.store.accounts == {}
+    answered.set()
+    assert (await first, await second) == ({} if lost else {0: 1}, {1: 1})
+    assert set(engine.store.accounts) == ({"birch"} if lost else {"acme", "birch"})
+    assert set(engine.leases.held) == ({1} if lost else {0, 1})
 
 
 async def test_an_account_keeps_its_facts_when_two_partitions_name_it_in_one_batch() -> None:
