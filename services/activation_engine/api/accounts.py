@@ -26,10 +26,10 @@ from services.activation_engine.api.documents import (
     AccountList,
     AccountStatus,
     Explanation,
-    SignalList,
+    Timeline,
 )
 from services.activation_engine.api.positions import NOT_YET_APPLIED, POSITION_INVALID, AppliedPositions
-from services.activation_engine.domain.description import describe
+from services.activation_engine.domain.description import describe, superseded_milestones
 from services.activation_engine.domain.explanation import explain
 from services.activation_engine.reading.accounts import AccountFilter, AccountReads, PlanUnknown, SeenAccount
 from services.activation_engine.reading.ledger import LedgerReads
@@ -127,15 +127,21 @@ def _add_timeline(routes: APIRouter, accounts: AccountReads, ledger: LedgerReads
         "/{account_id:path}/timeline",
         summary="List an account's signals",
         response_class=Response,
-        responses={**shown(SignalList, examples.SIGNALS), **problem_responses(_UNKNOWN, _CURSOR)},
+        responses={**shown(Timeline, examples.TIMELINE), **problem_responses(_UNKNOWN, _CURSOR)},
     )
     async def list_signals_of_account(account_id: AccountId, cursor: Cursor = None, limit: Limit = LIMIT) -> Response:
         """The account's signals as they were sent, oldest first. Scope `accounts:read`."""
         after = decode_cursor(cursor, int)[0] if cursor is not None else 0
-        await _known(accounts, account_id)
+        seen = await _known(accounts, account_id)
         found = await ledger.timeline(account_id, after=after, limit=limit + 1)
         following = encode_cursor([found[limit - 1][0]]) if len(found) > limit else None
-        return answer({"data": signals_as_sent(payload for _, payload in found[:limit]), "next": following})
+        return answer(
+            {
+                "data": signals_as_sent(payload for _, payload in found[:limit]),
+                "superseded": superseded_milestones(seen.state, seen.view.plans),
+                "next": following,
+            }
+        )
 
 
 def _add_account(routes: APIRouter, accounts: AccountReads, applied: AppliedPositions) -> None:

@@ -238,10 +238,20 @@ class Explanation(BaseModel):
     plans: list[PlanExplanation]
 
 
-class SignalList(BaseModel):
+class SupersededMilestone(BaseModel):
+    """A milestone that an earlier version of its plan found, and the one of now did not, or not yet."""
+
+    plan: str
+    milestone: str
+
+
+class Timeline(BaseModel):
     """Signals exactly as they were sent; their shape is `schemas/json/signal.schema.json`."""
 
     data: list[dict[str, Any]]
+    superseded: list[SupersededMilestone] = Field(
+        description="What the plans of now would not tell as reached; it stays reached"
+    )
     next: str | None = Field(description=_CURSOR)
 
 

@@ -35,7 +35,7 @@ SIGNAL: dict[str, Any] = {
     "origin": "live",
     "late": False,
 }  # fmt: skip
-SIGNALS = {"data": [SIGNAL], "next": None}
+TIMELINE = {"data": [SIGNAL], "superseded": [], "next": None}
 STREAM = {"data": [SIGNAL], "next": "eyIwIjoxMiwiMSI6N30"}
 
 _PLAN_ROW: dict[str, Any] = {

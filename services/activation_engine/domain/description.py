@@ -29,6 +29,16 @@ def describe(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict
     }
 
 
+def superseded_milestones(state: AccountState, plans: PlanSet) -> list[dict[str, str]]:
+    """What was told as reached under an earlier version, and is not found by the one of now, or not yet."""
+    return [
+        {"plan": live.plan.id, "milestone": one.id}
+        for live, known in standings(state, plans)
+        for one in live.plan.displayed()
+        if superseded(live.plan, state.facts, known.held, one.id)
+    ]
+
+
 def _diagnosis(state: AccountState) -> dict[str, Any] | None:
     """What a person said is wrong, and what is to be done."""
     dated = state.facts.orders.registers.get(DIAGNOSIS)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from schemas.signals import Status
-from services.activation_engine.api.documents import AccountDocument, AccountList, Explanation, SignalList
+from services.activation_engine.api.documents import AccountDocument, AccountList, Explanation, Timeline
 from services.runtime.access import Scope
 from tests.integration.engine_api.conftest import Api
 from tests.integration.engine_api.partition_rows import DAY_MS, PLAN_TEXT, START_MS, traits, usage
@@ -71,7 +71,7 @@ async def test_a_timeline_holds_signals_as_sent_oldest_first(api: Api) -> None:
     await api.rows.apply("acme", *events)
     await api.rows.apply("other", usage("other", "data.ingested", day=1))
     whole = (await api.http.get("/v1/accounts/acme/timeline")).json()
-    SignalList.model_validate(whole)
+    Timeline.model_validate(whole)
     assert whole["next"] is None
     assert [signal["sequence"] for signal in whole["data"]] == list(range(1, len(whole["data"]) + 1))
     assert "account.first_value_reached" in [signal["type"] for signal in whole["data"]]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.activation_engine.domain.account import CLOSED, PlanState
-from services.activation_engine.domain.description import describe
+from services.activation_engine.domain.description import describe, superseded_milestones
 from services.activation_engine.domain.encoding import decode, encode
 from services.activation_engine.domain.explanation import explain
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
@@ -55,6 +55,7 @@ def test_an_edited_condition_loses_nothing(text: str, edited: str) -> None:
     assert known(story).now_reached() == {"data": day(1)}
     shown = describe(story.accounts["acme"], story.plans, story.clock)["plans"][0]["milestones"]
     assert [one["superseded"] for one in shown] == [True, False, False]
+    assert superseded_milestones(story.accounts["acme"], story.plans) == [{"plan": "small", "milestone": "data"}]
     told = explain(story.accounts["acme"], story.plans, story.clock)["plans"][0]["conditions"][0]
     assert (told["met"], told["superseded"], told["measured"]) == (True, True, 0)
 
