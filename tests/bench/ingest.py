@@ -31,6 +31,7 @@ from tests.bench.programs import cpu_seconds
 from tests.bench.report import RUNS, print_header, print_json, print_medians
 from tests.integration.ingest_process import (
     ADMIN_KEY,
+    IngestProcess,
     free_port,
     ingest_environment,
     prepare,
@@ -46,6 +47,18 @@ _SECONDS = float(os.environ.get("FIRSTVALUE_BENCH_SECONDS", "4"))
 _ACCOUNTS = 1_000
 _BODIES = 50
 _PREFIX = "bench."
+
+
+@dataclass
+class Target:
+    """Processes that the load is spread over."""
+
+    processes: list[psutil.Process]
+    ports: list[int]
+
+    def cpu_seconds(self) -> float:
+        """Of all of them."""
+        return sum(cpu_seconds(process) for process in self.processes)
 
 
 @dataclass
@@ -78,17 +91,16 @@ def _measure_all(environment: dict[str, str], folder: Path) -> dict[str, float]:
         "batch_connections": _BATCH_CONNECTIONS,
         "single_connections": _SINGLE_CONNECTIONS,
         "seconds_per_run": _SECONDS,
-        "processes": 1,
     }
     print_header("ingest: HTTP to Kafka, acks=all, idempotent", settings)
     batches = [json.dumps({"batch": [_event(number) for number in _numbers(body)]}) for body in range(_BODIES)]
     singles = [json.dumps(_event(number)) for number in range(_BODIES)]
     rows: dict[str, list[float]] = {}
     with running_ingest(environment, folder) as service:
-        process, port = psutil.Process(service.process.pid), int(service.url.rpartition(":")[2])
+        one = _target(service)
 
         def load(path: str, bodies: list[str], connections: int, rate_per_s: float | None = None) -> Measured:
-            return _load(process, port, path, bodies, connections, rate_per_s)
+            return _load(one, path, bodies, connections, rate_per_s)
 
         load("/v1/batch", batches, _BATCH_CONNECTIONS)
         for _ in range(RUNS):
@@ -100,24 +112,37 @@ def _measure_all(environment: dict[str, str], folder: Path) -> dict[str, float]:
             _add(rows, "single_requests_per_s", single.requests_per_s)
             _add(rows, "single_cpu_us_per_request", single.cpu_us_per_request)
             _add(rows, "half_load_p99_ms", half.p99_ms)
-    with _naive(environment) as (process, port):
-        _load(process, port, "/v1/batch", batches, _BATCH_CONNECTIONS, None)
-        for _ in range(RUNS):
-            naive = _load(process, port, "/v1/batch", batches, _BATCH_CONNECTIONS, None)
-            _add(rows, "naive_batch_events_per_s", naive.requests_per_s * _EVENTS_PER_BATCH)
-            _add(rows, "naive_batch_cpu_us_per_event", naive.cpu_us_per_request / _EVENTS_PER_BATCH)
+        with running_ingest(environment, folder) as second:
+            _add_batches(rows, "two_processes_batch", _target(service, second), batches)
+    with _naive(environment) as naive:
+        _add_batches(rows, "naive_batch", naive, batches)
     medians = print_medians(rows)
     ratio = medians["naive_batch_cpu_us_per_event"] / medians["batch_cpu_us_per_event"]
     print(f"The naive service costs {ratio:.1f} times the processor time per event.")
+    gain = medians["two_processes_batch_events_per_s"] / medians["batch_events_per_s"]
+    print(f"A second process of ingest takes {gain:.2f} times the events of one.")
     return medians
 
 
-def _load(
-    process: psutil.Process, port: int, path: str, bodies: list[str], connections: int, rate_per_s: float | None
-) -> Measured:
+def _add_batches(rows: dict[str, list[float]], name: str, target: Target, batches: list[str]) -> None:
+    _load(target, "/v1/batch", batches, _BATCH_CONNECTIONS)
+    for _ in range(RUNS):
+        batch = _load(target, "/v1/batch", batches, _BATCH_CONNECTIONS)
+        _add(rows, f"{name}_events_per_s", batch.requests_per_s * _EVENTS_PER_BATCH)
+        _add(rows, f"{name}_cpu_us_per_event", batch.cpu_us_per_request / _EVENTS_PER_BATCH)
+
+
+def _target(*services: IngestProcess) -> Target:
+    return Target(
+        [psutil.Process(one.process.pid) for one in services],
+        [int(one.url.rpartition(":")[2]) for one in services],
+    )
+
+
+def _load(target: Target, path: str, bodies: list[str], connections: int, rate_per_s: float | None = None) -> Measured:
     settings: dict[str, Any] = {
         "host": "127.0.0.1",
-        "port": port,
+        "ports": target.ports,
         "path": path,
         "key": ADMIN_KEY,
         "bodies": bodies,
@@ -125,7 +150,7 @@ def _load(
         "seconds": _SECONDS,
         "rate_per_s": rate_per_s,
     }
-    before = cpu_seconds(process)
+    before = target.cpu_seconds()
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.load"],
         input=json.dumps(settings),
@@ -134,7 +159,7 @@ def _load(
         check=True,
         cwd=root(),
     )
-    used_seconds = cpu_seconds(process) - before
+    used_seconds = target.cpu_seconds() - before
     seen = json.loads(done.stdout)
     if set(seen["statuses"]) != {"200"}:
         raise SystemExit(f"{path} answered {seen['statuses']}, the figures mean nothing")
@@ -177,13 +202,13 @@ def _servers(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _naive(environment: dict[str, str]) -> Iterator[tuple[psutil.Process, int]]:
+def _naive(environment: dict[str, str]) -> Iterator[Target]:
     port = free_port()
     command = [sys.executable, "-m", "tests.bench.naive_ingest", str(port), PRODUCT_EVENTS.named(_PREFIX)]
     process = subprocess.Popen(command, env=environment, cwd=root())
     try:
         wait_until(lambda: _answers(port), timeout_seconds=20, what="until the naive service answers")
-        yield psutil.Process(process.pid), port
+        yield Target([psutil.Process(process.pid)], [port])
     finally:
         process.terminate()
         process.wait()

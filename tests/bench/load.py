@@ -1,6 +1,6 @@
-"""A load generator for one HTTP route, in a process of its own: `python -m tests.bench.load`, settings on stdin.
+"""A load generator for one HTTP route of one or more ports: `python -m tests.bench.load`, settings on stdin.
 
-Raw sockets on asyncio, because a client library would cost more than the service that is measured.
+A process of its own, with raw sockets, because a client library would cost more than the service that is measured.
 A body that holds NOW gets the nanoseconds of the moment in which it is sent instead.
 """
 
@@ -78,7 +78,8 @@ async def run(settings: dict[str, Any]) -> dict[str, Any]:
     rate = settings.get("rate_per_s")
 
     async def client(number: int) -> None:
-        _, connection = await loop.create_connection(Connection, settings["host"], settings["port"])
+        port = settings["ports"][number % len(settings["ports"])]
+        _, connection = await loop.create_connection(Connection, settings["host"], port)
         count, turn = settings["connections"], number
         while True:
             started = began + turn / rate if rate else time.perf_counter()

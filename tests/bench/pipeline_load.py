@@ -51,7 +51,7 @@ class Load:
         rate_per_s = events_per_s / EVENTS_PER_REQUEST
         settings: dict[str, Any] = {
             "host": self._url.host,
-            "port": self._url.port,
+            "ports": [self._url.port],
             "path": "/v1/batch",
             "key": ADMIN_KEY,
             "bodies": [self._body() for _ in range(min(_BODIES_MAX, int(rate_per_s * seconds) + 1))],
