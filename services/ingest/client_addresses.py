@@ -22,20 +22,26 @@ class ClientAddresses:
     """Truncates the addresses at some paths of an event, whatever its dialect; without paths it changes nothing."""
 
     def __init__(self, paths: Sequence[JsonPath]) -> None:
-        # As (keys of the objects around it, its own): this is looked for in every event.
-        self._places = tuple((path[:-1], path[-1]) for path in paths)
-        names = b"|".join(re.escape(msgspec.json.encode(name)) for _, name in self._places)
+        # Each object that may hold some, with their keys in it: this is looked for in every event.
+        places: dict[JsonPath, list[str]] = {}
+        for path in paths:
+            places.setdefault(path[:-1], []).append(path[-1])
+        self._places = tuple(places.items())
+        names = b"|".join(re.escape(msgspec.json.encode(path[-1])) for path in paths)
         self._in_text = re.compile(rb'((?:%b)\s*+:\s*+)(?:%b|\[[^]]*+\]?|[^][{},\s"]++)' % (names, TEXT), re.DOTALL)
 
     def truncate(self, event: IncomingEvent, key: str | None) -> None:
         """In an event that was read; `key` is the API key of its body, and must not stand in a text written anew."""
         changed = False
-        for outer, name in self._places:
+        for outer, names in self._places:
             holder: Any = event.document
             for outer_key in outer:
                 holder = holder.get(outer_key) if type(holder) is dict else None
-            if type(holder) is dict and name in holder and (short := truncated(holder[name])) != holder[name]:
-                holder[name], changed = short, True
+            if type(holder) is not dict:
+                continue
+            for name in names:
+                if name in holder and (short := truncated(holder[name])) != holder[name]:
+                    holder[name], changed = short, True
         if changed:
             event.body = written_anew(event.document, key)
 

@@ -35,7 +35,8 @@ class Origin(NamedTuple):
     traceparent: str | None
 
 
-class Record(NamedTuple):
+# Of each of these there is one per event: a structure costs a third of what a named tuple does.
+class Record(msgspec.Struct, gc=False):
     """A record without its topic."""
 
     partition: int
@@ -43,7 +44,7 @@ class Record(NamedTuple):
     value: bytes
 
 
-class Built(NamedTuple):
+class Built(msgspec.Struct, gc=False):
     """What one event becomes.
 
     `product` is for the product-events topic, `unresolved` for the topic that the resolver reads: the event itself
@@ -55,7 +56,7 @@ class Built(NamedTuple):
     person: Person | None
 
 
-class _Settled(NamedTuple):
+class _Settled(msgspec.Struct, gc=False):
     """What both kinds of record say of one event."""
 
     message_id: str
@@ -139,23 +140,24 @@ class RecordBuilder:
         if person is not None:
             role = person.role if role is None else role
             email = person.email if email is None else email
+        # By place, in the order of the fields: sixteen keywords cost half a microsecond.
         record = ProductEvent(
-            v=VERSION,
-            source=origin.source,
-            message_id=settled.message_id,
-            type=event.type,
-            account_id=account_id,
-            received_at=origin.received_at,
-            occurred_at=settled.occurred_at,
-            body=msgspec.Raw(event.body),
-            event=event.event,
-            user_id=event.user_id,
-            original_at=settled.original_at,
-            sent_at=settled.sent_at,
-            role=role,
-            staff=self._staff.covers(event.user_id, email),
-            flags=settled.flags,
-            traceparent=origin.traceparent,
+            VERSION,
+            origin.source,
+            settled.message_id,
+            event.type,
+            account_id,
+            origin.received_at,
+            settled.occurred_at,
+            msgspec.Raw(event.body),
+            event.event,
+            event.user_id,
+            settled.original_at,
+            settled.sent_at,
+            role,
+            self._staff.covers(event.user_id, email),
+            settled.flags,
+            origin.traceparent,
         )
         key, partition = self._place(account_id)
         return Record(partition, key, encode(record))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import NamedTuple
 
 from services.ingest.blanking import without_keys
 from services.ingest.client_addresses import ClientAddresses
-from services.ingest.dialects.unpacked import Item, Unpacked, check_size
+from services.ingest.dialects.unpacked import Unpacked, check_size
 from services.ingest.directory.known_people import KnownPeople
 from services.ingest.directory.person import Person
 from services.ingest.events import IncomingEvent, Rejected, Rejection
@@ -24,6 +23,9 @@ _DEAD_LETTER_BYTES_MAX = 131_072
 _UNBROKEN_BYTES_MAX = 262_144
 _WITHHELD = b"null"
 
+# Its place in the request, its unparsed bytes, and what they say.
+_Read = tuple[int, bytes, IncomingEvent]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topics:
@@ -33,12 +35,6 @@ class Topics:
     unresolved: str
     dead: str
     partitions: int
-
-
-class _Read(NamedTuple):
-    number: int
-    item: Item
-    event: IncomingEvent
 
 
 class _Load:
@@ -53,7 +49,7 @@ class _Load:
 
     def add(self, record: Record) -> None:
         """One more."""
-        partition, key, value = record
+        partition, key, value = record.partition, record.key, record.value
         if partition in self.entries:
             self.entries[partition].append(Entry(key, value))
             self.sizes_bytes[partition] += RECORD_OVERHEAD_BYTES + len(key) + len(value)
@@ -95,7 +91,7 @@ class Sorter:
         """One bad event costs nothing but itself."""
         found = Sorted()
         good = await self._read_all(unpacked, origin, route, redactor, found)
-        users = {one.event.user_id for one in good if one.event.user_id is not None}
+        users = {event.user_id for _, _, event in good if event.user_id is not None}
         found.people_before = await self._people.find(users) if users else {}
         await self._build_all(good, origin, route, found)
         found.errors.sort(key=lambda error: error.index)
@@ -107,8 +103,9 @@ class Sorter:
         good: list[_Read] = []
         unbroken_bytes = 0
         read, truncate = unpacked.read, self._addresses.truncate
-        for index, item in enumerate(unpacked.items):
-            unbroken_bytes += len(bytes(item))
+        for index, given in enumerate(unpacked.items):
+            item = bytes(given)
+            unbroken_bytes += len(item)
             if unbroken_bytes > _UNBROKEN_BYTES_MAX:
                 unbroken_bytes = 0
                 await asyncio.sleep(0)
@@ -117,13 +114,13 @@ class Sorter:
                     event = read(item)
                 else:
                     # Nothing of an event that cannot be redacted is kept.
-                    raw, item = bytes(item), _WITHHELD
+                    raw, item = item, _WITHHELD
                     check_size(raw, bytes_max=unpacked.bytes_max)
                     item = redactor.raw(raw, unpacked.data_in)
                     event = read(item)
                     redactor.event(event, unpacked.key)
                 truncate(event, unpacked.key)
-                good.append(_Read(index, item, event))
+                good.append((index, item, event))
             except Rejected as rejected:
                 self._reject(index, item, rejected, rejected.message_id, origin, route, found)
         return good
@@ -133,7 +130,7 @@ class Sorter:
         build, before, after = self._builder.build, found.people_before, found.people_after
         unbroken_bytes = 0
         for index, item, event in good:
-            unbroken_bytes += len(bytes(item))
+            unbroken_bytes += len(item)
             if unbroken_bytes > _UNBROKEN_BYTES_MAX:
                 unbroken_bytes = 0
                 await asyncio.sleep(0)
@@ -160,7 +157,7 @@ class Sorter:
     def _reject(
         self,
         index: int,
-        item: Item,
+        item: bytes,
         rejected: Rejected,
         message_id: str | None,
         origin: Origin,
@@ -169,6 +166,6 @@ class Sorter:
     ) -> None:
         found.errors.append(Rejection(index, message_id, rejected.code, rejected.message))
         headers = dead_letter_headers(rejected, origin=origin, route=route.path)
-        text = self._addresses.blank(without_keys(bytes(item)[:_DEAD_LETTER_BYTES_MAX]))
+        text = self._addresses.blank(without_keys(item[:_DEAD_LETTER_BYTES_MAX]))
         letter = Entry(None, text, headers)
         found.cargo.append(Cargo(self._topics.dead, next(self._dead_partitions), [letter], entry_bytes(letter)))

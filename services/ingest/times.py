@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from services.ingest.events import Rejected
 
@@ -27,8 +28,12 @@ def moment(value: str | float, field: str) -> datetime:
         raise Rejected("timestamp_invalid", f"Send {field} like 2026-11-20T10:00:00Z.") from error
 
 
+@lru_cache(maxsize=64)
 def readable_moment(value: str | float) -> datetime | None:
-    """The same, or None: for `sent_at`, which a whole batch shares and which only helps to find a wrong clock."""
+    """The same, or None: for `sent_at`, which a whole batch shares and which only helps to find a wrong clock.
+
+    Remembered for a while, so that it is read once for all events of its batch.
+    """
     try:
         return moment(value, "sentAt")
     except Rejected:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -72,7 +71,6 @@ class Batch(msgspec.Struct):
     suspicious: bool
 
 
-_decode_item = msgspec.json.Decoder(_Item).decode
 _batch_decoder = msgspec.json.Decoder(_Batch)
 _decode_sender = msgspec.json.Decoder(_Sender).decode
 _encode = msgspec.json.encode
@@ -123,7 +121,7 @@ def read_event(batch: Batch, item: Item, *, type_of_route: str | None, bytes_max
             raise too_large(bytes_max, _message_id_in(value))
     raw = without_write_key(raw)
     try:
-        fields = _decode_item(raw)
+        fields = msgspec.convert(value, _Item)
     except msgspec.ValidationError as error:
         raise Rejected("event_invalid", f"Correct the event: {error}.", message_id=_message_id_in(value)) from error
     event = _event(fields, raw, type_of_route or fields.type, batch.sent_at)
@@ -198,11 +196,13 @@ def _account_id(fields: _Item, type_: RecordType) -> str | int | None:
     return None if fields.context is None else fields.context.groupId
 
 
-def _person(own: dict[str, Any] | None, shared: dict[str, Any] | None) -> Iterator[Any]:
+def _person(own: dict[str, Any] | None, shared: dict[str, Any] | None) -> tuple[Any, Any]:
     """Role and e-mail: the traits of an identify call, else those in the context."""
-    for trait in ("role", "email"):
-        value = own.get(trait) if own else None
-        yield shared.get(trait) if value is None and shared else value
+    if not own and not shared:
+        return None, None
+    own, shared = own or {}, shared or {}
+    role, email = own.get("role"), own.get("email")
+    return shared.get("role") if role is None else role, shared.get("email") if email is None else email
 
 
 def _shared(parts: _Batch) -> dict[str, dict[str, Any]]:

@@ -99,10 +99,10 @@ def records_from(form: Form, body: bytes, headers: dict[bytes, bytes], type_: st
     for item in unpacked.items:
         with suppress(Rejected):
             built.append(BUILDER.build(unpacked.read(item), Origin("k1", NOW, None), NOBODY))
-    for product, unresolved, _ in built:
-        if product is not None:
-            check_safe(decode_product_event(product.value))
-        for record in unresolved:
+    for one in built:
+        if one.product is not None:
+            check_safe(decode_product_event(one.product.value))
+        for record in one.unresolved:
             check_safe(decode_unresolved_event(record.value))
     return built
 
@@ -160,7 +160,7 @@ def test_undamaged_payloads_are_events_of_their_account(name: str) -> None:
     inside = whole[0].get("batch", whole) if isinstance(whole[0], dict) else whole[0]
     built = records_of(payload, payload["body"].encode())
     assert len(built) == len(inside)
-    for product, _, _ in built:
+    for product in (one.product for one in built):
         event = None if product is None else decode_product_event(product.value)
         assert event is None or event.account_id == "acme"
 
