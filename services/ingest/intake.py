@@ -155,15 +155,17 @@ class Intake:
     async def _publish(self, found: Sorted, received_at: datetime, *, wants_position: bool) -> str | None:
         """Returns when all is confirmed: what was accepted and, as dead letters, what was not."""
         delivery = Delivery()
+        began = time.perf_counter()
         try:
-            with self._metrics.publish_duration.time():
-                crash_point("ingest.before_produce")
-                self._publisher.put(found.cargo, delivery)
-                await delivery.wait(self._limits.ack_seconds)
-                crash_point("ingest.acked_unanswered")
+            crash_point("ingest.before_produce")
+            self._publisher.put(found.cargo, delivery)
+            await delivery.wait(self._limits.ack_seconds)
+            crash_point("ingest.acked_unanswered")
         except BrokerUnavailable:
             self._metrics.unacknowledged.inc(found.resolved + found.unresolved)
             raise
+        finally:
+            self._metrics.publish_duration.observe(time.perf_counter() - began)
         self._metrics.accepted.inc(found.resolved)
         if found.unresolved:
             self._metrics.unresolved.inc(found.unresolved)

@@ -84,6 +84,8 @@ class Source(NamedTuple):
 
     def admit(self, now: float) -> None:
         """Raises Problem 429 `quota_exceeded` while the source is over its quota."""
+        if self.events is None and self.bytes is None:
+            return
         wait = max((bucket.wait_seconds(now) for bucket in (self.events, self.bytes) if bucket is not None), default=0)
         if wait > 0:
             seconds = str(max(1, math.ceil(wait)))
