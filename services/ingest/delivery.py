@@ -54,7 +54,7 @@ class Delivery:
     async def wait(self, timeout_seconds: float) -> None:
         """Return when everything was confirmed; raises BrokerUnavailable when not, or not in time."""
         if not self._future.done():
-            timer = asyncio.get_running_loop().call_later(timeout_seconds, self._expire)
+            timer = self._future.get_loop().call_later(timeout_seconds, self._expire)
             try:
                 await self._future
             except asyncio.CancelledError:
@@ -64,7 +64,8 @@ class Delivery:
                 timer.cancel()
         error = self._future.result()
         if error is not None:
-            raise error
+            # Not the same one: its traceback would hold this frame, which holds it, and with them the whole request.
+            raise BrokerUnavailable(str(error))
 
     def _expire(self) -> None:
         self.failed(BrokerUnavailable("not confirmed in time"))
