@@ -184,6 +184,7 @@ _NOTIFIER = (
         },
     ),
     Panel(title="Endpoints", queries={"{{state}}": "max by (state) (firstvalue_notifier_endpoints)"}),
+    _rate("firstvalue_notifier_breaker_transitions_total", "to", "Breakers"),
     _rate("firstvalue_notifier_blocked_address_total", "tier", "Blocked addresses"),
     _rate("firstvalue_notifier_lease_expired_total", "instance", "Lost leases"),
 )

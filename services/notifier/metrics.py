@@ -49,6 +49,11 @@ class NotifierMetrics:
             _PREFIX + "attempt_duration_seconds", "Until connected, and in total.", phase=("connect", "total")
         )
         self.in_flight = make.gauge(_PREFIX + "inflight", "Requests on the wire.")
+        self.breaker_transitions = make.counter(
+            _PREFIX + "breaker_transitions",
+            "Breakers of endpoints that opened, again after a probe too, and that closed.",
+            to=("open", "closed"),
+        )
         self.blocked_addresses = make.counter(
             _PREFIX + "blocked_address", "Refused connections by the kind of address.", tier=tuple(Tier)
         )

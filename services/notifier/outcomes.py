@@ -138,6 +138,8 @@ class OutcomeWriter:
             self._report(outcome, late=outcome.delivery.id in recorded.late)
         for signal_type in recorded.told:
             self._metrics.notices.labels(signal_type).inc()
+        self._metrics.breaker_transitions.labels("open").inc(len(recorded.gates.tripped))
+        self._metrics.breaker_transitions.labels("closed").inc(len(recorded.gates.recovered))
         if recorded.gates.closed:
             await self._on_closed(recorded.gates.closed)
         if recorded.gates.recovered:

@@ -69,9 +69,10 @@ async def test_breaker_opens_after_five_failures_and_lets_one_probe_through(owed
     """The fifth failure closes the gate; then one delivery goes, to one process; its failure doubles the pause."""
     await owed.add(10, "pending", failures=0)
     assert not (await fail(owed, 4)).gates.closed
-    assert (await fail(owed, 1)).gates.closed == {owed.endpoint_id}
+    events = (await fail(owed, 1)).gates
+    assert events.closed == events.tripped == {owed.endpoint_id}
     assert await owed.queue.claim({}) == []
-    await fail(owed, 7)
+    assert not (await fail(owed, 7)).gates.tripped
     assert (await owed.gate())["trips"] == 1, "what was on the wire before makes the pause no longer"
     await pause_passes(owed)
     (probe,) = await owed.queue.claim({})

@@ -117,9 +117,11 @@ _HOPELESS = sa.text(
 
 @dataclass(frozen=True, slots=True)
 class GateEvents:
-    """What became of gates: `closed` ones, `recovered` ones (their breaker was open), and what is to be announced."""
+    """What became of gates: `closed` ones, `tripped` ones (their breaker opened, also again after a probe), `recovered`
+    ones (it was open), and what is to be announced."""
 
     closed: set[str] = field(default_factory=set)
+    tripped: set[str] = field(default_factory=set)
     recovered: set[str] = field(default_factory=set)
     announced: list[Notice] = field(default_factory=list)
 
@@ -144,7 +146,8 @@ async def change_gates(connection: AsyncConnection, changes: GateChanges, *, pau
             "pause_seconds": pause_seconds,
         }
         counted = (await connection.execute(_COUNT, given)).all()
-        events.closed.update(row.endpoint_id for row in counted if row.tripped)
+        events.tripped.update(row.endpoint_id for row in counted if row.tripped)
+        events.closed.update(events.tripped)
     if changes.closed_seconds:
         closed = changes.closed_seconds
         await connection.execute(_CLOSE, {"ids": list(closed), "seconds": list(closed.values())})
