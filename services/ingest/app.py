@@ -38,6 +38,7 @@ from services.ingest.settings import IngestSettings
 from services.ingest.sorting import Sorter, Topics
 from services.ingest.sources import Sources
 from services.ingest.ticker import Ticker
+from services.runtime.collector import calm_collector
 from services.runtime.crash_points import arm
 from services.runtime.health import Health, PrivateApp
 from services.runtime.http_protocol import ConnectionLimits
@@ -298,6 +299,7 @@ async def serve(shared: SharedSettings, settings: IngestSettings, *, stopping: S
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    calm_collector()
     await Ingest(shared, settings, stopping=stopping).run()
 
 
