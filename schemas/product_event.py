@@ -18,6 +18,8 @@ class ProductEvent(msgspec.Struct, omit_defaults=True, gc=False):
     `body` is the client's own JSON object, byte for byte. `occurred_at` is the client's time corrected by ingest and
     the only one that milestones use; `original_at` and `sent_at` are as the client sent them. `flags` is a subset of
     `clamped`, `skewed`, `historical`, `no_timestamp`, `no_message_id`. For a command, `event` is the command's name.
+    `resolved_by` is what named the account: a place in the event such as `context.groupId`, `group` for a group call,
+    `command`, or `user` for what was learned of its user.
     """
 
     v: int
@@ -36,6 +38,7 @@ class ProductEvent(msgspec.Struct, omit_defaults=True, gc=False):
     staff: bool = False
     flags: tuple[str, ...] = ()
     traceparent: str | None = None
+    resolved_by: str | None = None
 
 
 class Tick(msgspec.Struct):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from services.ingest.events import IncomingEvent, Rejected, checked_id
 from services.ingest.json_paths import JsonPath, value_at
@@ -15,6 +17,9 @@ _PLACEHOLDERS = frozenset(
         *("anonymous", "guest", "id", "distinct_id", "distinctid", "not_authenticated"),
     }
 )
+# What named an account when the event did not.
+BY_USER: Final = "user"
+_NAMED_BY_TYPE = ("group", "command")
 _GROUPS = ("properties", "$groups")
 
 
@@ -31,6 +36,13 @@ def checked_account(named: str | int) -> str:
     return checked_id(account_id, "the account id")
 
 
+class Named(msgspec.Struct, frozen=True, gc=False):
+    """An account, and what named it: the record says both."""
+
+    account_id: str
+    by: str
+
+
 class AccountRules:
     """The order of places that may name an event's account; the first that does wins.
 
@@ -43,20 +55,22 @@ class AccountRules:
     """
 
     def __init__(self, *, group_types: Sequence[str], paths: Sequence[JsonPath]) -> None:
-        self._places = (*((*_GROUPS, group_type) for group_type in group_types), *paths)
+        places = (*((*_GROUPS, group_type) for group_type in group_types), *paths)
+        self._places = tuple((place, ".".join(place)) for place in places)
 
-    def named(self, event: IncomingEvent) -> str | None:
+    def named(self, event: IncomingEvent) -> Named | None:
         """The account that the event itself names; raises Rejected `account_invalid` or `id_too_long`."""
         if event.account_id is not None:
-            return checked_account(event.account_id)
+            by = event.type if event.type in _NAMED_BY_TYPE else "context.groupId"
+            return Named(checked_account(event.account_id), by)
         if event.document is not None:
-            for place in self._places:
+            for place, words in self._places:
                 found = value_at(event.document, place)
                 if _is_id(found):
-                    return checked_account(found)
-        for last in event.account_fallbacks:
+                    return Named(checked_account(found), words)
+        for words, last in event.account_fallbacks:
             if last is not None:
-                return checked_account(last)
+                return Named(checked_account(last), words)
         return None
 
 

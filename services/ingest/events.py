@@ -35,7 +35,7 @@ class IncomingEvent(msgspec.Struct, gc=False):
     """One event as its client means it.
 
     `body` is the client's JSON object, checked; `timestamp` and `sent_at` are RFC 3339 text or epoch numbers as sent;
-    `account_id` is what the event itself says first, `account_fallbacks` what it says last, neither checked yet;
+    `account_id` is what the event itself says first, `account_fallbacks` what it says last and where, none checked yet;
     `document` is the value of `body`, in which the places between those two are looked for.
     """
 
@@ -50,7 +50,7 @@ class IncomingEvent(msgspec.Struct, gc=False):
     role: Any = None
     email: Any = None
     document: dict[str, Any] | None = None
-    account_fallbacks: tuple[str | int | None, ...] = ()
+    account_fallbacks: tuple[tuple[str, str | None], ...] = ()
 
 
 class Rejection(msgspec.Struct):

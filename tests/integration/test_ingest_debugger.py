@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from services.ingest.debugger.rows import Filters, picker
 from services.ingest.debugger.tails import READINGS_MAX, WAITING_MAX, Busy, TopicTails
@@ -67,6 +69,17 @@ def message_ids(service: IngestProcess, **parameters: Any) -> list[str]:
         parameters["cursor"] = answer["next"]
 
 
+async def cut_off(kafka_bootstrap: str, topic: str) -> None:
+    """Delete all records of a topic, as its retention does after a time."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    try:
+        whole = {TopicPartition(topic, part): RecordsToDelete(before_offset=-1) for part in range(PARTITIONS)}
+        await admin.delete_records(whole)
+    finally:
+        await admin.close()
+
+
 def test_accepted_events_say_who_and_by_which_rule(service: IngestProcess) -> None:
     """Newest first, ticks left out, the body as it was sent."""
     by_property = {**track("rule-2", None), "properties": {"account_id": "beta"}}
@@ -104,6 +117,26 @@ def test_unresolved_events_say_whether_they_wait(service: IngestProcess) -> None
         timeout_seconds=30,
     )
     assert "lesson" not in message_ids(service, status="unresolved")
+
+
+async def test_what_waits_is_listed_when_the_topic_does_not_have_it_any_more(
+    service: IngestProcess, kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    """After what the topic has, page by page, each once: an event may wait for longer than its record is kept."""
+    sent = [f"old-{number}" for number in range(7)]
+    send(service, *(track(one, None, userId="patient") for one in sent))
+    wait_until(
+        lambda: all(row["waiting"] for row in shown(service, status="unresolved", user_id="patient").json()["data"]),
+        timeout_seconds=30,
+    )
+    await cut_off(kafka_bootstrap, f"{topic_prefix}product.events.unresolved.v1")
+    send(service, track("new-1", None, userId="patient"))
+    wait_until(
+        lambda: message_ids(service, status="unresolved", user_id="patient", limit=3) == ["new-1", *reversed(sent)],
+        timeout_seconds=30,
+    )
+    assert message_ids(service, status="unresolved", message_id="old-3") == ["old-3"]
+    assert message_ids(service, status="unresolved", message_id="old-3", account_id="acme") == []
 
 
 def test_dead_events_say_why(service: IngestProcess) -> None:
@@ -176,7 +209,7 @@ async def test_bounds(service: IngestProcess, kafka_bootstrap: str, topic_prefix
     assert sum(isinstance(answer, Busy) for answer in answers) == 1
     pages = [answer for answer in answers if not isinstance(answer, BaseException)]
     assert len(pages) == READINGS_MAX + WAITING_MAX
-    assert all(60 <= len(page.found) < 80 and page.below is not None for page in pages)
+    assert all(60 <= len(page.found) < 80 and page.more for page in pages)
 
 
 async def test_a_broker_that_is_away_is_told() -> None:

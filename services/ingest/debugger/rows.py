@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -19,8 +19,6 @@ _EVENT = ("event", "command", "name")
 _USER_ID = ("userId", "distinct_id", "user_id", "anonymousId")
 _ACCOUNT_ID = ("groupId", "account_id")
 _TYPE = ("type",)
-# What a place is called that may name an account: another value that is the same by chance shall not be shown for it.
-_ACCOUNT_WORDS = ("account", "group", "company", "org", "tenant", "workspace", "customer", "partitionkey", "subject")
 
 
 class Kept(msgspec.Struct):
@@ -40,20 +38,19 @@ class Kept(msgspec.Struct):
     role: str | None = None
     staff: bool = False
     flags: tuple[str, ...] = ()
+    resolved_by: str | None = None
     reason: str | None = None
     message: str | None = None
     body: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class EventRow(Kept, kw_only=True):
-    """A row of the answer; `at` is when the record was written, `partition` and `offset` where. `resolved_by` and
-    `waiting` are told for the rows of an answer only."""
+    """A row of the answer: when its record was written, and where. `waiting` is told for rows of an answer only."""
 
     status: EventStatus
     at: datetime
     partition: int
     offset: int
-    resolved_by: str | None = None
     waiting: bool | None = None
 
 
@@ -89,22 +86,35 @@ def picker(status: EventStatus, filters: Filters) -> Callable[[Any], EventRow | 
             return None
         if not filters.match(kept):
             return None
-        return EventRow(
-            **{name: getattr(kept, name) for name in Kept.__struct_fields__},
-            status=status,
-            at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-            partition=record.partition,
-            offset=record.offset,
-        )
+        at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        return _row(kept, status, at, record.partition, record.offset)
 
     return pick
 
 
-def _enveloped(record: Any) -> Kept:
+def parked_row(value: bytes, *, at: datetime, partition: int, offset: int) -> EventRow:
+    """The row of an event that waits in the database: `value` is its record, `at` when it was found to have to wait."""
+    row = _row(_kept_of(value), "unresolved", at, partition, offset)
+    row.waiting = True
+    return row
+
+
+def _row(kept: Kept, status: EventStatus, at: datetime, partition: int, offset: int) -> EventRow:
+    told = {name: getattr(kept, name) for name in Kept.__struct_fields__}
+    # What was not written by ingest may be no JSON, and would make the whole answer none.
+    told["body"] = _shown(bytes(kept.body))
+    return EventRow(**told, status=status, at=at, partition=partition, offset=offset)
+
+
+def _kept_of(value: bytes) -> Kept:
     try:
-        kept = _decode_kept(record.value)
+        return _decode_kept(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Kept(body=_shown(record.value), reason="record_unreadable")
+        return Kept(body=msgspec.Raw(value), reason="record_unreadable")
+
+
+def _enveloped(record: Any) -> Kept:
+    kept = _kept_of(record.value)
     headers = _headers(record)
     kept.reason = kept.reason or headers.get("reason")
     kept.message = kept.message or headers.get("message")
@@ -125,29 +135,8 @@ def _dead_letter(record: Any) -> Kept:
         received_at=_moment(headers.get("received_at")),
         reason=headers.get("reason"),
         message=headers.get("message"),
-        body=_shown(record.value),
+        body=msgspec.Raw(record.value),
     )
-
-
-def rule_of(row: Kept) -> str | None:
-    """What named the account of an event: its type, a place in it, or else what was learned about its user."""
-    if row.account_id is None:
-        return None
-    if row.type in ("command", "group"):
-        return row.type
-    said = _said(bytes(row.body))
-    first = [("context.groupId", _object(said, "context").get("groupId"))]
-    named = (path for path, value in (*first, *_leaves(said, "")) if _text({"": value}, ("",)) == row.account_id)
-    return next(named, None if row.user_id is None else "user")
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The values in an object whose path speaks of an account, each with that path; lists name none."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _leaves(inner, f"{path}.{name}" if path else name)
-    elif any(word in path.lower() for word in _ACCOUNT_WORDS):
-        yield path, value
 
 
 def _headers(record: Any) -> dict[str, str]:

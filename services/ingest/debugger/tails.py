@@ -46,11 +46,14 @@ class Found(NamedTuple):
 
 
 class Tail(NamedTuple):
-    """Newest first; `below` is where the next page begins, None after the last; `end` is where the topic ended."""
+    """Newest first. `start` is down to where all was looked at, with `more` before it, and `end` where the topic ended;
+    a `full` page holds as much as it may."""
 
     found: list[Found]
-    below: dict[int, int] | None
+    start: dict[int, int]
     end: dict[int, int]
+    more: bool
+    full: bool
 
 
 @dataclass(slots=True)
@@ -102,10 +105,11 @@ class _Reading:
         if self.wanted():
             self._leave(sum(one.at_ms >= sure_ms for one in self.found))
 
-    def below(self) -> dict[int, int] | None:
-        """Where the next page begins."""
-        starts = {number: max(one.unread, one.left) for number, one in self.partitions.items()}
-        return starts if any(starts[number] > one.begin for number, one in self.partitions.items()) else None
+    def tail(self, end: dict[int, int]) -> Tail:
+        """The answer."""
+        start = {number: max(one.unread, one.left) for number, one in self.partitions.items()}
+        more = any(start[number] > one.begin for number, one in self.partitions.items())
+        return Tail(self.found, start, end, more, full=len(self.found) >= self.limit)
 
     def _leave(self, kept: int) -> None:
         for one in self.found[kept:]:
@@ -156,7 +160,7 @@ class TopicTails:
                 await _read(consumer, topic, reading, pick)
         except (BrokerTrouble, TimeoutError, OSError) as error:
             raise BrokerUnavailable(type(error).__name__) from error
-        return Tail(reading.found, reading.below(), {place.partition: ends[place] for place in places})
+        return reading.tail({place.partition: ends[place] for place in places})
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:

@@ -127,7 +127,7 @@ def _checked(event: _Event, attributes: dict[str, Any], data: Any) -> IncomingEv
         event.time or None,
         sent_at=None,
         document=document,
-        account_fallbacks=(event.partitionkey or None, event.subject or None),
+        account_fallbacks=(("partitionkey", event.partitionkey or None), ("subject", event.subject or None)),
     )
 
 

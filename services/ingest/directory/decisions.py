@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from schemas.product_event import ProductEvent, encode
 from schemas.unresolved_event import UnresolvedEvent
+from services.ingest.accounts import BY_USER
 from services.ingest.directory.person import NOBODY, Lesson, Person, taught
 from services.ingest.directory.store import ParkedEvent, Waiting
 from services.ingest.people import StaffRule
@@ -27,10 +28,11 @@ EXPIRED = (
 
 
 class Arrived(NamedTuple):
-    """An event and its value as it was on the topic."""
+    """An event and its value as it was on the topic, and where."""
 
     event: UnresolvedEvent
     value: bytes
+    offset: int
 
 
 class Refused(NamedTuple):
@@ -74,7 +76,7 @@ def decide(
     people = decision.people
     waits = {user: set(stored.message_ids) for user, stored in waiting.items()}
     room = {user: waiting_max - stored.events for user, stored in waiting.items()}
-    for event, value in arrived:
+    for event, value, offset in arrived:
         user = event.user_id
         assert user is not None, "nothing without a user is decided here"
         before = people.get(user) or known.get(user, NOBODY)
@@ -94,7 +96,7 @@ def decide(
         else:
             room[user] -= 1
             waits[user].add(event.message_id)
-            decision.parked.append(ParkedEvent(user, event.message_id, value))
+            decision.parked.append(ParkedEvent(user, event.message_id, value, offset))
     return decision
 
 
@@ -119,6 +121,7 @@ def resolve(event: UnresolvedEvent, person: Person, staff: StaffRule) -> Resolve
         staff=event.staff or staff.covers(None, event.email if event.email is not None else person.email),
         flags=event.flags,
         traceparent=event.traceparent,
+        resolved_by=BY_USER,
     )
     return Resolved(account_id, encode(record))
 

@@ -89,7 +89,7 @@ class Resolver:
                 run, dead = [], []
                 claim = await self._forget(claim, event, next_offset=record.offset + 1)
             else:
-                run.append(Arrived(event, record.value))
+                run.append(Arrived(event, record.value, record.offset))
         return await self._decide(claim, run, dead, next_offset=records[-1].offset + 1)
 
     async def release(self, claim: Claim, users: Collection[str] | None = None) -> None:

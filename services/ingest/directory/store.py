@@ -35,10 +35,10 @@ _LEARN = sa.text(
     " role_at = excluded.role_at, email = excluded.email, email_at = excluded.email_at"
 )
 _PARK = sa.text(
-    "INSERT INTO ingest.parked_event (user_id, message_id, partition, value)"
-    " SELECT user_id, message_id, :partition, value"
-    " FROM unnest(CAST(:users AS text[]), CAST(:ids AS text[]), CAST(:values AS bytea[]))"
-    " AS e(user_id, message_id, value)"
+    "INSERT INTO ingest.parked_event (user_id, message_id, partition, value, log_offset)"
+    " SELECT user_id, message_id, :partition, value, log_offset"
+    " FROM unnest(CAST(:users AS text[]), CAST(:ids AS text[]), CAST(:values AS bytea[]), CAST(:offsets AS bigint[]))"
+    " AS e(user_id, message_id, value, log_offset)"
     " ON CONFLICT DO NOTHING"
 )
 _WAITING_OF = sa.text(
@@ -95,11 +95,12 @@ class Claim(NamedTuple):
 
 
 class ParkedEvent(NamedTuple):
-    """An event that waits; `value` is its UnresolvedEvent as it was on the topic."""
+    """An event that waits; `value` is its UnresolvedEvent as it was on the topic, at `offset`."""
 
     user_id: str
     message_id: str
     value: bytes
+    offset: int = 0
 
 
 class Waiting(NamedTuple):
@@ -148,6 +149,7 @@ class DirectoryStore:
                     "users": [event.user_id for event in parked],
                     "ids": [event.message_id for event in parked],
                     "values": [event.value for event in parked],
+                    "offsets": [event.offset for event in parked],
                 }
                 await connection.execute(_PARK, {"partition": claim.partition, **columns})
         return moved

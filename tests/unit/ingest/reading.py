@@ -45,4 +45,5 @@ def read_one(form: Form, body: Any, **options: Any) -> IncomingEvent:
 
 def account_of(event: IncomingEvent) -> str | None:
     """The account that the event names, by the rules with their defaults."""
-    return AccountRules(group_types=("company",), paths=(("properties", "account_id"),)).named(event)
+    named = AccountRules(group_types=("company",), paths=(("properties", "account_id"),)).named(event)
+    return None if named is None else named.account_id

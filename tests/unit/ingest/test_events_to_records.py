@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.positions import decode_position, encode_position
 from schemas.product_event import ProductEvent, decode_product_event
 from services.ingest.accounts import AccountRules
-from services.ingest.directory.person import NOBODY
+from services.ingest.directory.person import NOBODY, Person
 from services.ingest.events import IncomingEvent, Rejected
 from services.ingest.json_paths import parse_paths
 from services.ingest.message_ids import new_message_id
@@ -246,6 +246,7 @@ def test_a_record_is_what_the_contract_says() -> None:
         "event": "set",
         "flags": ["no_timestamp"],
         "traceparent": "00-" + "a" * 52,
+        "resolved_by": "command",
     }
 
 
@@ -264,3 +265,28 @@ def test_a_user_who_could_not_be_asked_for_is_not_known_by_what_one_batch_says()
     assert track.product is None
     [record] = track.unresolved
     assert record.key == group.unresolved[0].key
+
+
+@pytest.mark.parametrize(
+    ("fields", "by"),
+    [
+        ({"account_id": "acme"}, "context.groupId"),
+        ({"account_id": "acme", "type": "group", "event": None}, "group"),
+        ({"account_id": "acme", "type": "command", "event": "resume", "user_id": None}, "command"),
+        ({"document": {"properties": {"$groups": {"company": "acme"}}}}, "properties.$groups.company"),
+        ({"document": {"properties": {"account_id": "acme"}}}, "properties.account_id"),
+        ({"account_fallbacks": (("partitionkey", None), ("subject", "acme"))}, "subject"),
+    ],
+)
+def test_a_record_says_what_named_its_account(fields: dict[str, Any], by: str) -> None:
+    """As it was decided, which cannot be guessed from the values afterwards."""
+    record = record_of(**{"account_id": None, **fields})
+    assert (record.account_id, record.resolved_by) == ("acme", by)
+
+
+def test_a_record_says_that_its_user_named_the_account() -> None:
+    """By what was learned of it."""
+    event = IncomingEvent("track", b"{}", None, "u-1", "X", "m-1", None, None)
+    built = new_builder().build(event, Origin("k1", NOW, None), Person(("acme",)))
+    assert built.product is not None
+    assert decode_product_event(built.product.value).resolved_by == "user"

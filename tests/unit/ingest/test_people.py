@@ -46,7 +46,7 @@ def event(number: int, type_: str = "track", **fields: Any) -> Arrived:
         user_id="u-1",
         **fields,
     )
-    return Arrived(read, msgspec.json.encode(read))
+    return Arrived(read, msgspec.json.encode(read), number)
 
 
 def decided(*events: Arrived, known: Person | None = None, waiting: tuple[str, ...] = ()) -> Decision:
@@ -139,5 +139,5 @@ def test_a_resolved_event_gets_the_learned_role_and_the_stamp_of_staff() -> None
     person = Person(("acme",), "champion", NOW, "kim@vendor.example", NOW)
     decision = decided(event(1), event(2, role="it", email="kim@customer.example"), known=person)
     first, second = (decode_product_event(one.value) for one in decision.resolved)
-    assert (first.role, first.staff) == ("champion", True)
+    assert (first.role, first.staff, first.resolved_by) == ("champion", True, "user")
     assert (second.role, second.staff) == ("it", False)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.ingest.accounts import AccountRules
+from services.ingest.accounts import AccountRules, Named
 from services.ingest.blanking import without_keys
 from services.ingest.dialects import segment
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected
@@ -92,19 +92,20 @@ def test_the_first_place_that_names_an_account_wins(changes: dict[str, Any], acc
     rules = AccountRules(
         group_types=("company", "team"), paths=parse_paths("properties.account_id, properties.org.id, properties.org")
     )
-    assert rules.named(read_one({**TRACK, **changes})) == account
+    named = rules.named(read_one({**TRACK, **changes}))
+    assert (named and named.account_id) == account
 
 
 def test_what_a_dialect_says_last_is_asked_last() -> None:
     """`partitionkey`, then `subject`, and only where nothing in the event names an account."""
     rules = AccountRules(group_types=(), paths=parse_paths("properties.account_id"))
     event = read_one({**TRACK, "context": None})
-    event.account_fallbacks = (None, "subject")
-    assert rules.named(event) == "subject"
-    event.account_fallbacks = ("key", "subject")
-    assert rules.named(event) == "key"
+    event.account_fallbacks = (("partitionkey", None), ("subject", "s"))
+    assert rules.named(event) == Named("s", "subject")
+    event.account_fallbacks = (("partitionkey", "k"), ("subject", "s"))
+    assert rules.named(event) == Named("k", "partitionkey")
     event.document = {"properties": {"account_id": "own"}}
-    assert rules.named(event) == "own"
+    assert rules.named(event) == Named("own", "properties.account_id")
 
 
 @pytest.mark.parametrize("text", ["a..b", ".", "a.", ",".join(["a"]) + ".", ".".join("x" * 33)])
