@@ -27,9 +27,10 @@ async def read_body(receive: Receive, *, bytes_max: int, hold: Hold) -> bytes:
     if message["type"] != "http.request":
         raise ClientGone
     body: bytes = message.get("body", b"")
-    hold.grow(len(body))
     if message.get("more_body", False):
         body = await _rest(receive, body, bytes_max, hold)
+    else:
+        hold.grow(len(body))
     if len(body) > bytes_max:
         raise too_large(bytes_max)
     return body
@@ -61,6 +62,7 @@ def too_large(bytes_max: int) -> BodyInvalid:
 
 
 async def _rest(receive: Receive, first: bytes, bytes_max: int, hold: Hold) -> bytes:
+    hold.grow_unfinished(len(first))
     chunks, size_bytes, more = [first], len(first), True
     while more:
         if size_bytes > bytes_max:
@@ -69,10 +71,11 @@ async def _rest(receive: Receive, first: bytes, bytes_max: int, hold: Hold) -> b
         if message["type"] != "http.request":
             raise ClientGone
         chunk = message.get("body", b"")
-        hold.grow(len(chunk))
+        hold.grow_unfinished(len(chunk))
         chunks.append(chunk)
         size_bytes += len(chunk)
         more = message.get("more_body", False)
+    hold.finish()
     return b"".join(chunks)
 
 

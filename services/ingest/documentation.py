@@ -54,13 +54,20 @@ _REJECTION = {
 }
 _TAKEN = {"success": True, "accepted": 1, "rejected": 1, "errors": [_REJECTION]}
 _PROBLEMS = (
+    (400, "batch_empty", "Put at least one event into the batch."),
     (400, "body_not_json", "Send one valid JSON document: its end is missing."),
+    (400, "compression_invalid", "Send the compressed data to its end; it is cut off."),
     (400, "events_rejected", "Correct the events; each was rejected for the reason in `errors`."),
     (401, "keys_differ", "Send one API key, not different ones in several places."),
+    (401, "key_in_address", "Send this key in a header; only browser keys may stand in the address."),
+    (403, "origin_not_allowed", "Add the page's origin to those of this key, or use another key on servers."),
     (408, "request_too_slow", "Send the whole request sooner."),
     (413, "body_too_large", "Keep the body within 5242880 bytes, also when inflated."),
     (413, "context_too_large", "Shorten `context` of the batch: with its copy in each event it is too much."),
+    (413, "too_many_events", "Send at most 1000 events in one batch."),
+    (415, "charset_unsupported", "Send UTF-8, not UTF-16 or UTF-32."),
     (415, "encoding_unsupported", "Compress with gzip or deflate, or not at all."),
+    (429, "quota_exceeded", "This key is over its quota; go on in 2 s."),
     (503, "broker_unavailable", "The log does not confirm; send the same again later."),
     (503, "overloaded", "Too much is being received at once; send the same again later."),
     (503, "draining", "This replica is shutting down; send the same again."),

@@ -8,12 +8,17 @@ class Overloaded(Exception):
 
 
 class InFlight:
-    """Counts of bytes and of requests worked on, which may not pass `bytes_max` and `requests_max`."""
+    """Counts of bytes and of requests worked on, which may not pass `bytes_max` and `requests_max`.
+
+    Bodies that are still on their way may take half of the bytes: slow clients, who need no key to begin with, leave
+    the rest to those who send at once.
+    """
 
     def __init__(self, *, bytes_max: int, requests_max: int) -> None:
         self._bytes_max = bytes_max
         self._requests_max = requests_max
         self.held_bytes = 0
+        self.unfinished_bytes = 0
         self.requests = 0
 
     def enter(self) -> None:
@@ -33,6 +38,18 @@ class InFlight:
             raise Overloaded
         self.held_bytes += size_bytes
 
+    def reserve_unfinished(self, size_bytes: int) -> None:
+        """The same for a part of a body, until `finish`."""
+        if self.unfinished_bytes + size_bytes > self._bytes_max // 2:
+            raise Overloaded
+        self.reserve(size_bytes)
+        self.unfinished_bytes += size_bytes
+
+    def finish(self, size_bytes: int) -> None:
+        """So much of what was reserved is no part of an unfinished body any more."""
+        self.unfinished_bytes -= size_bytes
+        assert self.unfinished_bytes >= 0
+
     def release(self, size_bytes: int) -> None:
         """Give back what was reserved."""
         self.held_bytes -= size_bytes
@@ -42,11 +59,12 @@ class InFlight:
 class Hold:
     """What one request holds; released as a whole when it ends."""
 
-    __slots__ = ("_entered", "_held_bytes", "_inflight")
+    __slots__ = ("_entered", "_held_bytes", "_inflight", "_unfinished_bytes")
 
     def __init__(self, inflight: InFlight) -> None:
         self._inflight = inflight
         self._held_bytes = 0
+        self._unfinished_bytes = 0
         self._entered = False
 
     def enter(self) -> None:
@@ -62,8 +80,20 @@ class Hold:
         self._inflight.reserve(size_bytes)
         self._held_bytes += size_bytes
 
+    def grow_unfinished(self, size_bytes: int) -> None:
+        """Hold a part of a body, of which more follows; raises Overloaded."""
+        self._inflight.reserve_unfinished(size_bytes)
+        self._held_bytes += size_bytes
+        self._unfinished_bytes += size_bytes
+
+    def finish(self) -> None:
+        """The body is whole."""
+        self._inflight.finish(self._unfinished_bytes)
+        self._unfinished_bytes = 0
+
     def release(self) -> None:
         """Hold nothing any more."""
+        self.finish()
         self._inflight.release(self._held_bytes)
         self._held_bytes = 0
         if self._entered:

@@ -34,7 +34,9 @@ class IngestSettings(BaseSettings):
     body_seconds: float = Field(30.0, gt=0, description="Time a client has for the body after the headers")
     connections_max: int = Field(5_000, ge=1, description="Open connections; more are answered 503 and closed")
     requests_max: int = Field(1_000, ge=1, description="Requests worked on at the same time; more are answered 503")
-    inflight_bytes_max: int = Field(67_108_864, ge=5_242_880, description="Bodies and records held in memory")
+    inflight_bytes_max: int = Field(
+        67_108_864, ge=10_485_760, description="Bodies and records held; unfinished ones: half"
+    )
     ack_seconds: float = Field(5.0, gt=0, le=60, description="Time Kafka has to confirm before a request answers 503")
     produce_bytes: int = Field(524_288, ge=65_536, le=655_360, description="A produce batch is closed beyond this size")
     people_max: int = Field(200_000, ge=1_000, description="People held in memory, with their account, role and e-mail")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import tracemalloc
@@ -94,7 +95,7 @@ async def test_a_body_is_joined_from_its_chunks() -> None:
 
 async def test_held_bytes_are_bounded_and_given_back() -> None:
     """A request that does not fit takes nothing."""
-    inflight = InFlight(bytes_max=60, requests_max=1)
+    inflight = InFlight(bytes_max=120, requests_max=1)
     hold = Hold(inflight)
     chunk = {"type": "http.request", "body": b"x" * 50, "more_body": True}
     with pytest.raises(Overloaded):
@@ -102,6 +103,37 @@ async def test_held_bytes_are_bounded_and_given_back() -> None:
     assert inflight.held_bytes == 50
     hold.release()
     assert inflight.held_bytes == 0
+
+
+async def test_bodies_on_their_way_leave_room_for_whole_ones() -> None:
+    """Else a few clients that send half of a body and wait, whom nobody asked for a key yet, keep out all others."""
+    inflight = InFlight(bytes_max=200, requests_max=1)
+    slow, slower, good = Hold(inflight), Hold(inflight), Hold(inflight)
+    half = {"type": "http.request", "body": b"x" * 60, "more_body": True}
+    never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    messages = [half]
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await never
+
+    reading = asyncio.create_task(read_body(receive, bytes_max=100, hold=slow))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await received(half, hold=slower)
+    assert await received({"type": "http.request", "body": b"x" * 100}, hold=good) == b"x" * 100
+    reading.cancel()
+    for hold in (slow, slower, good):
+        hold.release()
+    assert (inflight.held_bytes, inflight.unfinished_bytes) == (0, 0)
+
+
+async def test_a_body_that_is_whole_takes_no_room_from_others_on_their_way() -> None:
+    """Only while it comes in."""
+    inflight = InFlight(bytes_max=200, requests_max=1)
+    hold = Hold(inflight)
+    part = {"type": "http.request", "body": b"x" * 40, "more_body": True}
+    await received(part, {"type": "http.request", "body": b"x" * 40}, hold=hold)
+    assert (inflight.held_bytes, inflight.unfinished_bytes) == (80, 0)
 
 
 def test_requests_that_are_worked_on_are_bounded() -> None:
