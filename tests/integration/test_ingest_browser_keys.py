@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.ingest.routes import HOT_ROUTES, Form
 from tests.integration.ingest_process import IngestProcess, ingest_environment, prepare, running_ingest
 
 PAGE = "https://app.acme.example"
@@ -55,6 +56,18 @@ def test_a_browser_key_writes_from_its_pages_and_is_told_the_answer(service: Ing
             refused = service.post(path, body, key=None, headers=headers)
             assert (refused.status_code, refused.json()["code"]) == (403, "origin_not_allowed")
             assert "access-control-allow-origin" not in refused.headers
+
+
+def test_every_path_of_its_sdks_takes_a_browser_key_in_the_address(service: IngestProcess, browser_key: str) -> None:
+    """`navigator.sendBeacon` sets no header, whichever call it sends."""
+    event = {**TRACK, "type": "track", "groupId": "acme", "previousId": "anonymous-1"}
+    paths = {route.path: route.form for route in HOT_ROUTES if route.form in (Form.SEGMENT_BATCH, Form.SEGMENT_CALL)}
+    assert len(paths) > 12
+    for path, form in paths.items():
+        body = {"batch": [event]} if form is Form.SEGMENT_BATCH else event
+        for slash in ("", "/"):
+            taken = service.post(f"{path}{slash}?writeKey={browser_key}", body, key=None, headers={"origin": PAGE})
+            assert (taken.status_code, taken.json().get("accepted")) == (200, 1), (path, taken.text)
 
 
 def test_a_browser_key_does_nothing_else(service: IngestProcess, browser_key: str) -> None:
