@@ -73,11 +73,12 @@ def shown(firstvalue: Run, *words: str) -> list[dict[str, Any]]:
 def test_one_event(firstvalue: Run) -> None:
     """With its account, person, properties, time and id; a line says what became of it."""
     words = ["Report Generated", "--account", "acme", "--user", "kim", "--property", "rows=120", "--id", "one-1"]
-    sent = firstvalue("event", "send", *words, "--at", "2026-11-20T10:00:00Z")
+    sent = firstvalue("event", "send", *words, "--role", "champion", "--at", "2026-11-20T10:00:00Z")
     assert (sent.returncode, sent.stdout, sent.stderr) == (0, "accepted 1, rejected 0\n", "")
     (row,) = shown(firstvalue, "--account", "acme", "--event", "Report Generated")
     assert (row["message_id"], row["user_id"], row["resolved_by"]) == ("one-1", "kim", "context.groupId")
     assert (row["occurred_at"], row["body"]["properties"]) == ("2026-11-20T10:00:00Z", {"rows": 120})
+    assert row["role"] == "champion"
     line = firstvalue("event", "tail", "--no-follow", "--account", "acme").stdout
     assert line.startswith("accepted    2")
     assert line.endswith("  acme  Report Generated  by kim  [historical]  account from context.groupId  id one-1\n")

@@ -137,6 +137,11 @@ async def test_signals_are_printed_one_a_line(terminal: Terminal) -> None:
     assert {signal["account"]["id"] for signal in signals} == {"acme/1", "b"}
     readable = await terminal.run("signal", "tail", "--no-follow")
     assert len(readable.output.splitlines()) == len(signals)
+    assert all("  b2b-saas  " in line for line in readable.output.splitlines())
+    timeline = await terminal.run("account", "timeline", "acme/1")
+    assert timeline.output.splitlines() == [line for line in readable.output.splitlines() if "  acme/1  " in line]
+    of_account = await terminal.run("account", "timeline", "acme/1", "--json")
+    assert json.loads(of_account.output) == [one for one in signals if one["account"]["id"] == "acme/1"]
 
 
 async def test_a_plan_file_is_checked_and_published(terminal: Terminal, tmp_path: Path) -> None:
