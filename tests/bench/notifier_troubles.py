@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import time
 
@@ -60,16 +61,23 @@ async def backlog(bench: Bench, count: int) -> dict[str, float]:
 
     await until(all_wait, seconds=300)
     await bench.client.http.get(f"{bench.receiver_url}/peak")
-    rss_before = bench.notifier.memory_info().rss
+    resident = [bench.notifier.memory_info().rss]
+    watching = asyncio.create_task(_watch_memory(bench, resident))
     began = time.perf_counter()
     await query(bench.servers, gate.format("now()"), endpoint_id)
     await bench.recorded(endpoints, count, seconds=600)
     took_seconds = time.perf_counter() - began
     peak = (await bench.client.http.get(f"{bench.receiver_url}/peak")).json()
-    grown = bench.notifier.memory_info().rss - rss_before
+    watching.cancel()
     await bench.remove(endpoints)
     return {
         "backlog_deliveries_per_s": count / took_seconds,
         "backlog_peak_at_once": float(peak),
-        "backlog_memory_growth_mb": grown / 2**20,
+        "backlog_memory_growth_mb": (max(resident) - resident[0]) / 2**20,
     }
+
+
+async def _watch_memory(bench: Bench, resident: list[int]) -> None:
+    while True:
+        await asyncio.sleep(0.1)
+        resident.append(bench.notifier.memory_info().rss)
