@@ -109,26 +109,17 @@ class _Terms(_Strict):
         return value
 
 
-class NewEndpoint(_Terms):
-    """An endpoint to create; all but the URL may be left out."""
+class _Settable(_Terms):
+    """What may be given at creation and changed later. A change has no defaults: only what was given counts."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"example": {name: EXAMPLE[name] for name in ("url", "types", "segments", "description")}},
-    )
-
-    url: _Url
+    url: _Url = ""
     description: Annotated[_Text, Field(max_length=500)] = ""
-    types: _Types = Field(
-        default_factory=lambda: list(DEFAULT_TYPES),
-        description="Signal types; `account.*` is all of a family, and the default but for slack: what a team acts on",
-    )
-    origins: _Origins = Field(default=["live"], description="What made the signal; others are skipped")
+    types: _Types = []
+    origins: _Origins = []
     plans: _Chosen = Field(default=[], description="Plan ids; empty for all. Likewise the next three")
     segments: _Chosen = []
     owners: _Chosen = []
     reasons: _Chosen = []
-    format: Literal["standard", "slack"] = Field("standard", description="slack: for an incoming webhook of Slack")
     timeout_seconds: _Timeout = TIMEOUT_SECONDS_DEFAULT
     concurrency_max: _Concurrency = CONCURRENCY_DEFAULT
     rate_per_second: _Rate | None = None
@@ -137,6 +128,23 @@ class NewEndpoint(_Terms):
     delivery_window: DeliveryWindowTerm | None = None
     headers: _Headers = {}
     enabled: bool = True
+
+
+class NewEndpoint(_Settable):
+    """An endpoint to create; all but the URL may be left out."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {name: EXAMPLE[name] for name in ("url", "types", "segments", "description")}},
+    )
+
+    url: _Url
+    types: _Types = Field(
+        default_factory=lambda: list(DEFAULT_TYPES),
+        description="Signal types; `account.*` is all of a family, and the default but for slack: what a team acts on",
+    )
+    origins: _Origins = Field(default=["live"], description="What made the signal; others are skipped")
+    format: Literal["standard", "slack"] = Field("standard", description="slack: for an incoming webhook of Slack")
     signature: Literal["v1", "v1a"] = Field("v1", description="HMAC-SHA256 or ed25519, for a secret made for you")
     secret: Annotated[str | None, Field(max_length=200, description="whsec_… or whsk_…; made for you if left out")] = (
         None
@@ -149,29 +157,12 @@ class NewEndpoint(_Terms):
         return self
 
 
-class EndpointChanges(_Terms):
+class EndpointChanges(_Settable):
     """What to change; what is left out stays. null takes rate, schedule and window away."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"example": {"types": ["account.*"], "timeout_seconds": 5}}
     )
-
-    url: _Url = ""
-    description: Annotated[_Text, Field(max_length=500)] = ""
-    types: _Types = []
-    origins: _Origins = []
-    plans: _Chosen = []
-    segments: _Chosen = []
-    owners: _Chosen = []
-    reasons: _Chosen = []
-    timeout_seconds: _Timeout = TIMEOUT_SECONDS_DEFAULT
-    concurrency_max: _Concurrency = CONCURRENCY_DEFAULT
-    rate_per_second: _Rate | None = None
-    burst: _Burst | None = None
-    retry_schedule_seconds: _Schedule | None = None
-    delivery_window: DeliveryWindowTerm | None = None
-    headers: _Headers = {}
-    enabled: bool = True
 
     @model_validator(mode="before")
     @classmethod
