@@ -8,6 +8,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from services.runtime.joined_transport import JoinedTransport
 from services.runtime.problems import new_request_id, problem_bytes
 
 
@@ -40,7 +41,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a request, unless there are too many connections."""
-        super().connection_made(transport)
+        super().connection_made(JoinedTransport(transport, self.loop))  # type: ignore[arg-type]
         self._deadline = self.loop.time() + self._limits.header_seconds
         if len(self.connections) > self._limits.connections_max:
             self._refuse(503, "too_many_connections", "Too many connections are open; try again later.")
