@@ -158,3 +158,12 @@ def test_a_signal_names_its_plan() -> None:
     signal = examples.SIGNAL
     assert f"  {signal['account']['id']}  {signal['plan']['id']}  " in line_of(signal)
     assert line_of({**signal, "plan": None, "origin": "catch_up"}).endswith("[catch_up]")
+
+
+def test_a_milestone_that_the_plan_of_now_does_not_find_is_marked() -> None:
+    """Where it was told as reached, not where it was missed."""
+    reached = {**examples.SIGNAL, "type": "account.milestone_reached", "milestone": {"id": "first_output"}}
+    superseded = [{"plan": reached["plan"]["id"], "milestone": "first_output"}]
+    assert line_of(reached, superseded=superseded).endswith("  [superseded]")
+    assert "superseded" not in line_of(reached)
+    assert "superseded" not in line_of({**reached, "type": "account.stalled"}, superseded=superseded)

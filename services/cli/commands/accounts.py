@@ -78,13 +78,16 @@ def timeline(
 ) -> None:
     """List what was announced about an account, oldest first, as it was sent."""
     client = Client(find("engine", url=engine_url, key=key))
-    rows = list(client.rows(f"/v1/accounts/{segment(account_id)}/timeline", limit=limit))
+    path = f"/v1/accounts/{segment(account_id)}/timeline"
+    rows = list(client.rows(path, limit=limit))
     if as_json:
         print_json(rows)
     elif not rows:
         complain("nothing was announced yet")
-    for row in () if as_json else rows:
-        say(line_of(row))
+    else:
+        superseded = client.ask("GET", path, parameters={"limit": 1})["superseded"]
+        for row in rows:
+            say(line_of(row, superseded=superseded))
 
 
 def lines_of(row: dict[str, Any], wanted: dict[str, Any]) -> list[tuple[Any, ...]]:
