@@ -37,7 +37,7 @@ _SHARE = 0.8
 _RECOVERY_SECONDS = 5.0
 # What may be in memory at once by the setting inflight_bytes_max, once as bodies and once as what is made of them.
 _GROWTH_MIB_MAX = 128.0
-_CREEP_MIB_MAX = 8.0
+_CREEP_MIB_MAX = 16.0
 
 
 @dataclass(frozen=True, kw_only=True)
