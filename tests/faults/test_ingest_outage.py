@@ -22,4 +22,4 @@ def around() -> Iterator[Surroundings]:
 async def test_what_was_acknowledged_survives_every_kind_of_outage(around: Surroundings) -> None:
     """Killed, frozen, leaderless: in time 503, flat memory, back by itself, and nothing acknowledged is missing."""
     figures = await soak(TERMS, around)
-    assert figures["acked"] > 10_000
+    assert figures["acked"] > 1_000

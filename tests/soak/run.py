@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -88,6 +89,9 @@ def surroundings(terms: Terms) -> Iterator[Surroundings]:
 
 async def soak(terms: Terms, around: Surroundings) -> dict[str, float]:
     """The run's figures; raises Violation."""
+    # Each request that waits for Kafka has a connection of its own.
+    _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))
     load = Load(around.service.url, ADMIN_KEY)
     memory = Memory(psutil.Process(around.service.process.pid))
     kept = KeptProducer(around.kafka, DEAD_EVENTS.named(PREFIX), node_id=2, request_timeout_seconds=terms.ack_seconds)

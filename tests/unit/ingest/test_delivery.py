@@ -6,7 +6,35 @@ import gc
 import weakref
 from contextlib import suppress
 
+import pytest
+
 from services.ingest.delivery import BrokerUnavailable, Delivery
+
+
+async def test_a_delivery_is_done_when_every_part_is() -> None:
+    """It knows the furthest offset of each partition."""
+    delivery = Delivery()
+    delivery.expect(3)
+    delivery.acked("a", 0, 5)
+    delivery.acked("a", 0, 9)
+    assert not delivery.done
+    delivery.acked("b", 0, 1)
+    await delivery.wait(1)
+    assert delivery.next_offsets == {("a", 0): 9, ("b", 0): 1}
+
+
+async def test_a_delivery_fails_with_any_part_or_in_time() -> None:
+    """Half a request confirmed is a request not confirmed."""
+    failed, late = Delivery(), Delivery()
+    failed.expect(2)
+    failed.acked("a", 0, 1)
+    failed.failed(BrokerUnavailable("gone"))
+    late.expect(1)
+    for delivery in (failed, late):
+        with pytest.raises(BrokerUnavailable):
+            await delivery.wait(0.01)
+        assert delivery.given_up
+    late.acked("a", 0, 1)
 
 
 class Body:

@@ -13,7 +13,6 @@ import pytest
 
 from services.ingest.bodies import ClientGone, plain_body, read_body
 from services.ingest.credentials import key_in_headers, same_key
-from services.ingest.delivery import BrokerUnavailable, Delivery
 from services.ingest.events import BodyInvalid
 from services.ingest.inflight import Hold, InFlight, Overloaded
 from services.runtime.problems import Problem
@@ -186,32 +185,6 @@ def test_contradicting_or_unreadable_keys_are_refused(headers: dict[bytes, bytes
     assert (problem.value.status, problem.value.code) == (401, code)
     with pytest.raises(Problem):
         same_key("a", "b")
-
-
-async def test_a_delivery_is_done_when_every_part_is() -> None:
-    """It knows the furthest offset of each partition."""
-    delivery = Delivery()
-    delivery.expect(3)
-    delivery.acked("a", 0, 5)
-    delivery.acked("a", 0, 9)
-    assert not delivery.done
-    delivery.acked("b", 0, 1)
-    await delivery.wait(1)
-    assert delivery.next_offsets == {("a", 0): 9, ("b", 0): 1}
-
-
-async def test_a_delivery_fails_with_any_part_or_in_time() -> None:
-    """Half a request confirmed is a request not confirmed."""
-    failed, late = Delivery(), Delivery()
-    failed.expect(2)
-    failed.acked("a", 0, 1)
-    failed.failed(BrokerUnavailable("gone"))
-    late.expect(1)
-    for delivery in (failed, late):
-        with pytest.raises(BrokerUnavailable):
-            await delivery.wait(0.01)
-        assert delivery.given_up
-    late.acked("a", 0, 1)
 
 
 def test_a_bomb_costs_no_more_than_the_limit() -> None:
