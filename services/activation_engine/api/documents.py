@@ -174,6 +174,7 @@ class WatchExplanation(BaseModel):
     rule: str
     open: bool
     opened_at: str | None = Field(description=_TIME)
+    looked_at_next: str | None = Field(description="When time alone may open or close it, RFC 3339, UTC")
     parts: list[WatchPart]
 
 
@@ -205,7 +206,8 @@ class PlanExplanation(BaseModel):
     status: AccountStatus
     reason: str | None = Field(description="The first rule that held when the status was entered")
     since: str | None = Field(description=_TIME)
-    next_due_at: str | None = Field(description=_TIME)
+    next_due_at: str | None = Field(description="When the status changes unless something happens, RFC 3339, UTC")
+    escalates_at: str | None = Field(description="When it escalates unless something happens; null: never, or done")
     next: str
     text: str
     entered_by: EnteredBy | None = Field(description="Null unless at risk or stalled")

@@ -148,6 +148,7 @@ EXPLANATION = {
             "reason": "milestone_overdue",
             "since": "2026-11-15T10:00:00Z",
             "next_due_at": "2026-11-19T10:00:00Z",
+            "escalates_at": "2026-12-13T10:00:00Z",
             "next": "One report.generated reaches First output; without it the account stalls on 19 Nov 2026.",
             "text": "Acme is at risk under b2b-saas (version 3) since 15 Nov 2026: First output is 4 days overdue.",
             "entered_by": {
@@ -174,6 +175,7 @@ EXPLANATION = {
                     "rule": "fewer than 2 people in 28 days, for 30 days",
                     "open": True,
                     "opened_at": "2026-11-14T10:00:00Z",
+                    "looked_at_next": "2026-11-26T10:00:00Z",
                     "parts": [{"part": "people", "holds": True, "measured": 1, "threshold": 2}],
                 }
             ],

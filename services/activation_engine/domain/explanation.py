@@ -24,10 +24,11 @@ from services.activation_engine.domain.plan import Milestone, Plan, progress_of,
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.rows import last_event, standings
 from services.activation_engine.domain.snoozes import snoozes_of
-from services.activation_engine.domain.status import Deadline, Standing, Verdict, judge
+from services.activation_engine.domain.status import Deadline, Standing, Verdict, judge, next_escalation
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.truths import View, parts
 from services.activation_engine.domain.watches import Watch, WatchState
+from services.activation_engine.domain.watching import look
 from services.activation_engine.domain.wording import (
     condition_text,
     lapsed_text,
@@ -114,13 +115,14 @@ def _explain_plan(case: _Case) -> dict[str, Any]:
         "reason": known.shown_reason,
         "since": rfc3339_or_none(case.since_ms),
         "next_due_at": None if closed else rfc3339_or_none(case.verdict.next_due_ms),
+        "escalates_at": rfc3339_or_none(_escalates_at(case)),
         "next": next_text,
         "text": " ".join([_status_sentence(case), *_by_now(case), next_text]),
         "entered_by": _entered_by(case),
         "verdict": case.verdict.status if case.judged else None,
         "rules": [] if closed else [_rule(standing, one) for one in case.verdict.held],
-        "risks": [_watched(one, state, known, standing, case.now_ms) for one in plan.risks],
-        "opportunities": [_watched(one, state, known, standing, case.now_ms) for one in plan.opportunities],
+        "risks": [_watched(one, case) for one in plan.risks],
+        "opportunities": [_watched(one, case) for one in plan.opportunities],
         "conditions": [_condition(one, state, known, standing) for one in plan.displayed()],
     }
 
@@ -209,16 +211,24 @@ def _rule(standing: Standing, rule: Deadline) -> dict[str, Any]:
     }
 
 
-def _watched(watch: Watch, state: AccountState, known: PlanState, standing: Standing, now_ms: int) -> dict[str, Any]:
-    """A risk or opportunity: whether it is open, and each part as it is now."""
-    now = known.watches.get(watch.id) or WatchState()
-    view = View(standing, state.facts, now_ms, known.healthy_since_ms)
+def _escalates_at(case: _Case) -> int | None:
+    """When somebody else is told, unless something happens; None when that was done, or will not be."""
+    if not case.judged or case.known.escalated_life == case.state.life:
+        return None
+    return next_escalation(case.standing, case.state.facts)
+
+
+def _watched(watch: Watch, case: _Case) -> dict[str, Any]:
+    """A risk or opportunity: whether it is open, when time alone may change that, and each part as it is now."""
+    now = case.known.watches.get(watch.id) or WatchState()
+    view = View(case.standing, case.state.facts, case.now_ms, case.known.healthy_since_ms)
     return {
         "id": watch.id,
         "title": watch.title,
         "rule": watch.text,
         "open": now.opened_at_ms is not None,
         "opened_at": rfc3339_or_none(now.opened_at_ms),
+        "looked_at_next": rfc3339_or_none(look(watch, now, view).next_ms) if case.judged else None,
         "parts": [
             {"part": one.name, "holds": one.holds, "measured": one.measured, "threshold": one.threshold}
             for one in parts(watch, now, view)

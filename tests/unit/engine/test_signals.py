@@ -218,6 +218,26 @@ def test_explain_gives_the_next_deadline() -> None:
     story.happens(event("Page Viewed", day(0)))
     one = explain(story.accounts["acme"], story.plans, story.clock)["plans"][0]
     assert (one["status"], one["next_due_at"]) == ("on_track", "2026-11-12T00:00:00Z")
+    assert one["escalates_at"] is None
+
+
+def test_explain_tells_when_it_escalates_and_when_risks_may_open() -> None:
+    """While nobody comes; once it has escalated, and in a pause, there is nothing to tell."""
+    more = "escalate: {at: 20d}\nrisks: {silence: {quiet: anyone, for: 9d}}\n"
+    story = Story(plan_set([plan(SMALL_PLAN + more)]))
+    story.happens(event("Page Viewed", day(0)))
+    story.until(1)
+    told = told_of(story)
+    # What was done last is known to the end of a step.
+    assert (told["escalates_at"], told["risks"][0]["open"]) == ("2026-11-22T00:00:00Z", False)
+    assert "2026-11-11T00" <= told["risks"][0]["looked_at_next"] < "2026-11-12"
+    story.until(21)
+    told = told_of(story)
+    assert (told["escalates_at"], told["risks"][0]["open"]) == (None, True)
+    story = Story(plan_set([plan(SMALL_PLAN + more)]))
+    story.happens(event("Page Viewed", day(0)), command("pause", day(1), reason="holidays"))
+    told = told_of(story)
+    assert (told["escalates_at"], told["risks"][0]["looked_at_next"]) == (None, None)
 
 
 def test_explain_of_combined_conditions() -> None:
