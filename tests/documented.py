@@ -1,4 +1,4 @@
-"""The console blocks of a page as shell commands with the output that the page shows; files that it shows as files."""
+"""What a page shows to be typed: commands with the output below them, programs, and files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`(firstvalue [^`\n]+)`")
 _FILE = re.compile(r"# (\S+\.(?:yaml|csv|json))\n")
 
 
@@ -24,6 +25,28 @@ def steps(text: str) -> Iterator[Step]:
     for language, block in _BLOCK.findall(text):
         if language == "console":
             yield from _steps_of(block)
+
+
+def commands(text: str) -> Iterator[Step]:
+    """All that stand in blocks: of consoles, whole ones of `sh`, and SQL for psql."""
+    for language, block in _BLOCK.findall(text):
+        match language:
+            case "console":
+                yield from _steps_of(block)
+            case "sh":
+                yield Step(block, [])
+            case "sql":
+                yield Step(f"psql -v ON_ERROR_STOP=1 -d $DATABASE_URL <<'END'\n{block}END", [])
+
+
+def mentions(text: str) -> list[str]:
+    """What begins with `firstvalue` in the text between the blocks, whole commands and bare verbs."""
+    return _INLINE.findall(_BLOCK.sub("", text))
+
+
+def programs(text: str, language: str) -> list[str]:
+    """The blocks in a language."""
+    return [block for found, block in _BLOCK.findall(text) if found == language]
 
 
 def shown_files(text: str) -> dict[str, str]:
@@ -46,6 +69,9 @@ def is_shown(output: str, expected: list[str]) -> bool:
 
 
 def _steps_of(block: str) -> Iterator[Step]:
+    if not block.startswith("$ "):
+        yield from (Step(line, []) for line in block.splitlines())
+        return
     command, output = "", list[str]()
     for line in block.splitlines():
         if command and not _is_whole(command):

@@ -12,11 +12,16 @@ from contextlib import suppress
 import asyncpg
 
 from deploy.local.data_folder import DataFolder
+from tests.chaos.disaster import Backup
+from tests.chaos.observer import Observer
 from tests.fakes.private_servers import pid_of
+from tests.running_notifier import until
 from tests.running_system import RunningSystem
 
 # Longer than the sessions of RunningSystem's consumers: the group goes on without the member, which wakes up a zombie.
 _PAST_SESSION_SECONDS = 8.0
+# So many signals are delivered between a backup and the loss.
+_AFTER_BACKUP = 20
 _BACKEND = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'firstvalue-%' ORDER BY random() LIMIT 1"
 
 Fault = Callable[[], Awaitable[None]]
@@ -25,9 +30,10 @@ Fault = Callable[[], Awaitable[None]]
 class Faults:
     """Named faults of one system and its servers."""
 
-    def __init__(self, system: RunningSystem, servers: DataFolder) -> None:
+    def __init__(self, system: RunningSystem, servers: DataFolder, observer: Observer) -> None:
         self._system = system
         self._servers = servers
+        self._observer = observer
         self.all: dict[str, Fault] = {
             **{f"kill {name}": self._kill(name) for name in system.services},
             **{f"pause {name}": self._pause(name) for name in system.services if name != "ingest"},
@@ -38,6 +44,7 @@ class Faults:
             "restart broker": self._end_server("kafka", signal.SIGTERM),
             "kill database": self._kill_backend,
             "restart database": self._end_server("postgres", signal.SIGINT),
+            "restore database": self._restore_database,
         }
 
     def once_each(self, seed: int) -> Iterator[str]:
@@ -96,3 +103,19 @@ class Faults:
         with suppress(OSError, asyncpg.PostgresError):
             for row in await self._system.query(_BACKEND):
                 os.kill(int(row["pid"]), signal.SIGKILL)
+
+    async def _restore_database(self) -> None:
+        """Lost some time after the backup, and restored as docs/operations.md says."""
+        backup = Backup(self._system)
+        await backup.make()
+        since = await self._delivered()
+        await until(lambda: self._have_delivered(since + _AFTER_BACKUP), seconds=60)
+        async with self._observer.looking_away():
+            await backup.restore_after_disaster()
+
+    async def _delivered(self) -> int:
+        rows = await self._system.query("SELECT count(*) FROM notifier.delivery WHERE status = 'succeeded'")
+        return int(rows[0][0])
+
+    async def _have_delivered(self, count: int) -> bool:
+        return await self._delivered() >= count

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import asyncpg
@@ -23,6 +24,7 @@ class Observer:
 
     def __init__(self, system: RunningSystem) -> None:
         self._system = system
+        self._looking = asyncio.Lock()
         self._engines = [name for name, service in system.services.items() if service.kind == "engine"]
         self._leases: dict[int, Any] = {}
         self._reached: dict[tuple[str, str], set[str]] = {}
@@ -38,6 +40,17 @@ class Observer:
 
     async def look(self) -> None:
         """Once; what does not answer now is looked at the next time."""
+        async with self._looking:
+            await self._look()
+
+    @contextlib.asynccontextmanager
+    async def looking_away(self) -> AsyncIterator[None]:
+        """While a backup takes the place of the database, whose past begins anew then."""
+        async with self._looking:
+            yield
+            self._leases, self._reached, self._after, self.followed = {}, {}, None, []
+
+    async def _look(self) -> None:
         try:
             leases, standings = await self._system.query(_LEASES), await self._system.query(_STANDINGS)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):

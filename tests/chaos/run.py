@@ -68,7 +68,7 @@ async def chaos_run(terms: Terms, servers: DataFolder, folder: Path) -> dict[str
             product = Product(clients=lambda: system.client("ingest"), seed=terms.seed)
             observer = Observer(system)
             async with _beside(product.run(), observer.run()) as (sending, watching):
-                await _break_things(terms, Faults(system, servers), system, (sending, watching))
+                await _break_things(terms, Faults(system, servers, observer), system, (sending, watching))
                 product.stop()
                 await sending
                 await _come_to_rest(system, room, watching)

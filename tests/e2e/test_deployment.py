@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +28,7 @@ from services.runtime.logs import FIELDS
 from tests.contract import metrics_catalogue
 from tests.deployment import ADMIN_KEY, SECRET_KEY, SERVICES, Running, compose, deployed, free_port, until
 from tests.fakes.private_servers import pid_of, private_servers
+from tests.fakes.taker import taking_webhooks
 from tests.programs import path_of, promtool
 
 # The rules in a thirtieth of their time: ten minutes are twenty seconds.
@@ -184,26 +184,12 @@ def test_prometheus_loads_all_rules_and_the_watchdog_fires(watched: Watched) -> 
     until(evaluated, what="every rule evaluated")
 
 
-class _Takes(BaseHTTPRequestHandler):
-    """Answers every webhook with 204."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: the test's output is for the test."""
-
-
 def test_latency_is_measured_from_end_to_end_with_the_clients_trace(watched: Watched) -> None:
     """From the arrival of an event to the 2xx of its webhook; the exemplar is the trace that the client sent."""
     ingest, engine, notifier = (watched.services[name] for name in SERVICES)
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Takes) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/hook"
-        notifier.ask("POST", "/v1/endpoints", json={"url": url}).raise_for_status()
+    with taking_webhooks() as url:
+        notifier.ask("POST", "/v1/endpoints", json={"url": f"{url}/hook"}).raise_for_status()
         plan = {"content-type": "application/yaml"}
         engine.ask("PUT", f"/v1/plans/{PLAN_ID}", content=plan_text(day="200ms"), headers=plan).raise_for_status()
         event = {"userId": "kim", "event": "Integration Connected", "context": {"groupId": "traced"}}
@@ -216,7 +202,6 @@ def test_latency_is_measured_from_end_to_end_with_the_clients_trace(watched: Wat
             return any(f'trace_id="{trace}"' in line and "account." in line for line in lines)
 
         until(measured, what="an exemplar with the client's trace")
-        server.shutdown()
     count = "firstvalue_event_time_latency_seconds_count"
     counted = [line for line in notifier.private("/metrics").text.splitlines() if line.startswith(count)]
     assert any(not line.endswith(" 0.0") for line in counted)

@@ -1,16 +1,22 @@
-"""The README's tour and docs/plans.md, typed as they stand: what they show is what is printed."""
+"""The commands of README and docs, typed as they stand: what they show is what is printed."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import re
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.documented import is_shown, shown_files, steps, write_files
-from tests.running_stack import RunningStack
+from deploy.demo.plan import plan_text
+from services.cli import output
+from tests.deployment import until
+from tests.documented import is_shown, programs, shown_files, steps, write_files
+from tests.e2e.page_commands import NOT_TYPED, PAGES, REFUSED, TROUBLES, Values, bound, expected, shell, shown, typed
+from tests.fakes.taker import taking_webhooks
+from tests.programs import run_module
+from tests.running_stack import Done, RunningStack
 
 ROOT = Path(__file__).parents[2]
 PLANS = (ROOT / "docs" / "plans.md").read_text(encoding="utf-8")
@@ -21,21 +27,6 @@ INSTEAD = {
     "firstvalue signal tail --from-start": "firstvalue signal tail --from-start --no-follow",
     "firstvalue down": "firstvalue status",
 }
-
-
-def typed(command: str, stack: RunningStack, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The command in a shell, in a folder of its own."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        ("bash", "-c", command),
-        env=stack.environment | {"PATH": path},
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def test_the_first_plan_step_by_step(stack: RunningStack, tmp_path: Path) -> None:
@@ -49,7 +40,7 @@ def test_the_first_plan_step_by_step(stack: RunningStack, tmp_path: Path) -> Non
         if command.startswith("firstvalue event names"):
             # A moment after the events were accepted, the engine knows their names.
             command = f"until firstvalue event names | grep -q Report; do :; done; {command}"
-        done = typed(command, stack, tmp_path)
+        done = typed(command, shell(stack), tmp_path)
         assert done.returncode == 0, f"{step.command}\n{done.stdout}"
         assert is_shown(done.stdout, step.output), f"{step.command}\n{done.stdout}\nis not\n{step.output}"
 
@@ -66,10 +57,80 @@ def test_the_tour_of_the_readme(stack: RunningStack, tmp_path: Path) -> None:
         # The engine knows of an account a moment after the answer of ingest.
         script.append(f"until {line}\ndo :; done" if plain.startswith("firstvalue account explain") else line)
     assert sum(line in INSTEAD.values() for line in script) == len(INSTEAD)
-    done = typed("\n".join(script), stack, tmp_path)
+    done = typed("\n".join(script), shell(stack), tmp_path)
     assert done.returncode == 0, done.stdout
     assert '"accepted":1' in done.stdout
     assert "acme" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def values(stack: RunningStack) -> Iterator[Values]:
+    """What stands for placeholders, on a stack that has something to show."""
+    with taking_webhooks() as receiver_url:
+        values = Values(stack, receiver_url)
+        values.prepare()
+        yield values
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(shown(page))], ids=lambda page: page.stem)
+def test_every_command_of_a_page(
+    page: Path,
+    values: Values,
+    firstvalue: Callable[..., Done],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """In the order of the page, by somebody who says yes when asked."""
+    monkeypatch.setattr(output, "can_ask", lambda: True)
+    for name, value in values.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.yaml").write_text(plan_text(day="24h"), encoding="utf-8")
+    placeholders = values.for_page()
+    for step in shown(page):
+        if step.command.startswith(tuple(NOT_TYPED)):
+            continue
+        command = bound(step.command, placeholders)
+        if command.startswith("firstvalue ") and not set(command) & set("|$>"):
+            done = firstvalue(*shlex.split(command, comments=True)[1:], given=b"y\n")
+            status, told = done.status, done.out + done.err
+        else:
+            process = typed(command, values.environment(), tmp_path)
+            status, told = process.returncode, process.stdout
+        refused = step.command in REFUSED
+        assert (status != 0) is refused, f"{command}\n{told}"
+        if position := re.search(r'"position":"(\w+)"', told):
+            placeholders["eyIzIjoxfQ"] = position.group(1)
+        assert is_shown(told, expected(step)), f"{command}\n{told}"
+
+
+def test_the_programs_that_send_events_do(values: Values, tmp_path: Path) -> None:
+    """Each for servers of docs/sending-events.md sends one; those for browsers are of tests/clients."""
+    text = bound((ROOT / "docs" / "sending-events.md").read_text(encoding="utf-8"), values.for_page())
+    for_node = [program for program in programs(text, "js") if "-node'" in program]
+    for_python = programs(text, "python")
+    assert (len(for_python), len(for_node)) == (4, 3)
+
+    def sent() -> int:
+        names = values.ask("engine", "GET", "/v1/catalog")["data"]
+        return sum(one["count"] for one in names if one["name"] in ("Report Generated", "report.generated"))
+
+    before = sent()
+    for program in for_python:
+        done = typed(f"python - <<'END'\n{program}END", values.environment(), tmp_path)
+        assert done.returncode == 0, f"{program}\n{done.stdout}"
+    until(lambda: sent() >= before + len(for_python), what="the events of Python's programs")
+    for program in for_node:
+        run_module(tmp_path, program, "")
+    until(lambda: sent() >= before + len(for_python) + len(for_node), what="the events of Node's programs")
+
+
+def test_no_more_is_left_out_than_has_to_be(values: Values) -> None:
+    """Every exception and every placeholder is one of a page."""
+    all_shown = [step.command for page in PAGES for step in shown(page)]
+    assert not [begin for begin in NOT_TYPED if not any(one.startswith(begin) for one in all_shown)]
+    assert {*REFUSED, *TROUBLES} <= set(all_shown)
+    assert not [one for one in values.for_page() if not any(one in command for command in all_shown)]
 
 
 @pytest.mark.parametrize(

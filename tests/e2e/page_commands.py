@@ -1,0 +1,210 @@
+"""The commands of all pages, and what they need to be typed on a stack of the tests: values for their placeholders."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import asyncpg
+import httpx
+import typer.main
+from aiokafka import AIOKafkaProducer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from deploy.demo.plan import PLAN_ID, plan_text
+from deploy.local.data_folder import DataFolder
+from deploy.local.postgres import binaries
+from schemas.topics import PRODUCT_EVENTS
+from services.cli.__main__ import new_command
+from tests.deployment import until
+from tests.documented import Step, commands, mentions
+from tests.fakes.engine_records import command_value
+from tests.running_stack import RunningStack
+
+ROOT = Path(__file__).parents[2]
+# Those of README.md and docs/plans.md are typed as the tours that they are.
+TOUR = ROOT / "docs" / "plans.md"
+PAGES = sorted({*ROOT.glob("docs/*.md"), *ROOT.glob("deploy/runbooks/*.md"), ROOT / "CONTRIBUTING.md"} - {TOUR})
+
+# What cannot be typed here, by how it begins, and why.
+NOT_TYPED = {
+    "docker compose": "needs Docker; tests/e2e/test_deployment.py runs the commands of the file",
+    "pg_restore": "replaces the database of the stack; tests/chaos/disaster.py types it",
+    "firstvalue serve": "goes on until it is stopped; tests/e2e/test_deployment.py runs each",
+    "firstvalue demo": "lasts minutes, and starts a stack of its own",
+    "firstvalue down": "would end the stack that the others need; tests/e2e/test_pipeline.py types it",
+    "firstvalue up": "the stack is up; every stack of the tests is begun by it",
+}
+# What is refused here, and rightly.
+REFUSED = {
+    "firstvalue ops resume 0 --from earliest": "no partition is stopped; tests/faults/test_engine_resume.py stops some",
+    'curl -s "$FIRSTVALUE_ENGINE_URL/v1/accounts/acme?after=eyIzIjoxfQ" -H "Authorization: Bearer $KEY"': (
+        "404 says that the erasure is applied"
+    ),
+    "firstvalue account show acme": "it is erased",
+    "firstvalue endpoint cancel-replay rpl_17": "it has ended; tests/integration/test_notifier_replays.py cancels some",
+}
+# Tables of a trouble that is not here: their heads are compared.
+TROUBLES = ("firstvalue ops partitions",)
+_BEGIN = {"command": "set", "account_id": "acme", "traits": {"segment": "smb", "contract_start": "2026-01-01"}}
+
+
+@functools.cache
+def _command_line() -> Any:
+    return typer.main.get_command(new_command())
+
+
+def shown(page: Path) -> Iterator[Step]:
+    """The page's commands, those in the text last; a verb without its arguments is only spoken of."""
+    text = page.read_text(encoding="utf-8")
+    yield from commands(text)
+    yield from (Step(command, []) for command in mentions(text) if _is_whole(command))
+
+
+def _is_whole(command: str) -> bool:
+    found, words = _command_line(), shlex.split(command, comments=True)[1:]
+    context = found.context_class(found, info_name="firstvalue")
+    try:
+        with patch.dict(os.environ, KAFKA_BOOTSTRAP_SERVERS="a setting"):
+            while isinstance(found, TyperGroup) and words:
+                name, found, words = found.resolve_command(context, words)
+                assert found is not None
+                if isinstance(found, TyperGroup):
+                    context = found.context_class(found, info_name=name, parent=context)
+                else:
+                    found.make_context(name, list(words), parent=context)
+    except TyperException:
+        return False
+    return not isinstance(found, TyperGroup)
+
+
+def shell(stack: RunningStack) -> dict[str, str]:
+    """The environment of whoever has set the project up, and begun the stack."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), str(binaries()), os.environ["PATH"]])
+    return stack.environment | {"PATH": path}
+
+
+@dataclass
+class Values:
+    """What stands for placeholders; keys, endpoints and deliveries are new for each page, because pages end them."""
+
+    stack: RunningStack
+    receiver_url: str
+
+    def prepare(self) -> None:
+        """One plan live, an account under it with a signal, a record that cannot be applied."""
+        for plan in self.ask("engine", "GET", "/v1/plans")["data"]:
+            self.ask("engine", "DELETE", f"/v1/plans/{plan['plan']}")
+        self.ask("engine", "PUT", f"/v1/plans/{PLAN_ID}", content=plan_text(day="24h").encode())
+        self.ask("ingest", "POST", "/v1/commands", _BEGIN)
+        # Not of the account that pages erase, its letters with it.
+        asyncio.run(self._append("nobody", command_value("nobody", "no such command", "letter")))
+        until(lambda: self.ask("engine", "GET", "/v1/dead-letters")["data"], what="the dead letter")
+        until(lambda: self.ask("engine", "GET", "/v1/signals")["data"], what="a signal")
+
+    async def _append(self, account: str, value: bytes) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=self.stack.environment["KAFKA_BOOTSTRAP_SERVERS"])
+        async with producer:
+            topic = PRODUCT_EVENTS.named(self.stack.environment["FIRSTVALUE_TOPIC_PREFIX"])
+            await producer.send_and_wait(topic, value, key=account.encode())
+
+    async def _partition_of_a_signal(self) -> int:
+        connection = await asyncpg.connect(self.stack.environment["DATABASE_URL"])
+        try:
+            return int(await connection.fetchval("SELECT part FROM activation.ledger LIMIT 1"))
+        finally:
+            await connection.close()
+
+    def ask(self, service: str, method: str, path: str, body: Any = None, content: bytes | None = None) -> Any:
+        """The answer of a service to the admin key."""
+        headers = {"authorization": f"Bearer {self.stack.connection['admin_key']}"}
+        if content is not None:
+            headers["content-type"] = "application/yaml"
+        url = f"{self.stack.connection[service]['url']}{path}"
+        answer = httpx.request(method, url, json=body, content=content, headers=headers, timeout=30)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def environment(self) -> dict[str, str]:
+        """Of a shell in which the pages' commands are typed."""
+        connection = self.stack.connection
+        urls = {f"FIRSTVALUE_{name.upper()}_URL": connection[name]["url"] for name in ("ingest", "engine", "notifier")}
+        own = {
+            "FV": connection["ingest"]["url"],
+            "KEY": connection["admin_key"],
+            "FIRSTVALUE_API_KEY": connection["admin_key"],
+            "FIRSTVALUE_NOTIFIER_SECRET_KEY": DataFolder(self.stack.folder).secrets()["notifier_secret_key"],
+        }
+        return shell(self.stack) | urls | own
+
+    def for_page(self) -> dict[str, str]:
+        """By placeholder."""
+        key = self.ask("ingest", "POST", "/v1/keys", {"name": "page", "scopes": ["events:write"]})
+        endpoint = self.ask("notifier", "POST", "/v1/endpoints", {"url": f"{self.receiver_url}/hook"})["id"]
+        away = self.ask("notifier", "POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/away"})["id"]
+        delivery = self.ask("notifier", "POST", f"/v1/endpoints/{away}/ping")["delivery_id"]
+        replay = self.ask("notifier", "POST", f"/v1/endpoints/{away}/replay", {"since": "2026-01-01T00:00:00Z"})["id"]
+        self.ask("ingest", "POST", "/v1/commands", _BEGIN)
+        letters = self.ask("engine", "GET", "/v1/dead-letters")["data"]
+        part = asyncio.run(self._partition_of_a_signal())
+        next_month = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+        return {
+            "https://hooks.example.com/firstvalue": f"{self.receiver_url}/hook",
+            "https://hooks.slack.com/services/…": f"{self.receiver_url}/slack",
+            "https://ingest.vendor.example": self.stack.connection["ingest"]["url"],
+            "fv_KEY": key["key"],
+            "k7f3a2qwmz4tc": key["id"],
+            "KEY_ID": key["id"],
+            "DELIVERY_ID": delivery,
+            "ACCOUNT": "acme",
+            "delivery retry ID": f"delivery retry {delivery}",
+            " ID": f" {endpoint}",
+            "ep_…": away,
+            "dlv_1042": delivery,
+            "rpl_17": replay,
+            "requeue 7 8 9": " ".join(["requeue", *(str(one["id"]) for one in letters)]),
+            "republish 2 --from 100 --to 250": f"republish {part} --from 1 --to 1",
+            "kafka:9092": self.stack.environment["KAFKA_BOOTSTRAP_SERVERS"],
+            "2027-01-04": next_month,
+            "curl -s": "curl --fail-with-body -s",
+            "make ": f"make --dry-run -C {ROOT} ",
+        }
+
+
+def bound(text: str, values: Mapping[str, str]) -> str:
+    """The text with values for its placeholders."""
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
+    return text
+
+
+def expected(step: Step) -> list[str]:
+    """What the page shows of the output, as a pattern; its numbers and ids are examples."""
+    lines = step.output[:1] if step.command in TROUBLES else step.output
+    return [re.sub(r"\d+|\beyI\w+", "…", line) for line in lines]
+
+
+def typed(command: str, environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command in a shell, in a folder of its own."""
+    return subprocess.run(
+        ("bash", "-c", command),
+        env=dict(environment),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
