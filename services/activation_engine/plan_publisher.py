@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.activation_engine.domain.plan import Plan
 from services.activation_engine.plans import registry
 from services.activation_engine.plans.loader import CheckedPlan
 from services.activation_engine.plans.registry import PlanDocument, PlanMemory, PlanVersion, Policy, Published
@@ -15,6 +17,24 @@ from services.activation_engine.reading.shared_read import SharedRead
 
 _LOOK_SECONDS = 0.05
 VERSIONS_SHOWN_MAX = 100
+
+
+# Marks and waivers, and what other plans tracked for a milestone that is new here, are not in these rows.
+_FALL_BACK = sa.text(
+    "SELECT count(*) FROM activation.account_plan WHERE plan = :plan AND activated_at IS NOT NULL"
+    " AND status <> 'closed' AND NOT reached ?& CAST(:required AS text[])"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a publication does to accounts: the milestones with conditions that no live plan has had before, which
+    therefore count only what comes from then on; those that are newly required, and the most activated accounts that
+    may be activated no longer for them."""
+
+    counts_from_publish: list[str] = field(default_factory=list)
+    newly_required: list[str] = field(default_factory=list)
+    fall_back_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +62,24 @@ class PlanPublisher:
         self._partitions = partitions
         self._adopted = SharedRead(lambda: adopted_versions(engine), interval_seconds=_LOOK_SECONDS)
 
-    async def publish(self, checked: CheckedPlan, *, source: str, policy: Policy) -> tuple[Published, list[str]]:
-        """Store the version; what that did, and the milestones with conditions that no live plan has had before, which
-        therefore count only what comes from now on. Raises registry.TooManyPlans."""
-        known = await self._live_trackers()
+    async def publish(self, checked: CheckedPlan, *, source: str, policy: Policy) -> tuple[Published, Effect]:
+        """Store the version; what that did. Raises registry.TooManyPlans."""
+        effect = await self.effect_of(checked.plan)
         published = await registry.publish(self._engine, checked, source=source, policy=policy)
-        return published, checked.plan.counting_anew(known) if published.changed else []
+        return published, effect if published.changed else Effect()
 
-    async def _live_trackers(self) -> set[int]:
+    async def effect_of(self, plan: Plan) -> Effect:
+        """What publishing a plan now would do to its accounts."""
         async with self._engine.connect() as connection:
             newest = await registry.newest_versions(connection)
-            plans = await self._plans.get(connection, [(one.plan, one.version) for one in newest])
-        return {leaf.tracker.id for plan in plans.values() for leaf in plan.leaves()}
+            live = await self._plans.get(connection, [(one.plan, one.version) for one in newest])
+            trackers = {leaf.tracker.id for one in live.values() for leaf in one.leaves()}
+            before = next((one for one in live.values() if one.id == plan.id), None)
+            required = [one for one in plan.required if before is not None and one not in before.required]
+            fall_back = 0
+            if required:
+                fall_back = await connection.scalar(_FALL_BACK, {"plan": plan.id, "required": required}) or 0
+        return Effect(plan.counting_anew(trackers), required if fall_back else [], fall_back)
 
     async def retire(self, plan: str) -> Published | None:
         """End a plan; None when there is no such plan."""

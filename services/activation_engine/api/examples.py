@@ -186,20 +186,10 @@ EXPLANATION = {
 }
 
 _HASH = "6d0c1f5b7a0e4e8f9b3c2d1a0f9e8d7c6b5a49382716f5e4d3c2b1a09f8e7d6c"
-PUBLISHED = {
-    "plan": "b2b-saas",
-    "version": 3,
-    "hash": _HASH,
-    "changed": True,
-    "live": True,
+_EFFECT = {
     "counts_from_publish": ["team_using"],
-}
-RETIRED_PLAN = {"plan": "b2b-saas", "version": 4, "changed": True, "retired": True}
-CHECKED = {
-    "plan": "b2b-saas",
-    "title": "From contract to the first measurable outcome",
-    "hash": _HASH,
-    "valid": True,
+    "newly_required": ["team_using"],
+    "fall_back_max": 12,
     "warnings": [
         {
             "file": "b2b-saas.yaml",
@@ -211,6 +201,22 @@ CHECKED = {
             "hint": "the nearest names that were sent: `Data Import`",
         }
     ],
+}
+PUBLISHED = {
+    "plan": "b2b-saas",
+    "version": 3,
+    "hash": _HASH,
+    "changed": True,
+    "live": True,
+    **_EFFECT,
+}
+RETIRED_PLAN = {"plan": "b2b-saas", "version": 4, "changed": True, "retired": True}
+CHECKED = {
+    "plan": "b2b-saas",
+    "title": "From contract to the first measurable outcome",
+    "hash": _HASH,
+    "valid": True,
+    **_EFFECT,
 }
 PLAN_VERSION = {
     "plan": "b2b-saas",

@@ -10,28 +10,6 @@ _CURSOR = "Send it as `cursor` for what follows; null at the end"
 _TIME = "RFC 3339, UTC"
 
 
-class PublishedPlan(BaseModel):
-    """What publishing did."""
-
-    plan: str
-    version: int
-    hash: str = Field(description="Of the validated content; comments and the order of keys do not matter")
-    changed: bool = Field(description="False: this was the newest version already")
-    live: bool = Field(description="True: every partition judges events accepted from now on by this version")
-    counts_from_publish: list[str] = Field(
-        description="Milestones with a condition that no live plan had before: it counts only what comes from now on"
-    )
-
-
-class RetiredPlan(BaseModel):
-    """What retiring did."""
-
-    plan: str
-    version: int = Field(description="The last version, by which the plan ended")
-    changed: bool = Field(description="False: it was retired already")
-    retired: bool = Field(description="True: no partition judges by the plan any more")
-
-
 class PlanWarning(BaseModel):
     """Something in a valid plan that may be a mistake; the errors of an invalid one have the same fields."""
 
@@ -44,14 +22,48 @@ class PlanWarning(BaseModel):
     hint: str = Field(description="What to do")
 
 
-class CheckedPlanDocument(BaseModel):
+class PlanEffect(BaseModel):
+    """What publishing a plan does to its accounts, and what may be a mistake in it."""
+
+    counts_from_publish: list[str] = Field(
+        description="Milestones with a condition that no live plan had before: it counts only what comes from now on"
+    )
+    newly_required: list[str] = Field(
+        description="Milestones that were not required before and that activated accounts are not known to have reached"
+    )
+    fall_back_max: int = Field(
+        description="So many activated accounts at most are on the way again for these; not those for which they are "
+        "marked or waived"
+    )
+    warnings: list[PlanWarning] = Field(description="In the order of the file")
+
+
+class PublishedPlan(PlanEffect):
+    """What publishing did."""
+
+    plan: str
+    version: int
+    hash: str = Field(description="Of the validated content; comments and the order of keys do not matter")
+    changed: bool = Field(description="False: this was the newest version already")
+    live: bool = Field(description="True: every partition judges events accepted from now on by this version")
+
+
+class RetiredPlan(BaseModel):
+    """What retiring did."""
+
+    plan: str
+    version: int = Field(description="The last version, by which the plan ended")
+    changed: bool = Field(description="False: it was retired already")
+    retired: bool = Field(description="True: no partition judges by the plan any more")
+
+
+class CheckedPlanDocument(PlanEffect):
     """A plan that could be published."""
 
     plan: str
     title: str
     hash: str
     valid: Literal[True] = True
-    warnings: list[PlanWarning] = Field(description="In the order of the file")
 
 
 class PlanVersionDocument(BaseModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -32,6 +34,8 @@ _UNKNOWN = (404, "plan_unknown", "No such plan or version is published; GET /v1/
 _TOO_MANY = (409, "too_many_plans", f"{PLANS_MAX} plans are live, which is the limit; retire one first.")
 _CURSOR = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 
+# Of a valid plan's text, under this id.
+Warnings = Callable[[str, str], Awaitable[list[dict[str, Any]]]]
 PlanId = Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$", examples=["b2b-saas"])]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[3])]
 _YAML_BODY = {
@@ -49,15 +53,22 @@ def plan_routes(
     """The routes."""
     routes = APIRouter(prefix="/v1/plans", tags=["plans"])
     bodies = PlanBodies()
-    _add_publish(routes, plans, bodies, may_write)
+
+    async def warnings(text: str, plan: str) -> list[dict[str, Any]]:
+        seen = [SeenName(one.name, one.silent) for one in await names.all()]
+        return await bodies.warnings(text, plan, seen=seen)
+
+    _add_publish(routes, plans, bodies, warnings, may_write)
     _add_retire(routes, plans, may_write)
-    _add_check(routes, names, bodies, may_write)
+    _add_check(routes, plans, bodies, warnings, may_write)
     _add_list(routes, plans, may_read)
     _add_show(routes, plans, may_read)
     return routes
 
 
-def _add_publish(routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, may_write: Authenticated) -> None:
+def _add_publish(
+    routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, warnings: Warnings, may_write: Authenticated
+) -> None:
     @routes.put(
         "/{plan}",
         summary="Publish a plan",
@@ -79,10 +90,12 @@ def _add_publish(routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, ma
     ) -> Response:
         """Make the file the plan's newest version, and answer once every partition has adopted it (after 10 s at most,
         then with `live` false: ask again with the same file). The plan's id in the file must be the one in the path.
-        Content that is the newest version already changes nothing. Scope `plans:write`."""
+        Content that is the newest version already changes nothing. `warnings` are those of the check.
+        Scope `plans:write`."""
         checked, source = await bodies.checked(request, plan)
+        found = await warnings(source, plan)
         try:
-            published, anew = await plans.publish(checked, source=source, policy=policy)
+            published, effect = await plans.publish(checked, source=source, policy=policy)
         except TooManyPlans:
             raise Problem(*_TOO_MANY) from None
         live = await plans.wait_until_live(published.plan, published.version)
@@ -93,7 +106,8 @@ def _add_publish(routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, ma
                 "hash": published.hash,
                 "changed": published.changed,
                 "live": live,
-                "counts_from_publish": anew,
+                **asdict(effect),
+                "warnings": found,
             }
         )
 
@@ -117,7 +131,9 @@ def _add_retire(routes: APIRouter, plans: PlanPublisher, may_write: Authenticate
         return answer({"plan": plan, "version": published.version, "changed": published.changed, "retired": retired})
 
 
-def _add_check(routes: APIRouter, names: EventNames, bodies: PlanBodies, may_write: Authenticated) -> None:
+def _add_check(
+    routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, warnings: Warnings, may_write: Authenticated
+) -> None:
     @routes.post(
         "/{plan}/check",
         summary="Check a plan without publishing it",
@@ -132,12 +148,11 @@ def _add_check(routes: APIRouter, names: EventNames, bodies: PlanBodies, may_wri
     async def check_plan(plan: PlanId, request: Request) -> Response:
         """Whether the file could be published under this id; its errors otherwise. `warnings` forbid nothing: event
         names that nobody ever sent, with the nearest of the catalogue, or that have stopped, and help that comes late.
-        Scope `plans:write`."""
+        The other fields say what publishing it now would do to its accounts. Scope `plans:write`."""
         checked, text = await bodies.checked(request, plan)
-        seen = [SeenName(one.name, one.silent) for one in await names.all()]
-        warnings = await bodies.warnings(text, plan, seen=seen)
+        effect = await plans.effect_of(checked.plan)
         about = {"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "valid": True}
-        return answer({**about, "warnings": warnings})
+        return answer({**about, **asdict(effect), "warnings": await warnings(text, plan)})
 
 
 def _add_list(routes: APIRouter, plans: PlanPublisher, may_read: Authenticated) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from msgspec import convert
 
 from services.activation_engine.plans.english import in_english
+from services.activation_engine.plans.errors import PlanError
 from services.activation_engine.plans.loader import load_plan
 from services.cli.addresses import EngineUrl, Key, find
 from services.cli.client import Client, segment
@@ -28,6 +30,7 @@ from services.cli.output import (
     terminal_width,
 )
 from services.cli.plan_sources import PlanPath, loaded, read_bytes, read_text, show_errors
+from services.cli.plan_warnings import warning_texts
 
 app = typer.Typer(help="Write, check, try out, publish and retire plans.", no_args_is_help=True)
 app.command()(plan_files.new)
@@ -159,10 +162,12 @@ def publish(
     if as_json:
         print_json(answer)
     else:
-        _tell_published(answer)
+        _tell_published(answer, file)
 
 
-def _tell_published(answer: dict[str, Any]) -> None:
+def _tell_published(answer: dict[str, Any], file: str) -> None:
+    for warning in warning_texts(convert(answer.get("warnings", []), list[PlanError]), file):
+        complain(f"warning: {warning}")
     done = "published" if answer["changed"] else "was published already"
     live = (
         "live: events from now on are judged by it"
@@ -173,6 +178,9 @@ def _tell_published(answer: dict[str, Any]) -> None:
     anew = answer.get("counts_from_publish")
     if anew:
         say(f"What came before does not count for {', '.join(anew)}: nothing was tracked for that until now.")
+    if answer.get("fall_back_max"):
+        required, most = ", ".join(answer["newly_required"]), answer["fall_back_max"]
+        say(f"Newly required: {required}. Activated accounts without that, {most} at most, are on the way again.")
 
 
 def _send(text: bytes, file: str, client: Client, *, policy: Policy) -> Any:

@@ -100,15 +100,16 @@ class PartitionRows:
         """More plans with the content of one, adopted by nobody."""
         query = sa.text(
             "INSERT INTO activation.plan_version (plan, version, hash, title, policy, content, source)"
-            " SELECT name, 1, hash, title, policy, content, source FROM activation.plan_version,"
+            " SELECT name, 1, hash, title, policy, jsonb_set(CAST(content AS jsonb), '{plan}', to_jsonb(name)), source"
+            " FROM activation.plan_version,"
             " unnest(CAST(:names AS text[])) AS name WHERE plan = :plan"
         )
         async with self._database.begin() as connection:
             await connection.execute(query, {"plan": plan, "names": names})
 
-    async def adopt(self, part: int, plan: str, version: int) -> None:
+    async def adopt(self, part: int, plan: str, version: int, policy: str = "silent") -> None:
         """One partition judges by the version from now on."""
-        row = {"part": part, "plan": plan, "version": version, "from_offset": 0, "live_from_ms": 0, "policy": "silent"}
+        row = {"part": part, "plan": plan, "version": version, "from_offset": 0, "live_from_ms": 0, "policy": policy}
         await self._insert(partition_plan, [row])
 
     @asynccontextmanager
@@ -176,14 +177,14 @@ class PartitionRows:
 
     async def _adopt_new(self, parts: list[int]) -> None:
         query = sa.text(
-            "SELECT p.part, v.plan, v.version FROM activation.plan_version v"
+            "SELECT p.part, v.plan, v.version, v.policy FROM activation.plan_version v"
             " CROSS JOIN unnest(CAST(:parts AS integer[])) AS p(part) WHERE NOT EXISTS (SELECT FROM"
             " activation.partition_plan a WHERE a.part = p.part AND a.plan = v.plan AND a.version = v.version)"
         )
         async with self._database.connect() as connection:
             missing = (await connection.execute(query, {"parts": parts})).all()
-        for part, plan, version in missing:
-            await self.adopt(part, plan, version)
+        for row in missing:
+            await self.adopt(*row)
 
     async def _insert(self, table: sa.Table, rows: list[dict[str, object]]) -> None:
         if rows:

@@ -154,6 +154,8 @@ async def test_a_plan_file_is_checked_and_published(terminal: Terminal, tmp_path
     async with terminal.rows.adopting():
         published = await terminal.run("plan", "publish", str(good))
     assert published.output == "b2b-saas version 2 published, live: events from now on are judged by it\n"
+    assert published.complaint.startswith(f"warning: {good}:")
+    assert "event names were never sent" in published.complaint
     refused = await terminal.run("plan", "publish", str(bad))
     assert refused.status == REFUSED
     line = 1 + PLAN_TEXT.splitlines().index("  first_data:   {due: week 1, when: data.ingested}")
@@ -168,6 +170,9 @@ async def test_published_plans_are_listed_shown_and_retired(terminal: Terminal, 
     file.write_text(PLAN_TEXT.replace("milestones:\n", "milestones:\n  crowd: {when: {people: 3}, required: false}\n"))
     async with terminal.rows.adopting():
         published = await terminal.run("plan", "publish", str(file))
+        await terminal.rows.apply("c", *(usage("c", name, day=0) for name in ("data.ingested", "report.generated")))
+        file.write_text(file.read_text().replace(", required: false", ""))
+        harder = await terminal.run("plan", "publish", str(file))
         listed = await terminal.run("plan", "list")
         shown = await terminal.run("plan", "show", "b2b-saas")
         asked = await terminal.run("plan", "retire", "b2b-saas")
@@ -177,7 +182,8 @@ async def test_published_plans_are_listed_shown_and_retired(terminal: Terminal, 
     assert ended.complaint.startswith("b2b-saas is retired: ")
     assert "What came before does not count for crowd:" in published.output
     assert "b2b-saas" in listed.output
-    assert "Crowd: reached by 3 people. It is optional." in shown.output
+    assert "Newly required: crowd. Activated accounts without that, 1 at most, are on the way again." in harder.output
+    assert "Crowd: reached by 3 people." in shown.output
     assert asked.status == USAGE
     assert "Say so with --yes" in asked.complaint
     assert retired.output == "b2b-saas is retired\n"

@@ -20,7 +20,7 @@ from services.activation_engine.plans.advice import SeenName, advise
 from services.activation_engine.plans.registry import PLANS_MAX
 from services.runtime.access import Scope
 from tests.integration.engine_api.conftest import Api
-from tests.integration.engine_api.partition_rows import PARTITIONS, PLAN_TEXT
+from tests.integration.engine_api.partition_rows import PARTITIONS, PLAN_TEXT, usage
 
 
 def plan_named(plan: str, *, title: str = "A title") -> str:
@@ -43,7 +43,8 @@ async def test_publishing_answers_when_every_partition_has_adopted(api: Api) -> 
     PublishedPlan.model_validate(first.json())
     told = {"plan": "b2b-saas", "version": 1, "changed": True, "live": True}
     assert told.items() <= first.json().items()
-    assert again.json() == first.json() | {"changed": False, "counts_from_publish": []}
+    same = first.json() | {"changed": False, "counts_from_publish": [], "warnings": again.json()["warnings"]}
+    assert again.json() == same
     assert (other.json()["version"], other.json()["changed"], other.json()["live"]) == (2, True, True)
     shown = (await api.http.get("/v1/plans/b2b-saas/versions/2")).json()
     assert shown["policy"] == "emit"
@@ -60,6 +61,37 @@ async def test_new_conditions_count_from_publish(api: Api) -> None:
     assert "first_data" in first["counts_from_publish"]
     assert moved["counts_from_publish"] == []
     assert other["counts_from_publish"] == ["first_data"]
+
+
+async def test_a_publication_says_what_it_changes(api: Api) -> None:
+    """The warnings of the check, and how many activated accounts at most a newly required milestone takes back: those
+    that reached it do not count. The check says so before."""
+    text = PLAN_TEXT.replace("first_value:", "  trained: {when: training.done, required: false}\nfirst_value:")
+    harder = text.replace(", required: false", "").replace("first_value:", "  more: {when: x.y}\nfirst_value:")
+    await api.rows.publish(text)
+    await api.rows.note_name("training.done", 3)
+    for name, *more in (("a", "training.done"), ("b",), ("c",)):
+        used = ("data.ingested", "report.generated", *more)
+        await api.rows.apply(name, *(usage(name, one, day=0) for one in used))
+    await api.rows.apply("d", usage("d", "data.ingested", day=0))
+    headers = {"content-type": "application/yaml"}
+    softer = text.replace("week 2", "week 3")
+    async with api.rows.adopting():
+        trained = await api.http.post(
+            "/v1/plans/b2b-saas/check", content=harder.replace("  more: {when: x.y}\n", ""), headers=headers
+        )
+        checked = (await api.http.post("/v1/plans/b2b-saas/check", content=harder, headers=headers)).json()
+        easy = (await put(api, softer)).json()
+        hard = (await put(api, harder)).json()
+        again = (await put(api, harder)).json()
+    assert (trained.json()["newly_required"], trained.json()["fall_back_max"]) == (["trained"], 2)
+    assert (checked["newly_required"], checked["fall_back_max"]) == (["trained", "more"], 3)
+    assert (easy["newly_required"], easy["fall_back_max"]) == ([], 0)
+    assert (hard["newly_required"], hard["fall_back_max"]) == (["trained", "more"], 3)
+    assert hard["warnings"] == checked["warnings"] == again["warnings"]
+    assert [one["path"] for one in hard["warnings"] if "training" in one["message"]] == []
+    assert "`x.y` was never sent" in [one["message"] for one in hard["warnings"]]
+    assert (again["changed"], again["newly_required"], again["fall_back_max"]) == (False, [], 0)
 
 
 async def test_retiring_ends_a_plan_everywhere(api: Api) -> None:
