@@ -101,16 +101,16 @@ UPSERT_ACCOUNTS = _statement(
 )
 UPSERT_PLANS = _statement(
     "INSERT INTO activation.account_plan (account_id, plan, version, status, reason, segment, started_at, "
-    "first_value_at, activated_at, reached, features, closed_at, waiting_for) "
+    "first_value_at, activated_at, reached, features, closed_at, waiting_for, paused) "
     "SELECT account_id, plan, version, status, reason, segment, "
     "to_timestamp(started_at_ms / 1000.0), to_timestamp(first_value_at_ms / 1000.0), "
     "to_timestamp(activated_at_ms / 1000.0), CAST(reached AS jsonb), features, "
-    "to_timestamp(closed_at_ms / 1000.0), waiting_for FROM :rows "
+    "to_timestamp(closed_at_ms / 1000.0), waiting_for, CAST(paused AS int8multirange) FROM :rows "
     "ON CONFLICT (account_id, plan) DO UPDATE SET version = excluded.version, "
     "status = excluded.status, reason = excluded.reason, segment = excluded.segment, "
     "started_at = excluded.started_at, first_value_at = excluded.first_value_at, "
     "activated_at = excluded.activated_at, reached = excluded.reached, features = excluded.features, "
-    "closed_at = excluded.closed_at, waiting_for = excluded.waiting_for",
+    "closed_at = excluded.closed_at, waiting_for = excluded.waiting_for, paused = excluded.paused",
     account_id="text",
     plan="text",
     version="int",
@@ -124,6 +124,7 @@ UPSERT_PLANS = _statement(
     features="bytea",
     closed_at_ms="bigint",
     waiting_for="text",
+    paused="text",
 )
 INSERT_LEDGER = _statement(
     "INSERT INTO activation.ledger (part, seq, id, account_id, type, payload, appended_ms, received_ms, traceparent) "
@@ -194,7 +195,7 @@ def plan_arrays(rows: Sequence[tuple[str, PlanRow]]) -> Arrays:
     """For UPSERT_PLANS."""
     standings = [row for _, row in rows]
     plain = ("plan", "version", "status", "reason", "segment", "started_at_ms", "first_value_at_ms", "activated_at_ms")
-    of_insights = ("features", "closed_at_ms", "waiting_for")
+    of_insights = ("features", "closed_at_ms", "waiting_for", "paused")
     return {
         **_columns(standings, *plain, *of_insights),
         "account_id": [account_id for account_id, _ in rows],

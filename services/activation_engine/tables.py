@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import BYTEA, JSON, JSONB, TIMESTAMP, UUID
+from sqlalchemy.dialects.postgresql import BYTEA, INT8MULTIRANGE, JSON, JSONB, TIMESTAMP, UUID
 
 SCHEMA = "activation"
 
@@ -64,6 +64,7 @@ account_plan = sa.Table(
     sa.Column("features", BYTEA),
     sa.Column("closed_at", _Moment),
     sa.Column("waiting_for", sa.Text),
+    sa.Column("paused", INT8MULTIRANGE),
 )
 
 # Every signal, gapless by `seq` within its partition; `payload` is the exact JSON that subscribers get.

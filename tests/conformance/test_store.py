@@ -172,25 +172,26 @@ async def test_columns_of_insights_are_replaced_too(schema: str, store: Store) -
     """Core features, active days, the closing time and the last event: written, and written over."""
     lease = await claimed(store)
     days = {days_key(2**64 - 1, 800): (2_245_000_000, "80" + "00" * 10 + "01")}
-    closed = PlanRow("p", 1, "closed", None, "smb", 1_000, None, None, {}, b"\x05\x80", 9_000, "output")
+    closed = PlanRow("p", 1, "closed", None, "smb", 1_000, None, None, {}, b"\x05\x80", 9_000, "output", "{[1,5),[7,)}")
     acme = account("acme")._replace(last_event="Report Generated", active_days=days)
     first = step(lease)
     await store.commit(Commit([first], accounts=[acme], plans=[("acme", closed)]))
-    assert await _insights(store, schema) == (b"\x05\x80", 9_000, "output", "Report Generated", days)
+    assert await _insights(store, schema) == (b"\x05\x80", 9_000, "output", "{[1,5),[7,)}", "Report Generated", days)
     reopened = PlanRow("p", 1, "on_track", None, "smb", 1_000, None, None, {})
     await store.commit(Commit([step(first[1])], accounts=[account("acme")], plans=[("acme", reopened)]))
-    assert await _insights(store, schema) == (None, None, None, None, {})
+    assert await _insights(store, schema) == (None, None, None, None, None, {})
 
 
 async def _insights(store: Store, schema: str) -> tuple[object, ...]:
     if isinstance(store, MemoryStore):
         row = store.plans["acme", "p"]
         acme = store.accounts["acme"]
-        return row.features, row.closed_at_ms, row.waiting_for, acme.last_event, acme.active_days
+        return row.features, row.closed_at_ms, row.waiting_for, row.paused, acme.last_event, acme.active_days
     engine = postgres.connect(schema, service="test", connections_max=1)
     async with engine.connect() as connection:
         query = sa.text(
-            "SELECT features, CAST(extract(epoch FROM closed_at) * 1000 AS int), waiting_for, last_event, active_days"
+            "SELECT features, CAST(extract(epoch FROM closed_at) * 1000 AS int), waiting_for,"
+            " CAST(paused AS text), last_event, active_days"
             " FROM activation.account_plan JOIN activation.account USING (account_id) WHERE account_id = 'acme'"
         )
         *found, days = (await connection.execute(query)).one()

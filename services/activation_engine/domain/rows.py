@@ -7,12 +7,15 @@ from msgspec import Struct
 
 from services.activation_engine.domain.account import CLOSED, AccountState, PlanState
 from services.activation_engine.domain.facts import Facts
+from services.activation_engine.domain.orders import Orders, still_times
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.status import first_missing
 
 # The newest active day number, and in hexadecimal a bitmap of the 96 newest whose lowest bit is that day.
 ActiveDays: TypeAlias = tuple[int, str]
+# The end of a pause that nobody has ended.
+_FOR_EVER = 1 << 62
 
 
 class PlanRow(Struct, frozen=True, gc=False):
@@ -32,6 +35,8 @@ class PlanRow(Struct, frozen=True, gc=False):
     closed_at_ms: int | None = None
     # The required milestone that comes next.
     waiting_for: str | None = None
+    # When the account was paused, as PostgreSQL writes an int8multirange of milliseconds; None for never.
+    paused: str | None = None
 
 
 def plan_rows(state: AccountState, plans: PlanSet) -> list[PlanRow]:
@@ -83,7 +88,14 @@ def row_of(plan: Plan, known: PlanState, facts: Facts) -> PlanRow:
         features=plan.features_of(facts),
         closed_at_ms=known.status_since_ms if known.status == CLOSED else None,
         waiting_for=waiting_for,
+        paused=_paused(facts.orders),
     )
+
+
+def _paused(orders: Orders) -> str | None:
+    stretches = [(start, end) for start, end in still_times(orders, (), _FOR_EVER) if start < end]
+    texts = (f"[{start},{'' if end == _FOR_EVER else end})" for start, end in stretches)
+    return f"{{{','.join(texts)}}}" if stretches else None
 
 
 def _retired_row(plan_id: str, known: PlanState) -> PlanRow:

@@ -34,11 +34,15 @@ _COHORTS = {
     "segment": "p.segment",
     "owner": "a.owner",
 }
-# Each account is seen as of its partition's clock. Of plan days: `value_days` from the start to first value, at least
-# 0, and `watched_days` from the start to the clock, or to the closing.
+# Each account is seen as of its partition's clock. `days` are plan days, at least 0, from the start to first value, or
+# where that is not reached to the closing or the clock; the partition's holes and the account's pauses do not count.
 _ACCOUNTS = """
 WITH clock AS MATERIALIZED (
-    SELECT part, clock_ms, to_timestamp(clock_ms / 1000.0) AS now FROM activation.partition_lease
+    SELECT part, clock_ms, to_timestamp(clock_ms / 1000.0) AS now, (
+            SELECT coalesce(range_agg(int8range(CAST(hole ->> 0 AS bigint), CAST(hole ->> 1 AS bigint))), '{{}}')
+            FROM jsonb_array_elements(holes) AS hole
+        ) AS holes
+    FROM activation.partition_lease
 ), accounts AS (
     SELECT p.status, p.reached, CASE WHEN p.version = :version THEN p.features END AS features,
         p.segment, p.waiting_for,
@@ -46,16 +50,25 @@ WITH clock AS MATERIALIZED (
         clock.clock_ms, {cohort} AS cohort,
         p.started_at <= clock.now AS started,
         date_part('epoch', p.started_at) * 1000 AS start_ms,
-        CASE WHEN p.first_value_at IS NOT NULL
-            THEN greatest(0, date_part('epoch', p.first_value_at - p.started_at)) * 1000 / :day_ms END AS value_days,
-        greatest(0, date_part('epoch', coalesce(p.closed_at, clock.now) - p.started_at)) * 1000 / :day_ms
-            AS watched_days
+        p.first_value_at IS NOT NULL AS valued,
+        (until_ms - begun_ms - CASE
+            WHEN NOT still && span THEN 0
+            ELSE (SELECT CAST(sum(upper(one) - lower(one)) AS bigint) FROM unnest(still * span) AS one)
+        END) / CAST(:day_ms AS float8) AS days
     FROM activation.account_plan AS p
     JOIN activation.account AS a USING (account_id)
     JOIN clock USING (part)
+    CROSS JOIN LATERAL (SELECT {start} AS begun_ms, greatest({start}, {until}) AS until_ms) AS watched
+    CROSS JOIN LATERAL (SELECT int8multirange(int8range(begun_ms, until_ms)) AS span,
+        CASE WHEN p.paused IS NULL THEN clock.holes ELSE clock.holes + p.paused END AS still
+    ) AS counted
     WHERE p.plan = :plan {conditions}
 )
 """
+_START_MS, _UNTIL_MS = (
+    f"CAST(date_part('epoch', {moment}) * 1000 AS bigint)"
+    for moment in ("p.started_at", "coalesce(p.first_value_at, p.closed_at, clock.now)")
+)
 _CONDITIONS = {
     "segment": "p.segment = :segment",
     "owner": "a.owner = :owner",
@@ -116,7 +129,9 @@ class Scope:
         """Rows of a query `FROM accounts`."""
         given = {name: value for name in _CONDITIONS if (value := getattr(self.wanted, name)) is not None}
         conditions = "".join(f" AND {_CONDITIONS[name]}" for name in given)
-        accounts = _ACCOUNTS.format(cohort=_COHORTS[self.wanted.by], conditions=conditions)
+        accounts = _ACCOUNTS.format(
+            cohort=_COHORTS[self.wanted.by], conditions=conditions, start=_START_MS, until=_UNTIL_MS
+        )
         bound = {
             **given,
             **values,

@@ -55,6 +55,7 @@ class Accounts:
             "version": more.get("version", 1),
             "features": more.get("features"),
             "days": {} if day is None else {days_key(0, DAY_MS): (day, more["bits"].hex())},
+            "paused": more.get("paused"),
             "waiting_for": next((one for one in dated if one not in reached and one != more.get("waived")), None),
         }
         async with self._database.begin() as connection:
@@ -70,10 +71,11 @@ _ACCOUNT = sa.text(
 _OF_ACCOUNT = ("id", "part", "owner", "did", "days")
 _STANDING = sa.text(
     "INSERT INTO activation.account_plan (account_id, plan, version, status, segment, started_at, first_value_at,"
-    " closed_at, reached, features, waiting_for) VALUES"
+    " closed_at, reached, features, waiting_for, paused) VALUES"
     " (:id, 'b2b-saas', :version, :status, :segment, to_timestamp(CAST(:start AS bigint) / 1000.0),"
     " to_timestamp(CAST(:value AS bigint) / 1000.0),"
-    " to_timestamp(CAST(:closed AS bigint) / 1000.0), :reached, :features, :waiting_for)"
+    " to_timestamp(CAST(:closed AS bigint) / 1000.0), :reached, :features, :waiting_for,"
+    " CAST(CAST(:paused AS text) AS int8multirange))"
 ).bindparams(sa.bindparam("reached", type_=sa.JSON))
 
 
@@ -170,6 +172,31 @@ async def test_the_activation_rate_is_read_at_each_segments_window(api: Api, acc
     assert total == smb
     assert smb["low"] < smb["rate"] < smb["high"]
     assert only(found["cohorts"], cohort="big")["activation_rate"]["rate"] is None
+
+
+async def test_pauses_and_gaps_take_no_time(api: Api, accounts: Accounts) -> None:
+    """In time at day 55, of which fourteen were paused or in a hole or both; of those on the way one was watched for 47
+    days and one that is paused for 20. What lies outside of an account's time counts for nothing."""
+    for part in range(3):
+        await api.rows.move_lease(part, holes=[[day_ms(-9), day_ms(-8)], [day_ms(20), day_ms(23)]])
+    await accounts.add(output=55, paused=between((-5, -1), (10, 20), (22, 24), (56, 58)))
+    await accounts.add(paused=between((30, 40)))
+    await accounts.add(paused=f"{{[{day_ms(20)},)}}")
+    await accounts.add(output=0, paused=between((10, 20)))
+    total = (await asked(api, "ttfv"))["total"]
+    assert [(step["day"], step["at_risk"]) for step in total["curve"]] == [(0.0, 4), (41.0, 2)]
+    assert total["naive_median_days"] == 20.5
+    assert total["activation_rate"]["rate"] == 0.625
+
+
+def day_ms(day: float) -> int:
+    """A day after the start of the year."""
+    return START_MS + int(day * DAY_MS)
+
+
+def between(*stretches: tuple[float, float]) -> str:
+    """Days as stored."""
+    return "{" + ",".join(f"[{day_ms(start)},{day_ms(end)})" for start, end in stretches) + "}"
 
 
 async def test_use_is_counted_over_the_last_thirty_days(api: Api, accounts: Accounts) -> None:

@@ -37,7 +37,7 @@ _PLANS = sa.text(
     " CAST(round(extract(epoch FROM first_value_at) * 1000) AS bigint) AS first_value_at_ms,"
     " CAST(round(extract(epoch FROM activated_at) * 1000) AS bigint) AS activated_at_ms, reached,"
     " features, CAST(round(extract(epoch FROM closed_at) * 1000) AS bigint) AS closed_at_ms,"
-    " waiting_for"
+    " waiting_for, CAST(paused AS text) AS paused"
     " FROM activation.account_plan WHERE account_id = ANY(CAST(:ids AS text[]))"
 )
 
