@@ -129,9 +129,10 @@ class Consumer:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
     async def _connect(self) -> None:
+        # First, because closing tells nobody that the partitions are gone, and batches of them may be under way.
+        await self._leases.revoke(within_seconds=self._pace.rebalance_timeout_seconds / 2)
         await self.close()
         self._rebuild = False
-        await self._leases.revoke(within_seconds=self._pace.rebalance_timeout_seconds / 2)
         self._buffers.clear()
         consumer = self._new_consumer()
         await join_group(consumer, self._topic, _Listener(consumer, self._leases, self._pace, self._metrics))

@@ -29,14 +29,16 @@ def upgrade(database_url: str, *, schema: str, folder: Path) -> None:
 
 
 async def check_current(engine: AsyncEngine, *, schema: str, folder: Path) -> None:
-    """Raise StaleSchema unless the database has exactly the newest revision in `folder`."""
-    wanted = ScriptDirectory.from_config(_config(schema, folder)).get_current_head()
+    """Raise StaleSchema unless the database has the newest revision in `folder`, or one that is not there: a newer
+    release has made it, which only adds to what this one knows."""
+    scripts = ScriptDirectory.from_config(_config(schema, folder))
+    wanted, known = scripts.get_current_head(), {script.revision for script in scripts.walk_revisions()}
     async with engine.connect() as connection:
         exists = await connection.scalar(sa.text("SELECT to_regclass(:name)"), {"name": f"{schema}.alembic_version"})
         found = None
         if exists is not None:
             found = await connection.scalar(sa.text(f'SELECT version_num FROM "{schema}".alembic_version'))  # noqa: S608 - a constant of ours
-    if found != wanted:
+    if found is None or (found in known and found != wanted):
         raise StaleSchema(
             f"Schema {schema} is at {found or 'nothing'}, this version needs {wanted}: run `firstvalue migrate` first."
         )

@@ -80,12 +80,12 @@ def timeline(
     client = Client(find("engine", url=engine_url, key=key))
     path = f"/v1/accounts/{segment(account_id)}/timeline"
     rows = list(client.rows(path, limit=limit))
+    superseded = client.ask("GET", path, parameters={"limit": 1})["superseded"]
     if as_json:
-        print_json(rows)
+        print_json({"data": rows, "superseded": superseded})
     elif not rows:
         complain("nothing was announced yet")
     else:
-        superseded = client.ask("GET", path, parameters={"limit": 1})["superseded"]
         for row in rows:
             say(line_of(row, superseded=superseded))
 

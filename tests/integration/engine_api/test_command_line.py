@@ -141,7 +141,8 @@ async def test_signals_are_printed_one_a_line(terminal: Terminal) -> None:
     timeline = await terminal.run("account", "timeline", "acme/1")
     assert timeline.output.splitlines() == [line for line in readable.output.splitlines() if "  acme/1  " in line]
     of_account = await terminal.run("account", "timeline", "acme/1", "--json")
-    assert json.loads(of_account.output) == [one for one in signals if one["account"]["id"] == "acme/1"]
+    about_it = [one for one in signals if one["account"]["id"] == "acme/1"]
+    assert json.loads(of_account.output) == {"data": about_it, "superseded": []}
 
 
 async def test_a_plan_file_is_checked_and_published(terminal: Terminal, tmp_path: Path) -> None:

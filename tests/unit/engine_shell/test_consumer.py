@@ -18,7 +18,7 @@ from services.activation_engine.log_probe import Checked, LogUnreachable
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.plan_adoption import PlanCatalog
 from services.activation_engine.relay import Relay
-from services.activation_engine.store import Lease
+from services.activation_engine.store import Commit, Lease
 from services.activation_engine.transactions import Transactions
 from services.runtime.process import Stopping
 from tests.fakes.engine_records import event_value
@@ -36,6 +36,7 @@ class Group:
         self.places = [TopicPartition("events", part) for part in range(parts)]
         self.starts_fail, self.checks_fail = starts_fail, checks_fail
         self.opened: list[Member] = []
+        self.closing = asyncio.Event()
 
     def new_consumer(self) -> Member:
         self.opened.append(Member(self))
@@ -75,6 +76,10 @@ class Member:
 
     async def stop(self) -> None:
         self.stopped = True
+        self._group.closing.set()
+        # So that a commit that waited for this ends meanwhile.
+        for _ in range(20):
+            await asyncio.sleep(0)
 
     def assignment(self) -> set[TopicPartition]:
         return set(self._group.places)
@@ -126,7 +131,12 @@ class Watched(Transactions):
 
 
 async def consume(
-    group: Group, store: MemoryStore, until: Callable[[Leases], bool], *, batch_events_max: int = 10
+    group: Group,
+    store: MemoryStore,
+    until: Callable[[Leases], bool],
+    *,
+    batch_events_max: int = 10,
+    each_turn: Callable[[Consumer], None] = lambda _: None,
 ) -> tuple[Leases, Watched]:
     """Run a consumer until that holds."""
     await store.create_leases(len(group.places), source="events")
@@ -170,6 +180,7 @@ async def consume(
     stopping = Stopping()
 
     def beat() -> None:
+        each_turn(consumer)
         if until(leases):
             stopping.request()
 
@@ -204,3 +215,32 @@ async def test_batches_of_different_partitions_overlap_and_those_of_one_never_do
     _, transactions = await consume(group, store, applied, batch_events_max=6)
     assert transactions.overlapped
     assert set(store.accounts) == {f"acme-{part}" for part in range(4)}
+
+
+class SlowStore(MemoryStore):
+    """Its first commit of accounts ends only while the consumer is being closed."""
+
+    def __init__(self, closing: asyncio.Event) -> None:
+        super().__init__()
+        self.closing = closing
+
+    async def commit(self, commit: Commit) -> None:
+        if commit.accounts:
+            await self.closing.wait()
+        await super().commit(commit)
+
+
+async def test_a_consumer_is_replaced_while_a_batch_is_under_way() -> None:
+    """What ends while the old one is closed has nothing to ask of it, and its records are applied all the same."""
+    group = Group(end=20, parts=4)
+    store = SlowStore(group.closing)
+
+    def replace(consumer: Consumer) -> None:
+        if len(group.opened) == 1 and group.opened[0].polled:
+            consumer.rebuild()
+
+    def applied(_: Leases) -> bool:
+        return bool(store.leases) and all(lease.next_offset == 20 for lease in store.leases.values())
+
+    await consume(group, store, applied, batch_events_max=6, each_turn=replace)
+    assert [member.stopped for member in group.opened] == [True, False]
