@@ -28,6 +28,7 @@ def outcome(
     delay = delay_seconds if status is Status.PENDING else 0
     return Outcome(
         delivery=delivery,
+        revision=delivery.revision,
         result=Result.HTTP_2XX if good else result,
         decision=Decision(status=status, delay_seconds=delay, counts=not good, exhaustion=exhaustion),
         status_code=200 if good else 500,

@@ -64,7 +64,12 @@ class Deliverer:
             answer = Answer(result=recipient.result)
             now = time.monotonic()
             attempt = Attempt(
-                delivery=delivery, answer=answer, started_at=now, duration_seconds=0.0, error=recipient.error
+                delivery=delivery,
+                revision=recipient.revision,
+                answer=answer,
+                started_at=now,
+                duration_seconds=0.0,
+                error=recipient.error,
             )
         elif self._stale(delivery, recipient):
             await self._give_back(delivery)

@@ -106,6 +106,7 @@ class OutcomeWriter:
         )
         return Outcome(
             delivery=delivery,
+            revision=attempt.revision,
             result=attempt.answer.result,
             decision=decision,
             status_code=attempt.status_code,
@@ -118,7 +119,7 @@ class OutcomeWriter:
 
     async def _record(self, outcomes: Sequence[Outcome]) -> None:
         changes = gate_changes(
-            (each.delivery.endpoint_id, each.delivery.revision, each.result, each.decision) for each in outcomes
+            (each.delivery.endpoint_id, each.revision, each.result, each.decision) for each in outcomes
         )
         changes.tripping.update(self._tripping(outcomes))
         failures = 0

@@ -67,6 +67,7 @@ async def record(database: AsyncEngine, claimed: Claimed, status: Status = Statu
     """An answer that repeats what was sent; whether it was late."""
     outcome = Outcome(
         delivery=claimed,
+        revision=claimed.revision,
         result=Result.HTTP_2XX if status is Status.SUCCEEDED else Result.HTTP_5XX,
         decision=Decision(status=status, delay_seconds=300, counts=status is not Status.SUCCEEDED),
         status_code=200,

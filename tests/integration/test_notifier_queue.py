@@ -78,6 +78,7 @@ def outcome(delivery: Claimed, status: Status) -> Outcome:
     good = status is Status.SUCCEEDED
     return Outcome(
         delivery=delivery,
+        revision=delivery.revision,
         result=Result.HTTP_2XX if good else Result.HTTP_5XX,
         decision=Decision(status=status, delay_seconds=0 if good else 300, counts=not good),
         status_code=200 if good else 500,

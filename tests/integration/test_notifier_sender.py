@@ -7,9 +7,12 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -20,13 +23,18 @@ from prometheus_client import CollectorRegistry
 
 from services.notifier.domain.addresses import AddressRules
 from services.notifier.domain.endpoint_url import parse_url
+from services.notifier.domain.gate import GateChanges
+from services.notifier.domain.schedule import Schedule
 from services.notifier.domain.signature import Scheme, SigningKey
 from services.notifier.metrics import NotifierMetrics
+from services.notifier.outcomes import OutcomeWriter
 from services.notifier.sender.client import Attempt, Sender, SenderLimits, new_tls_context
 from services.notifier.sender.request import Recipient
 from services.notifier.sender.resolver import Resolver
-from services.notifier.store.queue import Claimed
-from tests.fakes.receiver import Receiver
+from services.notifier.store.gates import GateEvents
+from services.notifier.store.queue import Claimed, Recorded
+from services.runtime.health import Health
+from tests.fakes.receiver import Receiver, answer
 
 HOST = "hooks.example.com"
 RULES = AddressRules(frozenset({ip_address("127.0.0.1")}))
@@ -200,3 +208,28 @@ async def test_a_handshake_that_is_not_answered_costs_no_more_than_its_time() ->
 
 async def _say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     await reader.read()
+
+
+async def test_a_410_disables_the_terms_that_it_answers() -> None:
+    """What was claimed before a change of the endpoint goes out on the new terms: these are what is gone."""
+    recorded: asyncio.Queue[GateChanges] = asyncio.Queue()
+
+    async def record(_: object, changes: GateChanges) -> Recorded:
+        recorded.put_nowait(changes)
+        return Recorded(set(), GateEvents(), ())
+
+    writer = OutcomeWriter(
+        queue=cast(Any, SimpleNamespace(record=record)),
+        schedule=Schedule(),
+        metrics=NotifierMetrics(CollectorRegistry()),
+        health=Health(checks={}),
+        on_closed=cast(Any, None),
+        on_recovered=lambda: None,
+    )
+    running = asyncio.create_task(writer.run())
+    async with Receiver(answer(410)) as receiver, sender(lambda _: ["127.0.0.1"]) as by:
+        renewed = replace(a_recipient(f"http://{HOST}:{receiver.port}/"), revision=2)
+        await writer.put(await by.attempt(DELIVERY, renewed))
+        changes = await asyncio.wait_for(recorded.get(), 5)
+    assert (DELIVERY.revision, changes.disabled) == (1, {"ep_one": 2})
+    running.cancel()

@@ -29,10 +29,11 @@ RESPONSE_BYTES_STORED_MAX = 4_096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One attempt as it went; `started_at` is monotonic, `response` the first bytes of the body, `slots_seconds` the
-    endpoint's own retry schedule."""
+    """One attempt as it went; `revision` is that of the endpoint's terms that it was made on, `started_at` is
+    monotonic, `response` the first bytes of the body, `slots_seconds` the endpoint's own retry schedule."""
 
     delivery: Claimed
+    revision: int
     answer: Answer
     started_at: float
     duration_seconds: float
@@ -118,6 +119,7 @@ class Sender:
         self._observe_phases(wire, started_at, duration_seconds)
         return Attempt(
             delivery=delivery,
+            revision=recipient.revision,
             answer=Answer(
                 result=result_of(reply.status_code),
                 status_code=reply.status_code,
@@ -176,6 +178,7 @@ class Sender:
         self._observe_phases(wire, started_at, duration_seconds)
         return Attempt(
             delivery=delivery,
+            revision=recipient.revision,
             answer=Answer(result=result),
             started_at=started_at,
             duration_seconds=duration_seconds,

@@ -171,9 +171,11 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One attempt to record; `since_start_seconds` is how long ago it began: the database's clock alone counts."""
+    """One attempt to record, made on its endpoint's terms of `revision`, which may be newer than the claim's;
+    `since_start_seconds` is how long ago it began: the database's clock alone counts."""
 
     delivery: Claimed
+    revision: int
     result: Result
     decision: Decision
     status_code: int | None
