@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -34,7 +36,7 @@ from services.notifier.sender.resolver import Resolver
 from services.notifier.store.gates import GateEvents
 from services.notifier.store.queue import Claimed, Recorded
 from services.runtime.health import Health
-from tests.fakes.receiver import Receiver, answer
+from tests.fakes.receiver import Behaviour, Receiver, answer, raw, reset, silent
 
 HOST = "hooks.example.com"
 RULES = AddressRules(frozenset({ip_address("127.0.0.1")}))
@@ -233,3 +235,49 @@ async def test_a_410_disables_the_terms_that_it_answers() -> None:
         changes = await asyncio.wait_for(recorded.get(), 5)
     assert (DELIVERY.revision, changes.disabled) == (1, {"ep_one": 2})
     running.cancel()
+
+
+class Tracked(Claimed):
+    """One that tells when it is gone."""
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "addresses", "result"),
+    [
+        (None, ["127.0.0.1"], "connect"),
+        (None, ["127.0.0.2"], "blocked_address"),
+        (reset, ["127.0.0.1"], "reset"),
+        (raw(b"no HTTP\r\n\r\n"), ["127.0.0.1"], "protocol"),
+        (silent, ["127.0.0.1"], "timeout"),
+        (None, [], "dns"),
+    ],
+    ids=["refused", "blocked", "reset", "protocol", "timeout", "dns"],
+)
+async def test_a_failure_leaves_nothing_for_the_collector_of_garbage(
+    behaviour: Behaviour | None, addresses: list[str], result: str
+) -> None:
+    """That one looks seldom, and bodies may be large: a failed attempt must be free at once."""
+
+    def look_up(_: str) -> list[str]:
+        if not addresses:
+            raise OSError("no such name")
+        return addresses
+
+    async def fail() -> tuple[str, weakref.ref[Claimed]]:
+        delivery = Tracked(**asdict(DELIVERY))
+        attempt = await by.attempt(delivery, a_recipient(f"http://{HOST}:{port}/", timeout_seconds=0.2))
+        return attempt.answer.result, weakref.ref(delivery)
+
+    async with Receiver(behaviour or answer(200)) as receiver:
+        port = receiver.port
+        if behaviour is None:
+            await receiver.__aexit__()
+        async with sender(look_up) as by:
+            gc.disable()
+            try:
+                found, held = await fail()
+                # The loop itself lets go of a closed connection at its next turn.
+                await asyncio.sleep(0)
+                assert (found, held()) == (result, None)
+            finally:
+                gc.enable()

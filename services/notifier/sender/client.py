@@ -16,7 +16,7 @@ from services.notifier.domain.addresses import AddressRules
 from services.notifier.domain.outcome import NO_PHASES, Answer, Phases, Result, parse_retry_after, result_of
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.sender.connector import AddressBlocked, MarkedRequest, VettingConnector, Wire, vet, wire_in_use
-from services.notifier.sender.failures import describe, result_of_failure
+from services.notifier.sender.failures import clear_frames, describe, result_of_failure
 from services.notifier.sender.request import Recipient, request_headers
 from services.notifier.sender.resolver import Resolver
 from services.notifier.store.queue import Claimed
@@ -174,6 +174,8 @@ class Sender:
             self._metrics.blocked_addresses.labels(blocked.tier.value).inc()
         if result is Result.INTERNAL:
             log.error("attempt_failed_internally", delivery=delivery.id, error=type(error).__name__, exc_info=error)
+        told = describe(error, result, private=wire.private)
+        clear_frames(error)
         duration_seconds = time.monotonic() - started_at
         self._observe_phases(wire, started_at, duration_seconds)
         return Attempt(
@@ -182,7 +184,7 @@ class Sender:
             answer=Answer(result=result),
             started_at=started_at,
             duration_seconds=duration_seconds,
-            error=describe(error, result, private=wire.private),
+            error=told,
             phases=_phases(wire, started_at),
             slots_seconds=recipient.slots_seconds,
         )

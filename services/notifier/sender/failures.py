@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import traceback
 
 import aiohttp
 
@@ -55,6 +56,21 @@ def describe(error: BaseException, result: Result, *, private: bool = False) -> 
         return f"{type(error).__name__} at a private address."
     text = (_told(error) or type(error).__name__)[:ERROR_CHARACTERS_MAX]
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def clear_frames(error: BaseException) -> None:
+    """Take their variables from the frames that `error` and its causes passed through, for it is told and done with.
+
+    Such a frame often holds an error that holds the frame: with it the body stayed until the collector of garbage came.
+    """
+    causes: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while causes:
+        cause = causes.pop()
+        if cause is not None and id(cause) not in seen:
+            seen.add(id(cause))
+            traceback.clear_frames(cause.__traceback__)
+            causes += (cause.__cause__, cause.__context__)
 
 
 def _told(error: BaseException) -> str:
