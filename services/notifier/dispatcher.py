@@ -90,8 +90,12 @@ class Dispatcher:
 
     def withdraw(self, endpoint_ids: Collection[str]) -> list[Claimed]:
         """What has not been started for these endpoints, for giving back its leases."""
-        lanes = [lane for id_ in endpoint_ids if (lane := self._lanes.get(id_)) is not None]
-        return [claim for lane in lanes for claim in lane.take_all()]
+        withdrawn: list[Claimed] = []
+        for endpoint_id in endpoint_ids:
+            if (lane := self._lanes.get(endpoint_id)) is not None:
+                withdrawn += lane.take_all()
+                self._drop_if_empty(endpoint_id, lane)
+        return withdrawn
 
     async def finish(self) -> None:
         """Wait for everything on the wire."""
@@ -114,6 +118,10 @@ class Dispatcher:
             lane = self._lanes[endpoint_id] = Lane(recipient, known)
         lane.recipient = recipient
         return lane
+
+    def _drop_if_empty(self, endpoint_id: str, lane: Lane) -> None:
+        if not lane.started and not len(lane):
+            del self._lanes[endpoint_id]
 
     def _take_turn(self, endpoint_id: str, lane: Lane) -> None:
         if endpoint_id not in self._queued_turns and lane.may_start and self._paces.permit(endpoint_id, lane.recipient):
@@ -173,8 +181,7 @@ class Dispatcher:
                 result, started_at=started_at, ended_at=time.monotonic(), cap=lane.recipient.concurrency_max
             )
         self._take_turn(endpoint_id, lane)
-        if not lane.started and not len(lane):
-            del self._lanes[endpoint_id]
+        self._drop_if_empty(endpoint_id, lane)
         if claim.id in self._troubled:
             self._troubled.discard(claim.id)
             self._unpark()

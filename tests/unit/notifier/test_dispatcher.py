@@ -238,3 +238,19 @@ async def test_withdrawn_deliveries_are_not_started() -> None:
         wires.release.release()
     await dispatcher.finish()
     assert Counter(wires.order) == {"closed": 1, "open": 3}
+
+
+async def test_endpoints_of_which_nothing_is_left_take_no_share() -> None:
+    """What was withdrawn before anything of it was sent makes no room smaller and is in no claim."""
+    wires = Wires()
+    dispatcher = Dispatcher(wires.deliver, in_flight_max=1, want_more=lambda: None)
+    endpoints = {name: recipient(name, 1) for name in ("busy", "closed")}
+    dispatcher.offer(claims("busy", 1) + claims("closed", 3), endpoints)
+    dispatcher.withdraw({"busy", "closed"})
+    assert set(dispatcher.shares()) == {"busy"}
+    dispatcher.offer(claims("closed", 1), endpoints)
+    for _ in range(2):
+        wires.release.release()
+    await dispatcher.finish()
+    assert wires.order == ["busy", "closed"]
+    assert dispatcher.shares() == {}
