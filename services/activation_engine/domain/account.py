@@ -57,8 +57,11 @@ class PlanState(Struct, array_like=True, gc=False):
     watchful: bool = False
     # Dates of milestones that an earlier version found and the one of now does not, or finds later.
     held: dict[str, int] = {}
-    # Whether nothing of the trouble that it is in was told but as history.
-    catch_up: bool = False
+    # Whether nothing of the trouble that it is in was told but as history; None in rows of before this was kept.
+    catch_up: bool | None = None
+    # Up to when nothing was news because the plan did not cover the account: the append time of the record that
+    # reopened it or brought it back, or seven plan days before that which brought it under the plan at first.
+    covered_from_ms: int = 0
 
     def enter(
         self,

@@ -51,6 +51,16 @@ class Subject(Struct, frozen=True):
         """Whether a deadline was over before anybody could be told."""
         return signals.is_history(self.state, self.plan_state, self.live, deadline_ms)
 
+    def is_old_news(self, at_ms: int) -> bool:
+        """As `is_history`, for what is dated by when it was heard of."""
+        return signals.is_old_news(self.state, self.plan_state, self.live, at_ms)
+
+    @property
+    def in_old_trouble(self) -> bool:
+        """Whether nothing of the trouble that it is in was told but as history."""
+        known = self.plan_state
+        return self.is_history(known.deadline_ms or 0) if known.catch_up is None else known.catch_up
+
 
 def signal_of(subject: Subject, kind: str, at_ms: int, *, about: str, episode: str, **fields: Any) -> CandidateSignal:
     state, plan, standing = subject.state, subject.plan, subject.standing
@@ -234,7 +244,7 @@ def recovered(subject: Subject, clock_ms: int) -> CandidateSignal:
         summary=f"{subject.state.name} was {was} and is back on track.",
         evidence=Evidence(rule="no rule of at_risk or stalled holds"),
         next=next_step(subject),
-        origin=signals.origin_of(catch_up=before.catch_up),
+        origin=signals.origin_of(catch_up=subject.in_old_trouble),
         late=_disproved(subject, deadline),
     )
 

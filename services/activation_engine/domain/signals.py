@@ -33,7 +33,7 @@ _KIND_AT = len("account.")
 # Changing it would announce everything a second time.
 _NAMESPACE = UUID("6f0c7a3e-5d0b-5c2e-9a61-2f1d6a4f8b90")
 # A start or milestone this many plan days before the account's first record is history.
-_CATCH_UP_DAYS = 7
+CATCH_UP_DAYS = 7
 
 
 class Evidence(Struct):
@@ -88,13 +88,27 @@ def signal_id(account_id: str, plan_id: str, subject: str, kind: str, episode: s
 
 def milestone_origin(state: AccountState, live: LivePlan, at_ms: int) -> str:
     """`catch_up` for what happened long before the account was first heard of."""
-    return "catch_up" if at_ms < state.enrolled_at_ms - _CATCH_UP_DAYS * live.plan.day_ms else "live"
+    return origin_of(catch_up=_is_long_before(state, live, at_ms))
+
+
+def _is_long_before(state: AccountState, live: LivePlan, at_ms: int) -> bool:
+    return at_ms < state.enrolled_at_ms - CATCH_UP_DAYS * live.plan.day_ms
 
 
 def is_history(state: AccountState, plan_state: PlanState, live: LivePlan, deadline_ms: int) -> bool:
     """Whether a deadline was already over when the account, its start or segment, or the plan came up, or when the
     account was reopened or came back under the plan."""
     return deadline_ms <= max(state.enrolled_at_ms, plan_state.judged_from_ms, live.live_from_ms)
+
+
+def is_old_news(state: AccountState, plan_state: PlanState, live: LivePlan, at_ms: int) -> bool:
+    """As `is_history`, for what is dated by when it was heard of, by the start or by the first use: the record of that
+    makes no history, unless it belongs to the import of an account that started long before."""
+    if at_ms <= max(live.live_from_ms, plan_state.covered_from_ms):
+        return True
+    start = plan_state.start_ms
+    imported = start is not None and _is_long_before(state, live, start)
+    return imported and is_history(state, plan_state, live, at_ms)
 
 
 def origin_of(*, catch_up: bool) -> str:

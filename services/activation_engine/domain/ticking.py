@@ -98,9 +98,9 @@ def _is_relief(before: str, status: str) -> bool:
 def _is_catch_up(subject: Subject, status: str, deadline_ms: int) -> bool:
     """Whether all that is told of a trouble is history; once told live it is live until it ends."""
     known = subject.plan_state
-    told_live = known.status in TROUBLED and not known.catch_up
+    told_live = known.status in TROUBLED and not subject.in_old_trouble
     if told_live or _is_relief(known.status, status):
-        return known.catch_up
+        return subject.in_old_trouble
     return subject.is_history(deadline_ms)
 
 
@@ -151,9 +151,12 @@ def _look_at(
         if not found.state.blank:
             states[watch.id] = found.state
         if found.happened is not None:
-            catch_up = before.catch_up
+            at_ms, catch_up = found.happened.at_ms, before.catch_up
             if found.happened.what == OPENED:
-                catch_up = found.state.catch_up = subject.is_history(found.happened.at_ms)
+                is_old = subject.is_old_news if watch.dated_by_hearing else subject.is_history
+                catch_up = found.state.catch_up = is_old(at_ms)
+            elif catch_up is None:
+                catch_up = subject.is_history(at_ms)
             decided.append(announce(subject, found.happened, view, catch_up=catch_up))
         if found.next_ms is not None:
             subject.state.check_by(found.next_ms)

@@ -22,7 +22,7 @@ from services.activation_engine.domain.facts import MARK_PREFIX, Facts, retain
 from services.activation_engine.domain.orders import Life, life_of, next_turn, pause_on
 from services.activation_engine.domain.plan import reached_milestones, worth_holding
 from services.activation_engine.domain.plan_set import Change, LivePlan, PlanSet
-from services.activation_engine.domain.signals import CandidateSignal, audible
+from services.activation_engine.domain.signals import CATCH_UP_DAYS, CandidateSignal, audible
 from services.activation_engine.domain.status import is_activated, next_check, standing_of
 from services.activation_engine.domain.timers import SENDER_LEAD_MS_MAX, PartitionClock
 
@@ -137,6 +137,8 @@ def _settle(
     first = known is None
     if known is None:
         known = state.plans[plan.id] = PlanState(live.version)
+        if event is not None:
+            known.covered_from_ms = event.appended_at_ms - CATCH_UP_DAYS * plan.day_ms
     _place(state, live, known, event)
     life, decided = life_of(facts.orders), list[CandidateSignal]()
     if life.closed_at_ms is None or (first and event is None):
@@ -173,7 +175,8 @@ def _live_on(
     """Pauses, and what the facts have reached, of an account that is not closed."""
     if known.status == CLOSED:
         known.enter(NOT_STARTED, now_ms)
-        _judge_from(known, now_ms if event is None else event.appended_at_ms)
+        known.covered_from_ms = now_ms if event is None else event.appended_at_ms
+        _judge_from(known, known.covered_from_ms)
     pause(state, known, now_ms)
     reached = reached_milestones(live.plan, state.facts, known.held)
     fresh = {one: at for one, at in reached.items() if one not in known.reached}

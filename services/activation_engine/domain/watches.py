@@ -47,6 +47,11 @@ class Watch(Struct, frozen=True):
     # The rule as written in the plan, for evidence.
     text: str = ""
 
+    @property
+    def dated_by_hearing(self) -> bool:
+        """Whether it may begin with the record that tells of it, or with the start or the first use."""
+        return self.before is not None or self.after is not None
+
     def conditions(self) -> tuple[Condition, ...]:
         """Those with facts of their own."""
         return tuple(one for one in (self.after, self.until, self.unless) if one is not None)
@@ -55,13 +60,14 @@ class Watch(Struct, frozen=True):
 class WatchState(Struct, array_like=True, gc=False):
     """Where one account is with one watch. `since_ms` is since when its parts hold together, as first seen;
     `opened_at_ms` the instant at which it opened; `spent` that it ended and must be false once before it can open
-    again; `baseline` the active days before a fall; `catch_up` that its opening was told as history."""
+    again; `baseline` the active days before a fall; `catch_up` whether its opening was told as history, None in rows of
+    before this was kept."""
 
     since_ms: int | None = None
     opened_at_ms: int | None = None
     spent: bool = False
     baseline: int | None = None
-    catch_up: bool = False
+    catch_up: bool | None = None
 
     @property
     def blank(self) -> bool:
