@@ -6,7 +6,7 @@ from msgspec.msgpack import Decoder, Encoder
 from services.activation_engine.domain.account import AccountState, PlanState
 from services.activation_engine.domain.activity import PEOPLE_KEPT, ROLES_KEPT
 from services.activation_engine.domain.facts import Facts
-from services.activation_engine.domain.plan import Plan
+from services.activation_engine.domain.plan import ELSEWHERE_BYTES_MAX, Plan, dated_bytes
 
 _VERSION = 2
 # Above 2 KB PostgreSQL moves a value out of the row, which costs three quarters of the write rate.
@@ -70,7 +70,6 @@ def state_bytes_max(plan: Plan) -> int:
     """The most that one account's facts and standing can take under this plan alone: with names of people of 48 bytes
     and of roles of 24, traits and orders not counted."""
     trackers = {leaf.tracker.id: leaf.tracker for leaf in plan.leaves()}
-    # Each as reached, and held from an earlier version.
-    milestones = 2 * sum(len(milestone.id) + 11 for milestone in plan.milestones)
+    milestones = ELSEWHERE_BYTES_MAX + sum(dated_bytes(milestone.id) for milestone in plan.milestones)
     watches = sum(len(watch.id) + _WATCH_BYTES for watch in (*plan.risks, *plan.opportunities))
-    return 100 + _ACTIVITY_BYTES + milestones + watches + sum(one.state_bytes_max() for one in trackers.values())
+    return 110 + _ACTIVITY_BYTES + milestones + watches + sum(one.state_bytes_max() for one in trackers.values())

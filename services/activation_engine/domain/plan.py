@@ -19,6 +19,8 @@ FIRST_EVENT = "first_event"
 SEGMENT_TRAIT = "segment"
 # A milestone nominally due by the end of this week belongs to the set-up.
 _SETUP_WEEKS = 2
+# So much of a state is for milestones of earlier versions that the one of now does not have: they may return.
+ELSEWHERE_BYTES_MAX = 1_000
 # Never changed: an account of which no activity is known.
 _NO_ACTIVITY = Activity()
 _NOTHING_HELD: Mapping[str, int] = MappingProxyType({})
@@ -228,6 +230,23 @@ def worth_holding(plan: Plan, facts: Facts, dates: Mapping[str, int]) -> dict[st
         return {}
     found = {one: reached_milestones(plan, facts, _without(dates, one)).get(one) for one in dates}
     return {one: at for one, at in dates.items() if (own_at := found[one]) is None or at < own_at}
+
+
+def newest_elsewhere(plan: Plan, dates: Mapping[str, int | None]) -> set[str]:
+    """Of milestones that this version does not have, those of the newest dates, within ELSEWHERE_BYTES_MAX."""
+    kept, room = set[str](), ELSEWHERE_BYTES_MAX
+    elsewhere = [(at or 0, one) for one, at in dates.items() if one not in plan.by_id]
+    for _, one in sorted(elsewhere, reverse=True):
+        room -= dated_bytes(one)
+        if room < 0:
+            break
+        kept.add(one)
+    return kept
+
+
+def dated_bytes(milestone: str) -> int:
+    """What a state needs for a milestone at most: each as reached, and held from an earlier version."""
+    return 2 * (len(milestone) + 11)
 
 
 def _without(dates: Mapping[str, int], milestone: str) -> dict[str, int]:

@@ -19,8 +19,9 @@ from services.activation_engine.domain.account import (
 from services.activation_engine.domain.announcements import Subject
 from services.activation_engine.domain.event import USAGE_TYPES, Event
 from services.activation_engine.domain.facts import MARK_PREFIX, Facts, retain
+from services.activation_engine.domain.instants import parse_instant
 from services.activation_engine.domain.orders import Life, life_of, next_turn, pause_on
-from services.activation_engine.domain.plan import reached_milestones, worth_holding
+from services.activation_engine.domain.plan import newest_elsewhere, reached_milestones, worth_holding
 from services.activation_engine.domain.plan_set import Change, LivePlan, PlanSet
 from services.activation_engine.domain.signals import CATCH_UP_DAYS, CandidateSignal, audible
 from services.activation_engine.domain.status import is_activated, next_check, standing_of
@@ -128,8 +129,7 @@ def _settle(
     state.decided = True
     known = state.plans.get(plan.id)
     if known is not None and known.version != live.version:
-        known.held = _held(known, live, facts)
-        known.version = live.version
+        _bring_up(known, live, facts)
     if not plans.covers(plan, facts):
         if known is not None:
             _close(known, LEFT_PLAN, now_ms)
@@ -150,16 +150,23 @@ def _settle(
     return decided if told else []
 
 
-def _held(known: PlanState, live: LivePlan, facts: Facts) -> dict[str, int]:
-    """The dates that a version which is being adopted must not lose: what was announced stays reached. Of a mark an
-    account that is closed may not have heard that it was taken back."""
-    closed = known.status == CLOSED
-    dates = {
-        milestone: at
-        for milestone, at in {**known.held, **known.now_reached()}.items()
-        if not (closed and MARK_PREFIX + milestone in facts.traits)
-    }
-    return worth_holding(live.plan, facts, dates)
+def _bring_up(known: PlanState, live: LivePlan, facts: Facts) -> None:
+    """Take over another version: what was announced stays reached, and so its dates are held."""
+    dates = {**known.held, **known.now_reached()}
+    if known.status == CLOSED:
+        dates = {one: at for one, at in dates.items() if not _may_be_a_mark(one, at, known.status_since_ms, facts)}
+    held, plan = worth_holding(live.plan, facts, dates), live.plan
+    kept = plan.by_id.keys() | newest_elsewhere(plan, {**known.reached, **held})
+    known.held = {one: at for one, at in held.items() if one in kept}
+    known.reached = {one: at for one, at in known.reached.items() if one in kept}
+    known.version = live.version
+
+
+def _may_be_a_mark(milestone: str, at_ms: int, closed_at_ms: int, facts: Facts) -> bool:
+    """Whether the date at which a closed account had reached a milestone may be that of a mark: one that still says so,
+    or one that was set or taken back since, of which the account did not hear."""
+    mark = facts.traits.get(MARK_PREFIX + milestone)
+    return mark is not None and (mark[0] > closed_at_ms or parse_instant(mark[2]) == at_ms)
 
 
 def _subject(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -268,7 +270,7 @@ CONTRACT = ("contract_start", "first_event")
 
 def renewal(at: float, *, start: float | None = None) -> Event:
     """A group call that tells of a renewal on day 60, and of when the contract began."""
-    told = {} if start is None else {"contract_start": rfc3339(day(start))}
+    told: dict[str, Any] = {} if start is None else {"contract_start": rfc3339(day(start))}
     return traits(day(at), group=True, renewal_at=rfc3339(day(60)), **told)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.activation_engine.domain.account import CLOSED, PlanState
 from services.activation_engine.domain.description import describe, superseded_milestones
-from services.activation_engine.domain.encoding import decode, encode
+from services.activation_engine.domain.encoding import decode, encode, state_bytes_max
 from services.activation_engine.domain.explanation import explain
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.transitions import adopt
@@ -119,6 +119,43 @@ def test_a_mark_can_be_taken_back(closed: bool) -> None:
         assert known(story).now_reached() == {"data": day(0)}
         story.happens(traits(day(4), reached__data=None))
     assert known(story).now_reached() == {}
+
+
+@pytest.mark.parametrize("mark", [{3: None}, {3: "2026-11-05"}, {3: "2026-11-05", 3.5: None}])
+def test_a_mark_hides_no_event_of_who_is_closed(mark: dict[float, str | None]) -> None:
+    """A date that no mark can have given is kept: the mark was taken back before the closing, or is another date."""
+    story = started(until=2)
+    if None in mark.values():
+        story.happens(traits(day(2), reached__data="2026-11-02"))
+    story.happens(*(traits(day(at), reached__data=date) for at, date in mark.items()))
+    story.happens(command("close", day(4), reason="churned"))
+    assert known(story).now_reached() == {"data": day(1)}
+    publish(story, ALIAS)
+    story.until(5)
+    story.happens(command("reopen", day(5)))
+    assert known(story).now_reached() == {"data": day(1)}
+
+
+def test_what_earlier_versions_named_is_bounded() -> None:
+    """However often milestones are renamed; those of the newest dates are kept, should they return."""
+    story = Story(plan_set([plan(renamed(1))]))
+    story.happens(*(event(f"e{number}.done", day(number / 100)) for number in range(40)))
+    for version in range(2, 11):
+        story.until(version / 10)
+        publish(story, renamed(version), version)
+    story.until(1.1)
+    assert len(known(story).now_reached()) == 40
+    assert len(encode(story.accounts["acme"])) < state_bytes_max(plan(renamed(10)))
+    gone = known(story).held.keys() - plan(renamed(10)).by_id.keys()
+    assert {one[-2:] for one in gone} == {"37", "38", "39"}
+    assert gone <= known(story).reached.keys()
+
+
+def renamed(version: int) -> str:
+    """Forty milestones under names of this version."""
+    names = [f"milestone_{version:02}_{number:02}" for number in range(40)]
+    lines = [f"  {one}: {{when: e{number}.done}}" for number, one in enumerate(names)]
+    return "\n".join(["plan: small", "milestones:", *lines, f"first_value: {names[0]}", ""])
 
 
 @pytest.mark.parametrize("frozen", ["close", "leave", "retire"])
