@@ -13,6 +13,8 @@ CLOCK_AHEAD_MAX = timedelta(minutes=5)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # An epoch number from here on is milliseconds: as seconds it would be the year 5138.
 _MILLISECONDS_FROM = 1e11
+# No client writes a moment longer than this.
+_TEXT_CHARACTERS_MAX = 64
 
 
 def moment(value: str | float, field: str) -> datetime:
@@ -28,12 +30,19 @@ def moment(value: str | float, field: str) -> datetime:
         raise Rejected("timestamp_invalid", f"Send {field} like 2026-11-20T10:00:00Z.") from error
 
 
-@lru_cache(maxsize=64)
 def readable_moment(value: str | float) -> datetime | None:
     """The same, or None: for `sent_at`, which a whole batch shares and which only helps to find a wrong clock.
 
     Remembered for a while, so that it is read once for all events of its batch.
     """
+    # Else texts as long as bodies would be remembered too.
+    if type(value) is str and len(value) > _TEXT_CHARACTERS_MAX:
+        return None
+    return _remembered_moment(value)
+
+
+@lru_cache(maxsize=64)
+def _remembered_moment(value: str | float) -> datetime | None:
     try:
         return moment(value, "sentAt")
     except Rejected:

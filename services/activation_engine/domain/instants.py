@@ -9,15 +9,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 # Traits outside these years are typing errors; the margin keeps later sums inside what datetime can show.
 _YEARS = range(1970, 2200)
+# No client writes more digits; texts as long as events must not fill the memory.
+_REMEMBERED_CHARACTERS_MAX = 64
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def parse_instant(value: Any) -> int | None:
     """Milliseconds of an ISO 8601 date or date-time (naive means UTC), or None when it is not one."""
-    return _parse(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return _remembered(value) if len(value) <= _REMEMBERED_CHARACTERS_MAX else _parse(value)
 
 
-@lru_cache(maxsize=4096)
 def _parse(text: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text)
@@ -28,6 +31,9 @@ def _parse(text: str) -> int | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // _MILLISECOND
+
+
+_remembered = lru_cache(maxsize=4096)(_parse)
 
 
 def rfc3339(instant_ms: int) -> str:

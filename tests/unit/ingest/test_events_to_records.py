@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from schemas.positions import decode_position, encode_position
 from schemas.product_event import ProductEvent, decode_product_event
+from services.activation_engine.domain.instants import parse_instant
 from services.ingest.accounts import AccountRules
 from services.ingest.directory.person import NOBODY, Person
 from services.ingest.events import IncomingEvent, Rejected
@@ -21,7 +24,7 @@ from services.ingest.message_ids import new_message_id
 from services.ingest.partitions import partitioner
 from services.ingest.people import StaffRule
 from services.ingest.records import Origin, RecordBuilder, dead_letter_headers
-from services.ingest.times import moment, occurrence
+from services.ingest.times import moment, occurrence, readable_moment
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -105,6 +108,20 @@ def test_only_a_clock_that_is_ahead_is_corrected(
 ) -> None:
     """`sent_at` behind is a delayed retry: correcting it would give one event two times."""
     assert occurrence(original, sent, NOW, WEEK) == (expected, flags)
+
+
+@pytest.mark.parametrize("read", [readable_moment, parse_instant])
+def test_a_long_text_is_not_remembered_as_a_moment(read: Callable[[str], Any]) -> None:
+    """Sixty-four bodies of 5 MiB would stay, sent by anybody: what a body says is read before its key is known."""
+    tracemalloc.start()
+    try:
+        for number in range(10):
+            assert read(f"{number}" * 100_000) is None
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 100_000
+    assert read("2026-11-20T10:00:00Z") is not None
 
 
 @given(MOMENTS, st.none() | MOMENTS, MOMENTS)
