@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 from starlette.types import Receive
 
@@ -21,14 +22,18 @@ class ClientGone(Exception):
     """The client went away, or was cut off for being slow, before its body was complete."""
 
 
-async def read_body(receive: Receive, *, bytes_max: int, hold: Hold) -> bytes:
-    """The body as sent; raises BodyInvalid `body_too_large` (413), ClientGone, Overloaded."""
+async def read_body(receive: Receive, *, bytes_max: int, hold: Hold, is_trusted: bool) -> bytes:
+    """The body as sent; raises BodyInvalid `body_too_large` (413), ClientGone, Overloaded.
+
+    `is_trusted` tells that a key came before it: such bodies may take all of the room while they come in.
+    """
     message = await receive()
     if message["type"] != "http.request":
         raise ClientGone
     body: bytes = message.get("body", b"")
     if message.get("more_body", False):
-        body = await _rest(receive, body, bytes_max, hold)
+        body = await _rest(receive, body, bytes_max, hold.grow if is_trusted else hold.grow_unfinished)
+        hold.finish()
     else:
         hold.grow(len(body))
     if len(body) > bytes_max:
@@ -61,8 +66,8 @@ def too_large(bytes_max: int) -> BodyInvalid:
     return BodyInvalid("body_too_large", f"Keep the body within {bytes_max} bytes, also when inflated.", status=413)
 
 
-async def _rest(receive: Receive, first: bytes, bytes_max: int, hold: Hold) -> bytes:
-    hold.grow_unfinished(len(first))
+async def _rest(receive: Receive, first: bytes, bytes_max: int, grow: Callable[[int], None]) -> bytes:
+    grow(len(first))
     chunks, size_bytes, more = [first], len(first), True
     while more:
         if size_bytes > bytes_max:
@@ -71,11 +76,10 @@ async def _rest(receive: Receive, first: bytes, bytes_max: int, hold: Hold) -> b
         if message["type"] != "http.request":
             raise ClientGone
         chunk = message.get("body", b"")
-        hold.grow_unfinished(len(chunk))
+        grow(len(chunk))
         chunks.append(chunk)
         size_bytes += len(chunk)
         more = message.get("more_body", False)
-    hold.finish()
     return b"".join(chunks)
 
 

@@ -10,8 +10,8 @@ class Overloaded(Exception):
 class InFlight:
     """Counts of bytes and of requests worked on, which may not pass `bytes_max` and `requests_max`.
 
-    Bodies that are still on their way may take half of the bytes: slow clients, who need no key to begin with, leave
-    the rest to those who send at once.
+    Bodies that are still on their way may take half of the bytes, unless the key of a server came before them: slow
+    clients, who need no key to begin with, leave the rest to those who have one and to those who send at once.
     """
 
     def __init__(self, *, bytes_max: int, requests_max: int) -> None:
@@ -39,7 +39,7 @@ class InFlight:
         self.held_bytes += size_bytes
 
     def reserve_unfinished(self, size_bytes: int) -> None:
-        """The same for a part of a body, until `finish`."""
+        """The same for a part of a body whose sender is not trusted, until `finish`."""
         if self.unfinished_bytes + size_bytes > self._bytes_max // 2:
             raise Overloaded
         self.reserve(size_bytes)
@@ -81,7 +81,7 @@ class Hold:
         self._held_bytes += size_bytes
 
     def grow_unfinished(self, size_bytes: int) -> None:
-        """Hold a part of a body, of which more follows; raises Overloaded."""
+        """Hold a part of a body whose sender is not trusted and of which more follows; raises Overloaded."""
         self._inflight.reserve_unfinished(size_bytes)
         self._held_bytes += size_bytes
         self._unfinished_bytes += size_bytes

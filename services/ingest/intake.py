@@ -15,7 +15,7 @@ from services.ingest.bodies import plain_body, read_body, too_large
 from services.ingest.credentials import authenticate, key_of_request, same_key
 from services.ingest.delivery import BrokerUnavailable, Delivery
 from services.ingest.dialects.by_form import UNPACK
-from services.ingest.dialects.unpacked import Request
+from services.ingest.dialects.unpacked import Request, Unpacked
 from services.ingest.directory.known_people import KnownPeople
 from services.ingest.events import Rejection
 from services.ingest.inflight import Hold
@@ -55,6 +55,23 @@ class Outcome(NamedTuple):
     position: str | None
 
 
+class _Call(NamedTuple):
+    route: Route
+    headers: Mapping[bytes, bytes]
+    received_at: datetime
+    receive: Receive
+    hold: Hold
+
+
+class _Read(NamedTuple):
+    """A request whose sender is known, with its body taken apart."""
+
+    principal: Principal
+    source: Source
+    body_bytes: int
+    unpacked: Unpacked
+
+
 class Intake:
     """Takes requests of the hot routes; raises what the collector answers as an error."""
 
@@ -88,40 +105,47 @@ class Intake:
 
         Raises Problem, BodyInvalid, ClientGone, Overloaded and BrokerUnavailable.
         """
-        received_at = datetime.now(UTC)
+        call = _Call(route, headers, datetime.now(UTC), receive, hold)
         key, in_address = key_of_request(headers, query)
-        principal = source = None
-        limits = self._limits
-        if key is not None or route.form is Form.COMMANDS:
-            principal = await authenticate(self._ring, key, route.scope)
-            source = self._admit(principal)
-            limits = self._limits_of(source)
-        body = await self._body(headers, receive, hold, limits.body_bytes_max)
-        if principal is not None:
-            # The body may have taken its time, in which the key was revoked or its rules were changed.
-            principal = await authenticate(self._ring, key, route.scope)
-            source = self._sources.of(principal)
-        hold.enter()
-        unpacked = UNPACK[route.form](body, _request(route, headers, received_at, principal, limits))
-        self._observe_skew(unpacked.sent_at, received_at)
-        if unpacked.key is not None:
-            key = same_key(key, unpacked.key)
-        if principal is None or source is None:
-            principal = await authenticate(self._ring, key, route.scope)
-            source = self._admit(principal)
-            own = self._limits_of(source)
-            if own is not limits:
-                _check_size(body, own)
-                unpacked = UNPACK[route.form](body, _request(route, headers, received_at, principal, own))
+        if key is None and route.form is not Form.COMMANDS:
+            principal, source, body_bytes, unpacked = await self._read_of_unknown(call)
+        else:
+            principal, source, body_bytes, unpacked = await self._read_of_known(call, key)
         check_origin(principal, origin_of(headers))
         if in_address:
             check_key_in_address(principal)
-        source.spend(time.monotonic(), events=len(unpacked.items), body_bytes=len(body))
-        origin = _origin(principal, received_at, headers)
+        self._observe_skew(unpacked.sent_at, call.received_at)
+        source.spend(time.monotonic(), events=len(unpacked.items), body_bytes=body_bytes)
+        origin = _origin(principal, call.received_at, headers)
         redactor = None if route.form is Form.COMMANDS else source.redactor
         found = await self._sorter.sort(unpacked, origin, route, redactor)
-        position = await self._publish(found, received_at, wants_position=route.form is Form.COMMANDS)
+        position = await self._publish(found, call.received_at, wants_position=route.form is Form.COMMANDS)
         return Outcome(found.resolved + found.unresolved, found.errors, position)
+
+    async def _read_of_known(self, call: _Call, key: str | None) -> _Read:
+        """A request that names its key before its body, which may be as large as the key's own limit."""
+        principal = await authenticate(self._ring, key, call.route.scope)
+        limits = self._limits_of(self._admit(principal))
+        # Everybody can see the key of a browser.
+        body = await self._body(call, limits.body_bytes_max, is_trusted=not principal.origins)
+        # The body may have taken its time, in which the key was revoked or its rules were changed.
+        principal = await authenticate(self._ring, key, call.route.scope)
+        unpacked = _unpack(call, body, principal, limits)
+        same_key(key, unpacked.key)
+        return _Read(principal, self._sources.of(principal), len(body), unpacked)
+
+    async def _read_of_unknown(self, call: _Call) -> _Read:
+        """A request whose key is in its body, if anywhere: the key's own limits can only be lower by then."""
+        body = await self._body(call, self._limits.body_bytes_max, is_trusted=False)
+        unpacked = _unpack(call, body, None, self._limits)
+        principal = await authenticate(self._ring, unpacked.key, call.route.scope)
+        source = self._admit(principal)
+        limits = self._limits_of(source)
+        if limits is not self._limits:
+            if len(body) > limits.body_bytes_max:
+                raise too_large(limits.body_bytes_max)
+            unpacked = _unpack(call, body, principal, limits)
+        return _Read(principal, source, len(body), unpacked)
 
     def _admit(self, principal: Principal) -> Source:
         source = self._sources.of(principal)
@@ -135,16 +159,17 @@ class Intake:
         given = {name: getattr(own, name) for name in own.__struct_fields__ if getattr(own, name) is not None}
         return replace(self._limits, **given)
 
-    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive, hold: Hold, bytes_max: int) -> bytes:
-        declared = headers.get(b"content-length", b"0")
+    async def _body(self, call: _Call, bytes_max: int, *, is_trusted: bool) -> bytes:
+        declared = call.headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > bytes_max:
             raise too_large(bytes_max)
-        sent = await read_body(receive, bytes_max=bytes_max, hold=hold)
+        sent = await read_body(call.receive, bytes_max=bytes_max, hold=call.hold, is_trusted=is_trusted)
         self._metrics.request_size.observe(len(sent))
-        encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+        encoding = call.headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
         body = plain_body(sent, encoding, bytes_max=bytes_max)
         if len(body) > len(sent):
-            hold.grow(len(body) - len(sent))
+            call.hold.grow(len(body) - len(sent))
+        call.hold.enter()
         return body
 
     def _observe_skew(self, sent_at: str | float | None, received_at: datetime) -> None:
@@ -188,18 +213,12 @@ class Intake:
         return encode_position(offsets)
 
 
-def _request(
-    route: Route, headers: Mapping[bytes, bytes], received_at: datetime, principal: Principal | None, limits: Limits
-) -> Request:
+def _unpack(call: _Call, body: bytes, principal: Principal | None, limits: Limits) -> Unpacked:
     # A key in the body is not known yet; nothing that it would have to be asked for can come with it.
     may = _nothing if principal is None else principal.may
-    return Request(route.type, headers, received_at, may, limits.events_max, limits.event_bytes_max, limits.group_types)
-
-
-def _check_size(body: bytes, limits: Limits) -> None:
-    """For a key that stood in the body: its own limit may be lower than that which the body was read with."""
-    if len(body) > limits.body_bytes_max:
-        raise too_large(limits.body_bytes_max)
+    route, limits_of_events = call.route, (limits.events_max, limits.event_bytes_max)
+    request = Request(route.type, call.headers, call.received_at, may, *limits_of_events, limits.group_types)
+    return UNPACK[route.form](body, request)
 
 
 def _nothing(_: Scope) -> bool:

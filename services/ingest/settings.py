@@ -35,7 +35,7 @@ class IngestSettings(BaseSettings):
     connections_max: int = Field(5_000, ge=1, description="Open connections; more are answered 503 and closed")
     requests_max: int = Field(1_000, ge=1, description="Requests worked on at the same time; more are answered 503")
     inflight_bytes_max: int = Field(
-        67_108_864, ge=10_485_760, description="Bodies and records held; unfinished ones: half"
+        67_108_864, ge=10_485_760, description="Bodies and records held; unfinished bodies without a server's key: half"
     )
     ack_seconds: float = Field(5.0, gt=0, le=60, description="Time Kafka has to confirm before a request answers 503")
     produce_bytes: int = Field(524_288, ge=65_536, le=655_360, description="A produce batch is closed beyond this size")

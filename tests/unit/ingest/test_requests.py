@@ -69,14 +69,15 @@ def test_bodies_that_cannot_be_read_are_refused(body: bytes, encoding: str, stat
     assert (refusal.value.status, refusal.value.code) == (status, code)
 
 
-async def received(*messages: dict[str, Any], hold: Hold | None = None) -> bytes:
+async def received(*messages: dict[str, Any], hold: Hold | None = None, is_trusted: bool = False) -> bytes:
     """What read_body makes of these ASGI messages."""
     queue = list(messages)
 
     async def receive() -> dict[str, Any]:
         return queue.pop(0)
 
-    return await read_body(receive, bytes_max=100, hold=hold or Hold(InFlight(bytes_max=1000, requests_max=1)))
+    hold = hold or Hold(InFlight(bytes_max=1000, requests_max=1))
+    return await read_body(receive, bytes_max=100, hold=hold, is_trusted=is_trusted)
 
 
 async def test_a_body_is_joined_from_its_chunks() -> None:
@@ -115,7 +116,7 @@ async def test_bodies_on_their_way_leave_room_for_whole_ones() -> None:
     async def receive() -> Any:
         return messages.pop() if messages else await never
 
-    reading = asyncio.create_task(read_body(receive, bytes_max=100, hold=slow))
+    reading = asyncio.create_task(read_body(receive, bytes_max=100, hold=slow, is_trusted=False))
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
         await received(half, hold=slower)
@@ -124,6 +125,18 @@ async def test_bodies_on_their_way_leave_room_for_whole_ones() -> None:
     for hold in (slow, slower, good):
         hold.release()
     assert (inflight.held_bytes, inflight.unfinished_bytes) == (0, 0)
+
+
+async def test_who_has_a_key_is_not_kept_out_by_those_who_have_none() -> None:
+    """Large batches come in pieces too; those of a known sender may take the whole room."""
+    inflight = InFlight(bytes_max=200, requests_max=1)
+    Hold(inflight).grow_unfinished(100)
+    part = {"type": "http.request", "body": b"x" * 50, "more_body": True}
+    last = {"type": "http.request", "body": b"x" * 50}
+    with pytest.raises(Overloaded):
+        await received(part, last, hold=Hold(inflight))
+    assert await received(part, last, hold=Hold(inflight), is_trusted=True) == b"x" * 100
+    assert (inflight.held_bytes, inflight.unfinished_bytes) == (200, 100)
 
 
 async def test_a_body_that_is_whole_takes_no_room_from_others_on_their_way() -> None:
