@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 # Also a value that is cut off: in a dead letter it is the beginning of a key.
-TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
-_WRITE_KEY = re.compile(rb'("writeKey"\s*+:\s*+)%b' % TEXT, re.DOTALL)
-_ANY_KEY = re.compile(rb'("(?:writeKey|write_key|api_key|token)"\s*+:\s*+)%b' % TEXT, re.DOTALL)
+_TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+_WRITE_KEY = re.compile(rb'("writeKey"\s*+:\s*+)%b' % _TEXT, re.DOTALL)
+_ANY_KEY = re.compile(rb'("(?:writeKey|write_key|api_key|token)"\s*+:\s*+)%b' % _TEXT, re.DOTALL)
 
 
 def without_write_key(raw: bytes) -> bytes:

@@ -166,6 +166,7 @@ class Sorter:
     ) -> None:
         found.errors.append(Rejection(index, message_id, rejected.code, rejected.message))
         headers = dead_letter_headers(rejected, origin=origin, route=route.path)
-        text = self._addresses.blank(without_keys(item[:_DEAD_LETTER_BYTES_MAX]))
+        # Written anew, numbers may have become longer.
+        text = without_keys(self._addresses.blank(item[:_DEAD_LETTER_BYTES_MAX])[:_DEAD_LETTER_BYTES_MAX])
         letter = Entry(None, text, headers)
         found.cargo.append(Cargo(self._topics.dead, next(self._dead_partitions), [letter], entry_bytes(letter)))
