@@ -22,6 +22,7 @@ from services.notifier.intake_batch import BatchWriter
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.store.intake import IntakeStore, Position, PositionLost
 from services.runtime.health import Health
+from services.runtime.kafka import join_group, leave_group
 from services.runtime.postgres import is_transient
 from services.runtime.process import Stopping
 
@@ -68,17 +69,15 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             # A broker that stays away must not make this worker look dead: a restart would not bring it back.
             self._parts.health.beat("intake")
             try:
-                await self._consumer.start()
-                self._consumer.subscribe([self._parts.topic], listener=self)
+                await join_group(self._consumer, self._parts.topic, self)
                 self._heard_at = time.monotonic()
                 await self._read()
-            except KafkaError as error:
+            except (KafkaError, OSError) as error:
                 log.warning("intake_consumer_failed", error=type(error).__name__)
             finally:
                 self._owned.clear()
                 self._parts.health.beat("intake")
-                with contextlib.suppress(KafkaError, OSError):
-                    await self._consumer.stop()
+                await leave_group(self._consumer)
             await self._back_off()
         self.stopped.set()
 
