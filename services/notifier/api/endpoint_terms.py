@@ -110,7 +110,8 @@ class _Terms(_Strict):
 
 
 class _Settable(_Terms):
-    """What may be given at creation and changed later. A change has no defaults: only what was given counts."""
+    """What may be given at creation and changed later. The defaults are for creation, where they are not overridden; of
+    a change only what was given counts."""
 
     url: _Url = ""
     description: Annotated[_Text, Field(max_length=500)] = ""
@@ -157,12 +158,17 @@ class NewEndpoint(_Settable):
         return self
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """A client that filled them in would change what it did not name."""
+    for each in schema["properties"].values():
+        each.pop("default", None)
+    schema["example"] = {"types": ["account.*"], "timeout_seconds": 5}
+
+
 class EndpointChanges(_Settable):
     """What to change; what is left out stays. null takes rate, schedule and window away."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"types": ["account.*"], "timeout_seconds": 5}}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
 
     @model_validator(mode="before")
     @classmethod

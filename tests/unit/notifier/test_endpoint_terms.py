@@ -156,6 +156,13 @@ def test_null_takes_away_what_may_be_absent() -> None:
     assert EndpointChanges.model_validate(body).model_dump(exclude_unset=True) == body
 
 
+def test_a_change_is_described_without_defaults() -> None:
+    """A generated client would send them, and with them take back what it did not mean to touch."""
+    fields = EndpointChanges.model_json_schema()["properties"].values()
+    assert not [each for each in fields if "default" in each]
+    assert EndpointChanges.model_json_schema()["example"]["timeout_seconds"] == 5
+
+
 def test_defaults_of_a_new_endpoint() -> None:
     """All of an account's live signals, for a day of rotation."""
     made = NewEndpoint.model_validate({"url": URL})
