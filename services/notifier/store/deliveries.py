@@ -135,16 +135,18 @@ class DeliveryStore:
 
     async def page(self, wanted: DeliveryFilter, *, before: int | None, limit: int) -> list[Delivery]:
         """Newest first, those with a smaller id than `before`."""
-        conditions = {
-            "status = :status": wanted.status,
-            "endpoint_id = :endpoint_id": wanted.endpoint_id,
-            "type = :type": wanted.type,
-            "message_id = :signal_id": wanted.signal_id,
-            f"created_at >= :since AND id >= (SELECT {FROM_ID})": wanted.since,
-            f"created_at < :until AND id < (SELECT {UNTIL_ID})": wanted.until,
-            "id < :before": before,
-        }
-        asked = [condition for condition, value in conditions.items() if value is not None] or ["true"]
+        conditions = (
+            ("status = :status", wanted.status),
+            ("endpoint_id = :endpoint_id", wanted.endpoint_id),
+            ("type = :type", wanted.type),
+            ("message_id = :signal_id", wanted.signal_id),
+            ("created_at >= :since", wanted.since),
+            (f"id >= (SELECT {FROM_ID})", wanted.since),
+            ("created_at < :until", wanted.until),
+            (f"id < (SELECT {UNTIL_ID})", wanted.until),
+            ("id < :before", before),
+        )
+        asked = [condition for condition, value in conditions if value is not None] or ["true"]
         statement = (
             f"SELECT {_COLUMNS} FROM notifier.delivery WHERE {' AND '.join(asked)} ORDER BY id DESC LIMIT :limit"  # noqa: S608 - constants of ours
         )
