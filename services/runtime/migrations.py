@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command, context
+from alembic import command, context, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -66,6 +68,19 @@ def run_environment() -> None:
             await engine.dispose()
 
     asyncio.run(connect_and_run())
+
+
+@contextmanager
+def concurrently() -> Iterator[None]:
+    """For a revision that builds or drops indexes CONCURRENTLY, as it must on a table that services write to.
+
+    Commits what the revisions before and this one have done: what is inside must bear being run again. It waits for
+    older transactions without a bound, because nobody waits for it.
+    """
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        yield
+        op.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
 
 
 def _config(schema: str, folder: Path) -> Config:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest_asyncio
+import sqlalchemy as sa
 
+from services.notifier.app import MIGRATIONS, SCHEMA
 from services.notifier.store.deliveries import DeliveryFilter, DeliveryStore
 from services.notifier.store.replays import Wanted
 from services.notifier.store.upkeep import UpkeepStore
+from services.runtime.migrations import upgrade
 from tests.notifier_tables import Owed, owed_by_hand
-from tests.running_notifier import Servers, prepare, query
+from tests.running_notifier import Servers, prepare, query, until
 
 BEGIN = datetime(2026, 11, 20, 10, tzinfo=UTC)
 
@@ -68,13 +73,13 @@ async def test_lists_and_replays_of_a_time_miss_nothing(owed: Owed) -> None:
     await add_over_hours(owed, uneven_seconds=280)
     rows = await owed.rows()
     store = DeliveryStore(owed.engine)
-    for since, until in ((at(-60), at(500)), (at(60), at(61)), (at(60), at(180)), (at(239), at(900)), (at(9), at(10))):
-        expected = [row["id"] for row in rows if since <= row["created_at"] < until]
-        wanted = DeliveryFilter(endpoint_id=owed.endpoint_id, since=since, until=until)
+    for begin, end in ((at(-60), at(500)), (at(60), at(61)), (at(60), at(180)), (at(239), at(900)), (at(9), at(10))):
+        expected = [row["id"] for row in rows if begin <= row["created_at"] < end]
+        wanted = DeliveryFilter(endpoint_id=owed.endpoint_id, since=begin, until=end)
         found = await store.page(wanted, before=None, limit=500)
         assert [each.id for each in found] == expected[::-1]
-        assert await store.page(DeliveryFilter(since=since, until=until), before=None, limit=500) == found
-        assert await owed.replays.count(Wanted(endpoint_id=owed.endpoint_id, since=since, until=until)) == len(expected)
+        assert await store.page(DeliveryFilter(since=begin, until=end), before=None, limit=500) == found
+        assert await owed.replays.count(Wanted(endpoint_id=owed.endpoint_id, since=begin, until=end)) == len(expected)
     number = await owed.begin(since=at(100), until=at(110))
     (replay,) = await query(owed.servers, "SELECT done_id, last_id FROM notifier.replay WHERE id = $1", number)
     assert replay["last_id"] - replay["done_id"] < 60
@@ -94,3 +99,33 @@ async def test_only_what_the_backlog_holds_is_released(owed: Owed) -> None:
     assert ((await upkeep.standing()).backlog_held, await upkeep.held()) == ((owed.endpoint_id,), 2)
     await query(owed.servers, "UPDATE notifier.endpoint SET enabled = false")
     assert (await upkeep.standing()).backlog_held == ()
+
+
+async def test_their_migration_holds_up_no_delivery(owed: Owed) -> None:
+    """An index takes minutes on a long table, and longer beside an open transaction. What an interrupted migration left
+    is replaced."""
+    await query(owed.servers, "DROP FUNCTION notifier.delivery_id_at")
+    await query(owed.servers, "UPDATE notifier.alembic_version SET version_num = '0007_received'")
+    index = "indexrelid = 'notifier.delivery_held'::regclass"
+    await query(owed.servers, f"UPDATE pg_index SET indisvalid = false WHERE {index}")
+    write = "UPDATE notifier.delivery SET attempts = 0 WHERE false"
+
+    async def waits() -> bool:
+        found = await query(
+            owed.servers,
+            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'INDEX.*delivery_held'",
+        )
+        return bool(found)
+
+    other = await asyncpg.connect(owed.servers.database_url)
+    async with other.transaction():
+        await other.execute(write)
+        migration = asyncio.create_task(
+            asyncio.to_thread(upgrade, owed.servers.database_url, schema=SCHEMA, folder=MIGRATIONS)
+        )
+        await until(waits)
+        async with owed.engine.begin() as delivery:
+            await delivery.execute(sa.text(write))
+    await other.close()
+    await migration
+    assert await query(owed.servers, f"SELECT FROM pg_index WHERE indisvalid AND {index}")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from services.runtime.migrations import concurrently
+
 revision = "0008_lookups"
 down_revision = "0007_received"
 
@@ -37,11 +39,18 @@ END $$
 
 def upgrade() -> None:
     """Add them."""
+    with concurrently():
+        # One that was interrupted leaves an index that nothing uses.
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS notifier.delivery_held")
+        op.execute(
+            """CREATE INDEX CONCURRENTLY delivery_held ON notifier.delivery (hold_reason, endpoint_id, id)
+            WHERE status = 'held'"""
+        )
     op.execute(_ID_AT)
-    op.execute("CREATE INDEX delivery_held ON notifier.delivery (hold_reason, endpoint_id, id) WHERE status = 'held'")
 
 
 def downgrade() -> None:
     """Remove them."""
-    op.execute("DROP INDEX notifier.delivery_held")
+    with concurrently():
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS notifier.delivery_held")
     op.execute("DROP FUNCTION notifier.delivery_id_at")
