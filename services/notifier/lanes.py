@@ -14,8 +14,9 @@ from services.notifier.store.queue import CLAIM_MAX, Claimed
 
 @dataclass(slots=True)
 class Lane:
-    """A permit is held only while a request is on the wire; `started` has the times of those, oldest first. `share` is
-    how many may be claimed at once; a `hungry` lane asks for more at half of it."""
+    """A permit is held for a whole attempt, from the look-up of the name until the outcome is handed in, but by nothing
+    that waits; `started` has the times of those under way, oldest first. `share` is how many may be claimed at once; a
+    `hungry` lane asks for more at half of it."""
 
     recipient: Recipient | Unsendable
     concurrency: Concurrency

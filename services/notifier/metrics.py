@@ -48,7 +48,7 @@ class NotifierMetrics:
         self.attempt_duration_seconds = make.histogram(
             _PREFIX + "attempt_duration_seconds", "Until connected, and in total.", phase=("connect", "total")
         )
-        self.in_flight = make.gauge(_PREFIX + "inflight", "Requests on the wire.")
+        self.in_flight = make.gauge(_PREFIX + "inflight", "Attempts under way.")
         self.breaker_transitions = make.counter(
             _PREFIX + "breaker_transitions",
             "Breakers of endpoints that opened, again after a probe too, and that closed.",

@@ -46,7 +46,7 @@ class NotifierSettings(BaseSettings):
     deadline_seconds: float = Field(DEADLINE_SECONDS, gt=0, description="Age at which a delivery is given up")
     lease_seconds: float = Field(60.0, ge=1, le=600, description="A claimed delivery returns to the queue after this")
     poll_seconds: float = Field(0.5, gt=0, le=10, description="Longest time until a due delivery is looked for")
-    in_flight_max: int = Field(512, ge=1, le=10_000, description="Requests on the wire at once, over all endpoints")
+    in_flight_max: int = Field(512, ge=1, le=10_000, description="Attempts under way at once, over all endpoints")
     backlog_max: int = Field(100_000, ge=1, description="Waiting deliveries per endpoint; what exceeds it is held")
 
     digest_seconds: float = Field(
