@@ -193,6 +193,7 @@ class Ingest:
             metrics=self._metrics,
             limits=Limits(
                 body_bytes_max=settings.body_bytes_max,
+                key_body_bytes_max=settings.key_body_bytes_max,
                 event_bytes_max=settings.event_bytes_max,
                 events_max=settings.events_max,
                 ack_seconds=settings.ack_seconds,

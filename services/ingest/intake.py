@@ -40,6 +40,8 @@ class Limits:
     """The limits of one request."""
 
     body_bytes_max: int
+    # The most that a key may have as its own limit in place of that.
+    key_body_bytes_max: int
     event_bytes_max: int
     events_max: int
     ack_seconds: float
@@ -157,7 +159,8 @@ class Intake:
         if own == OwnLimits():
             return self._limits
         given = {name: getattr(own, name) for name in own.__struct_fields__ if getattr(own, name) is not None}
-        return replace(self._limits, **given)
+        limits = replace(self._limits, **given)
+        return replace(limits, body_bytes_max=min(limits.body_bytes_max, limits.key_body_bytes_max))
 
     async def _body(self, call: _Call, bytes_max: int, *, is_trusted: bool) -> bytes:
         declared = call.headers.get(b"content-length", b"0")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.ingest.json_paths import parse_paths
+
+# A request holds its body, the records that are made of it, and what these have around them.
+_HELD_PER_BODY = 3
 
 
 class IngestSettings(BaseSettings):
@@ -35,7 +38,9 @@ class IngestSettings(BaseSettings):
     connections_max: int = Field(5_000, ge=1, description="Open connections; more are answered 503 and closed")
     requests_max: int = Field(1_000, ge=1, description="Requests worked on at the same time; more are answered 503")
     inflight_bytes_max: int = Field(
-        67_108_864, ge=10_485_760, description="Bodies and records held; unfinished bodies without a server's key: half"
+        67_108_864,
+        ge=10_485_760,
+        description="Bodies and records held, 3 greatest bodies or more; unfinished ones without a server's key: half",
     )
     ack_seconds: float = Field(5.0, gt=0, le=60, description="Time Kafka has to confirm before a request answers 503")
     produce_bytes: int = Field(524_288, ge=65_536, le=655_360, description="A produce batch is closed beyond this size")
@@ -49,6 +54,21 @@ class IngestSettings(BaseSettings):
     def _readable_paths(cls, text: str) -> str:
         parse_paths(text)
         return text
+
+    @field_validator("inflight_bytes_max")
+    @classmethod
+    def _holds_a_body(cls, inflight_bytes_max: int, info: ValidationInfo) -> int:
+        least = _HELD_PER_BODY * info.data.get("body_bytes_max", 0)
+        if inflight_bytes_max < least:
+            raise ValueError(
+                f"take {least} or more, {_HELD_PER_BODY} times body_bytes_max: else the greatest body never fits"
+            )
+        return inflight_bytes_max
+
+    @property
+    def key_body_bytes_max(self) -> int:
+        """The greatest body that fits, whatever a key's own limit says."""
+        return self.inflight_bytes_max // _HELD_PER_BODY
 
     @property
     def staff_globs(self) -> tuple[str, ...]:

@@ -1,0 +1,93 @@
+"""Limits that are accepted can be used: what may be sent can also be held."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from services.ingest.bodies import ClientGone
+from services.ingest.events import BodyInvalid
+from services.ingest.inflight import Hold, InFlight
+from services.ingest.intake import Intake, Limits
+from services.ingest.metrics import IngestMetrics
+from services.ingest.routes import ROUTE_BY_PATH
+from services.ingest.settings import IngestSettings
+from services.ingest.sources import OwnLimits, SourceRules, Sources, encode_rules
+from services.runtime.access import Principal, Scope
+from services.runtime.settings import settings_advice
+
+MIB = 1_048_576
+
+
+@pytest.mark.parametrize("given", [{"body_bytes_max": 22 * MIB}, {"inflight_bytes_max": 14 * MIB}])
+def test_a_greatest_body_that_could_never_be_held_is_refused(given: dict[str, int]) -> None:
+    """By the name of the setting, before anything starts."""
+    with pytest.raises(ValidationError) as refused:
+        IngestSettings(**given)  # type: ignore[arg-type]
+    assert "inflight_bytes_max" in settings_advice(refused.value)
+    assert "3 times body_bytes_max" in settings_advice(refused.value)
+
+
+class Room:
+    """An intake that knows one key, up to where the body was read."""
+
+    def __init__(self, *, inflight_bytes_max: int, own_bytes_max: int, origins: frozenset[str] = frozenset()) -> None:
+        settings = IngestSettings(body_bytes_max=MIB, inflight_bytes_max=inflight_bytes_max)
+        rules = encode_rules(SourceRules(limits=OwnLimits(body_bytes_max=own_bytes_max))).decode()
+        sender = Principal("k", "k", frozenset({Scope.EVENTS_WRITE}), origins, rules)
+        limits = Limits(
+            body_bytes_max=settings.body_bytes_max,
+            key_body_bytes_max=settings.key_body_bytes_max,
+            event_bytes_max=settings.event_bytes_max,
+            events_max=settings.events_max,
+            ack_seconds=1.0,
+            group_types=(),
+        )
+        parts: dict[str, Any] = dict.fromkeys(("publisher", "sorter", "people", "ticker"))
+        parts["ring"] = SimpleNamespace(known=lambda _: sender)
+        self.inflight = InFlight(bytes_max=inflight_bytes_max, requests_max=10)
+        self.unfinished_bytes = 0
+        self.intake = Intake(
+            **parts, metrics=IngestMetrics(), limits=limits, sources=Sources(secret="s"), events_topic="events"
+        )
+
+    async def take(self, headers: dict[bytes, bytes]) -> None:
+        """A request to /v1/batch, whose client goes away in the middle of its body."""
+
+        async def receive() -> Any:
+            self.unfinished_bytes = self.inflight.unfinished_bytes
+            gone = self.inflight.held_bytes > 0
+            return {"type": "http.disconnect" if gone else "http.request", "body": b"x" * 100, "more_body": True}
+
+        await self.intake.take(ROUTE_BY_PATH["/v1/batch"], headers, b"", receive, Hold(self.inflight))
+
+
+async def test_a_keys_own_body_limit_is_no_greater_than_what_can_be_held() -> None:
+    """Else its batches were answered 503, come back later, for ever."""
+    room = Room(inflight_bytes_max=12 * MIB, own_bytes_max=20 * MIB)
+    headers = {b"x-write-key": b"k", b"content-length": str(5 * MIB).encode()}
+    with pytest.raises(BodyInvalid) as refused:
+        await room.take(headers)
+    assert (refused.value.status, str(4 * MIB) in refused.value.message) == (413, True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "origins", "unfinished"),
+    [
+        ({b"x-write-key": b"k"}, frozenset(), 0),
+        ({b"x-write-key": b"k"}, frozenset({"https://a.example"}), 100),
+        ({}, frozenset(), 100),
+    ],
+    ids=["server", "browser", "nobody"],
+)
+async def test_only_the_key_of_a_server_opens_the_whole_room(
+    headers: dict[bytes, bytes], origins: frozenset[str], unfinished: int
+) -> None:
+    """Everybody can see the key of a browser."""
+    room = Room(inflight_bytes_max=12 * MIB, own_bytes_max=MIB, origins=origins)
+    with pytest.raises(ClientGone):
+        await room.take(headers)
+    assert room.unfinished_bytes == unfinished
