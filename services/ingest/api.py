@@ -26,11 +26,10 @@ from services.ingest.key_documents import (
 from services.ingest.key_store import IdempotencyKeyReused, KeyRow, KeyStore, NewKey
 from services.runtime.access import Principal, Scope, generate_key, hash_key
 from services.runtime.api import new_api, problem_responses
-from services.runtime.cursors import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
+from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
 from services.runtime.key_ring import KeyRing, require
 from services.runtime.problems import Problem
 
-_CURSOR_INVALID = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 _KEY_NOT_FOUND = (404, "key_not_found", "There is no such key; list the keys to find its id.")
 _BROWSER_SCOPES = (409, "browser_key_scopes", "Give origins only to keys whose one scope is events:write.")
 _ORIGINS_GONE = (409, "browser_key_origins", "Leave this key at least one origin, or revoke it: pages have shown it.")
@@ -79,7 +78,7 @@ def key_routes(*, ring: KeyRing, keys: KeyStore, pepper: str) -> APIRouter:
             response.status_code = 200
         return created
 
-    @router.get("", dependencies=[admin], responses=problem_responses(_CURSOR_INVALID))
+    @router.get("", dependencies=[admin], responses=problem_responses(CURSOR_INVALID))
     async def list_keys(
         cursor: Annotated[str | None, Query(max_length=1024)] = None,
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
@@ -174,4 +173,4 @@ def _position(cursor: str | None) -> tuple[datetime, str] | None:
     try:
         return datetime.fromisoformat(created_at), key_id
     except ValueError as error:
-        raise Problem(*_CURSOR_INVALID) from error
+        raise Problem(*CURSOR_INVALID) from error

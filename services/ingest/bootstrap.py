@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 
 from services.ingest.credentials import FoundKey, key_of_request
-from services.ingest.origins import check_key_in_address, check_origin
+from services.ingest.origins import KEY_IN_ADDRESS, ORIGIN_NOT_ALLOWED, check_key_in_address, check_origin
 from services.runtime.access import Principal, Scope
 from services.runtime.api import problem_responses
 from services.runtime.key_ring import KeyRing
@@ -25,14 +25,12 @@ _SETTINGS_EXAMPLE: dict[str, Any] = {
 _SOURCE_EXAMPLE: dict[str, Any] = {
     "source": {"id": "k7f3a2qwmz4tc", "name": "product", "writeKey": "<key>", "enabled": True, "destinations": []}
 }
-_IN_ADDRESS = (401, "key_in_address", "Send this key in a header; only browser keys may stand in the address.")
-_ORIGIN = (403, "origin_not_allowed", "Add the page's origin to those of this key, or use another key on servers.")
 
 
 def bootstrap_routes(*, ring: KeyRing) -> APIRouter:
     """`/v1/projects/{key}/settings` for analytics-next and `/sourceConfig` for RudderStack's browser SDK."""
     router = APIRouter(tags=["browser"])
-    problems = problem_responses(_IN_ADDRESS, _ORIGIN)
+    problems = problem_responses(KEY_IN_ADDRESS, ORIGIN_NOT_ALLOWED)
 
     @router.get("/v1/projects/{key}/settings", responses={**problems, 200: _example(_SETTINGS_EXAMPLE)})
     async def segment_settings(key: str, request: Request, response: Response) -> dict[str, Any]:

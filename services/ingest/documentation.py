@@ -10,6 +10,7 @@ import msgspec
 from fastapi import FastAPI
 
 from schemas.commands import COMMANDS, AnyCommand
+from services.ingest.origins import KEY_IN_ADDRESS, ORIGIN_NOT_ALLOWED
 from services.ingest.routes import HOT_ROUTES, Form, Route
 from services.runtime.api import problem_responses
 
@@ -59,8 +60,8 @@ _PROBLEMS = (
     (400, "compression_invalid", "Send the compressed data to its end; it is cut off."),
     (400, "events_rejected", "Correct the events; each was rejected for the reason in `errors`."),
     (401, "keys_differ", "Send one API key, not different ones in several places."),
-    (401, "key_in_address", "Send this key in a header; only browser keys may stand in the address."),
-    (403, "origin_not_allowed", "Add the page's origin to those of this key, or use another key on servers."),
+    KEY_IN_ADDRESS,
+    ORIGIN_NOT_ALLOWED,
     (408, "request_too_slow", "Send the whole request sooner."),
     (413, "body_too_large", "Keep the body within 5242880 bytes, also when inflated."),
     (413, "context_too_large", "Shorten `context` of the batch: with its copy in each event it is too much."),

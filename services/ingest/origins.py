@@ -13,6 +13,17 @@ from services.runtime.problems import Problem
 ORIGINS_MAX: Final = 50
 ANY: Final = "*"
 
+ORIGIN_NOT_ALLOWED: Final = (
+    403,
+    "origin_not_allowed",
+    "Add the page's origin to those of this key, or use another key on servers.",
+)
+KEY_IN_ADDRESS: Final = (
+    401,
+    "key_in_address",
+    "Send this key in a header; only browser keys may stand in the address.",
+)
+
 Headers = list[tuple[bytes, bytes]]
 
 _ORIGIN = re.compile(r"https?://[a-z0-9._\[\]:-]{1,250}|\*")
@@ -38,15 +49,13 @@ def check_origin(principal: Principal, origin: str | None) -> None:
     """
     allowed = principal.origins
     if allowed and ANY not in allowed and (origin is None or origin.lower() not in allowed):
-        raise Problem(
-            403, "origin_not_allowed", "Add the page's origin to those of this key, or use another key on servers."
-        )
+        raise Problem(*ORIGIN_NOT_ALLOWED)
 
 
 def check_key_in_address(principal: Principal) -> None:
     """Problem 401 `key_in_address` for a key that must not stand in addresses, which are logged on the way."""
     if not principal.origins:
-        raise Problem(401, "key_in_address", "Send this key in a header; only browser keys may stand in the address.")
+        raise Problem(*KEY_IN_ADDRESS)
 
 
 def origin_of(headers: Mapping[bytes, bytes]) -> str | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-from typing import Any
+from typing import Any, Final
 
 from services.runtime.problems import Problem
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 500
+CURSOR_INVALID: Final = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 _INTEGER_MAX = 2**63 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -22,15 +23,20 @@ def encode_cursor(position: list[Any]) -> str:
 
 def decode_cursor(cursor: str, *kinds: type) -> list[Any]:
     """The position in `cursor`, whose parts must be of `kinds`; Problem 400 `cursor_invalid` otherwise."""
+    position = unchecked_position(cursor)
+    if len(position) != len(kinds) or not all(map(_is_a, kinds, position)):
+        raise Problem(*CURSOR_INVALID)
+    return position
+
+
+def unchecked_position(cursor: str) -> list[Any]:
+    """What a cursor says, to tell those of one list apart; empty for what is none."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         position = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, RecursionError):
-        position = None
-    valid = isinstance(position, list) and len(position) == len(kinds)
-    if not valid or not all(_is_a(kind, part) for part, kind in zip(position, kinds, strict=True)):
-        raise Problem(400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
-    return list(position)
+        return []
+    return position if isinstance(position, list) else []
 
 
 def _is_a(kind: type, part: Any) -> bool:

@@ -35,7 +35,7 @@ from services.activation_engine.reading.accounts import AccountFilter, AccountRe
 from services.activation_engine.reading.ledger import LedgerReads
 from services.runtime.access import Principal
 from services.runtime.api import problem_responses
-from services.runtime.cursors import decode_cursor, encode_cursor
+from services.runtime.cursors import CURSOR_INVALID, decode_cursor, encode_cursor
 from services.runtime.problems import Problem
 
 _POSITION_CHARACTERS_MAX = 65_536
@@ -46,7 +46,6 @@ _UNKNOWN = (
     "account_unknown",
     "No event or command of this account has arrived: check the id, or send one with its account id to ingest first.",
 )
-_CURSOR = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 
 Text = Annotated[str | None, Query(pattern=FILTER_PATTERN, max_length=512)]
 After = Annotated[
@@ -83,7 +82,7 @@ def _add_list(routes: APIRouter, accounts: AccountReads) -> None:
         response_class=Response,
         responses={
             **shown(AccountList, examples.ACCOUNTS),
-            **problem_responses(_CURSOR, _PLAN_UNKNOWN, SEGMENT_UNKNOWN, MILESTONE_UNKNOWN),
+            **problem_responses(CURSOR_INVALID, _PLAN_UNKNOWN, SEGMENT_UNKNOWN, MILESTONE_UNKNOWN),
         },
     )
     async def list_accounts(
@@ -127,7 +126,7 @@ def _add_timeline(routes: APIRouter, accounts: AccountReads, ledger: LedgerReads
         "/{account_id:path}/timeline",
         summary="List an account's signals",
         response_class=Response,
-        responses={**shown(Timeline, examples.TIMELINE), **problem_responses(_UNKNOWN, _CURSOR)},
+        responses={**shown(Timeline, examples.TIMELINE), **problem_responses(_UNKNOWN, CURSOR_INVALID)},
     )
     async def list_signals_of_account(account_id: AccountId, cursor: Cursor = None, limit: Limit = LIMIT) -> Response:
         """The account's signals as they were sent, oldest first. Scope `accounts:read`."""

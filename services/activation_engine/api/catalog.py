@@ -13,9 +13,7 @@ from services.activation_engine.api.insight_documents import Catalog
 from services.activation_engine.domain.instants import rfc3339
 from services.activation_engine.reading.event_names import EventName, EventNames
 from services.runtime.api import problem_responses
-from services.runtime.cursors import decode_cursor, encode_cursor
-
-_CURSOR = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
+from services.runtime.cursors import CURSOR_INVALID, decode_cursor, encode_cursor
 
 
 def catalog_routes(*, names: EventNames, may_read: Authenticated) -> APIRouter:
@@ -26,7 +24,7 @@ def catalog_routes(*, names: EventNames, may_read: Authenticated) -> APIRouter:
         "",
         summary="List event names",
         response_class=Response,
-        responses={**shown(Catalog, examples.CATALOG), **problem_responses(_CURSOR)},
+        responses={**shown(Catalog, examples.CATALOG), **problem_responses(CURSOR_INVALID)},
     )
     async def list_event_names(
         query: Annotated[

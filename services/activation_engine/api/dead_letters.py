@@ -17,10 +17,9 @@ from services.activation_engine.api.refusals import BROKER_UNAVAILABLE, DEAD_LET
 from services.activation_engine.decoder import Reason
 from services.activation_engine.operations.dead_letters import DeadLetterRow, DeadLetters
 from services.runtime.api import problem_responses
-from services.runtime.cursors import decode_cursor, encode_cursor
+from services.runtime.cursors import CURSOR_INVALID, decode_cursor, encode_cursor
 
 _ID_MAX = 2**63 - 1
-_CURSOR = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 
 LetterId = Annotated[int, Path(ge=1, le=_ID_MAX, examples=[7])]
 Part = Annotated[int | None, Query(ge=0, le=2**31 - 1, description="Of this partition only")]
@@ -34,7 +33,7 @@ def dead_letter_routes(*, letters: DeadLetters, may_administer: Authenticated) -
         "",
         summary="List dead letters",
         response_class=Response,
-        responses={**shown(DeadLetterList, examples.DEAD_LETTERS), **problem_responses(_CURSOR)},
+        responses={**shown(DeadLetterList, examples.DEAD_LETTERS), **problem_responses(CURSOR_INVALID)},
     )
     async def list_dead_letters(
         part: Part = None, reason: Reason | None = None, cursor: Cursor = None, limit: Limit = LIMIT

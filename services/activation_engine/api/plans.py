@@ -27,12 +27,11 @@ from services.activation_engine.plans.registry import PLANS_MAX, RETIRED, PlanVe
 from services.activation_engine.plans.source import SOURCE_BYTES_MAX
 from services.activation_engine.reading.event_names import EventNames
 from services.runtime.api import problem_responses
-from services.runtime.cursors import decode_cursor, encode_cursor
+from services.runtime.cursors import CURSOR_INVALID, decode_cursor, encode_cursor
 from services.runtime.problems import Problem
 
 _UNKNOWN = (404, "plan_unknown", "No such plan or version is published; GET /v1/plans lists those that are.")
 _TOO_MANY = (409, "too_many_plans", f"{PLANS_MAX} plans are live, which is the limit; retire one first.")
-_CURSOR = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 
 # Of a valid plan's text, under this id.
 Warnings = Callable[[str, str], Awaitable[list[dict[str, Any]]]]
@@ -161,7 +160,7 @@ def _add_list(routes: APIRouter, plans: PlanPublisher, may_read: Authenticated) 
         summary="List plans",
         dependencies=[Depends(may_read)],
         response_class=Response,
-        responses={**shown(PlanList, examples.PLANS), **problem_responses(_CURSOR)},
+        responses={**shown(PlanList, examples.PLANS), **problem_responses(CURSOR_INVALID)},
     )
     async def list_plans(cursor: Cursor = None, limit: Limit = LIMIT) -> Response:
         """Plans by id, each by its newest version. Scope `accounts:read`."""

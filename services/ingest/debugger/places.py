@@ -8,10 +8,9 @@ from typing import Any
 
 from services.ingest.debugger.rows import EventStatus
 from services.ingest.debugger.waiting import Before
-from services.runtime.cursors import decode_cursor, encode_cursor
+from services.runtime.cursors import CURSOR_INVALID, decode_cursor, encode_cursor, unchecked_position
 from services.runtime.problems import Problem
 
-CURSOR_INVALID = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 _WAITING = "waiting"
 _OFFSET_MAX = 2**63 - 1
 
@@ -39,16 +38,15 @@ def waiting_place(before: Before) -> str:
 
 
 def waiting_place_of(cursor: str | None) -> Before | None:
-    """The place of a cursor; None if it is one on a topic, or none; Problem 400 `cursor_invalid`."""
-    try:
-        kind, starts, end, at, user_id, message_id = decode_cursor(cursor or "", str, dict, dict, str, str, str)
-    except Problem:
+    """The place of a cursor; None if it is none of these; Problem 400 `cursor_invalid`."""
+    if cursor is None or unchecked_position(cursor)[:1] != [_WAITING]:
         return None
+    _, starts, end, at, user_id, message_id = decode_cursor(cursor, str, dict, dict, str, str, str)
     try:
         moment = datetime.fromisoformat(at) if at else None
     except ValueError as error:
         raise Problem(*CURSOR_INVALID) from error
-    if kind != _WAITING or (moment is not None and moment.tzinfo is None):
+    if moment is not None and moment.tzinfo is None:
         raise Problem(*CURSOR_INVALID)
     last = None if moment is None else (moment, user_id, message_id)
     return Before(_by_number(starts), _by_number(end), last)

@@ -12,14 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.topics import DEAD_EVENTS, PRODUCT_EVENTS, UNRESOLVED_EVENTS, Topic
 from services.ingest.debugger.documents import EXAMPLE_ANSWER, EventList
-from services.ingest.debugger.places import CURSOR_INVALID, topic_offsets, topic_place, waiting_place, waiting_place_of
+from services.ingest.debugger.places import topic_offsets, topic_place, waiting_place, waiting_place_of
 from services.ingest.debugger.rows import EventRow, EventStatus, Filters, picker
 from services.ingest.debugger.tails import RECORDS_MAX, Busy, Tail, TopicTails
 from services.ingest.debugger.waiting import Before, tell_waiting, waiting_before
 from services.ingest.delivery import BrokerUnavailable
 from services.runtime.access import Scope
 from services.runtime.api import problem_responses
-from services.runtime.cursors import LIMIT_DEFAULT
+from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT
 from services.runtime.key_ring import KeyRing, require
 from services.runtime.problems import Problem
 

@@ -20,11 +20,10 @@ from services.notifier.api.documents import (
 from services.notifier.domain.outcome import Status
 from services.notifier.store.deliveries import Delivery, DeliveryFilter, DeliveryStore, LoggedAttempt
 from services.runtime.api import problem_responses
-from services.runtime.cursors import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
+from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
 from services.runtime.problems import Problem
 
 _NOT_FOUND = (404, "delivery_not_found", "There is no such delivery; list the deliveries to find its id.")
-_CURSOR_INVALID = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 _IN_FLIGHT = (409, "delivery_in_flight", "An attempt is under way; ask again when it has ended.")
 _NOT_SENDABLE = (409, "endpoint_disabled", "The endpoint is disabled or deleted; enable it first.")
 _ERASED = (409, "signal_erased", "The signal was erased with its account; there is nothing left to send.")
@@ -42,7 +41,7 @@ def delivery_routes(
     """List, show, retry."""
     router = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
 
-    @router.get("", dependencies=[Depends(may_read)], responses=problem_responses(_CURSOR_INVALID))
+    @router.get("", dependencies=[Depends(may_read)], responses=problem_responses(CURSOR_INVALID))
     async def list_deliveries(
         wanted: Annotated[DeliveryFilter, Depends(_filter)],
         cursor: Annotated[str | None, Query(max_length=1024)] = None,

@@ -26,10 +26,9 @@ from services.notifier.store.endpoint_rows import Endpoint
 from services.notifier.store.endpoints import ENDPOINTS_MAX, EndpointStore, IdempotencyConflict, TooManyEndpoints
 from services.runtime.access import Principal
 from services.runtime.api import problem_responses
-from services.runtime.cursors import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
+from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
 from services.runtime.problems import Problem
 
-_CURSOR_INVALID = (400, "cursor_invalid", "Use the `next` of an earlier answer as cursor, or leave it out.")
 _REFUSED = (
     (422, "url_invalid", "Write the URL as https://host/path."),
     (422, "address_forbidden", "Use a public https address, or have the operator open this one."),
@@ -70,7 +69,7 @@ def endpoint_routes(parts: EndpointRouteParts) -> APIRouter:
 def _add_reading(router: APIRouter, parts: EndpointRouteParts) -> None:
     may_read = Depends(parts.may_read)
 
-    @router.get("", dependencies=[may_read], responses=problem_responses(_CURSOR_INVALID))
+    @router.get("", dependencies=[may_read], responses=problem_responses(CURSOR_INVALID))
     async def list_endpoints(
         cursor: Annotated[str | None, Query(max_length=1024)] = None,
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
@@ -187,4 +186,4 @@ def _position(cursor: str | None) -> tuple[datetime, str]:
     try:
         return datetime.fromisoformat(moment), endpoint_id
     except ValueError:
-        raise Problem(*_CURSOR_INVALID) from None
+        raise Problem(*CURSOR_INVALID) from None
