@@ -100,9 +100,13 @@ class Plan(Struct, frozen=True):
     risks: tuple[Watch, ...] = ()
     opportunities: tuple[Watch, ...] = ()
     by_id: dict[str, Milestone] = {}
+    # Risks and opportunities about a date ahead.
+    ahead: tuple[Watch, ...] = ()
 
     def __post_init__(self) -> None:
         force_setattr(self, "by_id", {milestone.id: milestone for milestone in self.milestones})
+        watches = (*self.risks, *self.opportunities)
+        force_setattr(self, "ahead", tuple(one for one in watches if one.before is not None))
 
     def milestone(self, milestone_id: str) -> Milestone:
         """By id; KeyError when the plan has none of that name."""

@@ -26,6 +26,9 @@ from services.activation_engine.domain.plan_set import Change, LivePlan, PlanSet
 from services.activation_engine.domain.signals import CATCH_UP_DAYS, CandidateSignal, audible
 from services.activation_engine.domain.status import is_activated, next_check, standing_of
 from services.activation_engine.domain.timers import SENDER_LEAD_MS_MAX, PartitionClock
+from services.activation_engine.domain.truths import View
+from services.activation_engine.domain.watches import WatchState
+from services.activation_engine.domain.watching import hear
 
 _NO_SIGNALS: Sequence[CandidateSignal] = ()
 
@@ -192,8 +195,19 @@ def _live_on(
         known.reached = {**dict.fromkeys(known.reached), **reached}
     subject = _subject(state, live, known, clock, now_ms, event)
     decided = [*begin(subject, now_ms), *_reach(subject, fresh), *_activate(subject, now_ms)]
+    _hear(subject, now_ms)
     _plan_check(subject, clock, news=moved)
     return decided
+
+
+def _hear(subject: Subject, now_ms: int) -> None:
+    """Note since when what is about a date ahead holds; ticks open it."""
+    known = subject.plan_state
+    view = View(subject.standing, subject.state.facts, now_ms, known.healthy_since_ms)
+    for watch in subject.plan.ahead:
+        kept = hear(watch, known.watches.pop(watch.id, WatchState()), view)
+        if not kept.blank:
+            known.watches[watch.id] = kept
 
 
 def _end(subject: Subject, life: Life, closed_at_ms: int) -> list[CandidateSignal]:

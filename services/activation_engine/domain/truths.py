@@ -69,7 +69,8 @@ def parts(watch: Watch, known: WatchState, view: View) -> Iterator[Part]:
     if watch.healthy_ms is not None:
         yield _healthy(watch.healthy_ms, view)
     if watch.unless is not None:
-        yield Part("unless", view.reached_at(watch.unless) is None, 0)
+        # It was false from the beginning, so it never dates what it belongs to.
+        yield Part("unless", view.reached_at(watch.unless) is None, from_ms=0)
 
 
 def _quiet(watch: Watch, view: View) -> Part:

@@ -58,6 +58,19 @@ def look(watch: Watch, known: WatchState, view: View) -> Look:
     return Look(opened, happening, _next(watch, opened, view, found), bool(watch.quiet))
 
 
+def hear(watch: Watch, known: WatchState, view: View) -> WatchState:
+    """What to keep, after a record, of a watch that the facts date. A trait has the time of its newest telling alone,
+    so since when the watch holds is noted before that is told again."""
+    if known.opened_at_ms is not None or known.spent:
+        return known
+    found = list(parts(watch, known, view))
+    if not all(one.holds for one in found):
+        return WatchState()
+    if any(one.from_ms is None for one in found):
+        return known
+    return WatchState(since_ms=_since(watch, known, view, found))
+
+
 def _look_at_open(watch: Watch, known: WatchState, view: View, found: list[Part], *, holds: bool) -> Look:
     outcome = _ending(watch, known, view, found, holds=holds)
     if outcome is None:
@@ -73,14 +86,15 @@ def _look_at_open(watch: Watch, known: WatchState, view: View, found: list[Part]
 
 def _since(watch: Watch, known: WatchState, view: View, found: list[Part]) -> int:
     """Since when all parts hold together, unbroken as far as ticks saw: by the facts, or where these do not date a part
-    by the clock of the first tick that saw it. What happens again in an open loop does not begin `for` anew."""
+    by the clock of the first tick that saw it. Neither what happens again in an open loop begins `for` anew, nor a date
+    that is told again; without `for` a loop is dated by its newest X."""
     dated = max((one.from_ms for one in found if one.from_ms is not None), default=0)
     undated = any(one.from_ms is None for one in found)
     if known.since_ms is None or _interrupted(watch, known, view):
         return view.clock_ms if undated else dated
     if undated:
         return known.since_ms
-    return min(known.since_ms, dated) if watch.for_ms else dated
+    return min(known.since_ms, dated) if watch.for_ms or watch.before is not None else dated
 
 
 def _interrupted(watch: Watch, known: WatchState, view: View) -> bool:

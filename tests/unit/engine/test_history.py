@@ -292,9 +292,16 @@ def test_a_date_that_is_told_is_news(records: list[Record], opened: float) -> No
     assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(opened), "live")
 
 
-@pytest.mark.parametrize("records", [[renewal(0, start=-300)], [event(at=day(0)), renewal(3, start=-300)]])
+@pytest.mark.parametrize(
+    "records",
+    [
+        [renewal(0, start=-300)],
+        [event(at=day(0)), renewal(3, start=-300)],
+        [renewal(0, start=-300), renewal(0.001)],
+    ],
+)
 def test_an_imported_renewal_pages_nobody(records: list[Record]) -> None:
-    """An account that started long before it was heard of, also where its use came first."""
+    """An account that started long before it was heard of, also where its use came first, or the date twice."""
     story = watching(NEAR, start=CONTRACT)
     story.happens(*records)
     assert story.until(4) == ["risk_opened:renewal_near"]
@@ -311,9 +318,11 @@ def test_a_loop_that_waited_for_the_first_use_is_news() -> None:
     assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(20), "live")
 
 
+@pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("change", ["version", "reopened", "covered"])
-def test_a_date_that_was_told_before_the_plan_came_is_history(change: str) -> None:
-    """Before a version with the risk went live, the account was reopened, or the plan covered it at all."""
+def test_a_date_that_was_told_before_the_plan_came_is_history(change: str, again: bool) -> None:
+    """Before a version with the risk went live, the account was reopened, or the plan covered it at all; also if it is
+    told again before the next tick."""
     story = watching(NEAR, start=CONTRACT, applies_to=(Predicate(("tier",), "ne", "free"),))
     watched = story.plans
     if change == "version":
@@ -325,8 +334,18 @@ def test_a_date_that_was_told_before_the_plan_came_is_history(change: str) -> No
     if change == "version":
         story.take(PlanSet.of([LivePlan(watched.live[0].plan, 2, day(40))]))
     story.happens(*([command("reopen", day(40))] if change == "reopened" else [traits(day(40), tier="paid")]))
+    if again:
+        story.happens(renewal(40.001))
     assert story.until(40.1)[-1] == "risk_opened:renewal_near"
     assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(1), "catch_up")
+
+
+def test_a_date_that_is_taken_back_and_told_again_is_news() -> None:
+    """Between two ticks; it holds since then."""
+    story = watching(NEAR, start=CONTRACT)
+    story.happens(renewal(0.001, start=0), traits(day(0.002), renewal_at=None), renewal(0.003))
+    assert story.until(0.1) == ["risk_opened:renewal_near"]
+    assert story.signals[-1].timestamp_ms == day(0.003)
 
 
 def test_an_end_of_what_began_before_origins_were_kept() -> None:
