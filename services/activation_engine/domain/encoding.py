@@ -6,7 +6,8 @@ from msgspec.msgpack import Decoder, Encoder
 from services.activation_engine.domain.account import AccountState, PlanState
 from services.activation_engine.domain.activity import PEOPLE_KEPT, ROLES_KEPT
 from services.activation_engine.domain.facts import Facts
-from services.activation_engine.domain.plan import ELSEWHERE_BYTES_MAX, Plan, dated_bytes
+from services.activation_engine.domain.held import ELSEWHERE_BYTES_MAX, dated_bytes
+from services.activation_engine.domain.plan import Plan
 
 _VERSION = 2
 # Above 2 KB PostgreSQL moves a value out of the row, which costs three quarters of the write rate.

@@ -18,9 +18,10 @@ from services.activation_engine.domain.account import (
 from services.activation_engine.domain.announcements import Subject, next_step
 from services.activation_engine.domain.conditions import AtLeast, Condition
 from services.activation_engine.domain.description import last_activity_at, standing_in
+from services.activation_engine.domain.held import superseded
 from services.activation_engine.domain.instants import date_text, rfc3339, rfc3339_or_none
 from services.activation_engine.domain.orders import Pause, life_of, pause_from
-from services.activation_engine.domain.plan import Milestone, Plan, progress_of, superseded
+from services.activation_engine.domain.plan import Milestone, Plan, progress_of
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.rows import last_event, standings
 from services.activation_engine.domain.snoozes import snoozes_of

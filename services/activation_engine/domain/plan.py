@@ -19,8 +19,6 @@ FIRST_EVENT = "first_event"
 SEGMENT_TRAIT = "segment"
 # A milestone nominally due by the end of this week belongs to the set-up.
 _SETUP_WEEKS = 2
-# So much of a state is for milestones of earlier versions that the one of now does not have: they may return.
-ELSEWHERE_BYTES_MAX = 1_000
 # Never changed: an account of which no activity is known.
 _NO_ACTIVITY = Activity()
 _NOTHING_HELD: Mapping[str, int] = MappingProxyType({})
@@ -219,42 +217,6 @@ def reached_milestones(plan: Plan, facts: Facts, held: Mapping[str, int] = _NOTH
         if at is not None:
             reached[milestone.id] = at
     return reached
-
-
-def superseded(plan: Plan, facts: Facts, held: Mapping[str, int], milestone: str) -> bool:
-    """Whether a milestone is reached by the date that is held of it alone: this plan has not found it yet."""
-    return milestone in held and milestone not in reached_milestones(plan, facts, _without(held, milestone))
-
-
-def worth_holding(plan: Plan, facts: Facts, dates: Mapping[str, int]) -> dict[str, int]:
-    """Of the dates at which milestones were reached by an earlier version, those that this one does not find itself, or
-    finds later."""
-    own = reached_milestones(plan, facts)
-    if all(milestone in own and own[milestone] <= at for milestone, at in dates.items()):
-        return {}
-    found = {one: reached_milestones(plan, facts, _without(dates, one)).get(one) for one in dates}
-    return {one: at for one, at in dates.items() if (own_at := found[one]) is None or at < own_at}
-
-
-def newest_elsewhere(plan: Plan, dates: Mapping[str, int | None]) -> set[str]:
-    """Of milestones that this version does not have, those of the newest dates, within ELSEWHERE_BYTES_MAX."""
-    kept, room = set[str](), ELSEWHERE_BYTES_MAX
-    elsewhere = [(at or 0, one) for one, at in dates.items() if one not in plan.by_id]
-    for _, one in sorted(elsewhere, reverse=True):
-        room -= dated_bytes(one)
-        if room < 0:
-            break
-        kept.add(one)
-    return kept
-
-
-def dated_bytes(milestone: str) -> int:
-    """What a state needs for a milestone at most: each as reached, and held from an earlier version."""
-    return 2 * (len(milestone) + 11)
-
-
-def _without(dates: Mapping[str, int], milestone: str) -> dict[str, int]:
-    return {one: at for one, at in dates.items() if one != milestone}
 
 
 def progress_of(milestone: Milestone, facts: Facts, reached: dict[str, int]) -> Progress:

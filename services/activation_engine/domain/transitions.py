@@ -18,10 +18,10 @@ from services.activation_engine.domain.account import (
 )
 from services.activation_engine.domain.announcements import Subject
 from services.activation_engine.domain.event import USAGE_TYPES, Event
-from services.activation_engine.domain.facts import MARK_PREFIX, Facts, retain
-from services.activation_engine.domain.instants import parse_instant
+from services.activation_engine.domain.facts import Facts, retain
+from services.activation_engine.domain.held import bring_up
 from services.activation_engine.domain.orders import Life, life_of, next_turn, pause_on
-from services.activation_engine.domain.plan import newest_elsewhere, reached_milestones, worth_holding
+from services.activation_engine.domain.plan import reached_milestones
 from services.activation_engine.domain.plan_set import Change, LivePlan, PlanSet
 from services.activation_engine.domain.signals import CATCH_UP_DAYS, CandidateSignal, audible
 from services.activation_engine.domain.status import is_activated, next_check, standing_of
@@ -132,7 +132,7 @@ def _settle(
     state.decided = True
     known = state.plans.get(plan.id)
     if known is not None and known.version != live.version:
-        _bring_up(known, live, facts)
+        bring_up(known, live, facts)
     if not plans.covers(plan, facts):
         if known is not None:
             _close(known, LEFT_PLAN, now_ms)
@@ -151,25 +151,6 @@ def _settle(
         decided = _end(_subject(state, live, known, clock, now_ms, event), life, life.closed_at_ms)
     told = event is not None or (live.policy == "emit" and life.closed_at_ms is None)
     return decided if told else []
-
-
-def _bring_up(known: PlanState, live: LivePlan, facts: Facts) -> None:
-    """Take over another version: what was announced stays reached, and so its dates are held."""
-    dates = {**known.held, **known.now_reached()}
-    if known.status == CLOSED:
-        dates = {one: at for one, at in dates.items() if not _may_be_a_mark(one, at, known.status_since_ms, facts)}
-    held, plan = worth_holding(live.plan, facts, dates), live.plan
-    kept = plan.by_id.keys() | newest_elsewhere(plan, {**known.reached, **held})
-    known.held = {one: at for one, at in held.items() if one in kept}
-    known.reached = {one: at for one, at in known.reached.items() if one in kept}
-    known.version = live.version
-
-
-def _may_be_a_mark(milestone: str, at_ms: int, closed_at_ms: int, facts: Facts) -> bool:
-    """Whether the date at which a closed account had reached a milestone may be that of a mark: one that still says so,
-    or one that was set or taken back since, of which the account did not hear."""
-    mark = facts.traits.get(MARK_PREFIX + milestone)
-    return mark is not None and (mark[0] > closed_at_ms or parse_instant(mark[2]) == at_ms)
 
 
 def _subject(

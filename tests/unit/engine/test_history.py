@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from services.activation_engine.domain.account import AccountState, PlanState
-from services.activation_engine.domain.event import Event, InvalidBody
-from services.activation_engine.domain.instants import rfc3339
+from services.activation_engine.domain.event import InvalidBody
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
-from services.activation_engine.domain.predicates import Predicate
 from services.activation_engine.domain.signals import is_history
-from services.activation_engine.domain.watches import Watch, WatchState
+from services.activation_engine.domain.watches import WatchState
 from tests.builders import SMALL_PLAN, command, day, event, plan, plan_set, traits
 from tests.fakes.oracle import Record
 from tests.unit.engine.story import Story, tick
-from tests.unit.engine.watched import days, newest, notes, watching
 
 
 def test_ids_do_not_depend_on_when_ticks_come() -> None:
@@ -262,90 +257,6 @@ def test_a_new_plan_tells_of_no_closing(policy: str) -> None:
         "activated",
     ]
     assert story.happens(command("close", day(12), reason="churned")) == ["closed"]
-
-
-NEAR = Watch("renewal_near", "Renewal", before="renewal_at", within_ms=days(90))
-CONTRACT = ("contract_start", "first_event")
-
-
-def renewal(at: float, *, start: float | None = None) -> Event:
-    """A group call that tells of a renewal on day 60, and of when the contract began."""
-    told: dict[str, Any] = {} if start is None else {"contract_start": rfc3339(day(start))}
-    return traits(day(at), group=True, renewal_at=rfc3339(day(60)), **told)
-
-
-@pytest.mark.parametrize(
-    ("records", "opened"),
-    [
-        ([renewal(0), event(at=day(0.5))], 0.5),
-        ([renewal(0, start=0)], 0),
-        ([event(at=day(0)), renewal(20, start=0)], 20),
-        ([event(at=day(0)), renewal(20, start=20)], 20),
-        ([renewal(0, start=-300), traits(day(0), renewal_at=None), renewal(20)], 20),
-    ],
-)
-def test_a_date_that_is_told_is_news(records: list[Record], opened: float) -> None:
-    """With the record that starts the account, or later: nobody could know of it before."""
-    story = watching(NEAR, start=CONTRACT)
-    story.happens(*records)
-    assert story.until(21) == ["risk_opened:renewal_near"]
-    assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(opened), "live")
-
-
-@pytest.mark.parametrize(
-    "records",
-    [
-        [renewal(0, start=-300)],
-        [event(at=day(0)), renewal(3, start=-300)],
-        [renewal(0, start=-300), renewal(0.001)],
-    ],
-)
-def test_an_imported_renewal_pages_nobody(records: list[Record]) -> None:
-    """An account that started long before it was heard of, also where its use came first, or the date twice."""
-    story = watching(NEAR, start=CONTRACT)
-    story.happens(*records)
-    assert story.until(4) == ["risk_opened:renewal_near"]
-    assert story.signals[-1].origin == "catch_up"
-
-
-def test_a_loop_that_waited_for_the_first_use_is_news() -> None:
-    """The first use starts the account as well, and is no moment before which all is history."""
-    story = watching(Watch("loop", "Loop", after=newest("a.x")))
-    notes(story, ("a.x", 1))
-    story.until(20)
-    story.happens(event(at=day(20)))
-    assert story.until(21)[-1] == "risk_opened:loop"
-    assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(20), "live")
-
-
-@pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("change", ["version", "reopened", "covered"])
-def test_a_date_that_was_told_before_the_plan_came_is_history(change: str, again: bool) -> None:
-    """Before a version with the risk went live, the account was reopened, or the plan covered it at all; also if it is
-    told again before the next tick."""
-    story = watching(NEAR, start=CONTRACT, applies_to=(Predicate(("tier",), "ne", "free"),))
-    watched = story.plans
-    if change == "version":
-        story.take(PlanSet.of(()))
-    story.happens(traits(day(0), tier="free" if change == "covered" else "paid"), renewal(1, start=1))
-    if change == "reopened":
-        story.happens(command("close", day(1), reason="churned"))
-    story.until(40)
-    if change == "version":
-        story.take(PlanSet.of([LivePlan(watched.live[0].plan, 2, day(40))]))
-    story.happens(*([command("reopen", day(40))] if change == "reopened" else [traits(day(40), tier="paid")]))
-    if again:
-        story.happens(renewal(40.001))
-    assert story.until(40.1)[-1] == "risk_opened:renewal_near"
-    assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(1), "catch_up")
-
-
-def test_a_date_that_is_taken_back_and_told_again_is_news() -> None:
-    """Between two ticks; it holds since then."""
-    story = watching(NEAR, start=CONTRACT)
-    story.happens(renewal(0.001, start=0), traits(day(0.002), renewal_at=None), renewal(0.003))
-    assert story.until(0.1) == ["risk_opened:renewal_near"]
-    assert story.signals[-1].timestamp_ms == day(0.003)
 
 
 def test_an_end_of_what_began_before_origins_were_kept() -> None:
