@@ -51,7 +51,7 @@ class ActivityRule(Struct, frozen=True):
 class Activity(Struct, array_like=True, gc=False):
     """What is known of an account's activity by one rule. `last_ms` and the times of people and roles are rounded up to
     the plan set's step, and so may lie ahead; `did` is the earliest event of the newest step, (ms, name); `days` has a
-    bitmap per length of a day; of a role and of people who were never active there is when they were known, below 0."""
+    bitmap per length of a day. Roles and people never active are below 0: see `_unseen_role` and `_unseen_person`."""
 
     first_ms: int | None = None
     last_ms: int | None = None
@@ -61,8 +61,8 @@ class Activity(Struct, array_like=True, gc=False):
     roles: dict[str, int] = {}
 
     def last_of(self, who: str) -> int | None:
-        """When anyone, or anybody of a role, was last active; for a role that never was the time since when it is
-        known, below 0; None for one that is not known."""
+        """When anyone, or anybody of a role, was last active; below 0 for a role that never was, None for one that is
+        not known."""
         return self.last_ms if who == ANYONE else self.roles.get(who)
 
     def people_since(self, from_ms: int) -> int:
@@ -196,12 +196,25 @@ def still_after(activity: Activity, at: int, how: Fold) -> Still | None:
     return Still(activity, start, end, up)
 
 
+def was_active(last_ms: int) -> bool:
+    """Whether this time of a role or a person is that of a use, and not of becoming known."""
+    return last_ms > 0
+
+
+def _unseen_role(since_ms: int) -> int:
+    """The time of a role that is known since then and was never active: below any use, the earliest the greatest."""
+    return -since_ms
+
+
+def _unseen_person(since_ms: int, role: str) -> Seen:
+    """The same of a person: below any use, the role of the newest day the greatest."""
+    return since_ms // DAY_MS - _NEVER, role
+
+
 def know_person(activity: Activity, person: str | None, role: str, at_ms: int) -> bool:
     """This person, or one who is not named, exists in this role, though nobody saw them use the product; whether that
     is news."""
-    # Below any use: of a role the earlier is the greater, of a person the role of the newest day. Still the greatest is
-    # kept, which makes it a join.
-    since, seen = -at_ms, (at_ms // DAY_MS - _NEVER, role)
+    since, seen = _unseen_role(at_ms), _unseen_person(at_ms, role)
     new_role = activity.roles.get(role, -_NEVER) < since
     new_person = person is not None and activity.people.get(person, (-_NEVER, "")) < seen
     if not new_role and not new_person:
@@ -314,5 +327,6 @@ def forget_person(activity: Activity, user_id: str) -> bool:
 def quiet_since(activity: Activity, who: tuple[str, ...]) -> int | None:
     """Since when none of these people is active: the last one's use or, when none ever was active, since one is known.
     None when nobody of them is known."""
-    known = [last for one in who if (last := activity.last_of(one)) is not None]
-    return abs(max(known)) if known else None
+    newest = max((last for one in who if (last := activity.last_of(one)) is not None), default=None)
+    # Of roles that were never active the greatest is the one known first.
+    return newest if newest is None or was_active(newest) else -newest

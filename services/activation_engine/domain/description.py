@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from services.activation_engine.domain.account import AccountState, PlanState
-from services.activation_engine.domain.activity import PEOPLE_KEPT, Seen, is_erased
+from services.activation_engine.domain.activity import PEOPLE_KEPT, Seen, is_erased, was_active
 from services.activation_engine.domain.held import superseded
 from services.activation_engine.domain.instants import in_days, rfc3339, rfc3339_or_none
 from services.activation_engine.domain.orders import DIAGNOSIS
@@ -58,7 +58,7 @@ def _people(state: AccountState, plans: PlanSet) -> Iterator[dict[str, Any]]:
             seen[person] = max(one, seen.get(person, one))
     for person, (last, role) in sorted(seen.items(), key=lambda item: (-item[1][0], item[0]))[:PEOPLE_KEPT]:
         if not is_erased(person):
-            seen_at = rfc3339(_earliest(state, plans, last)) if last > 0 else None
+            seen_at = rfc3339(_earliest(state, plans, last)) if was_active(last) else None
             yield {"id": person, "role": role or None, "last_seen_at": seen_at}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from services.activation_engine.domain.activity import PRESENT_DAYS, quiet_since
+from services.activation_engine.domain.activity import PRESENT_DAYS, quiet_since, was_active
 from services.activation_engine.domain.conditions import Condition
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.instants import parse_instant
@@ -57,7 +57,8 @@ def parts(watch: Watch, known: WatchState, view: View) -> Iterator[Part]:
     if watch.people is not None:
         yield _present("people", watch.people, [last for last, _ in view.standing.activity.people.values()], view)
     if watch.roles is not None:
-        yield _present("roles", watch.roles, [last for last in view.standing.activity.roles.values() if last > 0], view)
+        seen = [last for last in view.standing.activity.roles.values() if was_active(last)]
+        yield _present("roles", watch.roles, seen, view)
     if watch.active_days_down is not None:
         yield _fall(watch.active_days_down, known, view)
     if watch.missing is not None:
