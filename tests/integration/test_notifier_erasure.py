@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -176,3 +177,14 @@ async def test_an_unreadable_record_of_the_account_goes_too(surroundings: Server
     await take_in(database, [signal("notice", 1, erased=True)])
     rows = await query(surroundings, "SELECT record_offset FROM notifier.dead_letter")
     assert [row["record_offset"] for row in rows] == [1]
+
+
+async def test_other_numbers_after_a_restore_hide_and_erase_nothing(
+    surroundings: Servers, database: AsyncEngine
+) -> None:
+    """A restored ledger tells of the same erasure under the same id, though it may count from elsewhere."""
+    notice = signal("notice", 500, erased=True)
+    assert await take_in(database, [signal("old", 499), notice, signal("new", 501)]) == {"notice", "new"}
+    assert await take_in(database, [replace(notice, seq=12), signal("fewer", 13)]) == {"fewer"}
+    assert await take_in(database, [replace(notice, seq=700), signal("old", 699), signal("more", 701)]) == {"more"}
+    assert await standing(surroundings) == dict.fromkeys(("notice", "new", "fewer", "more"), ("pending", True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from msgspec.json import encode
@@ -16,10 +17,18 @@ ERASED = "account.erased"
 
 # A repeat of what tells of an erasure finds its tombstone and erases nothing: the account may have come back.
 _BURY = sa.text(
-    """INSERT INTO notifier.tombstone AS known (account_hash, seq)
-    SELECT * FROM unnest(CAST(:hashes AS bytea[]), CAST(:seqs AS bigint[]))
-    ON CONFLICT (account_hash) DO UPDATE SET seq = excluded.seq, erased_at = now() WHERE known.seq < excluded.seq
+    """INSERT INTO notifier.tombstone AS known (account_hash, seq, notice)
+    SELECT * FROM unnest(CAST(:hashes AS bytea[]), CAST(:seqs AS bigint[]), CAST(:notices AS text[]))
+    ON CONFLICT (account_hash) DO UPDATE SET seq = excluded.seq, notice = excluded.notice, erased_at = now()
+        WHERE known.seq < excluded.seq AND known.notice IS DISTINCT FROM excluded.notice
     RETURNING account_hash"""
+)
+# The same erasure under another number: the ledger was restored, and counts otherwise since. Its numbers hold.
+_RENUMBER = sa.text(
+    """UPDATE notifier.tombstone known SET seq = told.seq
+    FROM unnest(CAST(:hashes AS bytea[]), CAST(:seqs AS bigint[]), CAST(:notices AS text[]))
+        AS told(account_hash, seq, notice)
+    WHERE known.account_hash = told.account_hash AND known.notice = told.notice AND known.seq <> told.seq"""
 )
 _BLANK_MESSAGES = sa.text(
     """UPDATE notifier.message m SET body = '', slack_body = NULL, traceparent = NULL, account_id = given.pseudonym
@@ -51,18 +60,20 @@ _BLANK_NOTICES = sa.text(
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """An account to forget, from all signals numbered below `seq`."""
+    """An account to forget, from all signals numbered below `seq`; `notice` is the id of the signal that tells it."""
 
     account_id: str
     seq: int
+    notice: str
 
 
 async def erase(connection: AsyncConnection, erasures: Sequence[Erasure]) -> None:
-    """Forget the accounts in what is stored; this comes before the messages of the same transaction."""
-    newest = {one.account_id: one.seq for one in sorted(erasures, key=lambda one: one.seq)}
-    hashes = {account_hash(account_id): account_id for account_id in newest}
-    asked = {"hashes": list(hashes), "seqs": list(newest.values())}
-    accounts = [hashes[one] for one in (await connection.execute(_BURY, asked)).scalars()]
+    """Forget the accounts in what is stored; this comes before the messages of the same transaction. `erasures` are in
+    the order of the topic."""
+    hashes = {account_hash(one.account_id): one.account_id for one in erasures}
+    buried = await connection.execute(_BURY, _columns(sorted(erasures, key=lambda one: one.seq)))
+    accounts = [hashes[one] for one in buried.scalars()]
+    await connection.execute(_RENUMBER, _columns(erasures))
     if accounts:
         given = {"accounts": accounts, "pseudonyms": [pseudonym(one) for one in accounts]}
         ids = list((await connection.execute(_BLANK_MESSAGES, given)).scalars())
@@ -79,3 +90,13 @@ async def blank_notices(connection: AsyncConnection) -> int:
     if ids:
         await connection.execute(_FORGET_ANSWERS, {"ids": ids})
     return len(ids)
+
+
+def _columns(erasures: Sequence[Erasure]) -> dict[str, list[Any]]:
+    """The last of each account."""
+    last = {account_hash(one.account_id): one for one in erasures}
+    return {
+        "hashes": list(last),
+        "seqs": [one.seq for one in last.values()],
+        "notices": [one.notice for one in last.values()],
+    }

@@ -205,7 +205,9 @@ class IntakeBatch:
     async def add_messages(self, messages: Sequence[Message]) -> set[str]:
         """Forget the accounts of which these tell that they were erased, then insert; returns the ids that were new. An
         id known already is a repeat, whatever its number; a signal numbered before its account's erasure is dropped."""
-        erasures = [Erasure(one.account_id, one.seq or 0) for one in messages if one.account_id and one.type == ERASED]
+        erasures = [
+            Erasure(one.account_id, one.seq or 0, one.id) for one in messages if one.account_id and one.type == ERASED
+        ]
         if erasures:
             await erase(self._connection, erasures)
         parameters = {
