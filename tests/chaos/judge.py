@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from msgspec import json as msgspec_json
 
 from schemas.topics import DEAD_EVENTS
-from services.activation_engine.domain.signals import to_payload
+from services.activation_engine.domain.signals import ERASED, to_payload
 from tests.chaos.observer import Observer
 from tests.chaos.product import Ledger
 from tests.chaos.sink import Sink
@@ -27,14 +27,17 @@ async def judge(room: EngineRoom, *, ledger: Ledger, sink: Sink, observer: Obser
     _check_log(ledger, events)
     await _check_rejected(room, ledger)
     counts = await _check_counts(room, events, poison)
-    ids: list[str] = []
+    rows: list[Any] = []
     for part in range(room.parts):
-        ids += await _check_partition(room, part, events[part], signals[part])
-    require(
-        sorted(observer.followed) == sorted(ids), "the feed differs from the ledger:", _differ(observer.followed, ids)
-    )
-    await _check_delivered(room, sink, ids)
-    return {**counts, "signals": len(ids), "attempts": sink.attempts, "looks": observer.looks}
+        rows += await _check_partition(room, part, events[part], signals[part], may_be_erased=ledger.erased)
+    ids = [str(row["id"]) for row in rows]
+    blank = {str(row["id"]) for row in rows if row["payload"] is None}
+    # What tells of an erasure is blank too, but only after everybody got it.
+    erased = blank - {str(row["id"]) for row in rows if row["type"] == ERASED}
+    _check_same(observer.followed, ids, blank, "in the feed")
+    await _check_delivered(room, sink, ids, erased)
+    figures = {"signals": len(ids), "blanked": len(erased), "attempts": sink.attempts, "looks": observer.looks}
+    return {**counts, **figures}
 
 
 def _check_log(ledger: Ledger, events: Records) -> None:
@@ -72,42 +75,52 @@ async def _check_counts(room: EngineRoom, events: Records, poison: int) -> dict[
     return {"events": keyed, **outcomes}
 
 
-async def _check_partition(room: EngineRoom, part: int, events: Sequence[Any], signals: Sequence[Any]) -> list[str]:
-    """Ledger, accounts and signals topic of a partition; the ids of its signals. Between two accounts that one tick
+async def _check_partition(
+    room: EngineRoom, part: int, events: Sequence[Any], signals: Sequence[Any], *, may_be_erased: Set[str]
+) -> list[Any]:
+    """Ledger, accounts and signals topic of a partition; the rows of its ledger. Between two accounts that one tick
     moves no order is owed."""
     lease = await room.database.fetchrow("SELECT * FROM activation.partition_lease WHERE part = $1", part)
     assert lease is not None
     oracle = await room.owed(part, events)
     rows = await room.database.fetch("SELECT * FROM activation.ledger WHERE part = $1 ORDER BY seq", part)
     require([row["seq"] for row in rows] == list(range(1, lease["out_seq"] + 1)), "the ledger has gaps:", part)
+    blank = {str(row["id"]) for row in rows if row["payload"] is None}
     found, owed = defaultdict(list), defaultdict(list)
     for row in rows:
-        found[row["account_id"]].append((str(row["id"]), row["payload"]))
+        if row["payload"] is not None:
+            found[row["account_id"]].append((str(row["id"]), row["payload"]))
     for signal in oracle.signals:
-        owed[signal.account_id].append((signal.id, msgspec_json.encode(to_payload(signal))))
+        if signal.id in blank:
+            require(signal.account_id in may_be_erased, "erased by nobody:", signal.account_id)
+        else:
+            owed[signal.account_id].append((signal.id, msgspec_json.encode(to_payload(signal))))
     for account in found.keys() | owed.keys():
         require(found[account] == owed[account], "signals differ:", account, found[account], "owed:", owed[account])
+    require(blank <= {signal.id for signal in oracle.signals}, "blank signals that nobody owed:", part)
     stored = await room.database.fetch("SELECT * FROM activation.account WHERE part = $1", part)
     require({row["account_id"] for row in stored} == oracle.accounts.keys(), "accounts differ:", part)
     for row in stored:
         check_account(oracle, row)
     check_topic(signals, rows, lease["published_seq"])
-    return [str(row["id"]) for row in rows]
+    return list(rows)
 
 
-async def _check_delivered(room: EngineRoom, sink: Sink, ids: Sequence[str]) -> None:
-    """Each signal is one delivery, succeeded, answered 2xx at least once under one id; nothing else arrived."""
+async def _check_delivered(room: EngineRoom, sink: Sink, ids: Sequence[str], erased: Set[str]) -> None:
+    """Each signal is one delivery, succeeded, answered 2xx at least once under one id; nothing else arrived. What was
+    erased before it was sent is cancelled."""
     rows = await room.database.fetch("SELECT message_id, status FROM notifier.delivery")
-    wrong = [dict(row) for row in rows if row["status"] != "succeeded"]
+    wrong = [dict(row) for row in rows if row["status"] != "succeeded" and row["message_id"] not in erased]
     require(not wrong, "deliveries that did not succeed:", wrong[:5])
-    deliveries = sorted(row["message_id"] for row in rows)
-    require(deliveries == sorted(ids), "deliveries differ from signals:", _differ(deliveries, ids))
+    _check_same([row["message_id"] for row in rows], ids, erased, "to be delivered")
     sink.check()
-    untaken = [one for one in ids if not sink.taken[one]]
+    untaken = [one for one in ids if not sink.taken[one] and one not in erased]
     require(not untaken, "recorded as delivered, never answered 2xx:", untaken[:10])
-    require(sink.bodies.keys() == set(ids), "ids at the sink differ:", _differ(list(sink.bodies), ids))
+    _check_same(list(sink.bodies), ids, erased, "at the sink")
 
 
-def _differ(found: Sequence[str], owed: Sequence[str]) -> str:
-    more, less = Counter(found) - Counter(owed), Counter(owed) - Counter(found)
-    return f"{sum(more.values())} more {list(more)[:5]}, {sum(less.values())} fewer {list(less)[:5]}"
+def _check_same(found: Sequence[str], ids: Sequence[str], erased: Set[str], where: str) -> None:
+    """Each once, though what was erased may be missing."""
+    more, less = Counter(found) - Counter(ids), set(ids) - set(found) - erased
+    told = f"{sum(more.values())} more {list(more)[:5]}, {len(less)} fewer {list(less)[:5]}"
+    require(not more and not less, f"other signals {where} than in the ledger:", told)

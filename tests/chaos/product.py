@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,12 @@ _ACCOUNTS = 6
 _WORKERS = 3
 _PAUSE_SECONDS = 0.25
 _RETRY_SECONDS = 0.3
+_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("set", {"traits": {"name": "Acme"}}),
+    ("pause", {"reason": "Holidays", "side": "customer"}),
+    ("resume", {}),
+    ("erase", {}),
+)
 # A client that gives up: what it sent may be there or not, but never half.
 _GIVES_UP = 0.05
 _REPEATS = 0.15
@@ -37,9 +43,10 @@ class Sent:
 
 @dataclass(slots=True)
 class Ledger:
-    """What was sent, by message id, and the ids that 200s called rejected."""
+    """What was sent, by message id, the accounts whose erasure was, and the ids that 200s called rejected."""
 
     sent: dict[str, Sent] = field(default_factory=dict)
+    erased: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
     retries: int = 0
     given_up: int = 0
@@ -48,7 +55,7 @@ class Ledger:
 class Product:
     """Sends until `stop`; all that is random comes from `seed`, apart from what the faults decide."""
 
-    def __init__(self, *, clients: Callable[[], httpx.AsyncClient], seed: int) -> None:
+    def __init__(self, *, clients: Sequence[Callable[[], httpx.AsyncClient]], seed: int) -> None:
         self.ledger = Ledger()
         self._clients = clients
         self._seed = seed
@@ -65,13 +72,14 @@ class Product:
     async def _work(self, worker: int) -> None:
         chance = random.Random(f"{self._seed}-{worker}")
         number = 0
-        async with self._clients() as http:
+        async with self._clients[worker % len(self._clients)]() as http:
             while not self._stopping:
                 generation, turn = divmod(number, len(_QUICK))
                 batch = self._batch(chance, worker, generation, turn)
                 await self._post(http, chance, "/v1/batch", {"batch": batch}, {one["messageId"] for one in batch})
-                if chance.random() < 0.1:
-                    await self._command(http, chance, f"account-{worker}-{generation}-0", f"command-{worker}-{number}")
+                if chance.random() < 0.2:
+                    account = f"account-{worker}-{generation}-{chance.randrange(_ACCOUNTS)}"
+                    await self._command(http, chance, account, f"command-{worker}-{number}")
                 number += 1
                 await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -90,9 +98,12 @@ class Product:
         return batch
 
     async def _command(self, http: httpx.AsyncClient, chance: random.Random, account: str, message_id: str) -> None:
-        command = {"command": "set", "account_id": account, "traits": {"name": f"Name {chance.randrange(9)}"}}
-        self.ledger.sent[message_id] = Sent(account, "set")
-        await self._post(http, chance, "/v1/commands", {**command, "message_id": message_id}, {message_id})
+        name, fields = chance.choice(_COMMANDS)
+        self.ledger.sent[message_id] = Sent(account, name)
+        if name == "erase":
+            self.ledger.erased.add(account)
+        command = {"command": name, "account_id": account, "message_id": message_id, **fields}
+        await self._post(http, chance, "/v1/commands", command, {message_id})
 
     async def _post(self, http: httpx.AsyncClient, chance: random.Random, path: str, body: Any, ids: set[str]) -> None:
         """Again and again until it is acknowledged, or until the client gives up."""
