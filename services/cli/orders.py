@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from schemas.commands import NEVER_SNOOZED_KINDS, SNOOZED_KINDS
 from schemas.plan_terms import duration_ms
 from schemas.timestamps import to_milliseconds, to_rfc3339
 from services.cli.account_views import diagnosis_text
 from services.cli.addresses import EngineUrl, IngestUrl, Key, find
 from services.cli.client import Client, segment
-from services.cli.live_plans import require_live, unknown_milestones
+from services.cli.live_plans import unknown_milestones
+from services.cli.order_checks import check, check_with, no_dates
 from services.cli.output import AsJson, Misused, Refused, can_ask, complain, confirm, print_json, say
 from services.cli.shared_options import composed
 from services.runtime import strict_json
@@ -53,22 +53,21 @@ def give(
 ) -> None:
     """Post the command; print the account's status under each plan once it is applied. An account that nobody has seen
     is pointed out first, as it may be a misspelt one; `set` is meant to begin some. Raises Refused, Unreachable."""
+    check(command, datetime.now(UTC))
     ingest = Client(find("ingest", url=ingest_url, key=key))
     # Found before anything is changed, so that an address that is missing changes nothing.
     engine = None if no_wait else Client(find("engine", url=engine_url, key=key))
-    if engine is not None and not new and command["command"] != "set":
-        _look_for(engine, command)
-    if engine is not None and command.get("plan") is not None:
-        require_live(engine, command["plan"])
-    if engine is not None and command["command"] == "snooze":
-        _check_kind(engine, command)
+    if engine is not None:
+        begins = new or command["command"] == "set"
+        check_with(engine, command, None if begins else _look_for(engine, command))
     taken = ingest.ask("POST", "/v1/commands", body=command)
     if engine is None:
         answer, text = taken, f"{command['account_id']}: {command['command']} is on its way"
     else:
         account = _applied(engine, command, taken["position"])
         answer, text = {**taken, "account": account}, _standing(command, account)
-        for doubt in doubts(command, [] if account is None else account["plans"]):
+        plans = [] if account is None else account["plans"]
+        for doubt in (*doubts(command, plans), *no_dates(engine, command, plans)):
             complain(doubt)
     if as_json:
         print_json(answer)
@@ -76,11 +75,11 @@ def give(
         say(text)
 
 
-def _look_for(engine: Client, command: dict[str, Any]) -> None:
-    """Ask, or without a terminal tell, about an account that the engine does not know."""
+def _look_for(engine: Client, command: dict[str, Any]) -> dict[str, Any] | None:
+    """The account; one that the engine does not know is asked about, or without a terminal told, and None."""
     account_id = command["account_id"]
     try:
-        engine.ask("GET", f"/v1/accounts/{segment(account_id)}")
+        account: dict[str, Any] = engine.ask("GET", f"/v1/accounts/{segment(account_id)}")
     except Refused as refused:
         if refused.code != "account_unknown":
             raise
@@ -89,31 +88,17 @@ def _look_for(engine: Client, command: dict[str, Any]) -> None:
             confirm(f"{unseen}. Is it spelt right, and the {command['command']} to be its beginning?", yes=False)
         else:
             complain(f"{unseen}: this is its beginning. Was it misspelt, erase it again; if not, --new says so.")
-
-
-def _check_kind(engine: Client, command: dict[str, Any]) -> None:
-    """Raises Refused for a kind that mutes nothing of the account; ingest refuses what can never be muted."""
-    if command["kind"] in (*SNOOZED_KINDS, *NEVER_SNOOZED_KINDS):
-        return
-    try:
-        plans = engine.ask("GET", f"/v1/accounts/{segment(command['account_id'])}/explain")["plans"]
-    except Refused as refused:
-        if refused.code != "account_unknown":
-            raise
-        plans = []
-    watched = sorted({one["id"] for plan in plans for one in (*plan["risks"], *plan["opportunities"])})
-    if command["kind"] not in watched:
-        kinds = ", ".join((*SNOOZED_KINDS, *watched))
-        raise Refused(f"Nothing of {command['account_id']} is called {command['kind']}: snooze one of {kinds}.")
+        return None
+    return account
 
 
 def doubts(command: dict[str, Any], plans: list[dict[str, Any]]) -> Iterator[str]:
     """What of an applied command changes nothing under these plans of the account, perhaps for a misspelt name."""
     milestones = {one["id"]: one for plan in plans for one in plan["milestones"]}
     yield from unknown_milestones(_milestones_of(command), milestones, whose=f" of {command['account_id']}")
-    waived = milestones.get(command["milestone"]) if command["command"] == "waive" else None
-    if waived is not None and waived["required"]:
-        yield f"{waived['id']} stays required: it is the first value, which cannot be waived."
+    for plan in plans if command["command"] == "waive" else ():
+        if any(one["id"] == command["milestone"] and one["required"] for one in plan["milestones"]):
+            yield f"{command['milestone']} stays required under {plan['plan']}: its first value cannot be waived."
 
 
 def _milestones_of(command: dict[str, Any]) -> Iterator[str]:

@@ -24,7 +24,7 @@ Answer = tuple[int, dict[str, Any]]
 class StandInServices:
     """What was asked of them, and what the engine answers past a position: one of `account_answers` after the other.
     Asked without a position it knows every account but those that are `unseen`, each with these `risks`, and `plans`
-    with their milestones."""
+    with their milestones and what else is in their `contents`."""
 
     position: str = encode_position({0: 5})
     scopes: frozenset[Scope] = frozenset(Scope)
@@ -33,6 +33,7 @@ class StandInServices:
     asked: list[str] = field(default_factory=list)
     unseen: frozenset[str] = frozenset()
     plans: dict[str, list[str]] = field(default_factory=dict)
+    contents: dict[str, dict[str, Any]] = field(default_factory=dict)
     risks: tuple[str, ...] = ("single_threaded",)
     url: str = ""
     taken: threading.Event = field(default_factory=threading.Event)
@@ -60,8 +61,9 @@ def stand_in_services() -> Iterator[StandInServices]:
             if self.path.startswith("/v1/plans?"):
                 self._answer((200, {"data": [{"plan": one} for one in services.plans], "next": None}))
             elif self.path.startswith("/v1/plans/"):
-                milestones = dict.fromkeys(services.plans[self.path.rpartition("/")[2]])
-                self._answer((200, {"content": {"milestones": milestones}}))
+                plan = self.path.rpartition("/")[2]
+                content = {"milestones": dict.fromkeys(services.plans[plan]), **services.contents.get(plan, {})}
+                self._answer((200, {"content": {"first_value": None, **content}}))
             elif "?" in self.path:
                 services.asked.append(self.path)
                 self._answer(services.account_answers.pop(0))
@@ -71,7 +73,7 @@ def stand_in_services() -> Iterator[StandInServices]:
             elif self.path.rpartition("/")[2] in services.unseen:
                 self._answer((404, problem_body("account_unknown", "Check the id.", "r-3")))
             else:
-                self._answer((200, {}))
+                self._answer((200, {"plans": [{"plan": one} for one in services.plans]}))
 
         def do_POST(self) -> None:
             self._answer(services.take(self.rfile.read(int(self.headers["content-length"]))))

@@ -243,7 +243,9 @@ def test_an_erased_account_is_gone(run: Run, services: StandInServices, capsys: 
         (["snooze", "acme", "first_value_reached", "--until", "14d"], REFUSED, "never be told"),
         (["snooze", "acme", "at_rsik", "--until", "14d"], REFUSED, "opportunity_closed, single_threaded."),
         (["note", "acme", "held"], REFUSED, "with a dot"),
-        (["set", "acme", "contract_start=soon"], REFUSED, "trait_invalid"),
+        (["set", "acme", "contract_start=soon"], REFUSED, "contract_start is no date"),
+        (["waive", "acme", "value"], REFUSED, "value is the first value, which cannot be waived"),
+        (["waive", "nobody", "value"], REFUSED, "value is the first value, which cannot be waived"),
         (["snooze", "acme", "at_risk", "--until", "99999d"], REFUSED, "2026-12-01"),
         (["set", "acme", "segment"], USAGE, "name=value"),
         (["set", "acme", "=smb"], USAGE, "name=value"),
@@ -266,11 +268,27 @@ def test_what_is_not_taken_changes_nothing(
     complaint: str,
 ) -> None:
     """Refused by ingest, used wrongly, unconfirmed or with nobody there: the exit status tells which."""
+    services.plans["b2b-saas"] = ["first_output", "value"]
+    services.contents = {"b2b-saas": {"first_value": "value"}}
+    services.unseen = frozenset({"nobody"})
     assert run(*words) == status
     printed = capsys.readouterr()
     assert printed.out == ""
     assert complaint in printed.err
     assert services.commands == []
+
+
+def test_a_trait_that_starts_a_plan_is_doubted_as_no_date(
+    run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is set all the same: another plan may read it as a text."""
+    services.contents = {"b2b-saas": {"start": ["go_live", "first_event"]}, "abm": {}}
+    services.account_answers *= 3
+    assert run("set", "acme", "go_live=soon") == 0
+    assert "go_live is no date like 2026-12-01, and b2b-saas starts with it" in capsys.readouterr().err
+    for fine in ("go_live=2026-12-01", "seats=3"):
+        assert run("set", "acme", fine) == 0
+        assert capsys.readouterr().err == ""
 
 
 def test_an_account_that_nobody_ever_saw_is_pointed_out(

@@ -1,0 +1,107 @@
+"""What a command about an account is refused for before it is sent, as ingest would keep it as a dead letter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from schemas.commands import NEVER_SNOOZED_KINDS, SNOOZED_KINDS
+from services.cli.client import Client, segment
+from services.cli.live_plans import live_plans, require_live
+from services.cli.output import Refused
+
+# Traits that are dates to every plan, and the prefix of those that date a milestone.
+_DATES = ("contract_start", "renewal_at")
+_REACHED = "reached."
+_YEARS = range(1970, 2200)
+# As ingest forgives it.
+_CLOCK_AHEAD_MAX = timedelta(minutes=5)
+
+
+def check(command: dict[str, Any], now: datetime) -> None:
+    """What can be known without any service. Raises Refused."""
+    dates = {"--until": command.get("until"), "--at": command.get("at")}
+    dates |= {name: value for name, value in command.get("traits", {}).items() if _is_date(name)}
+    moments = {name: _moment(name, value) for name, value in dates.items() if value is not None}
+    if command["command"] == "pause" and "--until" in moments and moments["--until"] <= now:
+        raise Refused("--until is over: write a date to come, or leave it out to pause until resumed.")
+    for name, at in moments.items():
+        if at - now > _CLOCK_AHEAD_MAX and (name == "--at" or name.startswith(_REACHED)):
+            raise Refused(f"{name} is to come: write a day that has come, for it says when the milestone was reached.")
+    if command.get("kind") in NEVER_SNOOZED_KINDS:
+        raise Refused(f"{command['kind']} cannot be snoozed, because what happens once would never be told.")
+
+
+def check_with(engine: Client, command: dict[str, Any], account: dict[str, Any] | None) -> None:
+    """What the plans say to a command about `account`, None when it is new. Raises Refused, Unreachable."""
+    if command.get("plan") is not None:
+        require_live(engine, command["plan"])
+    if command["command"] == "snooze":
+        _check_kind(engine, command)
+    if command["command"] == "waive":
+        _check_first_value(engine, command, account)
+
+
+def no_dates(engine: Client, command: dict[str, Any], plans: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """What to say of each trait that one of these plans of the account starts with, and that is no date."""
+    odd = {name for name, value in command.get("traits", {}).items() if value is not None and not _readable(value)}
+    if not odd:
+        return
+    for plan, content in _contents(engine, [one["plan"] for one in plans]).items():
+        for name in sorted(odd.intersection(content.get("start", []))):
+            yield f"{name} is no date like 2026-12-01, and {plan} starts with it: like this it starts nothing."
+
+
+def _is_date(trait: str) -> bool:
+    return trait in _DATES or trait.startswith(_REACHED)
+
+
+def _moment(name: str, value: Any) -> datetime:
+    at = _readable(value)
+    if at is None:
+        raise Refused(f"{name} is no date: write one like 2026-12-01 or 2026-12-01T09:00:00Z.")
+    return at
+
+
+def _readable(value: Any) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        return None
+    if at.year not in _YEARS:
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _check_kind(engine: Client, command: dict[str, Any]) -> None:
+    """Raises Refused for a kind that mutes nothing of the account."""
+    if command["kind"] in SNOOZED_KINDS:
+        return
+    try:
+        plans = engine.ask("GET", f"/v1/accounts/{segment(command['account_id'])}/explain")["plans"]
+    except Refused as refused:
+        if refused.code != "account_unknown":
+            raise
+        plans = []
+    watched = sorted({one["id"] for plan in plans for one in (*plan["risks"], *plan["opportunities"])})
+    if command["kind"] not in watched:
+        kinds = ", ".join((*SNOOZED_KINDS, *watched))
+        raise Refused(f"Nothing of {command['account_id']} is called {command['kind']}: snooze one of {kinds}.")
+
+
+def _check_first_value(engine: Client, command: dict[str, Any], account: dict[str, Any] | None) -> None:
+    """Raises Refused for a milestone that is the first value wherever it is one of the account's."""
+    plans = _contents(engine, None if account is None else [one["plan"] for one in account["plans"]])
+    first = [one["first_value"] for one in plans.values() if command["milestone"] in one["milestones"]]
+    if first and set(first) == {command["milestone"]}:
+        raise Refused(f"{command['milestone']} is the first value, which cannot be waived: nothing was changed.")
+
+
+def _contents(engine: Client, plans: list[str] | None) -> dict[str, dict[str, Any]]:
+    """What these plans hold, by default the live ones; nothing where the key may not read them, which stops nobody."""
+    try:
+        names = live_plans(engine) if plans is None else plans
+        return {name: engine.ask("GET", f"/v1/plans/{segment(name)}")["content"] for name in names}
+    except Refused:
+        return {}
