@@ -129,7 +129,8 @@ def _add_timeline(routes: APIRouter, accounts: AccountReads, ledger: LedgerReads
         responses={**shown(Timeline, examples.TIMELINE), **problem_responses(_UNKNOWN, CURSOR_INVALID)},
     )
     async def list_signals_of_account(account_id: AccountId, cursor: Cursor = None, limit: Limit = LIMIT) -> Response:
-        """The account's signals as they were sent, oldest first. Scope `accounts:read`."""
+        """The account's signals as they were sent, in the order of sending: a `timestamp` may lie before that of one
+        above, because some things are learned of late. Scope `accounts:read`."""
         after = decode_cursor(cursor, int)[0] if cursor is not None else 0
         seen = await _known(accounts, account_id)
         found = await ledger.timeline(account_id, after=after, limit=limit + 1)

@@ -157,7 +157,8 @@ def activated(subject: Subject, status_from: str, at_ms: int) -> CandidateSignal
 
 
 def trouble(subject: Subject, kind: str, verdict: Verdict, clock_ms: int) -> CandidateSignal:
-    """`at_risk` or `stalled`, by the first rule that held at this tick."""
+    """`at_risk` or `stalled`, by the first rule that held at this tick. It is dated by the deadline, however late the
+    tick, and lengths of time are as of then."""
     rule, standing, plan = verdict.cause, subject.standing, subject.plan
     assert rule is not None
     milestone = plan.milestone(rule.milestone) if rule.milestone else None
@@ -174,8 +175,8 @@ def trouble(subject: Subject, kind: str, verdict: Verdict, clock_ms: int) -> Can
         reason=rule.reason,
         likely=likely(standing, subject.state.facts, clock_ms) if stalled else None,
         due_at_ms=standing.due_at(rule.milestone) if rule.milestone else None,
-        summary=_trouble_text(subject, "stalled" if stalled else "is at risk", rule, clock_ms),
-        evidence=_trouble_evidence(subject, verdict, rule, clock_ms),
+        summary=_trouble_text(subject, "stalled" if stalled else "is at risk", rule),
+        evidence=_trouble_evidence(subject, verdict, rule),
         next=remedy(standing, rule),
         origin=signals.origin_of(catch_up=subject.is_history(rule.at_ms)),
     )
@@ -189,7 +190,7 @@ def escalated(subject: Subject, at_ms: int, clock_ms: int) -> CandidateSignal:
     progress = None if unless is None else unless.progress(facts.trackers, subject.standing.reached)
     wanted = "" if unless is None else f" without {condition_text(unless)}"
     limit = length_text(standing.segment.escalate_after_ms or 0, plan.day_ms)
-    passed = days_text(between(standing.start_ms or at_ms, clock_ms, standing.still), plan.day_ms)
+    passed = days_text(between(standing.start_ms or at_ms, at_ms, standing.still), plan.day_ms)
     return signal_of(
         subject,
         signals.ESCALATED,
@@ -259,24 +260,24 @@ def _disproved(subject: Subject, deadline_ms: int) -> bool:
     return reached is not None and reached <= deadline_ms
 
 
-def _trouble_text(subject: Subject, verb: str, rule: Deadline, clock_ms: int) -> str:
+def _trouble_text(subject: Subject, verb: str, rule: Deadline) -> str:
     standing = subject.standing
-    text = f"{subject.state.name} {verb}: {reason_text(standing, rule, clock_ms)}"
+    text = f"{subject.state.name} {verb}: {reason_text(standing, rule, rule.at_ms)}"
     never = standing.last_activity_ms is None
-    if rule.reason != QUIET and (never or quiet_days(standing, clock_ms) > 0):
-        text += f" and {quiet_text(standing, clock_ms)}"
+    if rule.reason != QUIET and (never or quiet_days(standing, rule.at_ms) > 0):
+        text += f" and {quiet_text(standing, rule.at_ms)}"
     return text + "."
 
 
-def _trouble_evidence(subject: Subject, verdict: Verdict, rule: Deadline, clock_ms: int) -> Evidence:
+def _trouble_evidence(subject: Subject, verdict: Verdict, rule: Deadline) -> Evidence:
     standing, plan = subject.standing, subject.plan
     also = tuple(
         rule_text(standing, one) for one in verdict.held if (one.reason, one.milestone) != (rule.reason, rule.milestone)
     )
     text = rule_text(standing, rule)
     if rule.reason == QUIET:
-        quiet_from = clock_ms if standing.quiet_from_ms is None else standing.quiet_from_ms
-        quiet = in_days(between(quiet_from, clock_ms, standing.still), plan.day_ms)
+        quiet_from = rule.at_ms if standing.quiet_from_ms is None else standing.quiet_from_ms
+        quiet = in_days(between(quiet_from, rule.at_ms, standing.still), plan.day_ms)
         return Evidence(text, quiet, in_days(plan.quiet_ms or 0, plan.day_ms), also=also)
     milestone = plan.milestone(rule.milestone or plan.first_value)
     progress = progress_of(milestone, subject.state.facts, subject.standing.reached)

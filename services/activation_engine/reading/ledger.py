@@ -45,7 +45,7 @@ class LedgerReads:
         self._engine = engine
 
     async def timeline(self, account_id: str, *, after: int, limit: int) -> list[tuple[int, bytes]]:
-        """At most `limit` signals of the account numbered above `after`, oldest first, each with its number."""
+        """At most `limit` signals of the account numbered above `after`, as they were sent, each with its number."""
         async with self._engine.connect() as connection:
             rows = await connection.execute(_TIMELINE, {"account_id": account_id, "after": after, "limit": limit})
             return [(row.seq, _bytes(row.payload)) for row in rows]

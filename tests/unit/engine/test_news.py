@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.activation_engine.domain.event import Event
@@ -98,3 +99,16 @@ def test_a_date_that_is_taken_back_and_told_again_is_news() -> None:
     story.happens(renewal(0.001, start=0), traits(day(0.002), renewal_at=None), renewal(0.003))
     assert story.until(0.1) == ["risk_opened:renewal_near"]
     assert story.signals[-1].timestamp_ms == day(0.003)
+
+
+def test_what_the_first_batch_begins_is_news() -> None:
+    """The account is known from the first append on, and the trigger, 100 ms later, was in the same batch."""
+    story = watching(Watch("invite", "Invite", opportunity=True, after=newest("Shared"), open_ms=days(30)))
+    batch = [
+        event(name, day(0) + 100 * number) for number, name in enumerate(("Data.Imported", "Report.Made", "Shared"))
+    ]
+    story.happens(
+        *(msgspec.structs.replace(one, appended_at_ms=day(0) + 300 + number) for number, one in enumerate(batch))
+    )
+    assert story.until(0.1) == ["opportunity_opened:invite"]
+    assert {one.origin for one in story.signals} == {"live"}

@@ -36,6 +36,26 @@ def stalled(story: Story) -> CandidateSignal:
     return story.signals[-1]
 
 
+@pytest.mark.parametrize(
+    ("names", "said", "measured"),
+    [
+        (["Page Viewed"], "Data is 7 days overdue", 0),
+        (["Data Imported", "Report Made"], "nobody was active for 14 days", 14),
+    ],
+)
+def test_a_trouble_that_is_found_late_is_told_as_of_its_time(names: list[str], said: str, measured: int) -> None:
+    """By a plan that goes live months after the deadline by which the signal is dated."""
+    story = Story(plan_set([]), begin=100)
+    later = SMALL_PLAN.replace("milestones:", "milestones:\n  last: {when: never.sent}")
+    story.take(plan_set([plan(later)], live_from=day(100)))
+    story.happens(*(event(one, day(0), appended=day(100)) for one in names))
+    story.until(100.1)
+    told = stalled(story)
+    assert said in told.summary
+    assert told.evidence.measured == measured
+    assert told.timestamp_ms < day(15)
+
+
 def test_payload_is_the_contract() -> None:
     """Every field of a stall, with its evidence, in the published shape."""
     payload = to_payload(stalled(troubled()), traits=("crm_id",), account_link="https://crm.example/{account}")
