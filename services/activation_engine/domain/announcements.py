@@ -5,7 +5,14 @@ from typing import Any
 from msgspec import Struct
 
 from services.activation_engine.domain import signals
-from services.activation_engine.domain.account import ON_TRACK, AccountState, PlanState
+from services.activation_engine.domain.account import (
+    ACTIVATED,
+    ON_TRACK,
+    PAUSED,
+    TROUBLED,
+    AccountState,
+    PlanState,
+)
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.instants import DAY_MS, date_text, days_text, in_days, length_text, parse_instant
 from services.activation_engine.domain.likely import likely
@@ -142,18 +149,30 @@ def first_value_reached(subject: Subject, at_ms: int) -> CandidateSignal:
     )
 
 
-def activated(subject: Subject, status_from: str, at_ms: int) -> CandidateSignal:
-    """Every required milestone is reached."""
+def activated(subject: Subject, at_ms: int, *, again: bool) -> CandidateSignal:
+    """Every required milestone is reached. What comes again ends a trouble, and has its episode."""
+    known, life = subject.plan_state, subject.state.life
     count = sum(one not in subject.standing.waived for one in subject.plan.required)
-    return _once(
+    return signal_of(
         subject,
         signals.ACTIVATED,
         at_ms,
-        status_from=status_from,
-        summary=f"{subject.state.name} is activated: all {count} required milestones are reached.",
+        about=known.cause or known.reason or "" if again else "",
+        episode=f"{life}:{known.deadline_ms or 0}" if again else str(life),
+        status_to=PAUSED if known.paused else ACTIVATED,
+        summary=f"{subject.state.name} is activated{' again' * again}: all {count} required milestones are reached.",
         evidence=Evidence("every required milestone", count, count, subject.events),
         next="Nothing is left to do in this plan.",
+        origin=_origin_of_activation(subject, at_ms, again=again),
     )
+
+
+def _origin_of_activation(subject: Subject, at_ms: int, *, again: bool) -> str:
+    """That of the trouble that it ends; of a first activation that ends nothing but history, its own."""
+    in_trouble, old = subject.plan_state.status in TROUBLED, subject.in_old_trouble
+    if in_trouble and (again or not old):
+        return signals.origin_of(catch_up=old)
+    return subject.origin or signals.milestone_origin(subject.state, subject.live, at_ms)
 
 
 def trouble(subject: Subject, kind: str, verdict: Verdict, clock_ms: int) -> CandidateSignal:

@@ -18,7 +18,7 @@ from services.activation_engine.domain.account import (
 )
 from services.activation_engine.domain.announcements import Subject
 from services.activation_engine.domain.event import USAGE_TYPES, Event
-from services.activation_engine.domain.facts import Facts, retain
+from services.activation_engine.domain.facts import WAIVE_PREFIX, Facts, retain
 from services.activation_engine.domain.held import bring_up
 from services.activation_engine.domain.orders import Life, life_of, next_turn, pause_on
 from services.activation_engine.domain.plan import reached_milestones
@@ -30,6 +30,7 @@ from services.activation_engine.domain.truths import View
 from services.activation_engine.domain.watches import WatchState
 from services.activation_engine.domain.watching import hear
 
+_PLAN_CHANGE = "plan_change"
 _NO_SIGNALS: Sequence[CandidateSignal] = ()
 
 
@@ -149,15 +150,17 @@ def _settle(
         decided = _live_on(state, live, known, clock, now_ms, event)
     if life.closed_at_ms is not None:
         decided = _end(_subject(state, live, known, clock, now_ms, event), life, life.closed_at_ms)
-    told = event is not None or (live.policy == "emit" and life.closed_at_ms is None)
-    return decided if told else []
+    if event is not None or (live.policy == "emit" and life.closed_at_ms is None):
+        return decided
+    # Whoever was told of a trouble hears of its end, whatever the policy.
+    return [one for one in decided if one.origin != _PLAN_CHANGE]
 
 
 def _subject(
     state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock, now_ms: int, event: Event | None
 ) -> Subject:
     standing = standing_of(live.plan, known, state.facts, clock.holes, now_ms)
-    return Subject(state, live, known, standing, event.message_id if event else None, None if event else "plan_change")
+    return Subject(state, live, known, standing, event.message_id if event else None, None if event else _PLAN_CHANGE)
 
 
 def _live_on(
@@ -263,19 +266,34 @@ def _reach(subject: Subject, fresh: dict[str, int]) -> list[CandidateSignal]:
 
 
 def _activate(subject: Subject, now_ms: int) -> list[CandidateSignal]:
+    """The first time it is announced, and whenever it ends a trouble."""
     known, standing = subject.plan_state, subject.standing
     if not is_activated(standing):
         if known.status == ACTIVATED:
             known.enter(ON_TRACK if standing.begun else NOT_STARTED, now_ms)
         return []
-    # What is waived has no time; with nothing else required, now is as good as any.
-    times = [at for one in standing.plan.required if (at := known.reached.get(one)) is not None]
-    at = max(times, default=now_ms if known.activated_at_ms is None else known.activated_at_ms)
-    first, status_from = known.activated_at_ms is None, known.shown
+    first, troubled = known.activated_at_ms is None, known.status in TROUBLED
+    at = _activated_at(subject, now_ms)
+    announced = []
+    if first or troubled:
+        # A version ends a trouble when it goes live, whenever all that it asks for was reached.
+        told_at = max(at, now_ms) if troubled and subject.origin is not None else at
+        announced.append(announcements.activated(subject, told_at, again=not first))
     known.activated_at_ms = at
     if known.status != ACTIVATED:
         known.enter(ACTIVATED, at)
-    return [announcements.activated(subject, status_from, at)] if first else []
+    return announced
+
+
+def _activated_at(subject: Subject, now_ms: int) -> int:
+    """When the last of what is required was reached or, if it is not, waived; with nothing required, now is as good as
+    any."""
+    known, facts = subject.plan_state, subject.state.facts
+    times = [
+        facts.traits[WAIVE_PREFIX + one][0] if (at := known.reached.get(one)) is None else at
+        for one in subject.plan.required
+    ]
+    return max(times, default=now_ms if known.activated_at_ms is None else known.activated_at_ms)
 
 
 def _plan_check(subject: Subject, clock: PartitionClock, *, news: bool) -> None:
