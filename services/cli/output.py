@@ -136,6 +136,11 @@ def print_fields(fields: Sequence[str], rows: Iterable[Mapping[str, object]], *,
     print_table(titles, ([row.get(field) for field in fields] for row in rows), empty=empty)
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 row`, `2 rows`; `plural` for nouns that do not just take an s."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def can_ask() -> bool:
     """Whether somebody is there to answer."""
     return sys.stdin.isatty()

@@ -128,7 +128,7 @@ def test_import_refuses_what_it_cannot_use(firstvalue: Run, tmp_path: Path) -> N
     refused = firstvalue("account", "import", "-", "--key", key, given=b"account_id,name\n1,a\n")
     assert (refused.status, "scope_missing" in refused.err) == (REFUSED, True)
     good = firstvalue("account", "import", "-", "--skip-bad", "--no-wait", given=b"account_id,a\n,1\ngood-1,2\n")
-    assert (good.status, good.out.splitlines()[-1]) == (REFUSED, "1 accounts set, 1 rows left out")
+    assert (good.status, good.out.splitlines()[-1]) == (REFUSED, "1 account set, 1 row left out")
 
 
 def test_keys(firstvalue: Run) -> None:

@@ -171,3 +171,15 @@ def test_the_key_of_the_command_is_told_when_it_was_refused(failure: Refused, wo
     seen = look(partitions=[])
     seen.failures["engine"] = [failure]
     assert words in said(service_checks.key_is_known, seen)
+
+
+def test_refused_events_are_told_by_cause() -> None:
+    """Two mistakes of one kind need two remedies; only so many are told, and that there are more."""
+    row = {"at": NOW.isoformat(), "reason": "command_invalid", "event": None}
+    rows = [{**row, "type": name, "message": f"Correct the {name} command."} for name in ("pause", "snooze", "pause")]
+    pause, snooze = event_checks.events_are_taken(look(dead=rows))
+    assert pause.message == "2 of the last refused events, command_invalid: pause (2)"
+    assert pause.do.startswith("Correct the pause command.")
+    assert snooze.do.startswith("Correct the snooze command.")
+    many = [{**row, "type": "pause", "message": str(number)} for number in range(6)]
+    assert list(event_checks.events_are_taken(look(dead=many)))[-1].message == "refused events of 1 more cause"

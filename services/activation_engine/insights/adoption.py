@@ -9,7 +9,7 @@ from typing import Any
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.insights.cohorts import with_cohorts
 from services.activation_engine.insights.scope import Scope
-from services.activation_engine.insights.wording import accounts_text, rounded, share_text
+from services.activation_engine.insights.wording import accounts_text, are, rounded, share_text
 
 # Active days of the last 30 plan days: none is 0, low 1-4, medium 5-12, high 13 and more.
 BANDS = ("none", "low", "medium", "high")
@@ -79,8 +79,8 @@ def _text(total: dict[str, Any]) -> str:
         return "No account has started yet."
     bands = total["bands"]
     often = (
-        f"Of {accounts_text(total['accounts'])}, {bands['high']:,} are active on 13 or more of the last 30 days and "
-        f"{bands['none']:,} on none."
+        f"Of {accounts_text(total['accounts'])}, {bands['high']:,} {are(bands['high'])} active on 13 or more of the "
+        f"last 30 days and {bands['none']:,} on none."
     )
     if total["mean_adoption"] is None:
         return f"{often} The plan names no core features, so that adoption is not known."

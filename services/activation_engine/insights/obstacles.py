@@ -7,7 +7,7 @@ from typing import Any
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.insights.cohorts import grouped
 from services.activation_engine.insights.scope import Scope
-from services.activation_engine.insights.wording import accounts_text, days_text, rounded
+from services.activation_engine.insights.wording import accounts_text, are, days_text, rounded
 
 _LAST_EVENTS_MAX = 5
 
@@ -71,10 +71,11 @@ def _text(accounts: int, found: list[dict[str, Any]]) -> str:
         return "No account is on the way."
     most = max(found, key=lambda one: one["accounts"])
     troubled = most["at_risk"] + most["stalled"]
+    wait = "waits" if most["accounts"] == 1 else "wait"
     text = (
-        f"{most['accounts']:,} of {accounts_text(accounts)} on the way wait for {most['title']}, "
+        f"{most['accounts']:,} of {accounts_text(accounts)} on the way {wait} for {most['title']}, "
         f"for {days_text(most['waiting_median_days'])} at the median; "
-        f"{troubled:,} of them are at risk or stalled."
+        f"{troubled:,} of them {are(troubled)} at risk or stalled."
     )
     if most["last_events"]:
         text += f" What most of them did last: {most['last_events'][0]['event']}."

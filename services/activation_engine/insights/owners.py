@@ -8,7 +8,7 @@ from typing import Any
 from services.activation_engine.insights.activation import TIMES, activation_rate, curve_of, in_days
 from services.activation_engine.insights.cohorts import grouped
 from services.activation_engine.insights.scope import COHORTS_MAX, Scope
-from services.activation_engine.insights.wording import accounts_text
+from services.activation_engine.insights.wording import accounts_text, are
 
 _OWNERS = """
 SELECT owner COLLATE "C" AS owner, segment, count(*) AS accounts, {times},
@@ -50,5 +50,5 @@ def _text(owners: list[dict[str, Any]]) -> str:
         return "No owner has an account that is at risk or stalled."
     return (
         f"Most help is needed where {whose} is responsible: "
-        f"{count:,} of {accounts_text(troubled['accounts'])} are at risk or stalled."
+        f"{count:,} of {accounts_text(troubled['accounts'])} {are(count)} at risk or stalled."
     )

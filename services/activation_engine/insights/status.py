@@ -6,7 +6,7 @@ from typing import Any
 
 from services.activation_engine.insights.cohorts import with_cohorts
 from services.activation_engine.insights.scope import Scope
-from services.activation_engine.insights.wording import accounts_text
+from services.activation_engine.insights.wording import accounts_text, are
 
 STATUSES = ("not_started", "on_track", "at_risk", "stalled", "activated", "paused", "closed")
 
@@ -29,8 +29,9 @@ def _shape(rows: list[Any]) -> dict[str, Any]:
 
 def _text(scope: Scope, total: dict[str, Any]) -> str:
     statuses = total["statuses"]
+    activated, on_track = statuses["activated"], statuses["on_track"]
     at_risk, stalled = statuses["at_risk"], statuses["stalled"]
     return (
-        f"{statuses['activated']:,} of {accounts_text(total['accounts'])} under {scope.plan.id} are activated, "
-        f"{statuses['on_track']:,} are on track. {at_risk:,} are at risk and {stalled:,} stalled."
+        f"{activated:,} of {accounts_text(total['accounts'])} under {scope.plan.id} {are(activated)} activated, "
+        f"{on_track:,} {are(on_track)} on track. {at_risk:,} {are(at_risk)} at risk and {stalled:,} stalled."
     )

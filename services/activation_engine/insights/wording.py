@@ -8,6 +8,11 @@ def accounts_text(count: int) -> str:
     return f"{count:,} account" if count == 1 else f"{count:,} accounts"
 
 
+def are(count: int) -> str:
+    """The verb that follows a count."""
+    return "is" if count == 1 else "are"
+
+
 def share_text(rate: float) -> str:
     """A rate of 0 to 1 in whole percent."""
     return f"{rate:.0%}"

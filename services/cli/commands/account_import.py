@@ -24,6 +24,7 @@ from services.cli.output import (
     Refused,
     Unreachable,
     complain,
+    counted,
     print_json,
     print_table,
     say,
@@ -163,17 +164,18 @@ def _print_findings(columns: Sequence[Column], errors: Sequence[RowError], *, ba
         place = f"line {error.line}" + (f", column {error.column}" if error.column else "")
         complain(f"{place}: {error.message}")
     if len(errors) > _ERRORS_SHOWN:
-        complain(f"and more, {bad} rows in all; --json lists up to {_ERRORS_MAX} errors")
+        complain(f"and more, {counted(bad, 'row')} in all; --json lists up to {_ERRORS_MAX} errors")
     print_table(("column", "sets", "type"), ((one.title, one.trait, one.kind.value) for one in columns), empty="")
 
 
 def _summary(counts: dict[str, Any], *, stopped: bool, check: bool) -> str:
     rows, wrong = counts["rows"], counts["wrong"]
     if stopped:
-        found = f"{rows} rows, {wrong} wrong" if wrong else f"{rows} rows, nothing wrong"
+        found = f"{counted(rows, 'row')}, {wrong or 'nothing'} wrong"
         return f"{found}; nothing was sent" + ("" if check else ": correct them, or send the others with --skip-bad")
     refused = f", {counts['rejected']} rejected" if counts["rejected"] else ""
-    return f"{counts['sent']} accounts set{refused}" + (f", {wrong} rows left out" if wrong else "")
+    left_out = f", {counted(wrong, 'row')} left out" if wrong else ""
+    return f"{counted(counts['sent'], 'account')} set{refused}{left_out}"
 
 
 def _pairs(option: str, texts: Sequence[str] | None) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_fields, print_
 
 app = typer.Typer(help="List, show and retry deliveries.", no_args_is_help=True)
 
-_FIELDS = ("id", "type", "endpoint_id", "status", "attempts", "next_at")
+_FIELDS = ("id", "created_at", "type", "endpoint_id", "status", "attempts", "next_at")
 _PHASES = ("resolve_ms", "connect_ms", "wait_ms")
 _ATTEMPT_FIELDS = ("at", "trigger", "result", "status_code", "duration_ms", *_PHASES, "answer")
 # Enough to recognise an answer; `--json` prints as much as was kept.

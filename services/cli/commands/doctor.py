@@ -11,7 +11,7 @@ import typer
 from services.cli.addresses import EngineUrl, IngestUrl, Key, NotifierUrl, ServiceName
 from services.cli.doctor.examination import examine
 from services.cli.doctor.look import SERVICES, Local, look_around
-from services.cli.output import REFUSED, AsJson, print_json, say, say_marked
+from services.cli.output import REFUSED, AsJson, counted, print_json, say, say_marked
 
 _MARKS = {"ok": ("ok       ", "green"), "note": ("note     ", "yellow"), "problem": ("problem  ", "red")}
 
@@ -40,7 +40,7 @@ def doctor(
             say_marked(mark, finding.message, colour=colour)
             if finding.do:
                 say(f"{' ' * len(mark)}{finding.do}")
-        say(f"{counts['problem'] or 'no'} problem{'' if counts['problem'] == 1 else 's'}")
+        say(counted(counts["problem"], "problem") if counts["problem"] else "no problems")
     if counts["problem"]:
         raise typer.Exit(REFUSED)
 

@@ -9,7 +9,7 @@ import typer
 from services.cli.addresses import Key, NotifierUrl, find
 from services.cli.attempts import followed, told
 from services.cli.client import Client, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Rows, confirm, print_fields, print_json, say
+from services.cli.output import ROWS_DEFAULT, AsJson, Rows, confirm, counted, print_fields, print_json, say
 
 app = typer.Typer(help="Add, change, try and remove webhook endpoints.", no_args_is_help=True)
 
@@ -81,28 +81,27 @@ def enable(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Deliver again."""
+    """Deliver again what comes from now on; what was held meanwhile stays held without --send-held."""
     client = Client(find("notifier", url=notifier_url, key=key))
     endpoint = client.ask("POST", f"{_path(endpoint_id)}/enable", body={"send_held": send_held})
     if as_json:
         print_json(endpoint)
         return
-    held = endpoint["held"]
-    rest = f"; {held} held deliveries go out with --send-held" if held and not send_held else ""
-    say(f"{endpoint['id']} is enabled{rest}")
+    say(f"{endpoint['id']} is enabled{'' if send_held else _held(endpoint)}")
 
 
 @app.command()
 def disable(
     endpoint_id: EndpointId, *, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
 ) -> None:
-    """Deliver nothing for now; new signals are held."""
+    """Deliver nothing for now; new signals are held, until `endpoint enable --send-held` sends them."""
     client = Client(find("notifier", url=notifier_url, key=key))
     endpoint = client.ask("POST", f"{_path(endpoint_id)}/disable")
     if as_json:
         print_json(endpoint)
     else:
-        say(f"{endpoint['id']} is disabled; what comes for it is held until `firstvalue endpoint enable`")
+        enable = f"firstvalue endpoint enable {endpoint['id']}"
+        say(f"{endpoint['id']} is disabled. What comes for it is held; `{enable} --send-held` sends that too")
 
 
 @app.command()
@@ -148,6 +147,15 @@ def say_terms(endpoint: dict[str, Any]) -> None:
     }
     width = max(map(len, terms))
     say("\n".join(f"{name:<{width}}  {value}" for name, value in terms.items() if value))
+
+
+def _held(endpoint: dict[str, Any]) -> str:
+    """What stays behind, and the way to send it."""
+    if not endpoint["held"]:
+        return ""
+    held = counted(endpoint["held"], "delivery", "deliveries")
+    verb = "stays" if endpoint["held"] == 1 else "stay"
+    return f"; {held} {verb} held: `firstvalue endpoint enable {endpoint['id']} --send-held` sends what was held"
 
 
 def _follow(client: Client, sent: dict[str, Any], *, wait: bool, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from services.cli.output import (
     Rows,
     complain,
     confirm,
+    counted,
     print_fields,
     print_json,
     say,
@@ -165,16 +166,16 @@ def _print_audit(result: dict[str, Any]) -> None:
     for one in result["partitions"]:
         part = f"partition {one['partition']}"
         if one["state"] == "log_incomplete":
-            complain(f"{part}: {one['accounts']} accounts not compared with the log: {one['why']}")
+            complain(f"{part}: {counted(one['accounts'], 'account')} not compared with the log: {one['why']}")
             continue
-        compared = f"{one['audited']} accounts and {one['signals']} signals"
-        say(f"{part}: {compared} up to offset {one['next_offset']}, {one['differences']} differences")
+        compared = f"{counted(one['audited'], 'account')} and {counted(one['signals'], 'signal')}"
+        say(f"{part}: {compared} up to offset {one['next_offset']}, {counted(one['differences'], 'difference')}")
         if one["state"] == "compared_since":
             older = f"{one['not_audited']} accounts enrolled before {one['since']} or were erased once"
             complain(f"{part}: {older}, of which the log does not tell all any more; they are not compared with it")
     if result["differences"]:
         print_fields(_DIFFERENCE_FIELDS, result["listed"], empty="")
-        complain(f"{result['differences']} differences, {len(result['listed'])} of them listed")
+        complain(f"{counted(result['differences'], 'difference')}, {len(result['listed'])} of them listed")
 
 
 def _ended(client: Client, job: dict[str, Any], *, title: str, unit: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from services.cli.output import (
     Refused,
     Unreachable,
     complain,
+    counted,
     print_json,
     print_table,
     say,
@@ -137,11 +138,11 @@ def try_out(
 
 
 def _tell(outcome: Outcome, example: str, *, written: bool) -> None:
-    number = len(outcome.announced)
+    number = counted(len(outcome.announced), "signal")
     if written:
-        say(f"{example} now expects {number} signals. Read them: they are what the plan does, not what it should do.")
+        say(f"{example} now expects {number}. Read them: they are what the plan does, not what it should do.")
     elif outcome.as_expected:
-        say(f"{number} signals, all as expected")
+        say(f"{number}, all as expected")
     else:
         for word, lines in (("missing", outcome.missing), ("unexpected", outcome.unexpected)):
             for line in lines:

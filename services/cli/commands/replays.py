@@ -9,7 +9,7 @@ import typer
 
 from services.cli.addresses import Key, NotifierUrl, find
 from services.cli.client import Client, segment
-from services.cli.output import AsJson, print_json, say
+from services.cli.output import AsJson, counted, print_json, say
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%z"]
 _States = Annotated[
@@ -45,12 +45,14 @@ def replay(
         body["statuses"] = statuses
     client = Client(find("notifier", url=notifier_url, key=key))
     answer = client.ask("POST", f"/v1/endpoints/{segment(endpoint_id)}/replay", body=body)
+    deliveries = counted(answer["total"], "delivery", "deliveries")
     if as_json:
         print_json(answer)
     elif dry_run:
-        say(f"{answer['total']} deliveries would be sent")
+        say(f"{deliveries} would be sent")
     else:
-        say(f"replay {answer['id']}: {answer['total']} deliveries; stop it with `firstvalue endpoint cancel-replay`")
+        stop = f"stop it with `firstvalue endpoint cancel-replay {answer['id']}`"
+        say(f"replay {answer['id']}: {deliveries}; {stop}")
 
 
 def cancel_replay(

@@ -9,6 +9,7 @@ from typing import Any
 
 from services.cli.doctor.findings import Finding, fine, problem
 from services.cli.doctor.look import Look
+from services.cli.output import counted
 
 # What happened before is history; what is wrong now shows within a day.
 _RECENT = timedelta(hours=24)
@@ -41,7 +42,7 @@ def accounts_are_known(look: Look) -> Iterator[Finding]:
     if rows:
         yield problem(
             "unresolved",
-            f"the account is not known of {_many(rows)} of the last day: {_frequent(rows, 'event')}",
+            f"the account is not known of {counted(len(rows), 'event')} of the last day: {_frequent(rows, 'event')}",
             _SET_ACCOUNT,
         )
     elif rows is not None:
@@ -49,15 +50,19 @@ def accounts_are_known(look: Look) -> Iterator[Finding]:
 
 
 def events_are_taken(look: Look) -> Iterator[Finding]:
-    """Of events that were refused, by reason."""
+    """Of events that were refused, by cause: what to do about one is not what to do about another."""
     rows = _recent(look, "dead")
     if rows is None:
         return
-    for reason, count in Counter(row["reason"] for row in rows).most_common(_SHOWN_MAX):
-        same = [row for row in rows if row["reason"] == reason]
-        do = _SET_ACCOUNT if reason == "account_missing" else str(same[0]["message"] or "see `firstvalue event tail`")
+    causes = Counter((row["reason"], row["message"]) for row in rows)
+    for (reason, told), count in causes.most_common(_SHOWN_MAX):
+        same = [row for row in rows if (row["reason"], row["message"]) == (reason, told)]
+        do = _SET_ACCOUNT if reason == "account_missing" else str(told or "see `firstvalue event tail`")
         message = f"{count} of the last refused events, {reason}: {_frequent(same, 'event')}"
         yield problem("dead", message, f"{do} (`firstvalue event tail --status dead` shows them)")
+    if len(causes) > _SHOWN_MAX:
+        message = f"refused events of {counted(len(causes) - _SHOWN_MAX, 'more cause')}"
+        yield problem("dead", message, "`firstvalue event tail --status dead` shows them")
     if not rows:
         yield fine("dead", "no event of the last day was refused")
 
@@ -77,10 +82,6 @@ def _recent(look: Look, status: str) -> list[dict[str, Any]] | None:
     """The newest of the last day, of the page that was asked for."""
     rows = look.answers.get(status)
     return None if rows is None else [row for row in rows if look.now - _moment(row["at"]) < _RECENT]
-
-
-def _many(rows: Sequence[object]) -> str:
-    return f"{len(rows)} events" if len(rows) > 1 else "1 event"
 
 
 def _frequent(rows: Sequence[dict[str, Any]], field: str) -> str:

@@ -113,7 +113,7 @@ async def test_statuses_are_counted_by_cohort(api: Api, accounts: Accounts) -> N
     assert [one["cohort"] for one in found["cohorts"]] == ["2026-01", "2026-02", None]
     assert found["cohorts"][1]["statuses"]["at_risk"] == 1
     assert (found["plan"], found["version"], found["as_of"]) == ("b2b-saas", 1, "2026-03-02T00:00:00Z")
-    assert found["text"].startswith("1 of 3 accounts under b2b-saas are activated")
+    assert found["text"].startswith("1 of 3 accounts under b2b-saas is activated")
 
 
 async def test_a_funnel_times_those_that_got_there(api: Api, accounts: Accounts) -> None:
