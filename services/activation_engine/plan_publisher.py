@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.plans import registry
+from services.activation_engine.plans.advice import SeenName
 from services.activation_engine.plans.loader import CheckedPlan
 from services.activation_engine.plans.registry import PlanDocument, PlanMemory, PlanVersion, Policy, Published
+from services.activation_engine.reading.event_names import plan_use
 from services.activation_engine.reading.partitions import adopted_versions
 from services.activation_engine.reading.shared_read import SharedRead
 
@@ -30,11 +32,14 @@ _FALL_BACK = sa.text(
 class Effect:
     """What a publication does to accounts: the milestones with conditions that no live plan has had before, which
     therefore count only what comes from then on; those that are newly required, and the most activated accounts that
-    may be activated no longer for them."""
+    may be activated no longer for them; of the version before, the milestones that are gone, and the events that come
+    and that are asked for no more."""
 
     counts_from_publish: list[str] = field(default_factory=list)
     newly_required: list[str] = field(default_factory=list)
     fall_back_max: int = 0
+    milestones_removed: list[str] = field(default_factory=list)
+    events_dropped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,13 @@ class Adoption:
         return self.partitions > 0 and all(adopted.get(part, 0) >= version for part in range(self.partitions))
 
 
+def left_out(before: Plan, plan: Plan, seen: Iterable[SeenName]) -> tuple[list[str], list[str]]:
+    """The milestones and the names of events that come, which the version before has and this one does not."""
+    former, current = plan_use(before), plan_use(plan)
+    events = [one.name for one in seen if not one.silent and former.has(one.name) and not current.has(one.name)]
+    return [one for one in before.display_order if one not in plan.by_id], events
+
+
 class PlanPublisher:
     """Publishes and reads plans."""
 
@@ -62,14 +74,16 @@ class PlanPublisher:
         self._partitions = partitions
         self._adopted = SharedRead(lambda: adopted_versions(engine), interval_seconds=_LOOK_SECONDS)
 
-    async def publish(self, checked: CheckedPlan, *, source: str, policy: Policy) -> tuple[Published, Effect]:
-        """Store the version; what that did. Raises registry.TooManyPlans."""
-        effect = await self.effect_of(checked.plan)
+    async def publish(
+        self, checked: CheckedPlan, *, source: str, policy: Policy, seen: Iterable[SeenName]
+    ) -> tuple[Published, Effect]:
+        """Store the version; what that did, given the event names that were sent. Raises registry.TooManyPlans."""
+        effect = await self.effect_of(checked.plan, seen=seen)
         published = await registry.publish(self._engine, checked, source=source, policy=policy)
         return published, effect if published.changed else Effect()
 
-    async def effect_of(self, plan: Plan) -> Effect:
-        """What publishing a plan now would do to its accounts."""
+    async def effect_of(self, plan: Plan, *, seen: Iterable[SeenName]) -> Effect:
+        """What publishing a plan now would do to its accounts, given the event names that were sent."""
         async with self._engine.connect() as connection:
             newest = await registry.newest_versions(connection)
             live = await self._plans.get(connection, [(one.plan, one.version) for one in newest])
@@ -79,7 +93,11 @@ class PlanPublisher:
             fall_back = 0
             if required:
                 fall_back = await connection.scalar(_FALL_BACK, {"plan": plan.id, "required": required}) or 0
-        return Effect(plan.counting_anew(trackers), required if fall_back else [], fall_back)
+        effect = Effect(plan.counting_anew(trackers), required if fall_back else [], fall_back)
+        if before is None:
+            return effect
+        milestones, events = left_out(before, plan, seen)
+        return replace(effect, milestones_removed=milestones, events_dropped=events)
 
     async def retire(self, plan: str) -> Published | None:
         """End a plan; None when there is no such plan."""

@@ -190,6 +190,8 @@ _EFFECT = {
     "counts_from_publish": ["team_using"],
     "newly_required": ["team_using"],
     "fall_back_max": 12,
+    "milestones_removed": ["first_invite"],
+    "events_dropped": ["Invite Sent"],
     "warnings": [
         {
             "file": "b2b-saas.yaml",

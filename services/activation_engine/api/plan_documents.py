@@ -26,7 +26,8 @@ class PlanEffect(BaseModel):
     """What publishing a plan does to its accounts, and what may be a mistake in it."""
 
     counts_from_publish: list[str] = Field(
-        description="Milestones with a condition that no live plan had before: it counts only what comes from now on"
+        description="Milestones with a condition that no live plan had before: it counts only what comes from now on; "
+        "what accounts had reached by another condition stays reached"
     )
     newly_required: list[str] = Field(
         description="Milestones that were not required before and that activated accounts are not known to have reached"
@@ -34,6 +35,10 @@ class PlanEffect(BaseModel):
     fall_back_max: int = Field(
         description="So many activated accounts at most are on the way again for these; not those for which they are "
         "marked or waived"
+    )
+    milestones_removed: list[str] = Field(description="Milestones of the version before that this one does not have")
+    events_dropped: list[str] = Field(
+        description="Event names that come, that the version before asked for and this one does not"
     )
     warnings: list[PlanWarning] = Field(description="In the order of the file")
 

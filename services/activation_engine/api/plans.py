@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -33,8 +33,7 @@ from services.runtime.problems import Problem
 _UNKNOWN = (404, "plan_unknown", "No such plan or version is published; GET /v1/plans lists those that are.")
 _TOO_MANY = (409, "too_many_plans", f"{PLANS_MAX} plans are live, which is the limit; retire one first.")
 
-# Of a valid plan's text, under this id.
-Warnings = Callable[[str, str], Awaitable[list[dict[str, Any]]]]
+Seen = Callable[[], Awaitable[Sequence[SeenName]]]
 PlanId = Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$", examples=["b2b-saas"])]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[3])]
 _YAML_BODY = {
@@ -53,20 +52,19 @@ def plan_routes(
     routes = APIRouter(prefix="/v1/plans", tags=["plans"])
     bodies = PlanBodies()
 
-    async def warnings(text: str, plan: str) -> list[dict[str, Any]]:
-        seen = [SeenName(one.name, one.silent) for one in await names.all()]
-        return await bodies.warnings(text, plan, seen=seen)
+    async def seen() -> Sequence[SeenName]:
+        return [SeenName(one.name, one.silent) for one in await names.all()]
 
-    _add_publish(routes, plans, bodies, warnings, may_write)
+    _add_publish(routes, plans, bodies, seen, may_write)
     _add_retire(routes, plans, may_write)
-    _add_check(routes, plans, bodies, warnings, may_write)
+    _add_check(routes, plans, bodies, seen, may_write)
     _add_list(routes, plans, may_read)
     _add_show(routes, plans, may_read)
     return routes
 
 
 def _add_publish(
-    routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, warnings: Warnings, may_write: Authenticated
+    routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, seen: Seen, may_write: Authenticated
 ) -> None:
     @routes.put(
         "/{plan}",
@@ -92,9 +90,10 @@ def _add_publish(
         Content that is the newest version already changes nothing. `warnings` are those of the check.
         Scope `plans:write`."""
         checked, source = await bodies.checked(request, plan)
-        found = await warnings(source, plan)
+        sent = await seen()
+        found = await bodies.warnings(source, plan, seen=sent)
         try:
-            published, effect = await plans.publish(checked, source=source, policy=policy)
+            published, effect = await plans.publish(checked, source=source, policy=policy, seen=sent)
         except TooManyPlans:
             raise Problem(*_TOO_MANY) from None
         live = await plans.wait_until_live(published.plan, published.version)
@@ -131,7 +130,7 @@ def _add_retire(routes: APIRouter, plans: PlanPublisher, may_write: Authenticate
 
 
 def _add_check(
-    routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, warnings: Warnings, may_write: Authenticated
+    routes: APIRouter, plans: PlanPublisher, bodies: PlanBodies, seen: Seen, may_write: Authenticated
 ) -> None:
     @routes.post(
         "/{plan}/check",
@@ -149,9 +148,10 @@ def _add_check(
         names that nobody ever sent, with the nearest of the catalogue, or that have stopped, and help that comes late.
         The other fields say what publishing it now would do to its accounts. Scope `plans:write`."""
         checked, text = await bodies.checked(request, plan)
-        effect = await plans.effect_of(checked.plan)
+        sent = await seen()
+        effect = await plans.effect_of(checked.plan, seen=sent)
         about = {"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "valid": True}
-        return answer({**about, **asdict(effect), "warnings": await warnings(text, plan)})
+        return answer({**about, **asdict(effect), "warnings": await bodies.warnings(text, plan, seen=sent)})
 
 
 def _add_list(routes: APIRouter, plans: PlanPublisher, may_read: Authenticated) -> None:

@@ -177,10 +177,16 @@ def _tell_published(answer: dict[str, Any], file: str) -> None:
     say(f"{answer['plan']} version {answer['version']} {done}, {live}")
     anew = answer.get("counts_from_publish")
     if anew:
-        say(f"What came before does not count for {', '.join(anew)}: nothing was tracked for that until now.")
+        kept = " Where it was reached before, it stays so." if answer["version"] > 1 else ""
+        say(f"What came before does not count for {', '.join(anew)}: nothing was tracked for that until now.{kept}")
     if answer.get("fall_back_max"):
         required, most = ", ".join(answer["newly_required"]), answer["fall_back_max"]
         say(f"Newly required: {required}. Activated accounts without that, {most} at most, are on the way again.")
+    if answer.get("milestones_removed"):
+        say(f"Gone since the version before: {', '.join(answer['milestones_removed'])}.")
+    if answer.get("events_dropped"):
+        names = ", ".join(f"`{one}`" for one in answer["events_dropped"])
+        complain(f"warning: these events come, and the plan asks for them no more: {names}")
 
 
 def _send(text: bytes, file: str, client: Client, *, policy: Policy) -> Any:
