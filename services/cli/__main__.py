@@ -120,7 +120,7 @@ def main() -> None:
         # A program is told of its mistakes by an object too, so that typer may not tell them itself.
         sys.exit(command(prog_name="firstvalue", standalone_mode=not asked_for_json()))
     except TyperException as error:
-        failure: Failure = Misused(error.format_message())
+        failure: Failure = Misused(_in_words(error))
     except typer.Abort:
         failure = Refused("Nothing was done: the question was not answered with yes.")
     except Failure as error:
@@ -129,6 +129,14 @@ def main() -> None:
         _end_output()
     tell(failure)
     sys.exit(failure.exit_status)
+
+
+def _in_words(error: TyperException) -> str:
+    """What is wrong, and where --json belongs when it was given before the verb."""
+    message = error.format_message()
+    if getattr(error, "option_name", None) == "--json":
+        return f"{message} Write it behind a verb that ends with an answer: firstvalue account list --json"
+    return message
 
 
 def _end_output() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from services.cli.output import print_table, say
@@ -20,8 +21,8 @@ def diagnosis_text(diagnosis: Answer) -> str:
     return f"diagnosed as {diagnosis['cause']}{f', action {action}' if action else ''}"
 
 
-def show_account(account: Answer) -> None:
-    """Its traits and people, then a block per plan."""
+def show_account(account: Answer, closed: Mapping[str, str] | None = None) -> None:
+    """Its traits and people, then a block per plan; `closed` tells of plans that ended by hand why."""
     say(f"{account['id']}, last active {about(account['last_activity_at']) or 'never'}")
     if diagnosis := account["diagnosis"]:
         say(f"{diagnosis_text(diagnosis)}, at {diagnosis['at']}")
@@ -34,14 +35,17 @@ def show_account(account: Answer) -> None:
         print_table(("person", "role", "last seen"), people, empty="")
     for plan in account["plans"]:
         say(f"\n{plan['plan']} version {plan['version']}: {_standing(plan)}")
+        if plan["plan"] in (closed or {}):
+            say((closed or {})[plan["plan"]])
         milestones = (
-            (one["title"], one["required"], one["due_at"], _reached(one, "reached_at")) for one in plan["milestones"]
+            (one["id"], one["title"], one["required"], one["due_at"], _reached(one, "reached_at"))
+            for one in plan["milestones"]
         )
-        print_table(("milestone", "required", "due", "reached"), milestones, empty="no milestones")
+        print_table(("milestone", "title", "required", "due", "reached"), milestones, empty="no milestones")
         for kind, watches in _watches(plan):
             for one in watches:
                 closes = f", closes {one['closes_at']}" if one.get("closes_at") else ""
-                say(f"{kind} {one['id']} open since {one['opened_at']}{closes}: {one['reason']}")
+                say(f"{kind} {one['id']} ({one['title']}) open since {one['opened_at']}{closes}: {one['reason']}")
     if not account["plans"]:
         say("\nno plan applies")
 
@@ -56,14 +60,14 @@ def show_explanation(explanation: Answer) -> None:
             say("")
         say(plan["text"])
         milestones = (
-            (one["title"], "waived" if one["waived"] else _progress(one), one["due_at"], _reached(one, "at"))
+            (one["milestone"], one["title"], _progress(one), one["due_at"], _reached(one, "at"))
             for one in plan["conditions"]
         )
-        print_table(("milestone", "measured", "due", "reached"), milestones, empty="no milestones")
+        print_table(("milestone", "title", "measured", "due", "reached"), milestones, empty="no milestones")
         for kind, watches in _watches(plan):
             for one in watches:
                 if one["open"]:
-                    say(f"{kind} {one['id']} open since {one['opened_at']}: {one['rule']}")
+                    say(f"{kind} {one['id']} ({one['title']}) open since {one['opened_at']}: {one['rule']}")
     for one in explanation["snoozes"]:
         doubt = "" if one["mutes"] else ", but no plan of this account has that: it mutes nothing"
         say(f"\n{one['kind']} is snoozed until {one['until']}{doubt}")
@@ -88,5 +92,7 @@ def _reached(milestone: Answer, field: str) -> str | None:
 
 
 def _progress(condition: Answer) -> str | None:
+    if condition["waived"]:
+        return "waived"
     measured, threshold = condition["measured"], condition["threshold"]
     return None if threshold is None else f"{measured or 0} of {threshold}"

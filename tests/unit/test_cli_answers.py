@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from services.activation_engine.api import examples
 from services.cli import client
 from services.cli.__main__ import new_command
-from services.cli.output import counted
+from services.cli.output import Misused, counted
 
 Answers = dict[str, Any]
 
@@ -72,3 +73,45 @@ def test_deliveries_are_listed_with_their_time(run: Run) -> None:
     listed = run({"GET /v1/deliveries": {"data": [row], "next": None}}, "delivery", "list").stdout
     assert "created at" in listed
     assert "2026-11-20T10:00:00Z" in listed
+
+
+def test_an_event_is_somebodys(run: Run) -> None:
+    """Ingest would keep it as a dead letter; a property may name the account."""
+    answers: Answers = {"POST /v1/batch": {"errors": []}}
+    assert isinstance(run(answers, "event", "send", "Recipe Saved").exception, Misused)
+    for whose in (["--account", "acme"], ["--user", "kim"], ["--property", "account_id=acme"]):
+        assert run(answers, "event", "send", "Recipe Saved", *whose).stdout == "accepted 1, rejected 0\n"
+
+
+@pytest.mark.parametrize(("lines", "following", "older"), [("1", None, True), ("9", None, False), ("9", "c", True)])
+def test_a_tail_that_ends_says_what_it_leaves_out(run: Run, lines: str, following: str | None, older: bool) -> None:
+    """Of one page, or of further ones."""
+    row = dict.fromkeys(("account_id", "user_id", "event", "type", "reason", "message", "received_at"))
+    row |= {"at": "2026-11-20T10:00:00Z", "status": "dead", "flags": [], "staff": False, "waiting": None}
+    row |= {"resolved_by": None, "message_id": None}
+    answers = {"GET /v1/events": {"data": [row, row], "next": following, "latest": "p"}}
+    told = run(answers, "event", "tail", "--no-follow", "--status", "dead", "--lines", lines).stderr
+    assert ("--lines N" in told) == older
+
+
+def test_an_account_that_was_closed_by_hand_says_why(run: Run) -> None:
+    """The reason that somebody gave, from the explanation."""
+    (plan,) = examples.ACCOUNT["plans"]
+    closed = {**examples.ACCOUNT, "plans": [{**plan, "status": "closed", "reason": "closed_by_hand"}]}
+    why = "It was closed by hand (Contract ended); reopening it resumes the plan."
+    explained = {"plans": [{"plan": plan["plan"], "next": why}]}
+    answers = {"GET /v1/accounts/acme": closed, "GET /v1/accounts/acme/explain": explained}
+    assert why in run(answers, "account", "show", "acme").stdout
+    assert why not in run({"GET /v1/accounts/acme": examples.ACCOUNT}, "account", "show", "acme").stdout
+
+
+@pytest.mark.parametrize(("live", "told"), [([], True), ([{"plan": "smb"}], False)])
+def test_an_account_under_no_plan_says_whether_any_is_live(run: Run, live: list[dict[str, str]], told: bool) -> None:
+    """Else one looks for the fault in the account."""
+    answers: Answers = {
+        "GET /v1/accounts/acme/explain": {"text": "acme runs under no live plan.", "plans": [], "snoozes": []},
+        "GET /v1/plans": {"data": live, "next": None},
+    }
+    explained = run(answers, "account", "explain", "acme")
+    assert explained.stdout == "acme runs under no live plan.\n"
+    assert ("No plan is live at all" in explained.stderr) == told

@@ -81,3 +81,14 @@ def test_a_program_is_told_of_failures_by_an_object(
     failure = json.loads(printed.err)
     assert failure["message"]
     assert told.items() <= failure.items()
+
+
+def test_json_before_the_verb_is_told_where_it_belongs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is no option of the command as a whole."""
+    monkeypatch.setattr(sys, "argv", ["firstvalue", "--json", "account", "list"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "firstvalue account list --json" in json.loads(capsys.readouterr().err)["message"]

@@ -10,7 +10,8 @@ from schemas.signals import Status
 from services.cli.account_views import about, show_account, show_explanation
 from services.cli.addresses import EngineUrl, Key, find
 from services.cli.client import Client, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Rows, complain, print_json, print_table, say
+from services.cli.live_plans import live_plans
+from services.cli.output import ROWS_DEFAULT, AsJson, Refused, Rows, complain, print_json, print_table, say
 from services.cli.signal_lines import line_of
 
 app = typer.Typer(help="List, show and explain accounts, and say what the product cannot.", no_args_is_help=True)
@@ -53,7 +54,7 @@ def show(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = None
     if as_json:
         print_json(account)
         return
-    show_account(account)
+    show_account(account, _closed_by_hand(client, account))
 
 
 @app.command()
@@ -65,6 +66,8 @@ def explain(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = N
         print_json(explanation)
     else:
         show_explanation(explanation)
+        if not explanation["plans"] and _nothing_live(client):
+            complain("No plan is live at all: `firstvalue plan publish` makes one so.")
 
 
 @app.command()
@@ -88,6 +91,23 @@ def timeline(
     else:
         for row in rows:
             say(line_of(row, superseded=superseded))
+
+
+def _closed_by_hand(client: Client, account: dict[str, Any]) -> dict[str, str]:
+    """Of plans that somebody ended, in a sentence, with the reason that was given."""
+    closed = {one["plan"] for one in account["plans"] if one["reason"] == "closed_by_hand"}
+    if not closed:
+        return {}
+    plans = client.ask("GET", f"/v1/accounts/{segment(account['id'])}/explain")["plans"]
+    return {one["plan"]: one["next"] for one in plans if one["plan"] in closed}
+
+
+def _nothing_live(client: Client) -> bool:
+    """False also for a key that may not read plans."""
+    try:
+        return not live_plans(client)
+    except Refused:
+        return False
 
 
 def lines_of(row: dict[str, Any], wanted: dict[str, Any]) -> list[tuple[Any, ...]]:

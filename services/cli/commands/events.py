@@ -37,6 +37,7 @@ app = typer.Typer(help="Send product events, follow what becomes of them, list t
 
 _PAUSE_SECONDS = 1.0
 _PAGE_ROWS = 100
+_LINES_MAX = 200
 _ERRORS_SHOWN = 20
 
 
@@ -76,6 +77,9 @@ def send(
         raise Misused(f"--{given[0]} describes one event; the events in a file say it themselves.")
     if role is not None and user is None:
         raise Misused("--role is a person's: name them with --user.")
+    # A property may name the account, as ingest is set up.
+    if file is None and not (account or user or properties):
+        raise Misused("Say whose event it is: --account acme, or --user kim for a person whose account is known.")
     client = Client(find("ingest", url=ingest_url, key=key))
     items = list(events_of(read_file(file), file)) if file else [Item("event", named(_event(name, one)))]
     with counting("sending", total=len(items)) as told:
@@ -100,7 +104,7 @@ def tail(
     account: Annotated[str | None, typer.Option(help="Of this account only.")] = None,
     user: Annotated[str | None, typer.Option(help="Of this person only.")] = None,
     event: Annotated[str | None, typer.Option(help="With this name only.")] = None,
-    lines: Annotated[int, typer.Option(min=0, max=200, help="How many to show that are there already.")] = 10,
+    lines: Annotated[int, typer.Option(min=0, max=_LINES_MAX, help="How many to show that are there already.")] = 10,
     follow: Annotated[bool, typer.Option(help="Wait for more until Ctrl-C.")] = True,
     ingest_url: IngestUrl = None,
     key: Key = None,
@@ -111,8 +115,10 @@ def tail(
     filters = {"account_id": account, "user_id": user, "event": event}
     wanted = status or list(Status)
     with suppress(KeyboardInterrupt):
-        rows, places = _newest(client, wanted, filters, lines)
+        rows, places, older = _newest(client, wanted, filters, lines)
         _print_rows(rows, as_json=as_json)
+        if older and not follow:
+            complain(f"there are older ones: --lines N shows up to {_LINES_MAX}")
         while follow:
             time.sleep(_PAUSE_SECONDS)
             for one in wanted:
@@ -161,12 +167,13 @@ def _event(name: str | None, given: dict[str, Any]) -> dict[str, Any]:
 
 def _newest(
     client: Client, wanted: list[Status], filters: dict[str, str | None], lines: int
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The newest of all together, newest first, and from where each status goes on."""
+) -> tuple[list[dict[str, Any]], dict[str, str], bool]:
+    """The newest of all together, newest first, from where each status goes on, and whether there are older ones."""
     answers = {one: _page(client, one, filters, limit=max(lines, 1)) for one in wanted}
     rows = [row for answer in answers.values() for row in answer["data"]]
     rows.sort(key=lambda row: row["at"], reverse=True)
-    return rows[:lines], {one: answer["latest"] for one, answer in answers.items()}
+    older = len(rows) > lines or any(answer["next"] is not None for answer in answers.values())
+    return rows[:lines], {one: answer["latest"] for one, answer in answers.items()}, older
 
 
 def _since(client: Client, status: str, filters: dict[str, str | None], place: str) -> tuple[list[dict[str, Any]], str]:

@@ -64,6 +64,7 @@ def new(
         print_json({"file": file, "example": example, "template": template})
     else:
         say(f"{file} and {example} are written. Edit `events`, then: firstvalue plan test {file} {example}")
+        say(f"Give it an id of its own in `plan`: published as {template} it is the newest version of that plan.")
 
 
 def _list_templates(*, as_json: bool) -> None:
@@ -106,7 +107,8 @@ def _seen(catalog: str | None, *, engine_url: str | None, key: str | None) -> li
             raise Misused(f"{catalog} is not a list of event names: {error}") from error
     try:
         target = find("engine", url=engine_url, key=key)
-    except (Unreachable, Misused):
+    except (Unreachable, Misused) as error:
+        complain(f"warning: the event names are not checked: {error} --offline checks without them.")
         return None
     try:
         return seen_names(Client(target).rows("/v1/catalog", limit=_NAMES_MAX))
