@@ -23,11 +23,11 @@ class StaleSchema(Exception):
     """The database is not at the version that this code needs; the message says what to do."""
 
 
-def upgrade(database_url: str, *, schema: str, folder: Path) -> None:
-    """Bring `schema` to the newest revision in `folder`; run by one job, never by a service."""
+def upgrade(database_url: str, *, schema: str, folder: Path, revision: str = "head") -> None:
+    """Bring `schema` to `revision`, by default the newest in `folder`; run by one job, never by a service."""
     config = _config(schema, folder)
     config.attributes["database_url"] = database_url
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 async def check_current(engine: AsyncEngine, *, schema: str, folder: Path) -> None:

@@ -105,7 +105,9 @@ async def test_their_migration_holds_up_no_delivery(owed: Owed) -> None:
     """An index takes minutes on a long table, and longer beside an open transaction. What an interrupted migration left
     is replaced."""
     await query(owed.servers, "DROP FUNCTION notifier.delivery_id_at")
-    await query(owed.servers, "UPDATE notifier.alembic_version SET version_num = '0007_received'")
+    versions = "UPDATE notifier.alembic_version SET version_num = $1"
+    newest = (await query(owed.servers, "SELECT version_num FROM notifier.alembic_version"))[0][0]
+    await query(owed.servers, versions, "0007_received")
     index = "indexrelid = 'notifier.delivery_held'::regclass"
     await query(owed.servers, f"UPDATE pg_index SET indisvalid = false WHERE {index}")
     write = "UPDATE notifier.delivery SET attempts = 0 WHERE false"
@@ -120,12 +122,12 @@ async def test_their_migration_holds_up_no_delivery(owed: Owed) -> None:
     other = await asyncpg.connect(owed.servers.database_url)
     async with other.transaction():
         await other.execute(write)
-        migration = asyncio.create_task(
-            asyncio.to_thread(upgrade, owed.servers.database_url, schema=SCHEMA, folder=MIGRATIONS)
-        )
+        url, to = owed.servers.database_url, "0008_lookups"
+        migration = asyncio.create_task(asyncio.to_thread(upgrade, url, schema=SCHEMA, folder=MIGRATIONS, revision=to))
         await until(waits)
         async with owed.engine.begin() as delivery:
             await delivery.execute(sa.text(write))
     await other.close()
     await migration
+    await query(owed.servers, versions, newest)
     assert await query(owed.servers, f"SELECT FROM pg_index WHERE indisvalid AND {index}")
