@@ -54,7 +54,7 @@ class Observer:
     async def _look(self) -> None:
         try:
             leases, standings = await self._system.query(_LEASES), await self._system.query(_STANDINGS)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             pass
         else:
             self._compare(leases, standings)

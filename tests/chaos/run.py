@@ -155,7 +155,7 @@ async def _progress(system: RunningSystem, tasks: Sequence[asyncio.Task[None]]) 
             if task.done():
                 task.result()
         require(time.monotonic() < deadline, "nothing moves any more", goal)
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             row = (
                 await system.query(
                     "SELECT (SELECT count(*) FROM activation.ledger),"

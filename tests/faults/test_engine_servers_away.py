@@ -39,7 +39,7 @@ async def more_recorded(room: EngineRoom, count: int, *, within_seconds: float) 
             if room.database.is_closed():
                 room.database = await asyncpg.connect(room.database_url)
             recorded = int(await room.database.fetchval(count_signals))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             return False
         goal = recorded + count if goal is None else goal
         return recorded >= goal

@@ -62,7 +62,7 @@ async def backends(servers: Servers) -> set[int]:
     """The server's processes for the notifier's connections; none while it recovers."""
     try:
         return {row["pid"] for row in await query(servers, _BACKENDS)}
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return set()
 
 
