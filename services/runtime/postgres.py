@@ -21,7 +21,7 @@ _TRANSIENT_STATES = frozenset({"55P03", "25006", "25P03"})
 # Those that no retry changes: a value that its column cannot hold, or that exceeds a limit of the server's program.
 _DATA_CLASSES = frozenset({"22", "54"})
 # What calls to the driver itself raise, such as that to listen: SQLAlchemy does not see them.
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # So long after its last use a connection is taken for alive.
 _TRUSTED_SECONDS = 1.0
 
