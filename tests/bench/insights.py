@@ -46,7 +46,8 @@ INSERT INTO activation.account (account_id, part, facts, owner, last_event, acti
 SELECT 'account-' || n, n % 3, decode(repeat(md5(CAST(n AS text)), 28), 'hex') || decode(repeat('00', 452), 'hex'),
     'owner-' || n % 150, (ARRAY['Data Imported', 'Page Opened', 'Report Generated', 'Workflow Run'])[1 + n % 4],
     jsonb_build_object(CAST(:days_key AS text),
-        jsonb_build_array(:clock_ms / :day_ms - n % 40, substr(md5(CAST(n AS text)), 1, 24)))
+        jsonb_build_array(
+            CAST(:clock_ms AS bigint) / CAST(:day_ms AS bigint) - n % 40, substr(md5(CAST(n AS text)), 1, 24)))
 FROM generate_series(1, :accounts) AS n
 """
 _PLAN_ROWS = """
