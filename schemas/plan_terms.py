@@ -1,32 +1,13 @@
-"""The terms of a plan file that are more than a string: durations, due times, ids, and lists that may be one item."""
+"""The terms of a plan file that are more than a string, as pydantic types: durations, due times, ids, lists of one."""
 
 from __future__ import annotations
 
 import math
-import re
-from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-DAY_MS = 86_400_000
-UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS}
-DURATION_MS_MAX = 3_650 * DAY_MS
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_PERCENTAGE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%")
-_WEEK = re.compile(r"week (\d+(?:\.\d+)?)")
-
-
-def duration_ms(text: Any) -> int:
-    """Milliseconds of `30d`, `1.5h`, `800ms`. Raises ValueError that says how to write one."""
-    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError("is not a duration; write a number and a unit (ms, s, m, h, d, w), such as 30d")
-    length = round(float(match[1]) * UNITS_MS[match[2]])
-    if length > DURATION_MS_MAX:
-        raise ValueError("is longer than 3650d")
-    return length
+from schemas.plan_measures import DAY_MS, DURATION, DURATION_MS_MAX, PERCENTAGE, due_weeks, duration_ms, share
 
 
 def _duration(text: Any) -> str:
@@ -38,12 +19,6 @@ def _positive_duration(text: Any) -> str:
     if duration_ms(text) < 1:
         raise ValueError("must be longer than zero")
     return str(text).strip()
-
-
-def due_weeks(text: str) -> float | None:
-    """The number of `week N`, or None when the text is not of that form."""
-    match = _WEEK.fullmatch(text)
-    return float(match[1]) if match else None
 
 
 def _due(text: Any) -> str:
@@ -74,14 +49,6 @@ def _pace(value: Any) -> float:
     return float(value)
 
 
-def share(text: str) -> Fraction:
-    """The share that a percentage means: `40%` is 2/5. Raises ValueError that says how to write one."""
-    match = _PERCENTAGE.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None or not 0 < Fraction(match[1]) <= 100:
-        raise ValueError("is not a percentage above 0% and up to 100%; write one such as 40%")
-    return Fraction(match[1]) / 100
-
-
 def _percentage(text: Any) -> str:
     share(text)
     return str(text).strip()
@@ -92,13 +59,13 @@ def one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Duration = Annotated[str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": _DURATION.pattern})]
+Duration = Annotated[str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": DURATION.pattern})]
 PositiveDuration = Annotated[
-    str, BeforeValidator(_positive_duration), WithJsonSchema({"type": "string", "pattern": _DURATION.pattern})
+    str, BeforeValidator(_positive_duration), WithJsonSchema({"type": "string", "pattern": DURATION.pattern})
 ]
 DueTime = Annotated[str, BeforeValidator(_due), WithJsonSchema({"type": "string", "examples": ["week 4", "30d"]})]
 Percentage = Annotated[
-    str, BeforeValidator(_percentage), WithJsonSchema({"type": "string", "pattern": _PERCENTAGE.pattern})
+    str, BeforeValidator(_percentage), WithJsonSchema({"type": "string", "pattern": PERCENTAGE.pattern})
 ]
 Pace = Annotated[float, BeforeValidator(_pace)]
 PlanId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Coroutine, Mapping
@@ -10,9 +9,8 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.console import Console
 
-from deploy.local.commands import errors_told
+from deploy.local.commands import LOCAL_PANEL, errors_told
 from deploy.local.data_folder import DataFolder
 from deploy.local.errors import AlreadyRunning, StackError, StopRequested
 from deploy.local.places import root
@@ -52,10 +50,14 @@ def demo(
 
 def register(application: typer.Typer) -> None:
     """Adds the command to an application."""
-    application.command()(demo)
+    application.command(rich_help_panel=LOCAL_PANEL)(demo)
 
 
 def _run(progress: Progress, *, keep: bool) -> Proof:
+    import asyncio
+
+    from rich.console import Console
+
     from deploy.demo.results import print_next_steps
     from deploy.demo.run import play
     from deploy.demo.services_client import DemoRefused
@@ -100,6 +102,8 @@ def _environment(given: Mapping[str, str]) -> dict[str, str]:
 
 async def _unless(stopping: Event, work: Coroutine[object, object, Result]) -> Result:
     """The result of `work`; cancels it and raises StopRequested as soon as `stopping` is set."""
+
+    import asyncio
 
     async def stop_asked() -> None:
         # Polled, as a signal handler of the main thread sets it.

@@ -16,7 +16,6 @@ import typer
 
 from deploy.local.data_folder import DataFolder
 from deploy.local.errors import AlreadyRunning, StackError, StopRequested
-from deploy.local.glance import Glance, lines_of
 from deploy.local.places import data_path
 from deploy.local.progress import Progress
 from services.cli.output import AsJson, Refused, print_json
@@ -24,6 +23,7 @@ from services.cli.output import AsJson, Refused, print_json
 if TYPE_CHECKING:
     from deploy.local.running import Extra
 
+LOCAL_PANEL = "Local stack"
 _REFUSED, _UNREACHABLE, _INTERRUPTED = 1, 3, 130
 _ADD_PROMETHEUS = "`firstvalue down && firstvalue up --observability`"
 
@@ -94,6 +94,8 @@ def status(
     as_environment: Annotated[bool, typer.Option("--env", help="Print lines that a shell can `eval`.")] = False,
 ) -> None:
     """Show what runs in the data folder, how it does and how much it holds; exits 0 when it is ready, 3 when not."""
+    from deploy.local.glance import Glance
+
     data = DataFolder(data_path(os.environ))
     holder, state = data.lock_holder(), data.read_state()
     running = holder is not None and state.get("supervisor") == holder
@@ -118,7 +120,7 @@ def status(
 def register(application: typer.Typer) -> None:
     """Adds the three commands to an application."""
     for command in (up, down, status):
-        application.command()(command)
+        application.command(rich_help_panel=LOCAL_PANEL)(command)
 
 
 def _confirm(question: str) -> None:
@@ -165,6 +167,8 @@ def _print_status(data: DataFolder, state: dict[str, Any], *, ready: bool) -> No
         rows.append((process["name"], process_id, str(process["restarts"]), process["log"]))
     _print_columns(rows)
     if ready:
+        from deploy.local.glance import Glance, lines_of
+
         _print_addresses(state["connection"])
         typer.echo("\nprobes and metrics, without authentication:")
         named = {name: value for name, value in state["connection"].items() if isinstance(value, dict)}

@@ -2,15 +2,18 @@
 
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.status import Status
+if TYPE_CHECKING:
+    from rich.status import Status
 
 
 class Progress:
     """`say` prints a line that stays; `doing` shows what is going on just now, on a terminal only."""
 
     def __init__(self) -> None:
+        from rich.console import Console
+
         self._console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
         self._status: Status | None = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import Annotated, Any
 
@@ -14,27 +13,11 @@ from typer.main import get_command
 
 from deploy.demo import commands as demo
 from deploy.local import commands as local_stack
-from services.cli.commands import (
-    account_orders,
-    accounts,
-    deliveries,
-    doctor,
-    endpoint_terms,
-    endpoints,
-    events,
-    insights,
-    keys,
-    operations,
-    plans,
-    replays,
-    services,
-    signals,
-)
-from services.cli.examples import add_examples
+from services.cli.commands import services
+from services.cli.commands.doctor import doctor
+from services.cli.nouns import NOUNS, add_nouns, finish_help
 from services.cli.output import Failure, Misused, Refused, asked_for_json, tell
-from services.runtime.metrics import VERSION
-
-_BOXED_COLUMNS_MIN = 100
+from services.runtime import VERSION
 
 
 class _Command(TyperGroup):
@@ -49,38 +32,23 @@ class _Command(TyperGroup):
 
 
 def new_command() -> typer.Typer:
-    """The command with all its verbs."""
+    """The command with all its verbs; those of a noun are imported once it is asked for."""
     app = typer.Typer(
         cls=_Command,
         name="firstvalue",
         help="See which customers have reached first value and which have stalled on the way.",
+        epilog="Begin with `firstvalue up`; README.md has a tour. `firstvalue doctor` finds what is wrong.",
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
+    add_nouns(app)
+    app.command()(doctor)
     local_stack.register(app)
     demo.register(app)
-    app.command()(doctor.doctor)
-    app.command()(services.serve)
-    app.command()(services.migrate)
-    app.command()(services.reencrypt)
-    app.command()(services.topics)
-    account_orders.register(accounts.app)
-    endpoint_terms.register(endpoints.app)
-    replays.register(endpoints.app)
-    for noun, verbs in (
-        ("event", events.app),
-        ("account", accounts.app),
-        ("plan", plans.app),
-        ("signal", signals.app),
-        ("insight", insights.app),
-        ("endpoint", endpoints.app),
-        ("delivery", deliveries.app),
-        ("key", keys.app),
-        ("ops", operations.app),
-    ):
-        app.add_typer(verbs, name=noun)
+    for job in (services.serve, services.migrate, services.topics, services.reencrypt):
+        app.command(rich_help_panel="Deployment")(job)
     return app
 
 
@@ -102,20 +70,10 @@ def _options(
     """See which customers have reached first value and which have stalled on the way."""
 
 
-def _show_options_whole(command: Any) -> None:
-    """Without boxes around the options of every verb: a narrow one would cut off their names."""
-    for inner in getattr(command, "commands", {}).values():
-        _show_options_whole(inner)
-    if not isinstance(command, TyperGroup):
-        command.rich_markup_mode = None
-
-
 def main() -> None:
     """Run the command line; exits 0 (done), 1 (refused), 2 (used wrongly) or 3 (nobody answers)."""
-    command = get_command(new_command())
-    add_examples(command)
-    if shutil.get_terminal_size().columns < _BOXED_COLUMNS_MIN:
-        _show_options_whole(command)
+    command: Any = get_command(new_command())
+    finish_help({name: verb for name, verb in command.commands.items() if name not in NOUNS})
     try:
         # A program is told of its mistakes by an object too, so that typer may not tell them itself.
         sys.exit(command(prog_name="firstvalue", standalone_mode=not asked_for_json()))

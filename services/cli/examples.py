@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "up": ("firstvalue up", "firstvalue up --detach --no-plan", "firstvalue up --observability"),
@@ -86,11 +86,8 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def add_examples(command: Any, path: tuple[str, ...] = ()) -> None:
-    """Put the examples below the help of `command` and of all commands in it."""
-    for name, inner in getattr(command, "commands", {}).items():
-        add_examples(inner, (*path, name))
-    lines = EXAMPLES.get(" ".join(path))
-    if lines:
-        # A blank line keeps lines apart in the help.
-        command.epilog = "\n\n".join([f"Example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)])
+def example_text(verb: str) -> str | None:
+    """The examples of a verb, as they stand below its help."""
+    lines = EXAMPLES.get(verb)
+    # A blank line keeps lines apart in the help.
+    return lines and "\n\n".join([f"Example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)])

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from schemas.plan_terms import duration_ms
+from schemas.plan_measures import duration_ms
 from schemas.timestamps import to_milliseconds, to_rfc3339
 from services.cli.account_views import diagnosis_text
 from services.cli.addresses import EngineUrl, IngestUrl, Key, find

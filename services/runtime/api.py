@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from services.runtime import VERSION
 from services.runtime.body_limit import OVERLOADED, TOO_LARGE, WRONG_CHARSET, BodyLimit
-from services.runtime.metrics import VERSION
 from services.runtime.postgres import is_transient
 from services.runtime.problems import (
     BODY_UNREADABLE,

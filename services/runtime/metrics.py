@@ -14,9 +14,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.runtime import VERSION
 from services.runtime.postgres import TimedPool, sqlstate
-
-VERSION = "0.1.0"
 
 # Seconds; from one in-memory step to the longest deadline that the services keep.
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)

@@ -75,6 +75,19 @@ def test_help_ends_with_its_example(
     assert max(map(len, printed.splitlines())) <= int(width)
 
 
+def test_help_waits_for_nothing_that_it_does_not_need() -> None:
+    """Verbs of nouns, and what talks to services, databases and brokers, are imported by those who use them."""
+    script = (
+        "import sys; from typer.main import get_command; from services.cli.__main__ import new_command\n"
+        "assert 'account' in get_command(new_command()).commands; print(*sys.modules)"
+    )
+    words = (sys.executable, "-c", script)
+    imported = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"aiokafka", "alembic", "asyncio", "httpx", "msgspec", "pydantic", "rich.console", "sqlalchemy"}
+    assert not heavy.intersection(imported)
+    assert "services.cli.commands.accounts" not in imported
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete_it(shell: str) -> None:
     """By the script that the command itself gives."""

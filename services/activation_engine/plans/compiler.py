@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.plan_conditions import AllCondition, AnyCondition, AtLeastCondition
 from schemas.plan_file import EscalatePart, MilestonePart, PlanFile, SegmentPart
-from schemas.plan_terms import DAY_MS, due_weeks, duration_ms
+from schemas.plan_measures import DAY_MS, due_weeks, duration_ms
 from services.activation_engine.domain.activity import ActivityRule
 from services.activation_engine.domain.plan import Due, Escalation, Milestone, Plan, Segment
 from services.activation_engine.plans.conditions import Terms, compile_condition, terms_of, title_of

@@ -19,7 +19,7 @@ from schemas.plan_conditions import (
     PeopleCondition,
 )
 from schemas.plan_file import CoreFeaturesPart, PlanFile
-from schemas.plan_terms import duration_ms, share
+from schemas.plan_measures import duration_ms, share
 from services.activation_engine.domain.conditions import AtLeast, Condition, Leaf, MilestoneReached
 from services.activation_engine.domain.trackers import (
     EVERY_EVENT,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from schemas.plan_file import PlanFile
-from schemas.plan_terms import DAY_MS, duration_ms, share
+from schemas.plan_measures import DAY_MS, duration_ms, share
 from schemas.plan_watches import OpportunityPart, RiskPart
 from services.activation_engine.domain.activity import ANYONE, PRESENT_DAYS
 from services.activation_engine.domain.truths import BASELINE_DAYS_MIN

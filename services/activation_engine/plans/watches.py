@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from schemas.plan_file import PlanFile
-from schemas.plan_terms import DAY_MS, duration_ms, share
+from schemas.plan_measures import DAY_MS, duration_ms, share
 from schemas.plan_watches import FewerThan, OpportunityPart, RiskPart
 from services.activation_engine.domain.activity import ANYONE, PRESENT_DAYS
 from services.activation_engine.domain.instants import length_text

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from services.cli.commands.account_import import import_accounts
-from services.cli.commands.accounts import AccountId
+from services.cli.commands.accounts import AccountId, app
 from services.cli.orders import date_text, gives, order, trait_values
 from services.cli.output import Misused, confirm
 
@@ -147,9 +147,6 @@ _VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "erase-person": erase_person,
 }
 
-
-def register(application: typer.Typer) -> None:
-    """Add the verbs to an application."""
-    application.command("import")(import_accounts)
-    for name, verb in _VERBS.items():
-        application.command(name)(gives(verb))
+app.command("import")(import_accounts)
+for _name, _verb in _VERBS.items():
+    app.command(_name)(gives(_verb))

@@ -14,7 +14,7 @@ from services.cli.live_plans import live_plans
 from services.cli.output import ROWS_DEFAULT, AsJson, Refused, Rows, complain, print_json, print_table, say
 from services.cli.signal_lines import line_of
 
-app = typer.Typer(help="List, show and explain accounts, and say what the product cannot.", no_args_is_help=True)
+app = typer.Typer()
 
 TITLES = ("account", "name", "plan", "status", "reason", "started", "first value", "done", "last active")
 

@@ -10,7 +10,7 @@ from services.cli.addresses import Key, NotifierUrl, find
 from services.cli.client import Client, segment
 from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_fields, print_json, say
 
-app = typer.Typer(help="List, show and retry deliveries.", no_args_is_help=True)
+app = typer.Typer()
 
 _FIELDS = ("id", "created_at", "type", "endpoint_id", "status", "attempts", "next_at")
 _PHASES = ("resolve_ms", "connect_ms", "wait_ms")

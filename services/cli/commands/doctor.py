@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from services.cli.addresses import EngineUrl, IngestUrl, Key, NotifierUrl, ServiceName
-from services.cli.doctor.examination import examine
-from services.cli.doctor.look import SERVICES, Local, look_around
 from services.cli.output import REFUSED, AsJson, counted, print_json, say, say_marked
 
 _MARKS = {"ok": ("ok       ", "green"), "note": ("note     ", "yellow"), "problem": ("problem  ", "red")}
@@ -28,8 +25,12 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Look for what is usually wrong on the first days, and say what to do; exits 0 when all is well, 1 when not."""
+    # What the checks need takes longer to import than every other verb to run.
+    from services.cli.doctor.examination import examine
+    from services.cli.doctor.look import local_stack, look_around
+
     urls: dict[ServiceName, str | None] = {"ingest": ingest_url, "engine": engine_url, "notifier": notifier_url}
-    look = look_around(urls, key=key, write_key=write_key, local=_local(urls))
+    look = look_around(urls, key=key, write_key=write_key, local=local_stack(urls))
     findings = examine(look)
     counts = Counter(finding.level for finding in findings)
     if as_json:
@@ -43,20 +44,3 @@ def doctor(
         say(counted(counts["problem"], "problem") if counts["problem"] else "no problems")
     if counts["problem"]:
         raise typer.Exit(REFUSED)
-
-
-def _local(urls: dict[ServiceName, str | None]) -> Local | None:
-    """The local stack, unless the services asked for are others."""
-    from deploy.local.data_folder import DataFolder
-    from deploy.local.places import data_path
-
-    data = DataFolder(data_path(os.environ))
-    state: dict[str, Any] = data.read_state()
-    if data.lock_holder() is None or state.get("supervisor") != data.lock_holder():
-        state = {}
-    connection = state.get("connection") or {}
-    if any(url and url.rstrip("/") != (connection.get(name) or {}).get("url") for name, url in urls.items()):
-        return None
-    variables = [f"FIRSTVALUE_{name.upper()}_{kind}" for name in SERVICES for kind in ("PORT", "METRICS_PORT")]
-    wanted = {name: int(os.environ[name]) for name in variables if os.environ.get(name, "").isdecimal()}
-    return Local(data.path, data.logs, state, {name: port for name, port in wanted.items() if port})

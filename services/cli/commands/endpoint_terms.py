@@ -8,7 +8,7 @@ import typer
 
 from services.cli.addresses import Key, NotifierUrl, find
 from services.cli.client import Client, segment
-from services.cli.commands.endpoints import EndpointId, say_terms
+from services.cli.commands.endpoints import EndpointId, app, say_terms
 from services.cli.output import AsJson, Misused, print_fields, print_json, say
 from services.cli.shared_options import composed
 
@@ -18,14 +18,6 @@ Secret = Annotated[
     str | None, typer.Option(envvar="FIRSTVALUE_ENDPOINT_SECRET", help="whsec_… or whsk_…; default: made for you.")
 ]
 Signature = Annotated[str | None, typer.Option(help="v1 (HMAC, default) or v1a (ed25519), for a secret made for you.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to `firstvalue endpoint`."""
-    app.command("add")(composed(add, terms=endpoint_terms))
-    app.command("patch")(composed(patch, terms=endpoint_terms))
-    app.command()(rotate)
-    app.command("secret")(show_secret)
 
 
 def endpoint_terms(
@@ -117,6 +109,11 @@ def patch(
         say_terms(changed)
 
 
+app.command("add")(composed(add, terms=endpoint_terms))
+app.command("patch")(composed(patch, terms=endpoint_terms))
+
+
+@app.command()
 def rotate(
     endpoint_id: EndpointId,
     *,
@@ -144,6 +141,7 @@ def rotate(
         say(f"one before it signs until {old['expires_at']}")
 
 
+@app.command("secret")
 def show_secret(
     endpoint_id: EndpointId, *, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
 ) -> None:

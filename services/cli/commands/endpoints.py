@@ -11,7 +11,7 @@ from services.cli.attempts import followed, told
 from services.cli.client import Client, segment
 from services.cli.output import ROWS_DEFAULT, AsJson, Rows, confirm, counted, print_fields, print_json, say
 
-app = typer.Typer(help="Add, change, try and remove webhook endpoints.", no_args_is_help=True)
+app = typer.Typer()
 
 EndpointId = Annotated[str, typer.Argument(help="The endpoint's id, as listed.")]
 _Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the answer and say what it was.")]

@@ -33,7 +33,7 @@ from services.cli.output import (
 from services.cli.progress import counting
 from services.cli.sending import Item, send_all
 
-app = typer.Typer(help="Send product events, follow what becomes of them, list their names.", no_args_is_help=True)
+app = typer.Typer()
 
 _PAUSE_SECONDS = 1.0
 _PAGE_ROWS = 100

@@ -21,7 +21,7 @@ from services.cli.insight_tables import (
 )
 from services.cli.output import ROWS_DEFAULT, AsJson, print_json, say
 
-app = typer.Typer(help="See what all accounts of a plan together tell.", no_args_is_help=True)
+app = typer.Typer()
 
 PlanOption = Annotated[str | None, typer.Option("--plan", help="Default: the only live plan.")]
 SegmentOption = Annotated[str | None, typer.Option("--segment", help="Of this segment only.")]

@@ -19,7 +19,7 @@ _KEYS_MAX = 100_000
 
 Body = dict[str, Any]
 
-app = typer.Typer(help="Create, list, change and revoke API keys.", no_args_is_help=True)
+app = typer.Typer()
 
 
 def key_rules(

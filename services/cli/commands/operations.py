@@ -27,7 +27,7 @@ from services.cli.output import (
     say,
 )
 
-app = typer.Typer(help="Operate the engine: partitions, dead letters, audits.", no_args_is_help=True)
+app = typer.Typer()
 
 Part = Annotated[int, typer.Argument(min=0, help="The partition's number.")]
 _PARTITION_FIELDS = ("partition", "state", "problem", "owner", "next_offset", "behind_seconds", "unpublished_signals")

@@ -32,7 +32,7 @@ from services.cli.output import (
 from services.cli.plan_sources import PlanPath, loaded, read_bytes, read_text, show_errors
 from services.cli.plan_warnings import warning_texts
 
-app = typer.Typer(help="Write, check, try out, publish and retire plans.", no_args_is_help=True)
+app = typer.Typer()
 app.command()(plan_files.new)
 app.command()(plan_files.check)
 app.command("test")(plan_files.try_out)

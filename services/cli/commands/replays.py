@@ -9,6 +9,7 @@ import typer
 
 from services.cli.addresses import Key, NotifierUrl, find
 from services.cli.client import Client, segment
+from services.cli.commands.endpoints import EndpointId, app
 from services.cli.output import AsJson, counted, print_json, say
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%z"]
@@ -17,14 +18,9 @@ _States = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to `firstvalue endpoint`."""
-    app.command()(replay)
-    app.command("cancel-replay")(cancel_replay)
-
-
+@app.command()
 def replay(
-    endpoint_id: Annotated[str, typer.Argument(help="The endpoint's id, as listed.")],
+    endpoint_id: EndpointId,
     *,
     since: Annotated[datetime, typer.Option(formats=_FORMATS, help="What it was owed from then on (UTC).")],
     until: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="And before then. Default: now.")] = None,
@@ -55,6 +51,7 @@ def replay(
         say(f"replay {answer['id']}: {deliveries}; {stop}")
 
 
+@app.command("cancel-replay")
 def cancel_replay(
     replay_id: Annotated[str, typer.Argument(help="The replay's id, as printed when it began.")],
     *,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import typer
 
 from schemas.topics import TOPICS
 from services.cli.output import AsJson, Refused, Unreachable, print_json, say
-from services.runtime.kafka import BrokerUnreachable, TopicProblem, check_topics, create_topics
 
 
 class Service(StrEnum):
@@ -80,6 +78,9 @@ def topics(
     as_json: AsJson = False,
 ) -> None:
     """Create the Kafka topics that are missing and check those that exist."""
+    import asyncio
+
+    from services.runtime.kafka import BrokerUnreachable, TopicProblem, check_topics, create_topics
 
     async def create_and_check() -> tuple[list[str], dict[str, int]]:
         created = await create_topics(

@@ -13,7 +13,7 @@ from services.cli.client import Client
 from services.cli.output import AsJson, print_json, print_json_line, print_table, say
 from services.cli.signal_lines import line_of
 
-app = typer.Typer(help="Follow signals, and list their types.", no_args_is_help=True)
+app = typer.Typer()
 
 _PAUSE_SECONDS = 0.5
 _PAGE_ROWS = 200

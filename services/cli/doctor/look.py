@@ -60,6 +60,23 @@ class Look:
         )
 
 
+def local_stack(urls: Mapping[ServiceName, str | None]) -> Local | None:
+    """The local stack, unless the services asked for are others."""
+    from deploy.local.data_folder import DataFolder
+    from deploy.local.places import data_path
+
+    data = DataFolder(data_path(os.environ))
+    state: dict[str, Any] = data.read_state()
+    if data.lock_holder() is None or state.get("supervisor") != data.lock_holder():
+        state = {}
+    connection = state.get("connection") or {}
+    if any(url and url.rstrip("/") != (connection.get(name) or {}).get("url") for name, url in urls.items()):
+        return None
+    variables = [f"FIRSTVALUE_{name.upper()}_{kind}" for name in SERVICES for kind in ("PORT", "METRICS_PORT")]
+    wanted = {name: int(os.environ[name]) for name in variables if os.environ.get(name, "").isdecimal()}
+    return Local(data.path, data.logs, state, {name: port for name, port in wanted.items() if port})
+
+
 def look_around(
     urls: Mapping[ServiceName, str | None], *, key: str | None, write_key: str | None, local: Local | None
 ) -> Look:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from services.notifier.domain.endpoint_url import Target
 from services.notifier.domain.signature import SigningKey, signature_header
 from services.notifier.store.queue import Claimed
-from services.runtime.metrics import VERSION
+from services.runtime import VERSION
 
 USER_AGENT = f"Firstvalue/{VERSION}"
 
