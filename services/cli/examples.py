@@ -89,5 +89,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
 def example_text(verb: str) -> str | None:
     """The examples of a verb, as they stand below its help."""
     lines = EXAMPLES.get(verb)
+    if lines is None:
+        return None
     # A blank line keeps lines apart in the help.
-    return lines and "\n\n".join([f"Example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)])
+    return "\n\n".join([f"Example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)])
