@@ -64,7 +64,7 @@ _PROBLEMS = (
     ORIGIN_NOT_ALLOWED,
     (408, "request_too_slow", "Send the whole request sooner."),
     (413, "body_too_large", "Keep the body within 5242880 bytes, also when inflated."),
-    (413, "context_too_large", "Shorten `context` of the batch: with its copy in each event it is too much."),
+    (413, "context_too_large", "Keep the batch within 5242880 bytes, its `context` counted once for each event."),
     (413, "too_many_events", "Send at most 1000 events in one batch."),
     (415, "charset_unsupported", "Send UTF-8, not UTF-16 or UTF-32."),
     (415, "encoding_unsupported", "Compress with gzip or deflate, or not at all."),

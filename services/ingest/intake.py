@@ -118,6 +118,7 @@ class Intake:
             check_key_in_address(principal)
         self._observe_skew(unpacked.sent_at, call.received_at)
         source.spend(time.monotonic(), events=len(unpacked.items), body_bytes=body_bytes)
+        hold.grow(unpacked.copied_bytes)
         origin = _origin(principal, call.received_at, headers)
         redactor = None if route.form is Form.COMMANDS else source.redactor
         found = await self._sorter.sort(unpacked, origin, route, redactor)
@@ -134,7 +135,7 @@ class Intake:
         principal = await authenticate(self._ring, key, call.route.scope)
         unpacked = _unpack(call, body, principal, limits)
         same_key(key, unpacked.key)
-        return _Read(principal, self._sources.of(principal), len(body), unpacked)
+        return _Read(principal, self._sources.of(principal), len(body) + unpacked.copied_bytes, unpacked)
 
     async def _read_of_unknown(self, call: _Call) -> _Read:
         """A request whose key is in its body, if anywhere: the key's own limits can only be lower by then."""
@@ -147,7 +148,7 @@ class Intake:
             if len(body) > limits.body_bytes_max:
                 raise too_large(limits.body_bytes_max)
             unpacked = _unpack(call, body, principal, limits)
-        return _Read(principal, source, len(body), unpacked)
+        return _Read(principal, source, len(body) + unpacked.copied_bytes, unpacked)
 
     def _admit(self, principal: Principal) -> Source:
         source = self._sources.of(principal)
@@ -219,8 +220,8 @@ class Intake:
 def _unpack(call: _Call, body: bytes, principal: Principal | None, limits: Limits) -> Unpacked:
     # A key in the body is not known yet; nothing that it would have to be asked for can come with it.
     may = _nothing if principal is None else principal.may
-    route, limits_of_events = call.route, (limits.events_max, limits.event_bytes_max)
-    request = Request(route.type, call.headers, call.received_at, may, *limits_of_events, limits.group_types)
+    route, sizes = call.route, (limits.events_max, limits.event_bytes_max, limits.body_bytes_max)
+    request = Request(route.type, call.headers, call.received_at, may, *sizes, limits.group_types)
     return UNPACK[route.form](body, request)
 
 

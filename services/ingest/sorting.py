@@ -120,6 +120,8 @@ class Sorter:
                     event = read(item)
                     redactor.event(event, unpacked.key)
                 truncate(event, unpacked.key)
+                # Longer than it came, where its batch has a context.
+                unbroken_bytes += len(event.body)
                 good.append((index, item, event))
             except Rejected as rejected:
                 self._reject(index, item, rejected, rejected.message_id, origin, route, found)
@@ -130,7 +132,7 @@ class Sorter:
         build, before, after = self._builder.build, found.people_before, found.people_after
         unbroken_bytes = 0
         for index, item, event in good:
-            unbroken_bytes += len(item)
+            unbroken_bytes += len(event.body)
             if unbroken_bytes > _UNBROKEN_BYTES_MAX:
                 unbroken_bytes = 0
                 await asyncio.sleep(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -15,10 +15,6 @@ from services.ingest.dialects.unpacked import Item, Request, Unpacked, strict_va
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
-
-# What a batch says about all of its events is written into each of them.
-_SHARED_BYTES_MAX: Final = 33_554_432
-
 
 _Id = str | int | None
 _Time = str | int | float | None
@@ -69,6 +65,7 @@ class Batch(msgspec.Struct):
     sent_at: str | float | None
     shared: dict[str, dict[str, Any]]
     suspicious: bool
+    copied_bytes: int = 0
 
 
 _batch_decoder = msgspec.json.Decoder(_Batch)
@@ -78,7 +75,8 @@ _encode = msgspec.json.encode
 
 def unpack_batch(body: bytes, request: Request) -> Unpacked:
     """The body of `/v1/batch`; raises BodyInvalid."""
-    return _unpacked(split_batch(body, events_max=request.events_max), request)
+    limits = {"events_max": request.events_max, "body_bytes_max": request.body_bytes_max}
+    return _unpacked(split_batch(body, **limits), request)
 
 
 def unpack_call(body: bytes, request: Request) -> Unpacked:
@@ -88,16 +86,21 @@ def unpack_call(body: bytes, request: Request) -> Unpacked:
 
 def _unpacked(batch: Batch, request: Request) -> Unpacked:
     read = partial(read_event, batch, type_of_route=request.type, bytes_max=request.event_bytes_max)
-    return Unpacked(batch.items, read, request.event_bytes_max, batch.write_key, batch.sent_at)
+    bytes_max, copied_bytes = request.event_bytes_max, batch.copied_bytes
+    return Unpacked(batch.items, read, bytes_max, batch.write_key, batch.sent_at, copied_bytes=copied_bytes)
 
 
-def split_batch(body: bytes, *, events_max: int) -> Batch:
-    """The parts of a batch; raises BodyInvalid. A malformed event is left for `read_event` to reject."""
+def split_batch(body: bytes, *, events_max: int, body_bytes_max: int) -> Batch:
+    """The parts of a batch; raises BodyInvalid. A malformed event is left for `read_event` to reject.
+
+    What it says about all of its events is written into each of them, and is limited as if they had been sent so.
+    """
     parts, items = batches.split(body, _batch_decoder, events_max=events_max)
-    if (len(bytes(parts.context)) + len(bytes(parts.integrations))) * len(items) > _SHARED_BYTES_MAX:
-        message = f"Shorten `context` of the batch: with its copy in each event it is beyond {_SHARED_BYTES_MAX} bytes."
+    copied_bytes = (len(bytes(parts.context)) + len(bytes(parts.integrations))) * len(items)
+    if copied_bytes and len(body) + copied_bytes > body_bytes_max:
+        message = f"Keep the batch within {body_bytes_max} bytes, its `context` counted once for each event."
         raise BodyInvalid("context_too_large", message, status=413)
-    return Batch(items, parts.writeKey, parts.sentAt, _shared(parts), strict_json.is_suspicious(body))
+    return Batch(items, parts.writeKey, parts.sentAt, _shared(parts), strict_json.is_suspicious(body), copied_bytes)
 
 
 def split_single(body: bytes) -> Batch:

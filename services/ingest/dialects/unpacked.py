@@ -30,6 +30,7 @@ class Request(NamedTuple):
     may: Callable[[Scope], bool]
     events_max: int
     event_bytes_max: int
+    body_bytes_max: int
     group_types: tuple[str, ...]
 
 
@@ -37,7 +38,7 @@ class Unpacked(NamedTuple):
     """The unparsed events of a body, the function that reads one of them or raises Rejected, and what all share.
 
     `bytes_max` is the size beyond which one is rejected; `data_in` the field of an unparsed event that its body calls
-    `properties`, None if it is that field's value.
+    `properties`, None if it is that field's value; `copied_bytes` what reading all of them adds to the body.
     """
 
     items: list[Item]
@@ -46,6 +47,7 @@ class Unpacked(NamedTuple):
     key: str | None = None
     sent_at: str | float | None = None
     data_in: str | None = "properties"
+    copied_bytes: int = 0
 
 
 def strict_value(raw: bytes, *, bytes_max: int, suspicious: bool | None = None) -> Any:

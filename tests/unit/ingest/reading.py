@@ -19,7 +19,7 @@ def unpacked(form: Form, body: Any, *, type_: str | None = None, headers: dict[s
     """A body (bytes, or a value for JSON) taken apart; raises BodyInvalid."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     given = {name.lower().encode(): value.encode() for name, value in (headers or {}).items()}
-    request = Request(type_, given, NOW, lambda _: True, 1000, 65_536, ("company",))
+    request = Request(type_, given, NOW, lambda _: True, 1000, 65_536, 5_242_880, ("company",))
     return UNPACK[form](raw, request)
 
 

@@ -90,7 +90,7 @@ _PLACE = "a value in this place"
 
 def records_from(form: Form, body: bytes, headers: dict[bytes, bytes], type_: str | None = "track") -> list[Built]:
     """What becomes of a body: only the two refusals that are answered may be raised."""
-    request = Request(type_, headers, NOW, lambda _: True, 100, 65_536, ("company",))
+    request = Request(type_, headers, NOW, lambda _: True, 100, 65_536, 5_242_880, ("company",))
     try:
         unpacked = UNPACK[form](body, request)
     except BodyInvalid:

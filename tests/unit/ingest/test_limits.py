@@ -20,6 +20,7 @@ from services.runtime.access import Principal, Scope
 from services.runtime.settings import settings_advice
 
 MIB = 1_048_576
+KEY = {b"x-write-key": b"k"}
 
 
 @pytest.mark.parametrize("given", [{"body_bytes_max": 22 * MIB}, {"inflight_bytes_max": 14 * MIB}])
@@ -54,6 +55,22 @@ class Room:
             **parts, metrics=IngestMetrics(), limits=limits, sources=Sources(secret="s"), events_topic="events"
         )
 
+    async def held_bytes(self, body: bytes) -> int:
+        """What a whole request to /v1/batch holds when its events are about to be read."""
+        seen: list[int] = []
+
+        async def sort(*_: Any) -> None:
+            seen.append(self.inflight.held_bytes)
+            raise ClientGone
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": body}
+
+        self.intake._sorter = SimpleNamespace(sort=sort)  # type: ignore[assignment]
+        with pytest.raises(ClientGone):
+            await self.intake.take(ROUTE_BY_PATH["/v1/batch"], KEY, b"", receive, Hold(self.inflight))
+        return seen[0]
+
     async def take(self, headers: dict[bytes, bytes]) -> None:
         """A request to /v1/batch, whose client goes away in the middle of its body."""
 
@@ -68,7 +85,7 @@ class Room:
 async def test_a_keys_own_body_limit_is_no_greater_than_what_can_be_held() -> None:
     """Else its batches were answered 503, come back later, for ever."""
     room = Room(inflight_bytes_max=12 * MIB, own_bytes_max=20 * MIB)
-    headers = {b"x-write-key": b"k", b"content-length": str(5 * MIB).encode()}
+    headers = {**KEY, b"content-length": str(5 * MIB).encode()}
     with pytest.raises(BodyInvalid) as refused:
         await room.take(headers)
     assert (refused.value.status, str(4 * MIB) in refused.value.message) == (413, True)
@@ -77,8 +94,8 @@ async def test_a_keys_own_body_limit_is_no_greater_than_what_can_be_held() -> No
 @pytest.mark.parametrize(
     ("headers", "origins", "unfinished"),
     [
-        ({b"x-write-key": b"k"}, frozenset(), 0),
-        ({b"x-write-key": b"k"}, frozenset({"https://a.example"}), 100),
+        (KEY, frozenset(), 0),
+        (KEY, frozenset({"https://a.example"}), 100),
         ({}, frozenset(), 100),
     ],
     ids=["server", "browser", "nobody"],
@@ -91,3 +108,11 @@ async def test_only_the_key_of_a_server_opens_the_whole_room(
     with pytest.raises(ClientGone):
         await room.take(headers)
     assert room.unfinished_bytes == unfinished
+
+
+async def test_what_a_batch_says_about_all_is_held_once_for_each() -> None:
+    """Else thirty small requests, each with much context and a thousand events, would fill the memory."""
+    room = Room(inflight_bytes_max=12 * MIB, own_bytes_max=MIB)
+    context = b'{"x":"%b"}' % (b"y" * 1_000)
+    body = b'{"batch":[%b],"context":%b}' % (b",".join([b"{}"] * 500), context)
+    assert await room.held_bytes(body) == len(body) + 500 * len(context)

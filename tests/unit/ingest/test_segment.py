@@ -27,7 +27,7 @@ TRACK: dict[str, Any] = {
 
 def read_all(body: bytes, *, type_of_route: str | None = None) -> list[IncomingEvent | Rejected]:
     """Every event of a batch body, or why it was rejected."""
-    batch = segment.split_batch(body, events_max=1000)
+    batch = segment.split_batch(body, events_max=1000, body_bytes_max=5_242_880)
     results: list[IncomingEvent | Rejected] = []
     for item in batch.items:
         try:
@@ -194,8 +194,9 @@ def test_a_context_that_makes_events_too_large_is_refused() -> None:
         read_one(TRACK, context={"x": "y" * 66_000})
     assert (rejected.value.code, rejected.value.message_id) == ("event_too_large", "m-1")
     with pytest.raises(BodyInvalid) as refused:
-        read_all(json.dumps({"batch": [TRACK] * 1000, "context": {"x": "y" * 40_000}}).encode())
+        read_all(json.dumps({"batch": [TRACK] * 1000, "context": {"x": "y" * 6_000}}).encode())
     assert (refused.value.status, refused.value.code) == (413, "context_too_large")
+    assert len(read_all(json.dumps({"batch": [TRACK] * 1000, "context": {"x": "y" * 4_000}}).encode())) == 1000
 
 
 def test_keys_do_not_enter_the_log() -> None:

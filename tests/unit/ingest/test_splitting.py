@@ -75,5 +75,5 @@ def test_no_body_takes_long(start: bytes, repeated: bytes) -> None:
     body = start + repeated * (BODY_BYTES // len(repeated))
     began = time.perf_counter()
     with pytest.raises(BodyInvalid):
-        segment.split_batch(body, events_max=1000)
+        segment.split_batch(body, events_max=1000, body_bytes_max=5_242_880)
     assert time.perf_counter() - began < SECONDS_MAX
