@@ -208,7 +208,6 @@ class Ingest:
         return RecordBuilder(
             partitions=topics.partitions,
             place=partitioner(topics.partitions),
-            place_user=partitioner(topics.partitions),
             staff=self._staff,
             historical_age=timedelta(seconds=settings.historical_seconds),
             accounts=AccountRules(group_types=settings.account_group_types, paths=parse_paths(settings.account_paths)),

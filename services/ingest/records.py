@@ -76,14 +76,12 @@ class RecordBuilder:
         *,
         partitions: int,
         place: Callable[[str], tuple[bytes, int]],
-        place_user: Callable[[str], tuple[bytes, int]],
         staff: StaffRule,
         historical_age: timedelta,
         accounts: AccountRules,
     ) -> None:
         self._partitions = partitions
         self._place = place
-        self._place_user = place_user
         self._staff = staff
         self._historical_age = historical_age
         self._accounts = accounts
@@ -186,7 +184,7 @@ class RecordBuilder:
             flags=settled.flags,
             traceparent=origin.traceparent,
         )
-        key, partition = self._place_user(event.user_id)
+        key, partition = self._place(event.user_id)
         return Record(partition, key, encode(record))
 
     def _erasures(self, event: IncomingEvent, origin: Origin) -> tuple[Record, ...]:
@@ -208,7 +206,7 @@ class RecordBuilder:
         )
         value = encode(record)
         if user_id is not None:
-            key, partition = self._place_user(user_id)
+            key, partition = self._place(user_id)
             return (Record(partition, key, value),)
         return tuple(Record(partition, b"", value) for partition in range(self._partitions))
 

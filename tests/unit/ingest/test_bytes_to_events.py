@@ -30,7 +30,6 @@ NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 BUILDER = RecordBuilder(
     partitions=3,
     place=partitioner(3),
-    place_user=partitioner(3),
     staff=StaffRule(("*@vendor.example",)),
     historical_age=timedelta(days=7),
     accounts=AccountRules(group_types=("company",), paths=parse_paths("properties.account_id")),

@@ -18,10 +18,10 @@ from schemas.product_event import ProductEvent, decode_product_event
 from services.activation_engine.domain.instants import parse_instant
 from services.ingest.accounts import AccountRules
 from services.ingest.directory.person import NOBODY, Person
-from services.ingest.events import IncomingEvent, Rejected
+from services.ingest.events import ID_BYTES_MAX, IncomingEvent, Rejected
 from services.ingest.json_paths import parse_paths
 from services.ingest.message_ids import new_message_id
-from services.ingest.partitions import partitioner
+from services.ingest.partitions import KEPT_IDS_MAX, partitioner
 from services.ingest.people import StaffRule
 from services.ingest.records import Origin, RecordBuilder, dead_letter_headers
 from services.ingest.times import moment, occurrence, readable_moment
@@ -36,7 +36,6 @@ def new_builder(*, staff: tuple[str, ...] = ()) -> RecordBuilder:
     return RecordBuilder(
         partitions=6,
         place=partitioner(6),
-        place_user=partitioner(6),
         staff=StaffRule(staff),
         historical_age=WEEK,
         accounts=AccountRules(group_types=("company",), paths=parse_paths("properties.account_id")),
@@ -220,6 +219,17 @@ def test_keys_go_where_java_clients_put_them(key: str, partitions: int) -> None:
     """The library's partitioner is the reference."""
     encoded, partition = partitioner(partitions)(key)
     assert partition == DefaultPartitioner()(encoded, list(range(partitions)), [])
+
+
+def test_the_longest_ids_do_not_fill_the_memory() -> None:
+    """All that keep partitions of ids keep them together: in 48 MiB, were each as long as it may be."""
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(3_000):
+        partitioner(65)(f"{number % 1_000:0>{ID_BYTES_MAX}}")
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 500 < (after - before) / 1_000 < 48 * 1_048_576 / KEPT_IDS_MAX
 
 
 @given(st.dictionaries(st.integers(0, 500), st.integers(0, 2**62)))
