@@ -50,6 +50,9 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._metrics = metrics
         self._consumer: Any = None
         self._claims: dict[int, Claim] = {}
+        # How far the log of a partition reached when it was claimed.
+        self._claimed_up_to: dict[int, int] = {}
+        self._swept: set[int] = set()
         self._odd: dict[int, tuple[int, int]] = {}
         self._swept_at = time.monotonic()
         self.ended = asyncio.Event()
@@ -99,10 +102,7 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 polled = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_EVENTS_MAX)
         for place, records in polled.items():
             await self._apply(place, records)
-        if time.monotonic() - self._swept_at > _SWEEP_SECONDS:
-            self._swept_at = time.monotonic()
-            for claim in list(self._claims.values()):
-                await self._guarded(self._resolver.expire(claim), claim.partition)
+        await self._sweep()
         self._show_lag()
 
     async def _claim(self, place: TopicPartition) -> None:
@@ -119,8 +119,9 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._claims[place.partition] = claim
         self._consumer.seek(place, claim.next_offset)
         self._consumer.resume(place)
+        self._claimed_up_to[place.partition] = ends
+        self._swept.discard(place.partition)
         await self._guarded(self._resolver.release(claim), place.partition)
-        await self._guarded(self._resolver.expire(claim), place.partition)
 
     async def _apply(self, place: TopicPartition, records: list[Any]) -> None:
         claim = self._claims.get(place.partition)
@@ -141,6 +142,19 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         if self._claims.get(place.partition) is claim:
             self._claims[place.partition] = moved
+
+    async def _sweep(self) -> None:
+        """End waits that were too long, once a minute, but not before all that was there at the claim is decided.
+
+        An owner of before may have produced a batch and not written it: it must find as many waiting as there were.
+        """
+        if time.monotonic() - self._swept_at > _SWEEP_SECONDS:
+            self._swept_at = time.monotonic()
+            self._swept.clear()
+        for partition, claim in list(self._claims.items()):
+            if partition not in self._swept and claim.next_offset >= self._claimed_up_to[partition]:
+                self._swept.add(partition)
+                await self._guarded(self._resolver.expire(claim), partition)
 
     async def _guarded(self, work: Any, partition: int) -> None:
         try:

@@ -130,3 +130,61 @@ async def test_a_partition_that_was_given_away_is_told_of_by_its_new_owner_alone
         (name, part): metrics.registry.get_sample_value(name, {"partition": part}) for name in names for part in "01"
     }
     assert told == {(name, part): None if part == "0" else 7 for name in names for part in "01"}
+
+
+class Assigned:
+    """A group consumer that has one partition, whose log holds so many batches of one record."""
+
+    def __init__(self, batches: int) -> None:
+        self.place = TopicPartition("unresolved", 0)
+        self.batches = batches
+        self.given = 0
+
+    def assignment(self) -> set[TopicPartition]:
+        return {self.place}
+
+    async def beginning_offsets(self, _: Any) -> dict[TopicPartition, int]:
+        return {self.place: 0}
+
+    async def end_offsets(self, _: Any) -> dict[TopicPartition, int]:
+        return {self.place: self.batches}
+
+    async def getmany(self, **_: Any) -> dict[TopicPartition, list[Any]]:
+        if self.given == self.batches:
+            return {}
+        self.given += 1
+        return {self.place: [SimpleNamespace(offset=self.given - 1)]}
+
+    def highwater(self, _: TopicPartition) -> int:
+        return self.batches
+
+    def seek(self, *_: Any) -> None:
+        pass
+
+    resume = seek
+
+
+async def test_no_wait_ends_before_what_was_there_is_decided() -> None:
+    """Of a batch that an owner of before decided and did not write, the same events are one too many again."""
+    told: list[str] = []
+
+    async def claim(partition: int) -> Claim:
+        return Claim(partition, uuid.uuid4(), 0)
+
+    async def apply(claim: Claim, records: Sequence[Any]) -> Claim:
+        told.append("applied")
+        return claim._replace(next_offset=records[-1].offset + 1)
+
+    async def release(_: Claim) -> None:
+        told.append("released")
+
+    async def expire(_: Claim) -> None:
+        told.append("expired")
+
+    resolver = SimpleNamespace(apply=apply, release=release, expire=expire)
+    parts: Any = {"new_consumer": None, "store": SimpleNamespace(claim=claim), "resolver": resolver}
+    consumer = ResolverConsumer(**parts, topic="unresolved", metrics=IngestMetrics())
+    consumer._consumer = Assigned(batches=2)
+    for _ in range(4):
+        await consumer._turn()
+    assert told == ["released", "applied", "applied", "expired"]
