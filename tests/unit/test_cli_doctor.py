@@ -16,13 +16,15 @@ from services.cli.doctor import delivery_checks, engine_checks, event_checks, se
 from services.cli.doctor.findings import Finding
 from services.cli.doctor.look import Look
 from services.cli.output import Refused, Unreachable
-from services.notifier.api.documents import EndpointDocument
+from services.notifier.api.documents import DeliveryDocument, EndpointDocument
 
 NOW = datetime(2026, 11, 16, 10, 0, 10, tzinfo=UTC)
 TARGETS: Any = {name: Target(name, f"http://{name}.example", "fv_KEY") for name in ("ingest", "engine", "notifier")}
-_DOCUMENTED: Any = {"partitions": PARTITIONS, "names": CATALOG, "endpoints": EndpointDocument.model_config}
+_DOCUMENTED: Any = {"partitions": PARTITIONS, "names": CATALOG}
+_EXAMPLES: Any = {kind: kind.model_config for kind in (EndpointDocument, DeliveryDocument)}
 PARTITION: dict[str, Any] = _DOCUMENTED["partitions"]["data"][0]
-ENDPOINT: dict[str, Any] = _DOCUMENTED["endpoints"]["json_schema_extra"]["example"]
+ENDPOINT: dict[str, Any] = _EXAMPLES[EndpointDocument]["json_schema_extra"]["example"]
+DELIVERY: dict[str, Any] = _EXAMPLES[DeliveryDocument]["json_schema_extra"]["example"]
 NAME: dict[str, Any] = _DOCUMENTED["names"]["data"][0]
 LETTER: dict[str, Any] = DEAD_LETTERS["data"][0]
 
@@ -127,6 +129,37 @@ def test_endpoints_are_told_by_how_they_do() -> None:
     assert found(delivery_checks.endpoints_take_signals, look(endpoints=[])) == [("endpoints", "note")]
 
 
+def test_held_deliveries_are_told_by_endpoint_and_cause() -> None:
+    """Those of a digest leave by themselves; what came while an endpoint was disabled stays until somebody says so."""
+    held = {**DELIVERY, "status": "held", "next_at": None, "endpoint_id": "ep_1"}
+    disabled, backlog = {**held, "hold_reason": "disabled"}, {**held, "hold_reason": "backlog", "endpoint_id": "ep_2"}
+    words = said(delivery_checks.nothing_is_held, look(held=[disabled, disabled]))
+    assert "2 held deliveries of ep_1: it was disabled" in words
+    assert "firstvalue endpoint enable ep_1 --send-held" in words
+    assert "ep_2" in said(delivery_checks.nothing_is_held, look(held=[backlog]))
+    levels = found(delivery_checks.nothing_is_held, look(held=[disabled, backlog, {**held, "hold_reason": "digest"}]))
+    assert levels == [("held", "note"), ("held", "problem")]
+    assert found(delivery_checks.nothing_is_held, look(held=[])) == []
+
+
+@pytest.mark.parametrize(
+    "fields", [{"status": "failing"}, {"status": "disabled"}, {"window_open": False}, {"rate_per_second": 1.0}]
+)
+def test_a_notifier_that_sends_nothing_is_told(fields: dict[str, Any]) -> None:
+    """By what is due for long at endpoints that nothing keeps from being sent to."""
+    endpoint = {**ENDPOINT, "rate_per_second": None}
+    due = {**DELIVERY, "endpoint_id": ENDPOINT["id"], "next_at": (NOW - timedelta(seconds=600)).isoformat()}
+    soon = {**due, "next_at": (NOW + timedelta(seconds=600)).isoformat()}
+    words = said(delivery_checks.what_is_due_is_sent, look(endpoints=[endpoint], waiting=[due, soon]))
+    assert "1 overdue delivery, the oldest for 600 s" in words
+    assert f"firstvalue delivery show {due['id']}" in words
+    assert found(delivery_checks.what_is_due_is_sent, look(endpoints=[endpoint], waiting=[soon])) == [
+        ("deliveries", "ok")
+    ]
+    kept = look(endpoints=[{**endpoint, **fields}], waiting=[due])
+    assert found(delivery_checks.what_is_due_is_sent, kept) == [("deliveries", "ok")]
+
+
 def test_records_that_the_engine_refused_are_counted_by_reason() -> None:
     """Those that were sent again are no problem any more."""
     requeued = {**LETTER, "requeued_at": "2026-11-16T09:00:00Z"}
@@ -155,6 +188,8 @@ def test_what_could_not_be_asked_is_judged_by_nobody() -> None:
         engine_checks.names_keep_coming,
         event_checks.records_are_applied,
         delivery_checks.endpoints_take_signals,
+        delivery_checks.nothing_is_held,
+        delivery_checks.what_is_due_is_sent,
     ):
         assert found(check, look()) == []
 

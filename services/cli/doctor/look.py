@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ SERVICES: tuple[ServiceName, ...] = ("ingest", "engine", "notifier")
 _ROWS_MAX = 200
 _NAMES_MAX = 10_000
 _PROBE_SECONDS = 5.0
+# Deliveries that are younger are on their way.
+_NEW = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,9 @@ def _ask_engine(look: Look) -> None:
 
 def _ask_notifier(look: Look) -> None:
     _keep(look, "notifier", "endpoints", lambda client: list(client.rows("/v1/endpoints", limit=_ROWS_MAX)))
+    deliveries = partial(_data, path="/v1/deliveries", limit=_ROWS_MAX)
+    _keep(look, "notifier", "held", partial(deliveries, status="held"))
+    _keep(look, "notifier", "waiting", partial(deliveries, status="pending", until=(look.now - _NEW).isoformat()))
 
 
 def _keep(look: Look, service: ServiceName, name: str, ask: Callable[[Client], Any]) -> None:
