@@ -6,12 +6,19 @@ import itertools
 import random
 import secrets
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.types import Send
 
 from services.ingest.events import Rejection
+
+BROKER_UNAVAILABLE: Final = (
+    503,
+    "broker_unavailable",
+    "Kafka does not confirm; send the same again after Retry-After seconds.",
+)
+DRAINING: Final = (503, "draining", "This replica is shutting down; send the same again after Retry-After seconds.")
 
 _JSON = (b"content-type", b"application/json")
 # Clients that were refused together should not come back together.

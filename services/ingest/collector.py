@@ -9,7 +9,16 @@ from typing import NamedTuple
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.ingest.answers import refused, request_ids, retry_after, send_answer, send_preflight, taken
+from services.ingest.answers import (
+    BROKER_UNAVAILABLE,
+    DRAINING,
+    refused,
+    request_ids,
+    retry_after,
+    send_answer,
+    send_preflight,
+    taken,
+)
 from services.ingest.bodies import ClientGone
 from services.ingest.delivery import BrokerUnavailable
 from services.ingest.events import BodyInvalid
@@ -19,6 +28,7 @@ from services.ingest.metrics import IngestMetrics
 from services.ingest.origins import answer_headers, preflight_headers
 from services.ingest.publisher import Publisher
 from services.ingest.routes import BOOTSTRAP_PATHS, HOT_ROUTES, READ_PATHS, ROUTE_BY_PATH, Route
+from services.runtime.body_limit import OVERLOADED
 from services.runtime.key_ring import KeyRing
 from services.runtime.problems import Problem
 
@@ -93,9 +103,9 @@ class Collector:
             message = f"Use POST for {route.path}."
             return _Answer(405, refused("method_not_allowed", message, request_id), [(b"allow", b"POST, OPTIONS")])
         if self._draining:
-            return _unavailable("draining", "This replica is shutting down; send the same again.", request_id)
+            return _unavailable(DRAINING, request_id)
         if not self._publisher.available:
-            return _broker_unavailable(request_id)
+            return _unavailable(BROKER_UNAVAILABLE, request_id)
         hold = Hold(self._inflight)
         try:
             return _told(await self._intake.take(route, headers, scope["query_string"], receive, hold), request_id)
@@ -105,9 +115,9 @@ class Collector:
         except BodyInvalid as error:
             return _Answer(error.status, refused(error.code, error.message, request_id))
         except Overloaded:
-            return _overloaded(request_id)
+            return _unavailable(OVERLOADED, request_id)
         except BrokerUnavailable:
-            return _broker_unavailable(request_id)
+            return _unavailable(BROKER_UNAVAILABLE, request_id)
         except ClientGone:
             raise
         except Exception as error:
@@ -155,13 +165,6 @@ def _told(outcome: Outcome, request_id: str) -> _Answer:
     return _Answer(400, refused(code, message, request_id, errors=errors))
 
 
-def _unavailable(code: str, message: str, request_id: str) -> _Answer:
-    return _Answer(503, refused(code, message, request_id), [retry_after()])
-
-
-def _broker_unavailable(request_id: str) -> _Answer:
-    return _unavailable("broker_unavailable", "The log does not confirm; send the same again later.", request_id)
-
-
-def _overloaded(request_id: str) -> _Answer:
-    return _unavailable("overloaded", "Too much is being received at once; send the same again later.", request_id)
+def _unavailable(problem: tuple[int, str, str], request_id: str) -> _Answer:
+    status, code, message = problem
+    return _Answer(status, refused(code, message, request_id), [retry_after()])

@@ -10,9 +10,11 @@ import msgspec
 from fastapi import FastAPI
 
 from schemas.commands import COMMANDS, AnyCommand
+from services.ingest.answers import BROKER_UNAVAILABLE, DRAINING
 from services.ingest.origins import KEY_IN_ADDRESS, ORIGIN_NOT_ALLOWED
 from services.ingest.routes import HOT_ROUTES, Form, Route
 from services.runtime.api import problem_responses
+from services.runtime.body_limit import OVERLOADED
 
 _PERSON = {"userId": "u-17", "timestamp": "2026-11-20T09:59:58.500Z", "messageId": "msg-91aa"}
 _IN_ACCOUNT = {"context": {"groupId": "acme"}}
@@ -62,16 +64,16 @@ _PROBLEMS = (
     (401, "keys_differ", "Send one API key, not different ones in several places."),
     KEY_IN_ADDRESS,
     ORIGIN_NOT_ALLOWED,
-    (408, "request_too_slow", "Send the whole request sooner."),
+    (408, "request_too_slow", "Send the headers within 10 s and the body within 30 s."),
     (413, "body_too_large", "Keep the body within 5242880 bytes, also when inflated."),
     (413, "context_too_large", "Keep the batch within 5242880 bytes, its `context` counted once for each event."),
     (413, "too_many_events", "Send at most 1000 events in one batch."),
     (415, "charset_unsupported", "Send UTF-8, not UTF-16 or UTF-32."),
     (415, "encoding_unsupported", "Compress with gzip or deflate, or not at all."),
     (429, "quota_exceeded", "This key is over its quota; go on in 2 s."),
-    (503, "broker_unavailable", "The log does not confirm; send the same again later."),
-    (503, "overloaded", "Too much is being received at once; send the same again later."),
-    (503, "draining", "This replica is shutting down; send the same again."),
+    BROKER_UNAVAILABLE,
+    OVERLOADED,
+    DRAINING,
 )
 _OBJECT = {"type": "object"}
 _COMPONENT = "#/components/schemas/{name}"

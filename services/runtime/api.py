@@ -30,7 +30,7 @@ _RETRY_AFTER_SECONDS = "1"
 _ALWAYS = (
     (401, "key_missing", "Send an API key as `Authorization: Bearer <key>`."),
     (401, "key_unknown", "This API key is unknown, expired or revoked; create one with `firstvalue key create`."),
-    (408, "request_too_slow", "Send the whole request sooner."),
+    (408, "request_too_slow", "Send the headers within 10 s and the body within 30 s."),
     (403, "scope_missing", "This key lacks the scope of this operation; use or create one that has it."),
     (422, "invalid_request", "Correct query.limit: Input should be less than or equal to 500."),
     (431, "headers_too_large", "Keep the headers within 65536 bytes."),

@@ -12,7 +12,7 @@ BODY_BYTES_MAX = 262_144
 BODIES_BYTES_MAX = 67_108_864
 
 TOO_LARGE = (413, "body_too_large", f"Keep the body within {BODY_BYTES_MAX} bytes.")
-OVERLOADED = (503, "overloaded", "Too much is being received at once; send the same again later.")
+OVERLOADED = (503, "overloaded", "Too much is being received at once; send the same again after Retry-After seconds.")
 WRONG_CHARSET = (415, "charset_unsupported", "Send UTF-8, not UTF-16 or UTF-32.")
 
 # The parser of the standard library, by whose guess JSON may be in any of them, would take these.

@@ -44,7 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(JoinedTransport(transport, self.loop))  # type: ignore[arg-type]
         self._deadline = self.loop.time() + self._limits.header_seconds
         if len(self.connections) > self._limits.connections_max:
-            self._refuse(503, "too_many_connections", "Too many connections are open; try again later.")
+            self._refuse(503, "too_many_connections", "Too many are connected; try again after Retry-After seconds.")
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; headers and trailers that do not end are refused."""
@@ -87,11 +87,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if answering or (self._reading_headers and self._overhead_bytes == 0):
             self.transport.close()
         else:
-            self._refuse(408, "request_too_slow", "Send the whole request sooner.")
+            header, body = self._limits.header_seconds, self._limits.body_seconds
+            self._refuse(
+                408, "request_too_slow", f"Send the headers within {header:g} s and the body within {body:g} s."
+            )
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for bytes that are no HTTP."""
-        self._refuse(400, "http_invalid", msg)
+        self._refuse(400, "http_invalid", f"Send valid HTTP/1.1. {msg}")
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         request_id = new_request_id()

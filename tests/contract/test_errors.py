@@ -92,6 +92,8 @@ def test_documented_errors_have_the_one_shape(service: str) -> None:
             assert example["value"]["code"] == code, name
             assert example["value"]["message"].endswith("."), name
             assert example["value"]["request_id"], name
+            # Who is refused for now is told when to come back, in words too.
+            assert not name.endswith(("429", "503")) or re.search(r"Retry-After|in \d+ s", example["value"]["message"])
 
 
 @pytest.mark.parametrize("service", APPS)
