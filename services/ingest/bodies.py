@@ -13,7 +13,7 @@ from services.ingest.inflight import Hold
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 # What follows the first member is copied for each next one; more than a few are an attack.
-_MEMBERS_MAX = 16
+MEMBERS_MAX = 16
 _UTF16 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{", b"\0[")
 _UTF8_MARK = b"\xef\xbb\xbf"
 
@@ -86,7 +86,7 @@ async def _rest(receive: Receive, first: bytes, bytes_max: int, grow: Callable[[
 def _inflate(body: bytes, window_bits: int, bytes_max: int) -> bytes:
     inflated: list[bytes] = []
     room_bytes = bytes_max
-    for _ in range(_MEMBERS_MAX):
+    for _ in range(MEMBERS_MAX):
         stream = zlib.decompressobj(window_bits)
         try:
             # One byte more than there is room for tells a full body from one that is too large.

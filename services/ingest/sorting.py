@@ -18,7 +18,7 @@ from services.ingest.redaction import Redactor
 from services.ingest.routes import Route
 
 # The broker takes records of 1 MiB; what is longer is not an event that anybody could repair from its whole text.
-_DEAD_LETTER_BYTES_MAX = 131_072
+DEAD_LETTER_BYTES_MAX = 131_072
 # Reading this much takes 5 to 40 ms; then others have their turn.
 _UNBROKEN_BYTES_MAX = 262_144
 _WITHHELD = b"null"
@@ -169,6 +169,6 @@ class Sorter:
         found.errors.append(Rejection(index, message_id, rejected.code, rejected.message))
         headers = dead_letter_headers(rejected, origin=origin, route=route.path)
         # Written anew, numbers may have become longer.
-        text = without_keys(self._addresses.blank(item[:_DEAD_LETTER_BYTES_MAX])[:_DEAD_LETTER_BYTES_MAX])
+        text = without_keys(self._addresses.blank(item[:DEAD_LETTER_BYTES_MAX])[:DEAD_LETTER_BYTES_MAX])
         letter = Entry(None, text, headers)
         found.cargo.append(Cargo(self._topics.dead, next(self._dead_partitions), [letter], entry_bytes(letter)))

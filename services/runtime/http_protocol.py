@@ -88,9 +88,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             header, body = self._limits.header_seconds, self._limits.body_seconds
-            self._refuse(
-                408, "request_too_slow", f"Send the headers within {header:g} s and the body within {body:g} s."
-            )
+            message = f"Send the headers within {header:g} s and the body within {body:g} s."
+            self._refuse(408, "request_too_slow", message)
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for bytes that are no HTTP."""

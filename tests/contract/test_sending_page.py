@@ -11,15 +11,31 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from services.ingest.events import IncomingEvent
+from services.ingest.bodies import MEMBERS_MAX
+from services.ingest.events import ID_BYTES_MAX, IncomingEvent
 from services.ingest.routes import ROUTE_BY_PATH
 from services.ingest.settings import IngestSettings
+from services.ingest.sorting import DEAD_LETTER_BYTES_MAX
+from services.runtime.http_protocol import ConnectionLimits
+from services.runtime.strict_json import DEPTH_MAX
 from tests.unit.ingest.reading import account_of, read_all
 
 TEXT = (Path(__file__).parents[2] / "docs" / "sending-events.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 CURLS = [code for language, code in EXAMPLES if language == "sh"]
 PYTHONS = [code for language, code in EXAMPLES if language == "python"]
+BOUNDS_OF_REQUESTS = (
+    *("BODY_BYTES_MAX", "EVENT_BYTES_MAX", "EVENTS_MAX", "HEADER_SECONDS", "BODY_SECONDS", "ACK_SECONDS"),
+    *("CONNECTIONS_MAX", "REQUESTS_MAX", "INFLIGHT_BYTES_MAX"),
+)
+FIXED = {
+    "an id or a name": f"{ID_BYTES_MAX} bytes",
+    "objects and arrays inside each other": str(DEPTH_MAX),
+    "an integer": "64 bits",
+    "parts of a gzip body that are compressed apart": str(MEMBERS_MAX),
+    "headers": f"{ConnectionLimits().header_bytes_max:,} bytes",
+    "what is kept of a rejected event": f"{DEAD_LETTER_BYTES_MAX:,} bytes",
+}
 
 
 def test_the_page_has_examples_of_every_kind() -> None:
@@ -59,3 +75,19 @@ def test_the_settings_that_the_page_names_are_there() -> None:
     named = set(re.findall(r"FIRSTVALUE_INGEST_([A-Z_]+)", TEXT))
     assert named
     assert named <= {name.upper() for name in IngestSettings.model_fields}
+
+
+def test_every_limit_is_told_as_it_is() -> None:
+    """With its number and unit: each setting that bounds a request, and what no setting changes."""
+    [table] = re.findall(r"^## Limits$.*?^\|---.*?\n(.*?)^$", TEXT, re.MULTILINE | re.DOTALL)
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    defaults = {name.upper(): field.default for name, field in IngestSettings.model_fields.items()}
+    told = {setting.removeprefix("FIRSTVALUE_INGEST_"): most for _, most, setting, _ in rows if setting}
+    assert told == {name: with_unit(name, defaults[name]) for name in BOUNDS_OF_REQUESTS}
+    assert {what: most for what, most, setting, _ in rows if not setting} == FIXED
+
+
+def with_unit(name: str, most: float) -> str:
+    """As the page writes numbers."""
+    units = [unit for unit in ("bytes", "seconds") if f"_{unit.upper()}" in name]
+    return " ".join([f"{most:,.0f}", *units])
