@@ -76,6 +76,9 @@ class Redactor:
                 # They may have been read where nothing may be told from.
                 event.role = event.email = None
                 _read_again(event, document, before)
+                event.account_fallbacks = tuple(
+                    (name, document.get(name) or None) for name, _ in event.account_fallbacks
+                )
         # A hash says nothing about a person, and would hide what another source tells.
         event.role = None if is_hash(event.role) else event.role
         event.email = None if is_hash(event.email) else event.email
