@@ -45,7 +45,7 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
         "description": panel.meaning,
         "datasource": _SOURCE,
         "gridPos": {"x": column * _WIDTH, "y": row * _HEIGHT, "w": _WIDTH, "h": _HEIGHT},
-        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": panel.lowest}, "overrides": []},
         "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
         "targets": [_target(place, *query) for place, query in enumerate(panel.queries.items())],
     }

@@ -9,11 +9,12 @@ from deploy.prometheus.objectives import OBJECTIVES, ratio_record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One chart: `queries` are expressions by legend; `unit` is Grafana's name of it."""
+    """One chart: `queries` are expressions by legend; `unit` is Grafana's name of it, `lowest` where its axis begins."""
 
     title: str
     queries: dict[str, str]
     unit: str = "short"
+    lowest: int | None = 0
     meaning: str = ""
 
 
@@ -105,7 +106,13 @@ _INGEST = (
     _rate("firstvalue_ingest_publish_failures_total", "error", "Unacknowledged produce batches"),
     _total("firstvalue_ingest_inflight_bytes", "Held in memory", unit="bytes"),
     Panel(title="Size of bodies", queries=_quantiles("firstvalue_ingest_request_size_bytes"), unit="bytes"),
-    Panel(title="Skew of clients' clocks", queries=_quantiles("firstvalue_ingest_client_clock_skew_seconds"), unit="s"),
+    Panel(
+        title="Skew of clients' clocks",
+        queries=_quantiles("firstvalue_ingest_client_clock_skew_seconds"),
+        unit="s",
+        lowest=None,
+        meaning="Positive is ahead.",
+    ),
     _worst("firstvalue_ingest_key_cache_age_seconds", "Age of the keys in memory"),
     _worst("firstvalue_ingest_keys_expiring", "API keys about to end", unit="short"),
 )
@@ -140,7 +147,12 @@ _ENGINE = (
         unit="s",
     ),
     Panel(title="Batch duration", queries=_quantiles("firstvalue_engine_batch_duration_seconds"), unit="s"),
-    _rate("firstvalue_engine_phase_cpu_seconds_total", "phase", "Processor time by phase"),
+    Panel(
+        title="Processor time by phase",
+        queries={"{{phase}}": "sum by (phase) (rate(firstvalue_engine_phase_cpu_seconds_total[5m]))"},
+        unit="percentunit",
+        meaning="Of one processor, over all engines.",
+    ),
     _rate("firstvalue_engine_signals_total", "type", "Signals"),
     Panel(title="Accounts", queries={"{{status}}": "max by (status) (firstvalue_engine_accounts)"}),
     Panel(title="Timer lateness", queries=_quantiles("firstvalue_engine_timer_lateness_seconds"), unit="s"),
@@ -159,7 +171,7 @@ _NOTIFIER = (
         title="First attempts",
         queries=_quantiles("firstvalue_notifier_first_attempt_delay_seconds"),
         unit="s",
-        meaning="From intake's commit to the end of the first attempt.",
+        meaning="From the acceptance of what caused the signal to the end of the first attempt.",
     ),
     Panel(title="Delivery latency", queries=_quantiles("firstvalue_notifier_delivery_latency_seconds"), unit="s"),
     Panel(

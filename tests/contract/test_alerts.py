@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ from deploy.prometheus.objectives import BURNS, OBJECTIVES
 from deploy.prometheus.rules import ALERTS, as_yaml, rule_groups, runbook
 from deploy.prometheus.spans import Scale
 from tests.contract import metrics_catalogue
+from tests.contract.test_metrics import registries
 from tests.programs import promtool
 
 _ROOT = Path(__file__).parents[2]
@@ -28,6 +30,9 @@ _PROMISED = _PAGING | {
     *("BlockedAddressSpike", "LargeStates", "SecretExpiring", "Watchdog"),
 }
 _METRIC = re.compile(r"\bfirstvalue_\w+")
+_SELECTED = re.compile(r"\b(firstvalue_\w+)\{([^}]*)\}")
+# What Prometheus adds by itself, and what is known only while a service runs.
+_ANY = {"job", "instance", "partition", "route", "code"}
 
 
 def metric_names() -> set[str]:
@@ -38,6 +43,27 @@ def metric_names() -> set[str]:
             suffixes = ("_bucket", "_count", "_sum") if one.kind == "histogram" else ("",)
             names |= {one.name + suffix for suffix in suffixes}
     return names
+
+
+@functools.cache
+def _label_values() -> dict[tuple[str, str], set[str]]:
+    """By sample and label."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for registry in registries().values():
+        for sample in (sample for family in registry.collect() for sample in family.samples):
+            for label, value in sample.labels.items():
+                found.setdefault((sample.name, label), set()).add(value)
+    return found
+
+
+def unknown_labels(text: str) -> list[str]:
+    """Selections of series that no service exports: of another label, or of a value, a bucket too, that it has not."""
+    return [
+        f"{metric}{{{label}={value}}}"
+        for metric, selectors in _SELECTED.findall(text)
+        for label, value in re.findall(r'(\w+)="([^"]*)"', selectors)
+        if label not in _ANY and value not in _label_values().get((metric, label), ())
+    ]
 
 
 def test_the_files_of_prometheus_are_fresh() -> None:
@@ -82,6 +108,14 @@ def test_every_metric_of_a_rule_exists_in_the_code() -> None:
     used = set(_METRIC.findall(as_yaml(rule_groups())))
     assert len(used) > 20
     assert used - metric_names() == set()
+
+
+def test_every_series_of_a_rule_and_of_its_tests_exists_in_the_code() -> None:
+    """Nor does a rule fire whose label has another value, and a test of it proves nothing."""
+    played = "\n".join(series for alert in ALERTS for series in (*alert.firing, *alert.quiet))
+    assert not unknown_labels(as_yaml(rule_groups()) + played)
+    assert unknown_labels('firstvalue_engine_signals_total{type="account.staled"}')
+    assert unknown_labels('firstvalue_notifier_first_attempt_delay_seconds_bucket{le="60"}')
 
 
 def test_a_scaled_rule_differs_in_its_times_alone() -> None:

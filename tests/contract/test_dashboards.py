@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.grafana.__main__ import FOLDER, files
 from deploy.grafana.panels import DASHBOARDS
 from deploy.prometheus.rules import ALERTS, as_yaml, rule_groups
-from tests.contract.test_alerts import metric_names
+from tests.contract.test_alerts import metric_names, unknown_labels
 from tests.programs import promtool
 
 _METRIC = re.compile(r"\bfirstvalue_\w+")
@@ -44,7 +44,26 @@ def test_every_metric_of_a_panel_exists() -> None:
         for panel in dashboard:
             for expression in panel.queries.values():
                 assert set(_METRIC.findall(expression)) <= names, expression
+                assert not unknown_labels(expression)
                 assert ":" not in expression or expression in recorded
+
+
+def _unit(expression: str) -> str:
+    """Grafana's name for what the expression gives, by the names of its metrics."""
+    if "ratio_rate" in expression or " / " in expression or "_cpu_seconds_total" in expression:
+        return "percentunit"
+    if "_seconds" in expression:
+        return "s"
+    if "_bytes" in expression and "above_bytes" not in expression:
+        return "bytes"
+    return "ops" if "rate(" in expression else "short"
+
+
+def test_every_panel_has_the_unit_of_what_it_asks() -> None:
+    """Metrics name their unit; a rate of counted things is one per second, a share of something is a percentage."""
+    for dashboard in DASHBOARDS.values():
+        for panel in dashboard:
+            assert {_unit(expression) for expression in panel.queries.values()} == {panel.unit}, panel.title
 
 
 def test_promtool_parses_every_expression(tmp_path: Path) -> None:

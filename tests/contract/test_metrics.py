@@ -19,7 +19,8 @@ _SERVICES = Path(__file__).parents[2] / "services"
 _SERIES_MAX = 1_500
 
 
-def _registries() -> dict[str, CollectorRegistry]:
+def registries() -> dict[str, CollectorRegistry]:
+    """What each service exports before anything has happened."""
     engine, notifier = CollectorRegistry(), CollectorRegistry()
     EngineMetrics(engine)
     NotifierMetrics(notifier)
@@ -36,7 +37,7 @@ def test_what_is_described_is_exported(service: str) -> None:
     """Nothing is registered past the one place, and every label with known values has a series from the start."""
     exported = {
         family.name + ("_total" if family.type == "counter" else "_info" if family.type == "info" else ""): family
-        for family in _registries()[service].collect()
+        for family in registries()[service].collect()
     }
     described = {one.name: one for one in metrics_catalogue.described()[service]}
     assert set(exported) == set(described)
@@ -52,7 +53,7 @@ def test_the_number_of_series_is_bounded(service: str) -> None:
     described = metrics_catalogue.described()[service]
     running = {label for one in described for label, values in one.labels.items() if not values}
     assert running <= set(metrics_catalogue._RUNNING)
-    assert sum(len(family.samples) for family in _registries()[service].collect()) < _SERIES_MAX
+    assert sum(len(family.samples) for family in registries()[service].collect()) < _SERIES_MAX
 
 
 def test_what_a_client_makes_up_is_no_new_series() -> None:
