@@ -26,6 +26,7 @@ _GIVEN = {"FIRSTVALUE_ADMIN_KEY": ADMIN_KEY, "FIRSTVALUE_NOTIFIER_SECRET_KEY": S
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 JOBS = ("migrate", "topics")
 SERVICES = ("ingest", "engine", "notifier")
+DEMO = ("demo-plan", "demo-events", "demo-signals")
 
 
 def compose() -> dict[str, Any]:

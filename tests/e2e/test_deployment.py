@@ -26,7 +26,7 @@ from deploy.prometheus.scraping import scrape_config
 from deploy.prometheus.spans import Scale
 from services.runtime.logs import FIELDS
 from tests.contract import metrics_catalogue
-from tests.deployment import ADMIN_KEY, SECRET_KEY, SERVICES, Running, compose, deployed, free_port, until
+from tests.deployment import ADMIN_KEY, DEMO, ROOT, SECRET_KEY, SERVICES, Running, compose, deployed, free_port, until
 from tests.fakes.private_servers import pid_of, private_servers
 from tests.fakes.taker import taking_webhooks
 from tests.programs import path_of, promtool
@@ -205,6 +205,23 @@ def test_latency_is_measured_from_end_to_end_with_the_clients_trace(watched: Wat
     count = "firstvalue_event_time_latency_seconds_count"
     counted = [line for line in notifier.private("/metrics").text.splitlines() if line.startswith(count)]
     assert any(not line.endswith(" 0.0") for line in counted)
+
+
+def test_the_profile_demo_has_something_to_tell(watched: Watched) -> None:
+    """The very commands of its containers: the plan goes live, the events are taken, and signals are printed."""
+    urls = {f"FIRSTVALUE_{name.upper()}_URL": f"http://127.0.0.1:{watched.services[name].port}" for name in SERVICES}
+
+    def done(name: str, *more: str) -> str:
+        service = compose()["services"][name]
+        environment = {"PATH": os.environ["PATH"], **service["environment"], **urls}
+        command = [sys.executable, "-m", "services.cli", *service["command"], *more]
+        ran = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    for job in DEMO[:-1]:
+        done(job)
+    until(lambda: "account.first_value_reached" in done(DEMO[-1], "--no-follow", "--json"), what="acme's first value")
 
 
 def test_hanging_endpoints_raise_a_backlog(watched: Watched) -> None:
