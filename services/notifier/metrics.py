@@ -51,8 +51,8 @@ class NotifierMetrics:
         self.in_flight = make.gauge(_PREFIX + "inflight", "Attempts under way.")
         self.breaker_transitions = make.counter(
             _PREFIX + "breaker_transitions",
-            "Breakers of endpoints that opened, again after a probe too, and that closed.",
-            to=("open", "closed"),
+            "Breakers of endpoints that opened, let a probe out, and opened again or closed by its result.",
+            to=("open", "half_open", "closed"),
         )
         self.blocked_addresses = make.counter(
             _PREFIX + "blocked_address", "Refused connections by the kind of address.", tier=tuple(Tier)

@@ -139,6 +139,7 @@ class OutcomeWriter:
             self._report(outcome, late=outcome.delivery.id in recorded.late)
         for signal_type in recorded.told:
             self._metrics.notices.labels(signal_type).inc()
+        self._metrics.breaker_transitions.labels("half_open").inc(sum(each.delivery.probe for each in outcomes))
         self._metrics.breaker_transitions.labels("open").inc(len(recorded.gates.tripped))
         self._metrics.breaker_transitions.labels("closed").inc(len(recorded.gates.recovered))
         if recorded.gates.closed:

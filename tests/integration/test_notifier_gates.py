@@ -76,6 +76,7 @@ async def test_breaker_opens_after_five_failures_and_lets_one_probe_through(owed
     assert (await owed.gate())["trips"] == 1, "what was on the wire before makes the pause no longer"
     await pause_passes(owed)
     (probe,) = await owed.queue.claim({})
+    assert probe.probe
     assert await owed.queue.claim({}) == []
     failed = GateChanges(failures={owed.endpoint_id: 1})
     await owed.queue.record([outcome(probe, Status.PENDING)], failed)
@@ -121,6 +122,7 @@ async def test_a_probe_that_was_given_back_is_not_waited_for(owed: Owed) -> None
     await owed.add(3, "pending", failures=0)
     one_place = {owed.endpoint_id: CLAIM_MAX - 1}
     (before,) = await owed.queue.claim(one_place)
+    assert not before.probe
     await fail(owed, 5)
     await pause_passes(owed)
     (probe,) = await owed.queue.claim({})

@@ -85,7 +85,7 @@ async def test_what_was_given_up_is_sent_again(surroundings: Servers, notifier: 
         (newest, *_) = await notifier.deliveries(endpoint_id=endpoint["id"])
         shown = await notifier.ask("GET", f"/v1/deliveries/{newest['id']}")
         assert shown["log"][-1]["trigger"] == "replay"
-        for became in ("open", "closed"):
+        for became in ("open", "half_open", "closed"):
             line = f'firstvalue_notifier_breaker_transitions_total{{to="{became}"}}'
             assert await notifier.metric(line) >= 1
         assert shown["log"][-1]["phases"].keys() == {"resolve_ms", "connect_ms", "wait_ms"}

@@ -43,7 +43,7 @@ _CLAIM = sa.text(
             FOR UPDATE OF g SKIP LOCKED)
         RETURNING endpoint_id
     ), candidate AS MATERIALIZED (
-        SELECT e.id, e.revision, e.format, CASE WHEN g.trips > 0 THEN 1 ELSE least(
+        SELECT e.id, e.revision, e.format, g.trips > 0 AS probe, CASE WHEN g.trips > 0 THEN 1 ELSE least(
                 coalesce(busy.share, :claim_max),
                 greatest(floor(coalesce(e.rate_per_second, 'infinity') * :lease_seconds / 4), 1)
             ) - coalesce(busy.queued, 0) END AS room
@@ -56,7 +56,7 @@ _CLAIM = sa.text(
             AND (g.trips = 0 OR e.id IN (SELECT endpoint_id FROM probe))
         ORDER BY g.trips = 0, random()
     ), due AS MATERIALIZED (
-        SELECT candidate.revision, candidate.format, waiting.id
+        SELECT candidate.revision, candidate.format, candidate.probe, waiting.id
         FROM candidate CROSS JOIN LATERAL (
             SELECT ready.id FROM (VALUES (0), (1), (2)) AS class(priority) CROSS JOIN LATERAL (
                 SELECT d.id FROM notifier.delivery d
@@ -73,7 +73,7 @@ _CLAIM = sa.text(
     SET status = 'leased', claim = d.claim + 1, lease_until = now() + make_interval(secs => :lease_seconds)
     FROM due, notifier.message m
     WHERE d.id = due.id AND m.id = d.message_id
-    RETURNING d.id, d.endpoint_id, due.revision, d.claim, d.attempts, d.failures, d.manual, d.priority,
+    RETURNING d.id, d.endpoint_id, due.revision, due.probe, d.claim, d.attempts, d.failures, d.manual, d.priority,
         d.message_id, d.type, m.traceparent,
         CASE due.format WHEN 'slack' THEN coalesce(m.slack_body, m.body) ELSE m.body END AS body,
         extract(epoch FROM now() - m.received_at)::float8 AS received_age_seconds,
@@ -137,7 +137,8 @@ _RECORD = sa.text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A delivery that this process may attempt until its lease ends; `claim` tells this lease from any other.
+    """A delivery that this process may attempt until its lease ends; `claim` tells this lease from any other. A `probe`
+    is the one delivery with which an open breaker is tried.
 
     `age_seconds`, at `claimed_at` (monotonic), is that of the delivery, or of its schedule if that began anew.
     """
@@ -158,6 +159,7 @@ class Claimed:
     received_age_seconds: float | None = None
     occurred_age_seconds: float | None = None
     priority: int = Priority.FIRST
+    probe: bool = False
 
     @property
     def trigger(self) -> str:
