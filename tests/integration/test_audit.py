@@ -45,7 +45,8 @@ def osv() -> Iterator[ThreadingHTTPServer]:
 
 
 def test_the_gate(osv: ThreadingHTTPServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Shut by the planted vulnerability, which is named; open without it; shut when nobody could be asked."""
+    """Shut by the planted vulnerability, which is named; open without it; shut when nobody could be asked, and by one
+    package that was not looked at. A bill is left each time."""
     pins, bill = tmp_path / "pins.txt", tmp_path / "build" / "bill.json"
     pins.write_text(PINS)
     url = f"http://127.0.0.1:{osv.server_port}/v1/query"
@@ -58,3 +59,11 @@ def test_the_gate(osv: ThreadingHTTPServer, tmp_path: Path, capsys: pytest.Captu
     assert {one["name"] for one in document["components"]} == {"planted-good", "planted_bad"}
     assert audit([pins], bill=bill, osv_url="http://127.0.0.1:9/") == 2
     assert "2 of 2 packages were not looked at" in capsys.readouterr().err
+    assert {one["purl"] for one in json.loads(bill.read_text())["components"]} == {
+        "pkg:pypi/planted-good@1.0",
+        "pkg:pypi/planted-bad@1.0",
+    }
+    # One that is for another system: pinned, and not looked at here.
+    pins.write_text(f"{PINS}elsewhere==1.0 ; sys_platform == 'none' --hash=sha256:{'0' * 64}\n")
+    assert audit([pins], bill=bill, osv_url=url) == 2
+    assert "1 of 3 packages were not looked at: elsewhere." in capsys.readouterr().err
