@@ -25,7 +25,7 @@ RUNNING: tuple[str, ...] = ()
 OTHER = "other"
 
 # PostgreSQL's classes of errors that tell an operator something; the rest is `other`. `connection` has no SQLSTATE.
-_SQLSTATE_CLASSES = ("connection", "08", "22", "23", "25", "40", "42", "53", "55", "57", "58", OTHER)
+_SQLSTATE_CLASSES = ("connection", "08", "22", "23", "25", "28", "40", "42", "53", "55", "57", "58", OTHER)
 
 _Metric = TypeVar("_Metric", bound=MetricWrapperBase)
 

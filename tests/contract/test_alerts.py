@@ -103,6 +103,17 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
         assert "## Do" in text
 
 
+def test_what_a_runbook_names_exists() -> None:
+    """Log lines, reasons, metrics and settings: somebody looks for them in a hurry."""
+    sources = [*(_ROOT / "services").rglob("*.py"), *(_ROOT / "deploy").rglob("*.py"), *_ROOT.glob("docs/*.md")]
+    known = {word for source in sources for word in re.findall(r"\w+", source.read_text(encoding="utf-8"))}
+    classes = {value for (_, label), values in _label_values().items() if label == "sqlstate_class" for value in values}
+    for path in _RUNBOOKS.glob("*.md"):
+        named = set(re.findall(r"`(\w+)`", path.read_text(encoding="utf-8")))
+        assert named <= known | classes, path.name
+        assert {word for word in named if word.isdecimal()} <= classes, path.name
+
+
 def test_every_metric_of_a_rule_exists_in_the_code() -> None:
     """A name that nothing exports would make a rule that never fires."""
     used = set(_METRIC.findall(as_yaml(rule_groups())))
