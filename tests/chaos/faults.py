@@ -14,7 +14,7 @@ import asyncpg
 from deploy.local.data_folder import DataFolder
 from tests.chaos.disaster import Backup
 from tests.chaos.observer import Observer
-from tests.fakes.private_servers import pid_of
+from tests.fakes.private_servers import frozen, pid_of
 from tests.running_notifier import until
 from tests.running_system import RunningSystem
 
@@ -38,10 +38,11 @@ class Faults:
             **{f"kill {name}": self._kill(name) for name in system.services},
             **{f"pause {name}": self._pause(name) for name in system.services if name != "ingest"},
             "pause ingest": self._pause("ingest", seconds=1.5),
-            "restart engine": self._restart("engine"),
-            "restart notifier2": self._restart("notifier2"),
+            **{f"restart {name}": self._restart(name) for name in ("ingest2", "engine", "notifier2")},
             "kill broker": self._end_server("kafka", signal.SIGKILL),
             "restart broker": self._end_server("kafka", signal.SIGTERM),
+            "freeze broker": self._freeze("kafka"),
+            "freeze database": self._freeze("postgres"),
             "kill database": self._kill_backend,
             "restart database": self._end_server("postgres", signal.SIGINT),
             "restore database": self._restore_database,
@@ -97,6 +98,13 @@ class Faults:
                 await asyncio.sleep(0.1)
 
         return end
+
+    def _freeze(self, name: str) -> Fault:
+        async def freeze() -> None:
+            with frozen(pid_of(self._servers, name)):
+                await asyncio.sleep(_PAST_SESSION_SECONDS)
+
+        return freeze
 
     async def _kill_backend(self) -> None:
         """One killed connection makes the server drop all others and recover from its log."""

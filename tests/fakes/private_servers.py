@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event
+
+import psutil
 
 from deploy.local.data_folder import DataFolder
 from deploy.local.places import jars_path, root
@@ -33,3 +36,17 @@ def private_servers(name: str) -> Iterator[DataFolder]:
 def pid_of(data: DataFolder, name: str) -> int:
     """The process of one of the servers, `postgres` or `kafka`."""
     return next(int(entry["pid"]) for entry in data.read_state()["processes"] if entry["name"] == name)
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A server and its children that accept connections and answer nothing."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)

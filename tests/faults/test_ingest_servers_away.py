@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import psutil
 import pytest
 
 from deploy.local.data_folder import DataFolder
 from deploy.local.places import jars_path, root
 from deploy.local.progress import Silence
 from deploy.local.servers import servers_alone
+from tests.fakes.private_servers import frozen
 from tests.integration.ingest_process import (
     IngestProcess,
     end,
@@ -57,19 +55,6 @@ def environment(private: dict[str, Any]) -> dict[str, str]:
     )
     prepare(environment)
     return environment
-
-
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """A server and its children that accept connections and answer nothing."""
-    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    for process in processes:
-        process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.send_signal(signal.SIGCONT)
 
 
 def answered(service: IngestProcess, message_id: str) -> tuple[int, float]:
