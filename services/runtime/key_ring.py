@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.runtime.access import Principal, Scope, StoredKey, hash_key, public_id
 from services.runtime.parameters import refuse_unknown_parameters
-from services.runtime.problems import Problem
+from services.runtime.problems import Problem, route_of
 from services.runtime.process import Stopping
 
 log = structlog.get_logger(__name__)
@@ -209,9 +209,17 @@ def require(ring: KeyRing, scope: Scope) -> Callable[..., Awaitable[Principal]]:
     async def authenticated(request: Request, _documented: _Documented) -> Principal:
         principal = await ring.authenticate(bearer(request.headers.get("authorization")), scope)
         refuse_unknown_parameters(request)
+        if request.method != "GET":
+            _note(request, principal)
         return principal
 
     return authenticated
+
+
+def _note(request: Request, caller: Principal) -> None:
+    """Who asked to change what; the route is a template, and the key told by its public id."""
+    request_id = request.scope.get("request_id")
+    log.info("change_asked", method=request.method, route=route_of(request), key=caller.key_id, request_id=request_id)
 
 
 def bearer(authorization: str | None) -> str | None:

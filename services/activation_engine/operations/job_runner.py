@@ -44,6 +44,7 @@ class JobRunner:
     async def start(self, kind: str, work: Work, *, by: str) -> Job:
         """A running job that does `work`, whose answer becomes its result. Raises jobs.AlreadyRunning."""
         job = await self._store.create(kind, state="running", by=by)
+        log.info("job_started", job=str(job.id), action=kind, by=by)
         task = asyncio.create_task(self._run(job.id, work), name=f"job-{job.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -97,6 +98,7 @@ class JobRunner:
             except (SQLAlchemyError, OSError):
                 await asyncio.sleep(_BEAT_SECONDS)
             else:
+                log.info("job_ended", job=str(job_id), state=state)
                 return
         # Its silence will tell.
         log.warning("job_end_not_written", job=str(job_id), state=state)

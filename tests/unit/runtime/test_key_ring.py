@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import pytest
+from fastapi import Depends, FastAPI
+from structlog.testing import capture_logs
 
 from services.runtime.access import Scope, StoredKey, generate_key, hash_key
-from services.runtime.key_ring import KeyRing
+from services.runtime.key_ring import KeyRing, require
 from services.runtime.postgres import connect
 from services.runtime.problems import Problem
 
@@ -106,6 +109,25 @@ async def test_a_key_that_may_be_new_is_not_refused_while_the_database_is_away()
     assert await code_for(ring, "no key at all") == (401, "key_unknown")
     assert ring.age_seconds == float("inf")
     assert (await ring.authenticate("admin", Scope.EVENTS_WRITE)).may(Scope.ADMIN)
+
+
+async def test_who_asked_for_a_change_is_logged() -> None:
+    """With the route's template and the key's public id; looking changes nothing and is not told."""
+    app = FastAPI()
+    administrator = Depends(require(KeyRing(cast(Any, None), admin_key="the admin key", pepper=""), Scope.ADMIN))
+
+    @app.api_route("/v1/things/{thing}", methods=["GET", "DELETE"], dependencies=[administrator])
+    async def do(thing: str) -> None:
+        """Nothing."""
+
+    headers = {"authorization": "Bearer the admin key"}
+    with capture_logs() as lines:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+            for method in ("GET", "DELETE"):
+                assert (await http.request(method, "/v1/things/acme", headers=headers)).status_code == 200
+    (line,) = lines
+    asked = {name: line[name] for name in ("event", "method", "route", "key")}
+    assert asked == {"event": "change_asked", "method": "DELETE", "route": "/v1/things/{thing}", "key": "bootstrap"}
 
 
 class Table:
