@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from deploy.prometheus.__main__ import FOLDER, files
 from deploy.prometheus.burning import BURNING, TOO_FEW
@@ -112,6 +113,20 @@ def test_what_a_runbook_names_exists() -> None:
         named = set(re.findall(r"`(\w+)`", path.read_text(encoding="utf-8")))
         assert named <= known | classes, path.name
         assert {word for word in named if word.isdecimal()} <= classes, path.name
+
+
+def test_alertmanager_routes_what_exists() -> None:
+    """Names of alerts and jobs, severities and receivers; a cause that is told of hides no page."""
+    text = (_ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
+    config = YAML(typ="safe").load(text)
+    named = {name for names in re.findall(r'alertname=~?"([^"]+)"', text) for name in names.split("|")}
+    assert named <= {alert.name for alert in ALERTS}
+    assert set(re.findall(r'severity="(\w+)"', text)) == {"page"}
+    assert set(re.findall(r'job="([\w-]+)"', text)) <= {f"firstvalue-{name}" for name in metrics_catalogue.described()}
+    routes = [config["route"], *config["route"]["routes"]]
+    assert {route["receiver"] for route in routes} == {receiver["name"] for receiver in config["receivers"]}
+    hidden = {name for rule in config["inhibit_rules"] for name in re.findall(r"\w+", rule["target_matchers"][0])}
+    assert not hidden & _PAGING
 
 
 def test_every_metric_of_a_rule_exists_in_the_code() -> None:
