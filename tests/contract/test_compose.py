@@ -113,6 +113,17 @@ def test_services_start_after_their_jobs(name: str) -> None:
     assert _SERVICES["topics"]["depends_on"] == {"kafka": {"condition": "service_healthy"}}
 
 
+def test_pages_name_profiles_and_containers_that_exist() -> None:
+    """Docker is not there to try the commands."""
+    pages = [*ROOT.glob("docs/*.md"), ROOT / "docker-compose.yml", ROOT / "deploy" / "local" / "prometheus.py"]
+    shown = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
+    profiles = {name for line in shown for name in re.findall(r"--profile (\w+)", line)}
+    assert profiles == {name for service in _SERVICES.values() for name in service.get("profiles", ())}
+    assert {name for line in shown for name in re.findall(r"docker compose logs --follow ([\w-]+)", line)} <= set(
+        _SERVICES
+    )
+
+
 def test_what_is_mounted_exists() -> None:
     """Rules, dashboards and configuration come from this repository."""
     for service in _SERVICES.values():
