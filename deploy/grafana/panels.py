@@ -9,7 +9,7 @@ from deploy.prometheus.objectives import OBJECTIVES, ratio_record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One chart: `queries` are expressions by legend; `unit` is Grafana's name of it, `lowest` where its axis begins."""
+    """One chart: `queries` are expressions by legend; `unit` is Grafana's name of it; its axis begins at `lowest`."""
 
     title: str
     queries: dict[str, str]
