@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Annotated, Any
 
@@ -19,6 +20,9 @@ from services.cli.nouns import NOUNS, add_nouns, finish_help
 from services.cli.output import Failure, Misused, Refused, asked_for_json, tell
 from services.runtime import VERSION
 
+# What pydantic says around the rule that a value breaks.
+_LIBRARY = re.compile(r"^(Input should be )|^Value error, |, unable to parse .*$")
+
 
 class _Command(TyperGroup):
     """Says what is wrong with an argument without the words of the library that found it."""
@@ -27,7 +31,7 @@ class _Command(TyperGroup):
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
-            error.message = error.message.removeprefix("Value error, ")
+            error.message = _LIBRARY.sub(lambda found: "must be " if found[1] else "", error.message)
             raise
 
 
@@ -91,10 +95,9 @@ def main() -> None:
 
 def _in_words(error: TyperException) -> str:
     """What is wrong, and where --json belongs when it was given before the verb."""
-    message = error.format_message()
     if getattr(error, "option_name", None) == "--json":
-        return f"{message} Write it behind a verb that ends with an answer: firstvalue account list --json"
-    return message
+        return "No such option here: --json. Write it behind a verb that has an answer: firstvalue account list --json"
+    return error.format_message()
 
 
 def _end_output() -> None:

@@ -62,8 +62,10 @@ def _local_stack() -> dict[str, Any] | None:
     from deploy.local.places import data_path
 
     data = DataFolder(data_path(os.environ))
-    state = data.read_state()
-    if not state.get("ready") or data.lock_holder() != state.get("supervisor"):
+    state, holder = data.read_state(), data.lock_holder()
+    if holder is None:
         return None
+    if holder != state.get("supervisor") or not state.get("ready"):
+        raise Unreachable("The local stack is starting or stopping: `firstvalue status` shows how far it is.")
     connection: dict[str, Any] = state["connection"]
     return connection

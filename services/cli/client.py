@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from services.cli.output import Failed, Refused, Unreachable
 # Longer than the longest wait of a service, which is the adoption of a plan (10 s).
 _TIMEOUT_SECONDS = 30.0
 _PAGE_ROWS = 200
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 # What services advise to ask, and how that is asked here.
 _ADVICE = {
     "GET /v1/plans": "`firstvalue plan list`",
@@ -54,8 +56,7 @@ class Client:
                 method, path, params=given, json=body, content=content, headers=dict(headers or {})
             )
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            reason = str(error) or type(error).__name__
-            raise Unreachable(f"The {self._target.service} does not answer at {self._target.url}: {reason}") from error
+            raise Unreachable(_unanswered(self._target, error)) from error
         if answer.is_success:
             return answer.json() if answer.content else None
         failure = self._refusal(answer)
@@ -88,6 +89,12 @@ class Client:
 def segment(text: str) -> str:
     """`text` as one segment of a path, whatever its characters; bare `..` would be taken for the folder above."""
     return quote(text, safe="").replace(".", "%2E")
+
+
+def _unanswered(target: Target, error: Exception) -> str:
+    reason = _ERRNO.sub("", str(error)) or type(error).__name__
+    where = f"FIRSTVALUE_{target.service.upper()}_URL"
+    return f"The {target.service} does not answer at {target.url} ({reason}). Does it run, and is {where} right?"
 
 
 def _for_people(message: str) -> str:

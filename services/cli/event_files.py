@@ -20,7 +20,7 @@ def read_file(path: str) -> bytes:
     try:
         content = sys.stdin.buffer.read(FILE_BYTES_MAX + 1) if path == "-" else _bytes_of(Path(path))
     except OSError as error:
-        raise Misused(f"{path}: {error.strerror}.") from error
+        raise Misused(f"Cannot read {path}: {error.strerror}.") from error
     if len(content) > FILE_BYTES_MAX:
         raise Misused(f"{path} is larger than {FILE_BYTES_MAX // 1_048_576} MiB: split it.")
     return content

@@ -3,7 +3,6 @@ else waits for them."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
@@ -15,7 +14,6 @@ from typer.main import get_group
 
 from services.cli.examples import example_text
 
-_BOXED_COLUMNS_MIN = 100
 # What each is for, and the modules of services.cli.commands that hold its verbs; the first has the `app` of all.
 NOUNS = {
     "event": ("Send product events, follow what becomes of them, list their names.", ("events",)),
@@ -38,12 +36,10 @@ def add_nouns(application: typer.Typer) -> None:
 
 
 def finish_help(verbs: Mapping[str, Any], noun: str = "") -> None:
-    """Examples below the help of each verb, and no box around its options where a narrow one would cut their names."""
-    narrow = shutil.get_terminal_size().columns < _BOXED_COLUMNS_MIN
+    """Examples below the help of each verb, and no box around its options: a narrow one would cut off their names."""
     for name, verb in verbs.items():
         verb.epilog = example_text(f"{noun} {name}".strip())
-        if narrow:
-            verb.rich_markup_mode = None
+        verb.rich_markup_mode = None
 
 
 class _Noun(TyperGroup):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from services.activation_engine.api.operation_examples import DEAD_LETTERS
 from services.cli.addresses import Target
 from services.cli.doctor import delivery_checks, engine_checks, event_checks, service_checks
 from services.cli.doctor.findings import Finding
-from services.cli.doctor.look import Look
+from services.cli.doctor.look import Local, Look
 from services.cli.output import Refused, Unreachable
 from services.notifier.api.documents import DeliveryDocument, EndpointDocument
 
@@ -218,3 +219,11 @@ def test_refused_events_are_told_by_cause() -> None:
     assert snooze.do.startswith("Correct the snooze command.")
     many = [{**row, "type": "pause", "message": str(number)} for number in range(6)]
     assert list(event_checks.events_are_taken(look(dead=many)))[-1].message == "refused events of 1 more cause"
+
+
+def test_a_local_stack_that_does_not_run_is_told_once(tmp_path: Path) -> None:
+    """Not once for each of its services; one that starts is told as such elsewhere."""
+    seen = Look(now=NOW, local=Local(tmp_path, tmp_path, state={}, wanted_ports={}))
+    assert "firstvalue up" in said(service_checks.services_answer, seen)
+    seen = Look(now=NOW, local=Local(tmp_path, tmp_path, state={"ready": False}, wanted_ports={}))
+    assert found(service_checks.services_answer, seen) == []

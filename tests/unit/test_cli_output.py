@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
+from deploy.local.data_folder import DataFolder
 from services.cli.__main__ import main
-from services.cli.output import print_json, print_json_line, print_table, say
+from services.cli.addresses import find
+from services.cli.output import Unreachable, print_json, print_json_line, print_table, say
 
 
 def test_nothing_printed_commands_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,3 +95,41 @@ def test_json_before_the_verb_is_told_where_it_belongs(
         main()
     assert ended.value.code == 2
     assert "firstvalue account list --json" in json.loads(capsys.readouterr().err)["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["account", "list", "--limit", "0"], "'--limit': must be greater than or equal to 1"),
+        (["ops", "resume", "two", "--from", "latest"], "'part': must be a valid integer"),
+        (["event", "send", "--file", "nosuch.json"], "Cannot read nosuch.json: No such file or directory."),
+        (["endpoint", "list", "--notifier-url", "http://127.0.0.1:1", "--key", "k"], "FIRSTVALUE_NOTIFIER_URL right?"),
+    ],
+)
+def test_mistakes_are_told_without_the_words_of_libraries(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a value must be, and what to look at when nothing answers; a file is read before anybody is asked."""
+    monkeypatch.setattr(sys, "argv", ["firstvalue", *words, "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    message = json.loads(capsys.readouterr().err)["message"]
+    assert message.endswith(told)
+    assert "Errno" not in message
+
+
+@pytest.mark.parametrize(("ready", "told"), [(False, "starting or stopping"), (None, "firstvalue up")])
+def test_a_local_stack_that_is_not_there_yet(
+    ready: bool | None, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that starts has to be waited for, not begun."""
+    monkeypatch.setenv("FIRSTVALUE_DATA_DIR", str(tmp_path))
+    if ready is None:
+        with pytest.raises(Unreachable, match=told):
+            find("ingest", url=None, key=None)
+        return
+    data = DataFolder(tmp_path)
+    with data.locked():
+        data.write_state({"supervisor": 1, "ready": ready})
+        with pytest.raises(Unreachable, match=told):
+            find("ingest", url=None, key=None)

@@ -80,8 +80,8 @@ def send(
     # A property may name the account, as ingest is set up.
     if file is None and not (account or user or properties):
         raise Misused("Say whose event it is: --account acme, or --user kim for a person whose account is known.")
-    client = Client(find("ingest", url=ingest_url, key=key))
     items = list(events_of(read_file(file), file)) if file else [Item("event", named(_event(name, one)))]
+    client = Client(find("ingest", url=ingest_url, key=key))
     with counting("sending", total=len(items)) as told:
         outcome = send_all(client, "/v1/batch", items, wrap=lambda batch: {"batch": batch}, told=told)
     if as_json:

@@ -20,14 +20,17 @@ _UNKNOWN_KEY = ("key_unknown", "key_missing", "keys_differ", "key_unreadable")
 
 def services_answer(look: Look) -> Iterator[Finding]:
     """Each service at its address."""
+    if look.local is not None and not look.targets:
+        if not look.local.state:
+            do = "start it with `firstvalue up`, or set FIRSTVALUE_INGEST_URL, …_ENGINE_URL and …_NOTIFIER_URL"
+            yield problem("services", f"no local stack runs in {look.local.folder}", do)
+        return
     for service in SERVICES:
         if look.reached(service):
             yield fine("services", f"{service} answers at {look.targets[service].url}")
             continue
         failure = next(one for one in look.failures[service] if isinstance(one, Unreachable))
-        if look.local is not None and not look.local.state:
-            do = "start the local stack with `firstvalue up`, or say where the service is by its _URL variable"
-        elif look.local is not None:
+        if look.local is not None:
             log = look.local.logs / f"{service}.log"
             do = f"`firstvalue status` shows whether it is being started again; its last words are in {log}"
         else:
