@@ -62,7 +62,7 @@ def import_accounts(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set the traits of many accounts: one row each, the column account_id, and a trait per further column.
+    """Import accounts from a CSV file: a row each, with the column account_id and a column for each trait.
 
     contract_start, renewal_at and reached.MILESTONE are dates. Empty cells say nothing. When anything is wrong, nothing
     is sent. The same file a second time changes nothing, not even what was set by hand since.

@@ -25,7 +25,7 @@ _WHEN = "A date like 2026-12-01, or a length from now like 14d"
 
 
 def set_traits(account_id: AccountId, traits: Pairs) -> dict[str, Any]:
-    """Set traits; reached.MILESTONE=DATE says when an imported account reached something."""
+    """Set traits; reached.MILESTONE=DATE says when an imported account reached a milestone."""
     return order("set", account_id, traits=trait_values(traits))
 
 
@@ -46,7 +46,7 @@ def pause(
     side: Annotated[Literal["customer", "us"], typer.Option(help="Who asked for it.")],
     until: Annotated[str | None, typer.Option(help=f"{_WHEN}. Default: until resumed.")] = None,
 ) -> dict[str, Any]:
-    """Take the time from now on out of every clock; events still count."""
+    """Stop every clock of an account; events still count."""
     return order("pause", account_id, reason=reason, side=side, until=date_text(until))
 
 
@@ -61,7 +61,7 @@ def snooze(
     *,
     until: Annotated[str, typer.Option(help=f"{_WHEN}; one that has passed lifts the snooze.")],
 ) -> dict[str, Any]:
-    """Mute one kind of signal until a date; the account is judged all the same."""
+    """Mute one kind of signal until a date; the status goes on changing all the same."""
     return order("snooze", account_id, kind=kind, until=date_text(until))
 
 
@@ -105,12 +105,12 @@ def move(
 
 
 def close(account_id: AccountId, *, reason: Reason) -> dict[str, Any]:
-    """End the watch over an account that has left."""
+    """Stop watching an account that has left."""
     return order("close", account_id, reason=reason)
 
 
 def reopen(account_id: AccountId) -> dict[str, Any]:
-    """Begin a new episode of a closed account; what it reached stays reached."""
+    """Watch a closed account again; what it reached stays reached."""
     return order("reopen", account_id)
 
 

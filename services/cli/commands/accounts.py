@@ -79,7 +79,7 @@ def timeline(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what was announced about an account, as it was sent and in that order, not by time."""
+    """List what was announced about an account, in the order in which it was sent."""
     client = Client(find("engine", url=engine_url, key=key))
     path = f"/v1/accounts/{segment(account_id)}/timeline"
     rows = list(client.rows(path, limit=limit))

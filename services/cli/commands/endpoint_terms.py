@@ -145,7 +145,7 @@ def rotate(
 def show_secret(
     endpoint_id: EndpointId, *, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
 ) -> None:
-    """Show the secrets that sign now and who was shown them; that this was asked is written down."""
+    """Show the secrets that sign now, and who has seen them; this look is logged too."""
     client = Client(find("notifier", url=notifier_url, key=key))
     shown = client.ask("GET", f"/v1/endpoints/{segment(endpoint_id)}/secret")
     if as_json:

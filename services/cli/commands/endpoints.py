@@ -34,7 +34,7 @@ def list_endpoints(
 def show(
     endpoint_id: EndpointId, *, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
 ) -> None:
-    """Show one endpoint with all its terms."""
+    """Show one endpoint with all its settings."""
     endpoint = Client(find("notifier", url=notifier_url, key=key)).ask("GET", _path(endpoint_id))
     if as_json:
         print_json(endpoint)
@@ -81,7 +81,7 @@ def enable(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Deliver again what comes from now on; what was held meanwhile stays held without --send-held."""
+    """Deliver again from now on; signals held meanwhile are sent with --send-held."""
     client = Client(find("notifier", url=notifier_url, key=key))
     endpoint = client.ask("POST", f"{_path(endpoint_id)}/enable", body={"send_held": send_held})
     if as_json:
@@ -94,7 +94,7 @@ def enable(
 def disable(
     endpoint_id: EndpointId, *, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
 ) -> None:
-    """Deliver nothing for now; new signals are held, until `endpoint enable --send-held` sends them."""
+    """Deliver nothing for now; new signals are held until `endpoint enable --send-held`."""
     client = Client(find("notifier", url=notifier_url, key=key))
     endpoint = client.ask("POST", f"{_path(endpoint_id)}/disable")
     if as_json:
@@ -113,10 +113,10 @@ def delete(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete an endpoint with its secrets; what it still waits for is cancelled."""
+    """Delete an endpoint with its secrets; deliveries that still wait for it are cancelled."""
     client = Client(find("notifier", url=notifier_url, key=key))
     endpoint = client.ask("GET", _path(endpoint_id))
-    confirm(f"Delete {endpoint['id']} ({endpoint['url']}) and cancel what it waits for?", yes=yes)
+    confirm(f"Delete {endpoint['id']} ({endpoint['url']}) and cancel the deliveries that wait for it?", yes=yes)
     client.ask("DELETE", _path(endpoint_id))
     if as_json:
         print_json({"id": endpoint["id"], "deleted": True})

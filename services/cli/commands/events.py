@@ -68,7 +68,7 @@ def send(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send one event, or those in a file; says of each that is not taken what to change."""
+    """Send one event, or those in a file; says what to change in each that is rejected."""
     if (name is None) == (file is None):
         raise Misused("Name one event to send, or a file of events with --file.")
     one = {"account": account, "user": user, "role": role, "property": properties, "at": at, "id": message_id}
@@ -110,7 +110,7 @@ def tail(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow what becomes of events: accepted, unresolved (account not known yet), or dead (refused)."""
+    """Show what became of the newest events, and follow: accepted, unresolved (no account yet), or dead (refused)."""
     client = Client(find("ingest", url=ingest_url, key=key))
     filters = {"account_id": account, "user_id": user, "event": event}
     wanted = status or list(Status)

@@ -81,7 +81,15 @@ def _ask(name: str, wanted: Answer, url: str | None, key: str | None, show: Prin
     show(answer)
 
 
-@app.command(help="The frequent events that no live plan mentions.")
+_register("status", "How many accounts have each status.", show_status, cohorts=True)
+_register("funnel", "How many accounts reach each milestone, and when.", show_funnel, cohorts=True)
+_register("ttfv", "Time to first value and activation rate, by Kaplan-Meier.", show_ttfv, cohorts=True)
+_register("adoption", "How much of the product accounts use, and how often.", show_adoption, cohorts=True)
+_register("obstacles", "What accounts on the way wait for.", show_obstacles, cohorts=False)
+_register("owners", "How the accounts of each owner fare.", show_owners, cohorts=False)
+
+
+@app.command()
 def surprises(
     *,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="Rows at most.")] = ROWS_DEFAULT,
@@ -89,13 +97,5 @@ def surprises(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """The frequent events that no live plan mentions."""
+    """Frequent events that no live plan mentions."""
     _ask("surprises", {"limit": limit}, engine_url, key, show_surprises, as_json=as_json)
-
-
-_register("status", "How many accounts have each status.", show_status, cohorts=True)
-_register("funnel", "How many accounts reach each milestone, and when.", show_funnel, cohorts=True)
-_register("ttfv", "Time to first value and activation rate, by Kaplan-Meier.", show_ttfv, cohorts=True)
-_register("adoption", "How much of the product accounts use, and how often.", show_adoption, cohorts=True)
-_register("obstacles", "What accounts on the way wait for.", show_obstacles, cohorts=False)
-_register("owners", "How the accounts of each owner fare.", show_owners, cohorts=False)

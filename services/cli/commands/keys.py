@@ -91,7 +91,7 @@ def patch(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a key's origins, quota, limits and redaction; each that is named replaces all that was set of it."""
+    """Change a key's origins, quota, limits or redaction; each that is named replaces what was set."""
     body: Body = {str(part): None for part in clear or ()}
     if origin:
         body["origins"] = origin

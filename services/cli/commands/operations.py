@@ -150,7 +150,7 @@ def requeue(
 
 @app.command()
 def audit(*, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Compare what is stored with a fresh fold of the log. Exit status 1 when anything differs."""
+    """Compare what is stored with the log, computed afresh; exits 1 when anything differs."""
     client = Client(find("engine", url=engine_url, key=key))
     job = _ended(client, client.ask("POST", "/v1/audits"), title="folding the log", unit="records")
     result = job["result"]

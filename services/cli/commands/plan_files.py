@@ -83,8 +83,10 @@ def check(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a plan file here; each error with its line and what to write instead. Event names that nobody sent yet are
-    warnings, as far as an engine is known to ask. A plan with warnings alone is valid."""
+    """Check a plan file; each error says its line and what to write instead.
+
+    Event names that nobody sent yet are warnings, where an engine can be asked. A plan with warnings alone is valid.
+    """
     text = read_text(file)
     checked = loaded(lambda: load_plan(text, file=file), file, as_json=as_json)
     seen = None if offline and catalog is None else _seen(catalog, engine_url=engine_url, key=key)

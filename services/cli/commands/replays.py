@@ -31,7 +31,7 @@ def replay(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send again what an endpoint was owed: same ids, behind everything else."""
+    """Send an endpoint again what it has not received: same ids, behind new signals."""
     body: dict[str, Any] = {"since": _utc(since), "dry_run": dry_run}
     if until:
         body["until"] = _utc(until)
@@ -59,7 +59,7 @@ def cancel_replay(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop a replay; what was not sent yet is again what it was before."""
+    """Stop a replay; deliveries not sent yet get their former state back."""
     answer = Client(find("notifier", url=notifier_url, key=key)).ask("DELETE", f"/v1/replays/{segment(replay_id)}")
     if as_json:
         print_json(answer)
