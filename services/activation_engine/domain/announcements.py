@@ -7,8 +7,10 @@ from msgspec import Struct
 from services.activation_engine.domain import signals
 from services.activation_engine.domain.account import (
     ACTIVATED,
+    CLOSED,
     ON_TRACK,
     PAUSED,
+    STALLED,
     TROUBLED,
     AccountState,
     PlanState,
@@ -69,7 +71,16 @@ class Subject(Struct, frozen=True):
         return self.is_history(known.deadline_ms or 0) if known.catch_up is None else known.catch_up
 
 
-def signal_of(subject: Subject, kind: str, at_ms: int, *, about: str, episode: str, **fields: Any) -> CandidateSignal:
+def signal_of(
+    subject: Subject,
+    kind: str,
+    at_ms: int,
+    *,
+    about: str,
+    episode: str,
+    milestone: Milestone | None = None,
+    **fields: Any,
+) -> CandidateSignal:
     state, plan, standing = subject.state, subject.plan, subject.standing
     status = subject.plan_state.shown
     trait = state.facts.trait(SEGMENT_TRAIT)
@@ -85,6 +96,8 @@ def signal_of(subject: Subject, kind: str, at_ms: int, *, about: str, episode: s
         traits=state.facts.trait_values(),
         plan_id=plan.id,
         plan_version=subject.live.version,
+        milestone_id=milestone.id if milestone else None,
+        milestone_title=milestone.title if milestone else None,
         status_from=fields.pop("status_from", status),
         status_to=fields.pop("status_to", status),
         days_since_start=signals.days_between(standing.start_ms, at_ms, plan.day_ms),
@@ -93,10 +106,13 @@ def signal_of(subject: Subject, kind: str, at_ms: int, *, about: str, episode: s
     )
 
 
-def _once(subject: Subject, kind: str, at_ms: int, *, about: str = "", **fields: Any) -> CandidateSignal:
+def _once(
+    subject: Subject, kind: str, at_ms: int, *, milestone: Milestone | None = None, **fields: Any
+) -> CandidateSignal:
     """A signal that comes once per life of the account."""
+    about, episode = milestone.id if milestone else "", str(subject.state.life)
     origin = subject.origin or signals.milestone_origin(subject.state, subject.live, at_ms)
-    return signal_of(subject, kind, at_ms, about=about, episode=str(subject.state.life), origin=origin, **fields)
+    return signal_of(subject, kind, at_ms, about=about, episode=episode, milestone=milestone, origin=origin, **fields)
 
 
 def activation_started(subject: Subject, status_from: str) -> CandidateSignal:
@@ -116,18 +132,8 @@ def activation_started(subject: Subject, status_from: str) -> CandidateSignal:
 
 def milestone_reached(subject: Subject, milestone: Milestone, at_ms: int) -> CandidateSignal:
     """One milestone."""
-    return _once(
-        subject,
-        signals.MILESTONE_REACHED,
-        at_ms,
-        about=milestone.id,
-        milestone_id=milestone.id,
-        milestone_title=milestone.title,
-        summary=f"{subject.state.name} reached {milestone.title} ({_when(subject, at_ms)}).",
-        due_at_ms=subject.standing.due_at(milestone.id),
-        evidence=_milestone_evidence(subject, milestone),
-        next=next_step(subject),
-    )
+    summary = f"{subject.state.name} reached {milestone.title} ({_when(subject, at_ms)})."
+    return _reached(subject, signals.MILESTONE_REACHED, milestone, at_ms, summary)
 
 
 def first_value_reached(subject: Subject, at_ms: int) -> CandidateSignal:
@@ -135,14 +141,17 @@ def first_value_reached(subject: Subject, at_ms: int) -> CandidateSignal:
     milestone = subject.plan.milestone(subject.plan.first_value)
     start = subject.standing.start_ms
     took = "" if start is None else f", {days_text(at_ms - start, subject.plan.day_ms)} after the start"
+    summary = f"{subject.state.name} reached first value: {milestone.title}{took}."
+    return _reached(subject, signals.FIRST_VALUE_REACHED, milestone, at_ms, summary)
+
+
+def _reached(subject: Subject, kind: str, milestone: Milestone, at_ms: int, summary: str) -> CandidateSignal:
     return _once(
         subject,
-        signals.FIRST_VALUE_REACHED,
+        kind,
         at_ms,
-        about=milestone.id,
-        milestone_id=milestone.id,
-        milestone_title=milestone.title,
-        summary=f"{subject.state.name} reached first value: {milestone.title}{took}.",
+        milestone=milestone,
+        summary=summary,
         due_at_ms=subject.standing.due_at(milestone.id),
         evidence=_milestone_evidence(subject, milestone),
         next=next_step(subject),
@@ -162,7 +171,7 @@ def activated(subject: Subject, at_ms: int, *, again: bool) -> CandidateSignal:
         status_to=PAUSED if known.paused else ACTIVATED,
         summary=f"{subject.state.name} is activated{' again' * again}: all {count} required milestones are reached.",
         evidence=Evidence("every required milestone", count, count, subject.events),
-        next="Nothing is left to do in this plan.",
+        next=next_step(subject),
         origin=_origin_of_activation(subject, at_ms, again=again),
     )
 
@@ -175,21 +184,19 @@ def _origin_of_activation(subject: Subject, at_ms: int, *, again: bool) -> str:
     return subject.origin or signals.milestone_origin(subject.state, subject.live, at_ms)
 
 
-def trouble(subject: Subject, kind: str, verdict: Verdict, clock_ms: int) -> CandidateSignal:
+def trouble(subject: Subject, verdict: Verdict, clock_ms: int) -> CandidateSignal:
     """`at_risk` or `stalled`, by the first rule that held at this tick. It is dated by the deadline, however late the
     tick, and lengths of time are as of then."""
     rule, standing, plan = verdict.cause, subject.standing, subject.plan
     assert rule is not None
-    milestone = plan.milestone(rule.milestone) if rule.milestone else None
-    stalled = kind == signals.STALLED
+    stalled = verdict.status == STALLED
     return signal_of(
         subject,
-        kind,
+        signals.STALLED if stalled else signals.AT_RISK,
         rule.at_ms,
         about=rule.milestone or rule.reason,
         episode=f"{subject.state.life}:{rule.at_ms}",
-        milestone_id=milestone.id if milestone else None,
-        milestone_title=milestone.title if milestone else None,
+        milestone=plan.milestone(rule.milestone) if rule.milestone else None,
         status_to=verdict.status,
         reason=rule.reason,
         likely=likely(standing, subject.state.facts, clock_ms) if stalled else None,
@@ -206,10 +213,13 @@ def escalated(subject: Subject, at_ms: int, clock_ms: int) -> CandidateSignal:
     standing, plan, facts = subject.standing, subject.plan, subject.state.facts
     assert plan.escalation is not None
     unless = plan.escalation.unless
-    progress = None if unless is None else unless.progress(facts.trackers, subject.standing.reached)
     wanted = "" if unless is None else f" without {condition_text(unless)}"
     limit = length_text(standing.segment.escalate_after_ms or 0, plan.day_ms)
     passed = days_text(between(standing.start_ms or at_ms, at_ms, standing.still), plan.day_ms)
+    evidence = Evidence(f"escalate at {limit}{wanted}")
+    if unless is not None:
+        progress = unless.progress(facts.trackers, standing.reached)
+        evidence.measured, evidence.threshold = progress.measured, progress.threshold
     return signal_of(
         subject,
         signals.ESCALATED,
@@ -220,11 +230,7 @@ def escalated(subject: Subject, at_ms: int, clock_ms: int) -> CandidateSignal:
         likely=likely(standing, facts, clock_ms),
         to=plan.escalation.to,
         summary=f"{subject.state.name} needs help: {passed} after the start{wanted}.",
-        evidence=Evidence(
-            f"escalate at {limit}{wanted}",
-            None if progress is None else progress.measured,
-            None if progress is None else progress.threshold,
-        ),
+        evidence=evidence,
         next=next_step(subject),
         origin=signals.origin_of(catch_up=subject.is_history(at_ms)),
     )
@@ -232,14 +238,14 @@ def escalated(subject: Subject, at_ms: int, clock_ms: int) -> CandidateSignal:
 
 def closed(subject: Subject, life: Life) -> CandidateSignal:
     """Somebody closed the account; once per life."""
-    at_ms = life.closed_at_ms or 0
+    why = life.why or "no reason given"
     return _once(
         subject,
         signals.CLOSED,
-        at_ms,
-        status_to="closed",
-        summary=f"{subject.state.name} was closed: {life.why or 'no reason given'}.",
-        evidence=Evidence(rule=f"closed by hand: {life.why or 'no reason given'}", events=subject.events),
+        life.closed_at_ms or 0,
+        status_to=CLOSED,
+        summary=f"{subject.state.name} was closed: {why}.",
+        evidence=Evidence(rule=f"closed by hand: {why}", events=subject.events),
         next="Reopening the account resumes its plans.",
     )
 
@@ -248,17 +254,14 @@ def recovered(subject: Subject, clock_ms: int) -> CandidateSignal:
     """Back on track; the episode is that of the trouble it ends."""
     before, standing = subject.plan_state, subject.standing
     deadline = before.deadline_ms or 0
-    named = before.cause if before.cause in standing.plan.display_order else None
-    milestone = subject.plan.milestone(named) if named else None
-    was = "stalled" if before.status == "stalled" else "at risk"
+    was = "stalled" if before.status == STALLED else "at risk"
     return signal_of(
         subject,
         signals.RECOVERED,
         clock_ms,
         about=before.cause or before.reason or "",
         episode=f"{subject.state.life}:{deadline}",
-        milestone_id=milestone.id if milestone else None,
-        milestone_title=milestone.title if milestone else None,
+        milestone=standing.plan.by_id.get(before.cause or ""),
         status_to=ON_TRACK,
         reason=before.reason,
         summary=f"{subject.state.name} was {was} and is back on track.",

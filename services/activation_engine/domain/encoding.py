@@ -72,5 +72,5 @@ def state_bytes_max(plan: Plan) -> int:
     and of roles of 24, traits and orders not counted."""
     trackers = {leaf.tracker.id: leaf.tracker for leaf in plan.leaves()}
     milestones = ELSEWHERE_BYTES_MAX + sum(dated_bytes(milestone.id) for milestone in plan.milestones)
-    watches = sum(len(watch.id) + _WATCH_BYTES for watch in (*plan.risks, *plan.opportunities))
+    watches = sum(len(watch.id) + _WATCH_BYTES for watch in plan.watches)
     return 110 + _ACTIVITY_BYTES + milestones + watches + sum(one.state_bytes_max() for one in trackers.values())

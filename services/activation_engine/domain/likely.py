@@ -1,5 +1,6 @@
 """The probable kind of trouble behind a stall: what a person said, otherwise what the facts suggest."""
 
+from services.activation_engine.domain.activity import PRESENT_DAYS
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.orders import DIAGNOSIS
 from services.activation_engine.domain.status import QUIET, Standing, deadlines
@@ -8,7 +9,6 @@ from services.activation_engine.domain.timers import before
 FIT, EXECUTION, INSTRUMENTATION, UNKNOWN = "fit", "execution", "instrumentation", "unknown"
 _LOOK_BACK_DAYS = 14
 _BUSY_DAYS = 5
-_PRESENT_DAYS = 28
 _PEOPLE_FOR_FIT = 2
 
 
@@ -52,6 +52,6 @@ def _does_not_fit(standing: Standing, clock_ms: int) -> bool:
         return False
     due = standing.segment.due_offsets_ms.get(standing.plan.first_value)
     earlier = [one for offset, one in standing.segment.obligations if due is None or offset < due]
-    present_from = before(clock_ms, _PRESENT_DAYS * standing.plan.day_ms, standing.still)
+    present_from = before(clock_ms, PRESENT_DAYS * standing.plan.day_ms, standing.still)
     people = standing.activity.people_since(present_from)
     return people >= _PEOPLE_FOR_FIT and bool(earlier) and all(not standing.is_missing(one) for one in earlier)

@@ -98,13 +98,14 @@ class Plan(Struct, frozen=True):
     risks: tuple[Watch, ...] = ()
     opportunities: tuple[Watch, ...] = ()
     by_id: dict[str, Milestone] = {}
-    # Risks and opportunities about a date ahead.
+    # Risks and opportunities, and those of them that are about a date ahead.
+    watches: tuple[Watch, ...] = ()
     ahead: tuple[Watch, ...] = ()
 
     def __post_init__(self) -> None:
         force_setattr(self, "by_id", {milestone.id: milestone for milestone in self.milestones})
-        watches = (*self.risks, *self.opportunities)
-        force_setattr(self, "ahead", tuple(one for one in watches if one.before is not None))
+        force_setattr(self, "watches", (*self.risks, *self.opportunities))
+        force_setattr(self, "ahead", tuple(one for one in self.watches if one.before is not None))
 
     def milestone(self, milestone_id: str) -> Milestone:
         """By id; KeyError when the plan has none of that name."""
@@ -124,7 +125,7 @@ class Plan(Struct, frozen=True):
         for milestone in self.milestones:
             if milestone.when is not None:
                 yield milestone.when
-        for watch in (*self.risks, *self.opportunities):
+        for watch in self.watches:
             yield from watch.conditions()
         if self.escalation is not None and self.escalation.unless is not None:
             yield self.escalation.unless
@@ -171,7 +172,7 @@ class Plan(Struct, frozen=True):
         """Every length of quiet that decides something, in milliseconds."""
         if self.quiet_ms is not None:
             yield self.quiet_ms
-        yield from (one.for_ms for one in (*self.risks, *self.opportunities) if one.quiet)
+        yield from (one.for_ms for one in self.watches if one.quiet)
 
     def start_of(self, facts: Facts) -> int | None:
         """The first of the plan's `start` sources that is known, in milliseconds."""

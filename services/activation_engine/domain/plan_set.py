@@ -84,15 +84,10 @@ class PlanSet:
         self.rules = tuple({one.activity.id: one.activity for one in plans}.values()) or (ActivityRule(),)
         self._excluding = any(rule.id for rule in self.rules)
         self.fold_by = _fold_by(plans)
-        self._counting_days = any(watch.active_days_down is not None for one in plans for watch in one.risks)
-        self._counting_days |= any(watch.active_days_down is not None for one in plans for watch in one.opportunities)
-        self._watched = {
-            leaf.tracker.id
-            for one in plans
-            for watch in (*one.risks, *one.opportunities)
-            for condition in watch.conditions()
-            for leaf in condition.leaves()
-        }
+        watches = [watch for one in plans for watch in one.watches]
+        self._counting_days = any(one.active_days_down is not None for one in watches)
+        conditions = [condition for one in watches for condition in one.conditions()]
+        self._watched = {leaf.tracker.id for condition in conditions for leaf in condition.leaves()}
         for one in live:
             for leaf in one.plan.leaves():
                 tracker = self.trackers.setdefault(leaf.tracker.id, leaf.tracker)

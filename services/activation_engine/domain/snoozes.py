@@ -30,7 +30,7 @@ class Snooze(Struct, frozen=True):
 def snoozes_of(state: AccountState, plans: PlanSet, now_ms: int) -> Iterator[Snooze]:
     """Those that are on at `now_ms`, by name."""
     orders = state.facts.orders
-    watches = {one.id for live, _ in standings(state, plans) for one in (*live.plan.risks, *live.plan.opportunities)}
+    watches = {one.id for live, _ in standings(state, plans) for one in live.plan.watches}
     for name in sorted(orders.registers):
         kind, until = name.removeprefix(SNOOZE_PREFIX), orders.ordered(name)
         if name.startswith(SNOOZE_PREFIX) and isinstance(until, int) and orders.muted(kind, now_ms):

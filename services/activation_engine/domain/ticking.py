@@ -3,7 +3,7 @@ and starts that lay in the future."""
 
 from collections.abc import Iterable, Sequence
 
-from services.activation_engine.domain import announcements, signals
+from services.activation_engine.domain import announcements
 from services.activation_engine.domain.account import (
     ACTIVATED,
     AT_RISK,
@@ -71,9 +71,8 @@ def _judge(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
     if verdict.status == before:
         return decided
     if verdict.status in TROUBLED:
-        kind = signals.STALLED if verdict.status == STALLED else signals.AT_RISK
         if not _is_relief(before, verdict.status):
-            decided.append(announcements.trouble(subject, kind, verdict, clock_ms))
+            decided.append(announcements.trouble(subject, verdict, clock_ms))
     elif verdict.status == ON_TRACK and before in TROUBLED:
         decided.append(announcements.recovered(subject, clock_ms))
     if cause is None:
@@ -122,7 +121,7 @@ def _escalate(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
 def _watch(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
     """Risks, then whether the account is healthy, then opportunities, which may ask for that."""
     known, plan = subject.plan_state, subject.plan
-    if not plan.risks and not plan.opportunities:
+    if not plan.watches:
         known.watches, known.watchful, known.healthy_since_ms = {}, False, None
         return []
     view = View(subject.standing, subject.state.facts, clock_ms)

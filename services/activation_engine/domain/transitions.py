@@ -23,7 +23,7 @@ from services.activation_engine.domain.held import bring_up
 from services.activation_engine.domain.orders import Life, life_of, next_turn, pause_on
 from services.activation_engine.domain.plan import reached_milestones
 from services.activation_engine.domain.plan_set import Change, LivePlan, PlanSet
-from services.activation_engine.domain.signals import CATCH_UP_DAYS, CandidateSignal, audible
+from services.activation_engine.domain.signals import CATCH_UP_DAYS, CandidateSignal
 from services.activation_engine.domain.status import is_activated, next_check, standing_of
 from services.activation_engine.domain.timers import SENDER_LEAD_MS_MAX, PartitionClock
 from services.activation_engine.domain.truths import View
@@ -64,7 +64,7 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
     decided = list(announced)
     for live in changed.settle:
         decided += _settle(state, plans, live, clock, now_ms, event=event)
-    return audible(state, decided, now_ms)
+    return decided
 
 
 def _fold(state: AccountState, event: Event, plans: PlanSet) -> Change | None:
@@ -300,7 +300,7 @@ def _plan_check(subject: Subject, clock: PartitionClock, *, news: bool) -> None:
     """Let a tick look at the account in time; the very next one at an account in trouble, or in which the date of a
     milestone, a new or an earlier one, may open or close a watch or bring an escalation forward."""
     plan = subject.plan
-    if subject.plan_state.status in TROUBLED or (news and (plan.risks or plan.opportunities or plan.escalation)):
+    if subject.plan_state.status in TROUBLED or (news and (plan.watches or plan.escalation)):
         subject.state.check_by(clock.clock_ms or 0)
         return
     due = next_check(subject.standing)

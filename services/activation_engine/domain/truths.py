@@ -8,7 +8,7 @@ from msgspec import Struct
 from services.activation_engine.domain.activity import PRESENT_DAYS, quiet_since, was_active
 from services.activation_engine.domain.conditions import Condition
 from services.activation_engine.domain.facts import Facts
-from services.activation_engine.domain.instants import parse_instant
+from services.activation_engine.domain.instants import in_days, parse_instant
 from services.activation_engine.domain.status import Standing
 from services.activation_engine.domain.timers import after, between
 from services.activation_engine.domain.watches import Bounds, Watch, WatchState
@@ -83,9 +83,8 @@ def _quiet(watch: Watch, view: View) -> Part:
     seen = max(last, activity.first_ms)
     at = after(seen, watch.for_ms, view.standing.still)
     holds = at <= view.clock_ms
-    limit = round(watch.for_ms / plan.day_ms, 2)
-    quiet = round(max(0, between(seen, view.clock_ms, view.standing.still)) / plan.day_ms, 2)
-    return Part("quiet", holds, at, None if holds else at, quiet, limit)
+    quiet = in_days(max(0, between(seen, view.clock_ms, view.standing.still)), plan.day_ms)
+    return Part("quiet", holds, at, None if holds else at, quiet, in_days(watch.for_ms, plan.day_ms))
 
 
 def _present(name: str, bounds: Bounds, last_seen: list[int], view: View) -> Part:
@@ -135,13 +134,12 @@ def _ahead(trait: str, within_ms: int, view: View) -> Part:
     date, start = parse_instant(view.facts.trait(trait)), view.standing.start_ms
     if date is None or start is None or not view.standing.begun:
         return Part("before", False)
-    near = date - within_ms
-    left = round((date - view.clock_ms) / view.standing.plan.day_ms, 2)
+    near, day_ms = date - within_ms, view.standing.plan.day_ms
     nexts = near if view.clock_ms < near else date if view.clock_ms < date else None
-    threshold = round(within_ms / view.standing.plan.day_ms, 2)
     # Nobody could know of it before the account's start, or before the date was told.
     from_ms = max(near, start, view.facts.traits[trait][0])
-    return Part("before", near <= view.clock_ms < date, from_ms, nexts, left, threshold)
+    left, within = in_days(date - view.clock_ms, day_ms), in_days(within_ms, day_ms)
+    return Part("before", near <= view.clock_ms < date, from_ms, nexts, left, within)
 
 
 def _healthy(length_ms: int, view: View) -> Part:
