@@ -7,11 +7,11 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Response
 
-from schemas.timestamps import to_rfc3339
 from services.activation_engine.api import examples
 from services.activation_engine.api.accounts import Authenticated
 from services.activation_engine.api.answers import answer, shown
 from services.activation_engine.api.documents import PartitionList
+from services.activation_engine.domain.instants import rfc3339_or_none
 from services.activation_engine.reading.partitions import PartitionProgress
 from services.runtime.api import problem_responses
 
@@ -42,9 +42,9 @@ def _document(progress: PartitionProgress) -> dict[str, Any]:
         "state": _state(progress),
         "owner": progress.owner,
         "next_offset": progress.next_offset,
-        "last_append_at": _moment(progress.last_append_ms),
+        "last_append_at": rfc3339_or_none(progress.last_append_ms),
         "behind_seconds": None if progress.behind_ms is None else round(max(0.0, float(progress.behind_ms)) / 1000, 3),
-        "clock": _moment(progress.clock_ms),
+        "clock": rfc3339_or_none(progress.clock_ms),
         "holding": progress.clock_ms is not None and progress.clock_ms < progress.hold_until_ms,
         "signals": progress.out_seq,
         "unpublished_signals": progress.out_seq - progress.published_seq,
@@ -56,7 +56,3 @@ def _state(progress: PartitionProgress) -> str:
     if progress.stopped is not None:
         return "stopped"
     return "unclaimed" if progress.owner is None else "running"
-
-
-def _moment(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else to_rfc3339(milliseconds)
