@@ -149,7 +149,6 @@ class RunningSystem:
             "TOPIC_PREFIX": self.prefix,
             "ENGINE_SESSION_TIMEOUT_SECONDS": "6",
             "NOTIFIER_SESSION_TIMEOUT_SECONDS": "6",
-            "NOTIFIER_LEASE_SECONDS": "2",
             "NOTIFIER_ALLOWED_ADDRESSES": "127.0.0.1",
             "NOTIFIER_SECRET_KEY": base64.b64encode(bytes(range(32))).decode(),
             **self.settings,

@@ -108,6 +108,7 @@ async def join_group(consumer: Any, topic: str, listener: Any) -> None:
     try:
         await consumer.start()
     except BaseException:
+        # Cancelled as well: a half started consumer holds connections and tasks that nothing else ends.
         await leave_group(consumer)
         raise
     # Not before the start, which would wait for the group without an end.
