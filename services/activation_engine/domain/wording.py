@@ -12,9 +12,17 @@ from services.activation_engine.domain.status import (
 )
 from services.activation_engine.domain.timers import between
 
+# A signal repeats a condition up to four times and has room for 64 KiB; a plan file has more to say about one event.
+_CONDITION_CHARS_MAX = 1_000
+
 
 def condition_text(condition: Condition) -> str:
-    """`report.generated, list.built or model.trained`."""
+    """`report.generated, list.built or model.trained`; the first thousand characters of it."""
+    text = _whole_text(condition)
+    return text if len(text) <= _CONDITION_CHARS_MAX else text[:_CONDITION_CHARS_MAX] + "…"
+
+
+def _whole_text(condition: Condition) -> str:
     match condition:
         case Leaf(text=text):
             return text
@@ -24,7 +32,7 @@ def condition_text(condition: Condition) -> str:
             return label
         case AtLeast(needed=needed, parts=parts):
             texts = [
-                f"({condition_text(part)})" if isinstance(part, AtLeast) and not part.label else condition_text(part)
+                f"({_whole_text(part)})" if isinstance(part, AtLeast) and not part.label else _whole_text(part)
                 for part in parts
             ]
             if needed == len(texts):
