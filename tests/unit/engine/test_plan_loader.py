@@ -33,6 +33,7 @@ def refused(text: str) -> list[tuple[int, int, str, str, str]]:
         ("core_features: {days: 2}", 5, 16, "core_features.of", "missing_key", "write a list"),
         ("grace: soon", 5, 8, "grace", "wrong_value", "such as 30d"),
         ("day: 0h", 5, 6, "day", "wrong_value", "longer than zero"),
+        ("day: 8d", 5, 6, "day", "wrong_value", "longer than 7d"),
         ("grace: 4000d", 5, 8, "grace", "wrong_value", "longer than 3650d"),
         ("plan: again", 5, 1, "plan", "duplicate_key", "written twice"),
         ("stalled: {quite: 3d}", 5, 11, "stalled.quite", "unknown_key", "did you mean `quiet`?"),

@@ -140,6 +140,24 @@ risks:
     assert max(len(payload_of(one, Outward())) for one in story.signals) < PAYLOAD_BYTES_MAX / 2
 
 
+def test_the_latest_date_that_a_plan_can_give_stays_within_the_calendar() -> None:
+    """One beyond the year 9999 would end the engine at the same record again and again."""
+    late = """
+plan: late
+day: 7d
+start: [contract_start]
+segments: {slow: {pace: 100}, else: slow}
+milestones:
+  first: {due: week 520, when: a.b}
+first_value: first
+"""
+    story = Story(plan_set([plan(late)]))
+    story.happens(traits(day(0), contract_start="2199-12-31"), event("a.b", day(1)))
+    (reached,) = [one for one in story.signals if one.type == "account.milestone_reached"]
+    assert str(to_payload(reached)["due_at"]).startswith("9176-")
+    assert explain(story.accounts["acme"], story.plans, story.clock)["plans"]
+
+
 def test_ids_never_change() -> None:
     """An id is for ever: a changed recipe would announce everything again."""
     assert signal_id("acme", "small", "output", "account.stalled", "1:0") == "5b886c8c-61fe-5208-aff7-e3e0955c4754"
