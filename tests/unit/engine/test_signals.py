@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from schemas.signals import Signal
-from services.activation_engine.commit_plan import PAYLOAD_BYTES_MAX, Outward, payload_of
 from services.activation_engine.domain.description import describe
 from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.explanation import explain
@@ -109,53 +108,6 @@ def test_every_signal_fits_the_schema() -> None:
         assert (read.id, read.sequence) == (signal.id, signal.sequence)
     assert [one.sequence for one in story.signals] == list(range(1, len(story.signals) + 1))
     assert len({one.id for one in story.signals}) == len(story.signals)
-
-
-def test_a_condition_that_takes_long_to_say_leaves_a_signal_its_room() -> None:
-    """A plan file may say 64 KiB about one event. A signal that did would stop its partition."""
-    values = msgspec.json.encode([f"{number} \N{GRINNING FACE}" * 30 for number in range(200)]).decode()
-    long = f"{{event: a.b, where: {{kind: {{in: {values}}}}}}}"
-    story = Story(
-        plan_set(
-            [
-                plan(f"""
-plan: long
-milestones:
-  first: {{due: 3d, when: {long}}}
-  then: {{due: 5d, needs: [first], when: {{all: [c.d, {long}]}}}}
-first_value: then
-stalled: {{overdue: 10d, quiet: 40d}}
-escalate: {{at: 30d, unless: {long}, to: owner}}
-risks:
-  open: {{after: c.d, until: {long}, unless: {{count: 2, event: a.b}}, for: 1d}}
-""")
-            ]
-        )
-    )
-    assert story.happens(event("c.d", day(0)))
-    assert story.until(35)
-    assert story.happens(event("a.b", day(35), properties={"kind": "7 \N{GRINNING FACE}" * 30}))
-    kinds = {one.type.removeprefix("account.") for one in story.signals}
-    assert {"at_risk", "stalled", "escalated", "risk_opened", "milestone_reached"} <= kinds
-    assert max(len(payload_of(one, Outward())) for one in story.signals) < PAYLOAD_BYTES_MAX / 2
-
-
-def test_the_latest_date_that_a_plan_can_give_stays_within_the_calendar() -> None:
-    """One beyond the year 9999 would end the engine at the same record again and again."""
-    late = """
-plan: late
-day: 7d
-start: [contract_start]
-segments: {slow: {pace: 100}, else: slow}
-milestones:
-  first: {due: week 520, when: a.b}
-first_value: first
-"""
-    story = Story(plan_set([plan(late)]))
-    story.happens(traits(day(0), contract_start="2199-12-31"), event("a.b", day(1)))
-    (reached,) = [one for one in story.signals if one.type == "account.milestone_reached"]
-    assert str(to_payload(reached)["due_at"]).startswith("9176-")
-    assert explain(story.accounts["acme"], story.plans, story.clock)["plans"]
 
 
 def test_ids_never_change() -> None:
