@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.runtime.metrics import VERSION
+from services.runtime import VERSION
 from services.runtime.settings import SharedSettings
 from tests.deployment import DEMO, JOBS, ROOT, SERVICES, compose
 
