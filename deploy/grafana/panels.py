@@ -115,6 +115,9 @@ _INGEST = (
     ),
     _worst("firstvalue_ingest_key_cache_age_seconds", "Age of the keys in memory"),
     _worst("firstvalue_ingest_keys_expiring", "API keys about to end", unit="short"),
+    _rate("firstvalue_ingest_resolver_events_total", "outcome", "Events without an account"),
+    _total("firstvalue_ingest_parked_events", "Events that wait for their account"),
+    _total("firstvalue_ingest_resolver_lag_records", "Records that the resolver has not read"),
 )
 
 _ENGINE = (
@@ -162,6 +165,7 @@ _ENGINE = (
     _rate("firstvalue_engine_lease_conflicts_total", "instance", "Commits refused"),
     _worst("firstvalue_engine_audit_differences", "Audit differences", unit="short"),
     _worst("firstvalue_engine_silent_event_names", "Silent event names", unit="short"),
+    _rate("firstvalue_engine_late_events_total", "instance", "Events that came late"),
 )
 
 _NOTIFIER = (
@@ -199,6 +203,8 @@ _NOTIFIER = (
     _rate("firstvalue_notifier_breaker_transitions_total", "to", "Breakers"),
     _rate("firstvalue_notifier_blocked_address_total", "tier", "Blocked addresses"),
     _rate("firstvalue_notifier_lease_expired_total", "instance", "Lost leases"),
+    _rate("firstvalue_notifier_intake_signals_total", "outcome", "Signals read"),
+    _rate("firstvalue_notifier_connections_total", "reused", "Connections, reused or new"),
 )
 
 DASHBOARDS: dict[str, tuple[Panel, ...]] = {
