@@ -1,15 +1,18 @@
-"""Errors of the three services have one shape, in their documents and in what they answer."""
+"""Errors of the three services have one shape, in documents and in answers; and no request needs a thread."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from inspect import iscoroutinefunction
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from services.activation_engine.api import new_engine_api
 from services.ingest.api import new_ingest_api
@@ -94,6 +97,23 @@ def test_documented_errors_have_the_one_shape(service: str) -> None:
             assert example["value"]["request_id"], name
             # Who is refused for now is told when to come back, in words too.
             assert not name.endswith(("429", "503")) or re.search(r"Retry-After|in \d+ s", example["value"]["message"])
+
+
+def called(dependant: Dependant) -> Iterator[Any]:
+    """A route's function, or a dependency's, with all that it depends on."""
+    yield dependant.call
+    for one in dependant.dependencies:
+        yield from called(one)
+
+
+@pytest.mark.parametrize("service", APPS)
+def test_nothing_of_a_request_runs_in_a_thread(service: str) -> None:
+    """A plain function would: a hop that costs as much as the rest of a read and, under load, waits for its turn."""
+    routes = [context.original_route for context in iter_route_contexts(APPS[service].routes)]
+    functions = [one for route in routes if isinstance(route, APIRoute) for one in called(route.dependant)]
+    assert functions
+    plain = [one for one in functions if not iscoroutinefunction(one) and not iscoroutinefunction(type(one).__call__)]
+    assert plain == []
 
 
 @pytest.mark.parametrize("service", APPS)

@@ -28,7 +28,9 @@ class EncodedAccountPaths:
         await self._app(scope, receive, send)
 
 
-def _decoded(account_id: Annotated[str, Path(description="Percent-encoded, slashes too", examples=["acme"])]) -> str:
+async def _decoded(
+    account_id: Annotated[str, Path(description="Percent-encoded, slashes too", examples=["acme"])],
+) -> str:
     return unquote(account_id)
 
 

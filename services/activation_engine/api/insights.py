@@ -98,7 +98,7 @@ def _add_surprises(routes: APIRouter, names: EventNames) -> None:
         return answer(surprises_insight(await names.all(), limit=limit))
 
 
-def _wanted(
+async def _wanted(
     plan: Annotated[
         str | None, Query(pattern=FILTER_PATTERN, max_length=512, description="Default: the only live plan")
     ] = None,
@@ -116,7 +116,7 @@ def _wanted(
     )
 
 
-def _wanted_by_cohort(
+async def _wanted_by_cohort(
     wanted: Annotated[Wanted, Depends(_wanted)],
     by: Annotated[CohortBy, Query(description="What makes a cohort: month (of the start), segment, owner")] = "month",
 ) -> Wanted:
