@@ -48,18 +48,13 @@ class Wake:
 class Deliverer:
     """One claimed delivery from the lane to its recorded outcome."""
 
-    def __init__(
-        self, *, sender: Sender, outcomes: OutcomeWriter, queue: QueueStore, lease_seconds: float, wake: Wake
-    ) -> None:
+    def __init__(self, *, sender: Sender, outcomes: OutcomeWriter, lease_seconds: float) -> None:
         self._sender = sender
         self._outcomes = outcomes
-        self._queue = queue
         self._lease_seconds = lease_seconds
-        self._wake = wake
 
     async def __call__(self, delivery: Claimed, recipient: Recipient | Unsendable) -> Result | None:
-        """Attempt it, hand in what happened and return the result; a delivery that waited too long in its lane goes
-        back instead: None."""
+        """Attempt it, hand in what happened and return the result; None of one that waited too long in its lane."""
         if isinstance(recipient, Unsendable):
             answer = Answer(result=recipient.result)
             now = time.monotonic()
@@ -72,7 +67,6 @@ class Deliverer:
                 error=recipient.error,
             )
         elif self._stale(delivery, recipient):
-            await self._give_back(delivery)
             return None
         else:
             attempt = await self._sender.attempt(delivery, recipient)
@@ -83,12 +77,6 @@ class Deliverer:
         """Whether the lease might end before the attempt does; a quarter of it may always be waited."""
         waited = time.monotonic() - delivery.claimed_at
         return waited > max(self._lease_seconds - recipient.timeout_seconds - 1, self._lease_seconds / 4)
-
-    async def _give_back(self, delivery: Claimed) -> None:
-        # When this fails the lease ends by itself.
-        with contextlib.suppress(SQLAlchemyError, OSError):
-            await self._queue.release([delivery])
-            self._wake()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +112,7 @@ class Claimer:
                 return
             self._idle.clear()
             try:
+                await self.give_back(self._parts.dispatcher.take_stale())
                 await self._renew_terms()
                 await self._claim()
                 failing = False
@@ -150,7 +139,7 @@ class Claimer:
                 await self._parts.queue.release(claims)
 
     async def _renew_terms(self) -> None:
-        """What waits here goes out as its endpoint is now, above all under its newest keys; or back, if disabled."""
+        """What waits goes out as its endpoint is now, above all under its newest keys; or back, if it may not."""
         waiting = self._parts.dispatcher.queued()
         if not waiting or time.monotonic() < self._terms_known_at + _TERMS_SECONDS:
             return

@@ -17,7 +17,7 @@ import structlog
 
 from services.notifier.domain.concurrency import Concurrency
 from services.notifier.domain.outcome import Priority, Result
-from services.notifier.lanes import Lane
+from services.notifier.lanes import Delivering, Lane
 from services.notifier.paces import Paces
 from services.notifier.recipients import Unsendable
 from services.notifier.sender.request import Recipient
@@ -28,11 +28,12 @@ _KNOWN_MAX = 20_000
 
 log = structlog.get_logger(__name__)
 
+# The result of the attempt; None of a delivery that had waited too long to be attempted.
 Deliver = Callable[[Claimed, Recipient | Unsendable], Coroutine[Any, Any, Result | None]]
 
 
 class Dispatcher:
-    """`want_more` is called when an endpoint whose claim was full runs low."""
+    """`want_more` is called when an endpoint whose claim was full runs low, or something waited too long."""
 
     def __init__(self, deliver: Deliver, *, in_flight_max: int, want_more: Callable[[], None]) -> None:
         self._deliver = deliver
@@ -41,11 +42,12 @@ class Dispatcher:
         self._lanes: dict[str, Lane] = {}
         self._known: dict[str, Concurrency] = {}
         self._turns = tuple(deque[str]() for _ in Priority)
-        self._queued_turns: set[str] = set()
+        self._turn_of: dict[str, int] = {}
         self._paces = Paces(self._resume)
         self._parked: dict[str, None] = {}
-        self._tasks: dict[asyncio.Task[Result | None], Claimed] = {}
-        self._troubled: set[int] = set()
+        self._tasks: dict[Delivering, Claimed] = {}
+        self._troubled: set[Delivering] = set()
+        self._stale: list[Claimed] = []
 
     @property
     def in_flight(self) -> int:
@@ -86,7 +88,12 @@ class Dispatcher:
 
     def take_back(self) -> list[Claimed]:
         """Everything not started yet, for giving back its leases."""
-        return [claim for lane in self._lanes.values() for claim in lane.take_all()]
+        return self.take_stale() + [claim for lane in self._lanes.values() for claim in lane.take_all()]
+
+    def take_stale(self) -> list[Claimed]:
+        """What had waited too long since this was asked last, for giving back its leases."""
+        stale, self._stale = self._stale, []
+        return stale
 
     def withdraw(self, endpoint_ids: Collection[str]) -> list[Claimed]:
         """What has not been started for these endpoints, for giving back its leases."""
@@ -124,16 +131,19 @@ class Dispatcher:
             del self._lanes[endpoint_id]
 
     def _take_turn(self, endpoint_id: str, lane: Lane) -> None:
-        if endpoint_id not in self._queued_turns and lane.may_start and self._paces.permit(endpoint_id, lane.recipient):
-            self._queued_turns.add(endpoint_id)
+        """Stand in line as what is first here may; a place taken before for something less counts no more."""
+        better = lane.may_start and lane.priority < self._turn_of.get(endpoint_id, len(Priority))
+        if better and self._paces.permit(endpoint_id, lane.recipient):
+            self._turn_of[endpoint_id] = lane.priority
             self._turns[lane.priority].append(endpoint_id)
 
     def _next_turn(self) -> str | None:
-        for turns in self._turns:
-            if turns:
+        for priority, turns in enumerate(self._turns):
+            while turns:
                 endpoint_id = turns.popleft()
-                self._queued_turns.discard(endpoint_id)
-                return endpoint_id
+                if self._turn_of.get(endpoint_id) == priority:
+                    del self._turn_of[endpoint_id]
+                    return endpoint_id
         return None
 
     def _start_all(self) -> None:
@@ -150,12 +160,12 @@ class Dispatcher:
             return
         self._paces.take(endpoint_id)
         claim = lane.take()
-        lane.started[claim.id] = now
-        if troubled:
-            self._troubled.add(claim.id)
         task = asyncio.create_task(self._deliver(claim, lane.recipient))
         self._tasks[task] = claim
-        task.add_done_callback(partial(self._ended, endpoint_id, claim))
+        lane.started[task] = now
+        if troubled:
+            self._troubled.add(task)
+        task.add_done_callback(partial(self._ended, endpoint_id))
         self._take_turn(endpoint_id, lane)
         if lane.hungry and 2 * len(lane) < lane.share:
             lane.hungry = False
@@ -168,24 +178,30 @@ class Dispatcher:
             self._take_turn(endpoint_id, lane)
             self._start_all()
 
-    def _ended(self, endpoint_id: str, claim: Claimed, task: asyncio.Task[Result | None]) -> None:
-        del self._tasks[task]
+    def _ended(self, endpoint_id: str, task: Delivering) -> None:
+        claim = self._tasks.pop(task)
         lane = self._lanes[endpoint_id]
-        started_at = lane.started.pop(claim.id)
-        error = None if task.cancelled() else task.exception()
+        started_at = lane.started.pop(task)
+        if not task.cancelled():
+            self._conclude(claim, lane, task, started_at)
+        self._take_turn(endpoint_id, lane)
+        self._drop_if_empty(endpoint_id, lane)
+        if task in self._troubled:
+            self._troubled.discard(task)
+            self._unpark()
+        self._start_all()
+
+    def _conclude(self, claim: Claimed, lane: Lane, task: Delivering, started_at: float) -> None:
+        error = task.exception()
         if error is not None:
             log.error("delivery_failed_internally", delivery=claim.id, exc_info=error)
-        result = None if task.cancelled() or error else task.result()
-        if result is not None:
+        elif (result := task.result()) is None:
+            self._stale.append(claim)
+            self._want_more()
+        else:
             lane.concurrency.observe(
                 result, started_at=started_at, ended_at=time.monotonic(), cap=lane.recipient.concurrency_max
             )
-        self._take_turn(endpoint_id, lane)
-        self._drop_if_empty(endpoint_id, lane)
-        if claim.id in self._troubled:
-            self._troubled.discard(claim.id)
-            self._unpark()
-        self._start_all()
 
     def _unpark(self) -> None:
         parked, self._parked = self._parked, {}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
 from services.notifier.domain.concurrency import SLOW_SECONDS, Concurrency
-from services.notifier.domain.outcome import Priority
+from services.notifier.domain.outcome import Priority, Result
 from services.notifier.recipients import Unsendable
 from services.notifier.sender.request import Recipient
 from services.notifier.store.queue import CLAIM_MAX, Claimed
+
+# One that is under way: two of the same delivery are, when its lease ended before its attempt and it was claimed again.
+Delivering = asyncio.Task[Result | None]
 
 
 @dataclass(slots=True)
@@ -21,7 +25,7 @@ class Lane:
     recipient: Recipient | Unsendable
     concurrency: Concurrency
     waiting: tuple[deque[Claimed], ...] = field(default_factory=lambda: tuple(deque() for _ in Priority))
-    started: dict[int, float] = field(default_factory=dict)
+    started: dict[Delivering, float] = field(default_factory=dict)
     hungry: bool = False
     share: int = CLAIM_MAX
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 from services.notifier.dispatcher import Dispatcher
 from services.notifier.domain.endpoint_url import parse_url
@@ -193,9 +194,24 @@ async def test_first_attempts_go_before_retries_before_replays() -> None:
     for _ in range(11):
         wires.release.release()
     await dispatcher.finish()
-    # The lane of retries had its turn as such before the new one came into it.
-    assert wires.order[-3:] == ["replayed"] * 3
-    assert wires.order.index("new") < 5
+    assert wires.order == ["busy", "retried", *["new"] * 3, *["retried"] * 3, *["replayed"] * 3]
+
+
+async def test_a_delivery_that_is_claimed_again_while_it_is_sent_holds_nothing_up() -> None:
+    """A lease that ends before the attempt does brings it back here: each has its own permit and its own end."""
+    wires = Wires()
+    dispatcher = Dispatcher(wires.deliver, in_flight_max=10, want_more=lambda: None)
+    well = recipient("a", 2)
+    await warmed(dispatcher, wires, well)
+    first, third = claims("a", 2)
+    dispatcher.offer([first, replace(first, claim=2), third], {"a": well})
+    await asyncio.sleep(0)
+    assert (wires.now["a"], dispatcher.queued()) == (2, {"a": 1})
+    for _ in range(3):
+        wires.release.release()
+        await asyncio.sleep(0)
+    await dispatcher.finish()
+    assert (wires.order, wires.peak["a"], dispatcher.queued()) == (["a"] * 3, 2, {})
 
 
 async def test_failing_endpoints_share_half_of_all_permits() -> None:
