@@ -38,7 +38,7 @@ class Recipients:
         return await self._as_new_as({claim.endpoint_id: claim.revision for claim in claims})
 
     async def newest(self, endpoint_ids: Iterable[str]) -> dict[str, Recipient | Unsendable]:
-        """The recipients of these endpoints as they are now, but for disabled ones."""
+        """The recipients of these endpoints as they are now, but for those that are to be left alone."""
         return await self._as_new_as(await self._store.revisions(endpoint_ids))
 
     async def _as_new_as(self, revisions: Mapping[str, int]) -> dict[str, Recipient | Unsendable]:

@@ -91,6 +91,17 @@ async def test_breaker_opens_after_five_failures_and_lets_one_probe_through(owed
     assert row["doubled"]
 
 
+async def test_every_replica_leaves_an_endpoint_alone_whose_gate_one_has_closed(owed: Owed) -> None:
+    """What the others had claimed for it goes back unsent, as for one that was disabled."""
+    endpoints = EndpointStore(owed.engine, SecretBox(bytes(32)))
+    both = (owed.endpoint_id, "ep_watch")
+    assert set(await endpoints.revisions(both)) == set(both)
+    await fail(owed, 5)
+    assert set(await endpoints.revisions(both)) == {"ep_watch"}
+    await pause_passes(owed)
+    assert set(await endpoints.revisions(both)) == set(both)
+
+
 async def test_pauses_double_up_to_a_quarter_of_an_hour(owed: Owed) -> None:
     """However long an endpoint has failed, it is tried again within that."""
     left = "SELECT extract(epoch FROM not_before - now())::float8 FROM notifier.endpoint_gate WHERE trips > 0"

@@ -54,7 +54,10 @@ _LIST = sa.text(
     "ORDER BY e.created_at, e.id LIMIT :limit"
 )
 _SENDABLE = sa.text(f"SELECT {COLUMNS} FROM {FROM} WHERE e.id = ANY(CAST(:ids AS text[]))")  # noqa: S608
-_REVISIONS = sa.text("SELECT id, revision FROM notifier.endpoint WHERE enabled AND id = ANY(CAST(:ids AS text[]))")
+_REVISIONS = sa.text(
+    """SELECT e.id, e.revision FROM notifier.endpoint e JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
+    WHERE e.enabled AND g.not_before <= now() AND e.id = ANY(CAST(:ids AS text[]))"""
+)
 _RETIRE = sa.text(
     """UPDATE notifier.endpoint SET enabled = false, disabled_reason = coalesce(disabled_reason, 'manual'),
         revision = revision + 1, updated_at = now()
@@ -181,7 +184,7 @@ class EndpointStore:
         return [(endpoint, opened.get(endpoint.id, Secrets())) for endpoint in endpoints]
 
     async def revisions(self, endpoint_ids: Iterable[str]) -> dict[str, int]:
-        """The revision of each of these endpoints that is enabled."""
+        """The revision of each of these endpoints that is enabled and whose gate is open."""
         async with self._engine.connect() as connection:
             rows = await connection.execute(_REVISIONS, {"ids": list(endpoint_ids)})
             return {row.id: row.revision for row in rows}
