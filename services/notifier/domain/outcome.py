@@ -132,23 +132,26 @@ def decide(answer: Answer, *, failures: int, age_seconds: float, schedule: Sched
     gate_seconds = _gate_seconds(answer)
     counts = gate_seconds is None and answer.result is not Result.INTERNAL
     slot = schedule.slot(failures + 1)
-    disables = answer.result is Result.HTTP_410
-    if slot is None:
-        reason = Exhaustion.SCHEDULE
-        return Decision(
-            status=Status.EXHAUSTED, counts=counts, gate_seconds=gate_seconds, disables=disables, exhaustion=reason
-        )
     asked_seconds = gate_seconds or answer.retry_after_seconds or 0.0
-    floor_seconds = max(slot, asked_seconds, INTERNAL_SECONDS if answer.result is Result.INTERNAL else 0.0)
+    # What is not charged is no last attempt: where the schedule is used up it comes back as after the first failure.
+    floor_seconds = max(
+        slot or schedule.slots_seconds[0],
+        asked_seconds,
+        INTERNAL_SECONDS if answer.result is Result.INTERNAL else 0.0,
+    )
     delay = delay_seconds(floor_seconds, chance)
-    late = age_seconds + delay > schedule.deadline_seconds
+    exhaustion = None
+    if slot is None and counts:
+        exhaustion = Exhaustion.SCHEDULE
+    elif age_seconds + delay > schedule.deadline_seconds:
+        exhaustion = Exhaustion.DEADLINE
     return Decision(
-        status=Status.EXHAUSTED if late else Status.PENDING,
-        delay_seconds=0.0 if late else delay,
+        status=Status.EXHAUSTED if exhaustion else Status.PENDING,
+        delay_seconds=0.0 if exhaustion else delay,
         counts=counts,
         gate_seconds=gate_seconds,
-        disables=disables,
-        exhaustion=Exhaustion.DEADLINE if late else None,
+        disables=answer.result is Result.HTTP_410,
+        exhaustion=exhaustion,
     )
 
 

@@ -101,6 +101,15 @@ def test_retry_after_zero_keeps_to_the_schedule() -> None:
     assert not gate_changes([("ep", 1, Result.HTTP_429, decision)]).closed_seconds
 
 
+def test_what_is_not_charged_does_not_give_up_the_last_attempt() -> None:
+    """Who asks for patience when the schedule is used up is tried again, as after the first failure at the earliest,
+    until the deadline; so is what failed on our side."""
+    for answer, seconds in ((http(503, 120.0), 120), (http(429, 1.0), 5), (Answer(result=Result.INTERNAL), 300)):
+        decision = after(answer, failures=9)
+        assert (decision.status, decision.delay_seconds, decision.counts) == (Status.PENDING, seconds, False)
+        assert after(answer, failures=9, age_seconds=96 * 3600).exhaustion is Exhaustion.DEADLINE
+
+
 def test_retry_after_of_other_failures_is_never_undercut() -> None:
     """A 500 that names a time is tried no earlier, on the schedule, and closes nothing."""
     decision = after(http(500, 700.0))
