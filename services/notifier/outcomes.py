@@ -136,7 +136,7 @@ class OutcomeWriter:
             await asyncio.sleep(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)])
             failures += 1
         for outcome in outcomes:
-            self._report(outcome, late=outcome.delivery.id in recorded.late)
+            self._report(outcome, late=(outcome.delivery.id, outcome.delivery.claim) in recorded.late)
         for signal_type in recorded.told:
             self._metrics.notices.labels(signal_type).inc()
         self._metrics.breaker_transitions.labels("half_open").inc(sum(each.delivery.probe for each in outcomes))

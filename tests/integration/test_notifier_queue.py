@@ -118,7 +118,7 @@ async def test_late_failure_changes_nothing(surroundings: Servers, intake: Intak
     (slow,) = await queue.claim({})
     await lease_ends(surroundings, queue)
     (second,) = await queue.claim({})
-    assert (await queue.record([outcome(slow, Status.PENDING)], GateChanges())).late == {slow.id}
+    assert (await queue.record([outcome(slow, Status.PENDING)], GateChanges())).late == {(slow.id, 1)}
     assert await standing(surroundings) == ("leased", 0, 0, [True])
     assert (await queue.record([outcome(second, Status.SUCCEEDED)], GateChanges())).late == set()
     assert await standing(surroundings) == ("succeeded", 1, 0, [False, True])
@@ -131,7 +131,22 @@ async def test_late_success_ends_the_delivery(surroundings: Servers, intake: Int
     await lease_ends(surroundings, queue)
     (second,) = await queue.claim({})
     assert (await queue.record([outcome(slow, Status.SUCCEEDED)], GateChanges())).late == set()
-    assert (await queue.record([outcome(second, Status.PENDING)], GateChanges())).late == {second.id}
+    assert (await queue.record([outcome(second, Status.PENDING)], GateChanges())).late == {(second.id, 2)}
+    assert await standing(surroundings) == ("succeeded", 1, 0, [False, True])
+
+
+@pytest.mark.parametrize("success_first", [True, False])
+async def test_two_outcomes_of_a_delivery_in_one_batch_count_once(
+    surroundings: Servers, intake: IntakeStore, queue: QueueStore, success_first: bool
+) -> None:
+    """As after a database was away for longer than a lease: a success wins, whichever claim it was made under."""
+    await owe(intake, 1)
+    (slow,) = await queue.claim({})
+    await lease_ends(surroundings, queue)
+    (second,) = await queue.claim({})
+    both = [outcome(slow, Status.SUCCEEDED), outcome(second, Status.PENDING)]
+    recorded = await queue.record(both if success_first else both[::-1], GateChanges())
+    assert recorded.late == {(second.id, 2)}
     assert await standing(surroundings) == ("succeeded", 1, 0, [False, True])
 
 

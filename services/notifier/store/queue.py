@@ -99,7 +99,8 @@ _EXPIRE = sa.text(
     RETURNING id"""
 )
 # An outcome belongs to the claim it was made under; when the lease ended meanwhile it is logged as late and changes
-# nothing, unless it is a success: that still spares the endpoint another attempt. A late answer is not kept, for the
+# nothing, unless it is a success: that still spares the endpoint another attempt. A batch may hold two of one delivery,
+# the late one and its successor's: one of them counts. A late answer is not kept, for the
 # lease may have ended because the account was erased that the answer speaks of.
 _RECORD = sa.text(
     """WITH given AS (
@@ -116,11 +117,11 @@ _RECORD = sa.text(
         SET status = given.status, attempts = d.attempts + 1, failures = d.failures + given.counted, manual = false,
             lease_until = NULL, last_attempt_at = now(), priority = greatest(d.priority, 1),
             next_at = CASE WHEN given.status = 'pending' THEN now() + make_interval(secs => given.delay) END
-        FROM given
+        FROM (SELECT DISTINCT ON (id) * FROM given ORDER BY id, status = 'succeeded' DESC, claim DESC) AS given
         WHERE d.id = given.id AND (
             (d.claim = given.claim AND d.status = 'leased')
             OR (given.status = 'succeeded' AND d.status IN ('pending', 'leased')))
-        RETURNING d.id
+        RETURNING d.id, given.claim
     ), logged AS (
         INSERT INTO notifier.attempt
             (delivery_id, at, number, trigger, result, status_code, duration_ms, response, error, late, resolve_ms,
@@ -128,10 +129,9 @@ _RECORD = sa.text(
         SELECT given.id, now() - make_interval(secs => given.age), given.number, given.trigger, given.result,
             given.status_code, given.duration, CASE WHEN updated.id IS NOT NULL THEN given.response END, given.error,
             updated.id IS NULL, given.resolve, given.connect, given.wait
-        FROM given LEFT JOIN updated ON updated.id = given.id
-        RETURNING delivery_id, late
+        FROM given LEFT JOIN updated USING (id, claim)
     )
-    SELECT delivery_id FROM logged WHERE late"""
+    SELECT id, claim FROM given EXCEPT SELECT id, claim FROM updated"""
 )
 
 
@@ -190,9 +190,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a record changed: ids of deliveries whose outcome came too late, gates, types of notices."""
+    """What a record changed: (delivery id, claim) of outcomes that came too late, gates, types of notices."""
 
-    late: set[int]
+    late: set[tuple[int, int]]
     gates: GateEvents
     told: tuple[str, ...]
 
@@ -244,7 +244,7 @@ class QueueStore:
             # Endpoints, gates, deliveries: in the order in which switching and deleting an endpoint lock them.
             await connection.execute(KEEP_ENDPOINTS)
             gates = await change_gates(connection, changes, pause_seconds=self._pause_seconds)
-            late = set((await connection.execute(_RECORD, _columns(outcomes))).scalars())
+            late = {(row.id, row.claim) for row in await connection.execute(_RECORD, _columns(outcomes))}
             told = [*gates.announced, *_given_up(outcomes, late)]
             await add_notices(connection, told)
             crash_point("notifier.read_unrecorded")
@@ -252,10 +252,10 @@ class QueueStore:
         return Recorded(late, gates, tuple(notice.type for notice in told))
 
 
-def _given_up(outcomes: Sequence[Outcome], late: set[int]) -> Iterator[Notice]:
+def _given_up(outcomes: Sequence[Outcome], late: set[tuple[int, int]]) -> Iterator[Notice]:
     for outcome in outcomes:
         delivery, reason = outcome.delivery, outcome.decision.exhaustion
-        if reason is not None and delivery.id not in late:
+        if reason is not None and (delivery.id, delivery.claim) not in late:
             notice = exhausted(
                 GivenUp(
                     delivery_id=delivery.id,
