@@ -53,13 +53,27 @@ async def test_each_type_has_an_example_that_can_be_sent(surroundings: Servers) 
             assert request.headers["webhook-id"] == sent["signal_id"]
         headers = {"idempotency-key": "once"}
         repeated = [
-            await notifier.ask("POST", path, status=202, json={"type": "account.stalled"}, headers=headers)
-            for _ in range(2)
+            notifier.ask("POST", path, status=202, json={"type": "account.stalled"}, headers=headers) for _ in range(8)
         ]
-        assert repeated[0] == repeated[1]
+        first, *others = await asyncio.gather(*repeated)
+        assert others == [first] * 7
         other = await notifier.ask("POST", path, status=409, json={"type": "account.closed"}, headers=headers)
         assert other["code"] == "idempotency_key_reused"
         assert (await notifier.ask("POST", path, status=422, json={"type": "account.staled"}))["code"] == "type_unknown"
+
+
+async def test_what_was_refused_is_not_sent_by_another_request_with_its_key(surroundings: Servers) -> None:
+    """A test of a disabled endpoint leaves nothing behind."""
+    async with Receiver() as receiver, running(surroundings) as notifier:
+        endpoint = await notifier.add_endpoint(receiver.url(), types=["account.closed"], enabled=False)
+        path, headers = f"/v1/endpoints/{endpoint['id']}", {"idempotency-key": "refused"}
+        send = {"path": f"{path}/send-example", "headers": headers}
+        refused = await notifier.ask("POST", **send, status=409, json={"type": "account.stalled"})
+        assert refused["code"] == "endpoint_disabled"
+        await notifier.ask("POST", f"{path}/enable")
+        await notifier.ask("POST", **send, status=202, json={"type": "account.closed"})
+        (request,) = await receiver.wait_for(1)
+        assert json.loads(request.body)["type"] == "account.closed"
 
 
 async def test_slack_gets_blocks_and_the_same_bytes_on_every_attempt(surroundings: Servers) -> None:

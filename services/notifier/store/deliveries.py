@@ -186,14 +186,16 @@ class DeliveryStore:
         request for the same message, or None when the endpoint is disabled. Raises TestDiffers."""
         own = {"id": message.id, "endpoint_id": endpoint_id}
         row = {"type": message.type, "origin": message.origin, "body": message.body, "slack_body": slack_body}
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             await connection.execute(KEEP_ENDPOINTS)
-            before = (await connection.execute(_TEST_BEFORE, own)).first()
-            if before is not None and before.type != message.type:
-                raise TestDiffers
-            if before is not None:
-                return int(before.id)
+            # Waits for the same request under way, so that what it owes is seen.
             await connection.execute(_TEST_MESSAGE, own | row)
             number: int | None = await connection.scalar(_TEST_DELIVERY, own | {"type": message.type})
-            await connection.execute(_PROBE_NOW, {"id": endpoint_id})
-            return number
+            if number is not None:
+                await connection.execute(_PROBE_NOW, {"id": endpoint_id})
+                await connection.commit()
+                return number
+            before = (await connection.execute(_TEST_BEFORE, own)).first()
+        if before is not None and before.type != message.type:
+            raise TestDiffers
+        return None if before is None else int(before.id)
