@@ -86,6 +86,18 @@ async def test_lists_and_replays_of_a_time_miss_nothing(owed: Owed) -> None:
     assert await owed.replays.step(number) == len([row for row in rows if at(100) <= row["created_at"] < at(110)])
 
 
+async def test_what_was_sent_about_an_account_is_found(owed: Owed) -> None:
+    """Newest first; of what is about none, and of other accounts, nothing."""
+    await owed.add(3)
+    await query(owed.servers, "UPDATE notifier.message SET account_id = nullif(id, 'ep_by_hand-exhausted-2')")
+    store = DeliveryStore(owed.engine)
+    (found,) = await store.page(DeliveryFilter(account_id="ep_by_hand-exhausted-1"), before=None, limit=9)
+    assert (found.message_id, found.account_id) == ("ep_by_hand-exhausted-1", "ep_by_hand-exhausted-1")
+    everything = await store.page(DeliveryFilter(), before=None, limit=9)
+    assert [each.account_id for each in everything] == ["ep_by_hand-exhausted-3", None, "ep_by_hand-exhausted-1"]
+    assert await store.page(DeliveryFilter(account_id="acme"), before=None, limit=9) == []
+
+
 async def test_only_what_the_backlog_holds_is_released(owed: Owed) -> None:
     """Of enabled endpoints; all held ones are counted."""
     held = "UPDATE notifier.delivery SET status = 'held', hold_reason = $2 WHERE id = $1"

@@ -19,7 +19,7 @@ from services.notifier.store.intake import IntakeStore, Message
 from services.notifier.store.queue import CLAIM_MAX
 from services.notifier.store.upkeep import UpkeepStore
 from tests.builders_signals import SignalPublisher, a_signal
-from tests.fakes.receiver import Receiver, answer, verify
+from tests.fakes.receiver import Receiver, answer, silent, verify
 from tests.notifier_tables import Owed, outcome, owed_by_hand
 from tests.running_notifier import ADMIN_KEY, NotifierClient, Servers, prepare, query, running, until
 
@@ -111,6 +111,21 @@ async def test_replays_are_refused_with_codes(notifier: NotifierClient) -> None:
         problem = await notifier.ask(method, where, status=status, json=body)
         assert problem["code"] == code, (method, where, body)
     await notifier.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
+
+
+async def test_a_repeated_request_is_told_which_replay_runs(notifier: NotifierClient) -> None:
+    """Whoever lost the first answer can follow and cancel it all the same."""
+    async with Receiver(script=[answer(404)] * 2, behaviour=silent) as receiver:
+        endpoint = await notifier.add_endpoint(receiver.url())
+        path = f"/v1/endpoints/{endpoint['id']}"
+        await notifier.ask("POST", f"{path}/ping", status=202)
+        await until(lambda: notifier.deliveries(status="exhausted", endpoint_id=endpoint["id"]))
+        begun = await notifier.ask("POST", f"{path}/replay", status=202, json={"since": LONG_AGO})
+        refused = await notifier.ask("POST", f"{path}/replay", status=409, json={"since": LONG_AGO})
+        assert (refused["code"], refused["replay_id"]) == ("replay_running", begun["id"])
+        assert begun["id"] in refused["message"]
+        assert (await notifier.ask("DELETE", f"/v1/replays/{begun['id']}"))["status"] == "cancelled"
+        await notifier.ask("DELETE", path, status=204)
 
 
 async def test_the_command_line_retries_and_replays(notifier: NotifierClient) -> None:

@@ -12,7 +12,7 @@ from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_fields, print_
 
 app = typer.Typer()
 
-_FIELDS = ("id", "created_at", "type", "endpoint_id", "status", "attempts", "next_at")
+_FIELDS = ("id", "created_at", "type", "account_id", "endpoint_id", "status", "attempts", "next_at")
 _PHASES = ("resolve_ms", "connect_ms", "wait_ms")
 _ATTEMPT_FIELDS = ("at", "trigger", "result", "status_code", "duration_ms", *_PHASES, "answer")
 # Enough to recognise an answer; `--json` prints as much as was kept.
@@ -26,13 +26,14 @@ def list_deliveries(
     status: Annotated[str | None, typer.Option(help="In this state only.")] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Of this signal type only.")] = None,
     signal: Annotated[str | None, typer.Option(help="Of this signal (its id) only.")] = None,
+    account: Annotated[str | None, typer.Option(help="About this account only.")] = None,
     limit: Rows = ROWS_DEFAULT,
     notifier_url: NotifierUrl = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """List deliveries."""
-    wanted = {"endpoint_id": endpoint, "status": status, "type": type_, "signal_id": signal}
+    wanted = {"endpoint_id": endpoint, "status": status, "type": type_, "signal_id": signal, "account_id": account}
     client = Client(find("notifier", url=notifier_url, key=key))
     rows = list(client.rows("/v1/deliveries", parameters=wanted, limit=limit))
     if as_json:

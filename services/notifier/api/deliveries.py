@@ -99,6 +99,7 @@ async def _filter(
     endpoint: Annotated[str | None, Query(**_WORD, description="The same as endpoint_id")] = None,
     type: Annotated[str | None, Query(**_WORD)] = None,  # noqa: A002 - the name on the wire
     signal_id: Annotated[str | None, Query(**_WORD)] = None,
+    account_id: Annotated[str | None, Query(**_WORD)] = None,
     since: Annotated[AwareDatetime | None, Query(description="Owed from this time on")] = None,
     until: Annotated[AwareDatetime | None, Query(description="Owed before this time")] = None,
 ) -> DeliveryFilter:
@@ -107,6 +108,7 @@ async def _filter(
         endpoint_id=endpoint_id or endpoint,
         type=type,
         signal_id=signal_id,
+        account_id=account_id,
         since=since,
         until=until,
     )
@@ -126,6 +128,7 @@ def _fields(delivery: Delivery) -> dict[str, Any]:
         "id": delivery_id_text(delivery.id),
         "signal_id": delivery.message_id,
         "type": delivery.type,
+        "account_id": delivery.account_id,
         "endpoint_id": delivery.endpoint_id,
         "status": delivery.status,
         "hold_reason": delivery.hold_reason,

@@ -25,6 +25,7 @@ _DELIVERY: dict[str, Any] = {
     "id": "dlv_1042",
     "signal_id": "7f276fe0-1128-59fc-ae1c-e21fc377b7c0",
     "type": "account.stalled",
+    "account_id": "acme",
     "endpoint_id": "ep_k7f3a2qwmz4tchj5pv8n",
     "status": "pending",
     "hold_reason": None,
@@ -197,14 +198,15 @@ class QueuedDelivery(BaseModel):
 
 
 class DeliveryDocument(BaseModel):
-    """One signal to one endpoint; `next_at` is when it is tried next, `digest_id` the signal id of the digest that
-    tells of it when it is `digested`."""
+    """One signal to one endpoint; `account_id` is null for what is about none, `next_at` when it is tried next,
+    `digest_id` the signal id of the digest that tells of it when it is `digested`."""
 
     model_config = _example(_DELIVERY)
 
     id: str
     signal_id: str
     type: str
+    account_id: str | None
     endpoint_id: str
     status: str
     hold_reason: str | None

@@ -54,8 +54,10 @@ def replay_routes(
             return JSONResponse(ReplayCount(total=await store.count(wanted)).model_dump())
         try:
             number = await store.create(wanted)
-        except ReplayRunning:
-            raise Problem(*_RUNNING) from None
+        except ReplayRunning as running:
+            replay_id = f"rpl_{running.id}"
+            message = f"Replay {replay_id} to this endpoint is running; wait for its end or cancel it."
+            raise Problem(409, "replay_running", message, replay_id=replay_id) from None
         if number is None:
             raise Problem(*_DISABLED)
         wake()

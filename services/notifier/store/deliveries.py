@@ -19,10 +19,11 @@ LOG_ENTRIES_MAX = 200
 FROM_ID = "notifier.delivery_id_at(CAST(:since AS timestamptz) - interval '10 minutes')"
 UNTIL_ID = "notifier.delivery_id_at(CAST(:until AS timestamptz) + interval '10 minutes')"
 
-_COLUMNS = (
-    "id, message_id, type, endpoint_id, status, hold_reason, attempts, next_at, lease_until, created_at, digest_id"
-)
+_COLUMNS = """id, message_id, type, endpoint_id, status, hold_reason, attempts, next_at, lease_until, created_at,
+    digest_id, (SELECT account_id FROM notifier.message WHERE message.id = message_id) AS account_id"""
 _GET = sa.text(f"SELECT {_COLUMNS} FROM notifier.delivery WHERE id = :id")  # noqa: S608 - a constant
+# Its few messages first: joined, they would be looked for along the ids of all deliveries.
+_OF_ACCOUNT = "ARRAY(SELECT id FROM notifier.message WHERE account_id = :account_id)"
 _LOG = sa.text(
     """SELECT * FROM (
         SELECT at, number, trigger, result, status_code, duration_ms, response, error, late, resolve_ms, connect_ms,
@@ -73,6 +74,7 @@ class Delivery:
     id: int
     message_id: str
     type: str
+    account_id: str | None
     endpoint_id: str
     status: str
     hold_reason: str | None
@@ -109,6 +111,7 @@ class DeliveryFilter:
     endpoint_id: str | None = None
     type: str | None = None
     signal_id: str | None = None
+    account_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -140,6 +143,7 @@ class DeliveryStore:
             ("endpoint_id = :endpoint_id", wanted.endpoint_id),
             ("type = :type", wanted.type),
             ("message_id = :signal_id", wanted.signal_id),
+            (f"message_id = ANY({_OF_ACCOUNT})", wanted.account_id),
             ("created_at >= :since", wanted.since),
             (f"id >= (SELECT {FROM_ID})", wanted.since),
             ("created_at < :until", wanted.until),

@@ -35,6 +35,7 @@ _CREATE = sa.text(
     SELECT :endpoint_id, :since, :until, CAST(:types AS text[]), CAST(:statuses AS text[]), :done_id, :last_id, :total
     FROM notifier.endpoint WHERE id = :endpoint_id AND enabled RETURNING id"""
 )
+_NEWEST_TO = sa.text("SELECT max(id) FROM notifier.replay WHERE endpoint_id = :endpoint_id")
 _GET = sa.text("SELECT * FROM notifier.replay WHERE id = :id")
 _PROGRESS = sa.text("SELECT status, count(*) AS n FROM notifier.delivery WHERE replay_id = :id GROUP BY status")
 _RUNNING = sa.text("SELECT id FROM notifier.replay WHERE status = 'running' ORDER BY id")
@@ -79,7 +80,11 @@ _TAKE_BACK = sa.text(
 
 
 class ReplayRunning(Exception):
-    """The endpoint has a replay that has not ended; one at a time."""
+    """The endpoint has a replay, `id`, that has not ended; one at a time."""
+
+    def __init__(self, id_: int) -> None:
+        super().__init__(id_)
+        self.id = id_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +135,9 @@ class ReplayStore:
                 number: int | None = await connection.scalar(_CREATE, {**parameters, "total": total})
                 return number
         except IntegrityError:
-            raise ReplayRunning from None
+            async with self._engine.connect() as connection:
+                newest: int = await connection.scalar(_NEWEST_TO, {"endpoint_id": wanted.endpoint_id})
+            raise ReplayRunning(newest) from None
 
     async def get(self, replay_id: int) -> Replay | None:
         """One replay with its progress."""
