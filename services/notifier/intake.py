@@ -29,7 +29,6 @@ from services.runtime.process import Stopping
 log = structlog.get_logger(__name__)
 
 _POLL_MS = 200
-_POLL_RECORDS_MAX = 2_000
 _COMMIT_SECONDS = 5.0
 _BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 # Nothing read for this long although the broker has more: the client hangs, as seen after broker restarts.
@@ -96,7 +95,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             self._parts.health.beat("intake")
             try:
                 await self._claim()
-                polled = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX)
+                records_max = self._parts.writer.records_max
+                polled = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=records_max)
                 await self._take(polled)
                 self._failures = 0
             except PositionLost:

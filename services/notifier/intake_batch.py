@@ -16,9 +16,15 @@ from services.notifier.domain.sequence import Arrival, Progress, observe
 from services.notifier.domain.slack import slack_body
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.reading import read_record, sequence_of
+from services.notifier.store.endpoints import ENDPOINTS_MAX
 from services.notifier.store.intake import IntakeBatch, IntakeStore, Message, Owed, Poison, Position, Subscriber
 
 log = structlog.get_logger(__name__)
+
+RECORDS_MAX = 2_000
+# Deliveries that a batch may owe, were every endpoint to want every signal of it: it is one transaction, of statements
+# with a time limit, and what it tried and could not write would be tried again for ever.
+OWED_MAX = 50_000
 
 
 @dataclass(slots=True)
@@ -41,6 +47,12 @@ class BatchWriter:
         self._metrics = metrics
         self._on_committed = on_committed
         self._missing: dict[int, int] = {}
+        self._endpoints = ENDPOINTS_MAX
+
+    @property
+    def records_max(self) -> int:
+        """How many records the next batch may have; few until the number of endpoints is known."""
+        return max(1, min(RECORDS_MAX, OWED_MAX // max(1, self._endpoints)))
 
     async def write(self, before: Mapping[int, Position], batch: Mapping[int, Sequence[Any]]) -> dict[int, Position]:
         """Commit `batch` (records by partition, in order) and return the new positions.
@@ -51,7 +63,9 @@ class BatchWriter:
         async with self._store.batch() as transaction:
             await transaction.advance(before, read.after)
             new = await transaction.add_messages(read.messages) if read.messages else set()
-            owed = self._owed((each for each in read.messages if each.id in new), await transaction.subscribers())
+            subscribers = await transaction.subscribers()
+            self._endpoints = len(subscribers)
+            owed = self._owed((each for each in read.messages if each.id in new), subscribers)
             owed = await _with_digests(transaction, owed)
             if owed:
                 await transaction.add_slack_bodies(_for_slack(owed))

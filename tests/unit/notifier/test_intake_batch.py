@@ -16,17 +16,19 @@ from services.notifier.backlog import Backlog
 from services.notifier.domain.filters import Filter
 from services.notifier.domain.sequence import Progress
 from services.notifier.domain.slack import slack_body
-from services.notifier.intake_batch import BatchWriter
+from services.notifier.intake_batch import OWED_MAX, RECORDS_MAX, BatchWriter
 from services.notifier.metrics import NotifierMetrics
+from services.notifier.store.endpoints import ENDPOINTS_MAX
 from services.notifier.store.intake import Position, Subscriber
 from tests.builders_signals import a_signal
 from tests.unit.notifier.test_intake_rules import Record
 
 
 class Transaction:
-    """Three channels, and nothing that is kept but bodies for them."""
+    """So many channels, and nothing that is kept but bodies for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int) -> None:
+        self.channels = channels
         self.bodies: Mapping[str, bytes] = {}
 
     async def add_messages(self, messages: list[Any]) -> set[str]:
@@ -35,7 +37,7 @@ class Transaction:
 
     async def subscribers(self) -> list[Subscriber]:
         """Each wants everything."""
-        return [Subscriber(f"ep_{number}", Filter(), True, "slack") for number in range(3)]
+        return [Subscriber(f"ep_{number}", Filter(), True, "slack") for number in range(self.channels)]
 
     async def counted_before(self, counts: Mapping[Any, int]) -> dict[Any, int]:
         """No digest is near."""
@@ -51,6 +53,21 @@ class Transaction:
     advance = add_deliveries = add_dead_letters = ignore
 
 
+def writer_to(transaction: Transaction) -> BatchWriter:
+    """Its batches are this transaction."""
+
+    @asynccontextmanager
+    async def batch() -> AsyncIterator[Transaction]:
+        yield transaction
+
+    return BatchWriter(
+        store=cast(Any, SimpleNamespace(batch=batch)),
+        backlog=Backlog(waiting_max=10),
+        metrics=NotifierMetrics(CollectorRegistry()),
+        on_committed=lambda: None,
+    )
+
+
 async def test_a_message_for_slack_is_made_once_for_all_channels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not once for each delivery."""
     made: list[Any] = []
@@ -60,19 +77,20 @@ async def test_a_message_for_slack_is_made_once_for_all_channels(monkeypatch: py
         return slack_body(signal)
 
     monkeypatch.setattr(intake_batch, "slack_body", counted)
-    transaction = Transaction()
-
-    @asynccontextmanager
-    async def batch() -> AsyncIterator[Transaction]:
-        yield transaction
-
-    writer = BatchWriter(
-        store=cast(Any, SimpleNamespace(batch=batch)),
-        backlog=Backlog(waiting_max=10),
-        metrics=NotifierMetrics(CollectorRegistry()),
-        on_committed=lambda: None,
-    )
+    transaction = Transaction(3)
     signals = [a_signal() for _ in range(2)]
-    await writer.write({0: Position(7, Progress())}, {0: [Record(encode(each)) for each in signals]})
+    records = {0: [Record(encode(each)) for each in signals]}
+    await writer_to(transaction).write({0: Position(7, Progress())}, records)
     assert made == [each.id for each in signals]
     assert set(transaction.bodies) == set(made)
+
+
+async def test_a_batch_owes_no_more_than_a_transaction_can_write() -> None:
+    """However many endpoints want everything; also the first one, before their number is known."""
+    transaction = Transaction(3)
+    writer = writer_to(transaction)
+    assert writer.records_max * ENDPOINTS_MAX <= OWED_MAX
+    for channels in (3, 1_000, 0):
+        transaction.channels = channels
+        await writer.write({0: Position(7, Progress())}, {0: [Record(encode(a_signal()))]})
+        assert writer.records_max == min(RECORDS_MAX, OWED_MAX // max(1, channels))

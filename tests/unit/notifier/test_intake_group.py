@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -47,15 +48,56 @@ async def test_a_broker_that_is_away_is_waited_for_and_holds_up_no_end(
     """However its absence shows."""
     monkeypatch.setattr(kafka, "_LEAVE_SECONDS", 0.01)
     broker = Broker(error)
+    intake = _intake(broker)
+    await asyncio.wait_for(intake.run(), 5)
+    assert (broker.asked, intake.stopped.is_set()) == (2, True)
+
+
+class Idle:
+    """A broker that has nothing; the process is stopped once it was asked."""
+
+    def __init__(self) -> None:
+        self.stopping = Stopping()
+        self.asked: list[int] = []
+
+    def new_consumer(self) -> Idle:
+        """One is enough."""
+        return self
+
+    def assignment(self) -> set[Any]:
+        """No partition yet."""
+        return set()
+
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[Any, Any]:
+        """Nothing."""
+        self.asked.append(max_records)
+        self.stopping.request()
+        return {}
+
+    def subscribe(self, topics: list[str], listener: object) -> None:
+        """Takes it in."""
+
+    async def start(self) -> None:
+        """At once."""
+
+    stop = start
+
+
+async def test_no_more_is_read_at_once_than_one_transaction_may_hold() -> None:
+    """How much that is the writer knows."""
+    idle = Idle()
+    await _intake(idle, writer=SimpleNamespace(records_max=17)).run()
+    assert idle.asked == [17]
+
+
+def _intake(broker: Any, *, writer: object = None) -> Intake:
     parts = IntakeParts(
         new_consumer=broker.new_consumer,
         topic="signals",
         store=cast(Any, None),
-        writer=cast(Any, None),
+        writer=cast(Any, writer),
         metrics=cast(Any, None),
         health=Health(checks={}),
         stopping=broker.stopping,
     )
-    intake = Intake(parts)
-    await asyncio.wait_for(intake.run(), 5)
-    assert (broker.asked, intake.stopped.is_set()) == (2, True)
+    return Intake(parts)
