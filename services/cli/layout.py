@@ -12,6 +12,7 @@ NONE = "-"
 _GAP = "  "
 # A time may be folded after its date.
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d\S*)")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?%?")
 _WORD = re.compile(r"(\s*)(\S+)")
 
 Column = list[str]
@@ -59,11 +60,13 @@ def _tells(column: Column) -> bool:
 
 
 def _table(columns: Sequence[Column], widths: Sequence[int]) -> Iterator[Line]:
+    pads = [_padded, *(_flush_right if _is_of_numbers(column) else _padded for column in columns[1:])]
     for number, row in enumerate(zip(*columns, strict=True)):
         cells = [_folded(cell, width) for cell, width in zip(row, widths, strict=True)]
-        for part in range(max(map(len, cells))):
-            parts = (cell[part] if part < len(cell) else "" for cell in cells)
-            yield Line(_GAP.join(map(_padded, parts, widths)).rstrip(), strong=number == 0)
+        for line in range(max(map(len, cells))):
+            parts = (cell[line] if line < len(cell) else "" for cell in cells)
+            text = _GAP.join(pad(part, width) for pad, part, width in zip(pads, parts, widths, strict=True))
+            yield Line(text.rstrip(), strong=number == 0)
 
 
 def _blocks(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[Line]:
@@ -112,6 +115,16 @@ def _grown(least: list[int], wanted: list[int], width: int) -> list[int]:
         neediest = max(range(len(widths)), key=need)
         widths[neediest] += widths[neediest] < wanted[neediest]
     return widths
+
+
+def _is_of_numbers(column: Column) -> bool:
+    """Whether its values are compared by their length."""
+    cells = [cell for cell in column[1:] if cell != NONE]
+    return bool(cells) and all(map(_NUMBER.fullmatch, cells))
+
+
+def _flush_right(text: str, width: int) -> str:
+    return " " * (width - cell_len(text)) + text
 
 
 def _padded(text: str, width: int) -> str:

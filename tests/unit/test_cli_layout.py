@@ -74,6 +74,16 @@ def test_a_terminal_too_narrow_for_the_words_gets_blocks() -> None:
     ]
 
 
+def test_numbers_stand_below_each_other() -> None:
+    """Also where some are missing; the first column names the row, whatever it is."""
+    rows = [["7", "9120", "4.2", "87%", "a"], ["12", "31", "-", "5%", "7"]]
+    assert [line.text for line in table_lines(("id", "count", "days", "share", "by"), rows, width=None)] == [
+        "id  count  days  share  by",
+        "7    9120   4.2    87%  a",
+        "12     31     -     5%  7",
+    ]
+
+
 WORDS = st.text(st.sampled_from("ab客 -█"), max_size=24)
 
 
