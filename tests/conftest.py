@@ -25,6 +25,7 @@ from deploy.local.places import jars_path, root
 from deploy.local.progress import Silence
 from deploy.local.running import shared_servers
 from deploy.local.servers import servers_alone
+from tests.session_logs import forbidden
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("untimed", deadline=None, print_blob=True)
@@ -55,6 +56,14 @@ def servers() -> Iterator[RunningServers]:
         ) as stack:
             yield RunningServers(stack.connection["database"], stack.connection["kafka"])
         shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """By any service that a test of this session runs; control characters neither."""
+    yield
+    found = list(forbidden(tmp_path_factory.getbasetemp()))
+    assert not found, "\n".join(found[:20])
 
 
 @pytest.fixture(scope="session")
