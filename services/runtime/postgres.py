@@ -17,7 +17,8 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 # Classes of SQLSTATE that pass by themselves: connection, rollback (deadlock, 40001), resources (disk full 53100),
 # operator intervention (restart), system error; and lock_not_available.
 _TRANSIENT_CLASSES = frozenset({"08", "40", "53", "57", "58"})
-_TRANSIENT_STATES = frozenset({"55P03", "25006", "25P03"})
+# 55000 is what a database answers that was told to take no connections, as for maintenance.
+_TRANSIENT_STATES = frozenset({"55000", "55P03", "25006", "25P03"})
 # Those that no retry changes: a value that its column cannot hold, or that exceeds a limit of the server's program.
 _DATA_CLASSES = frozenset({"22", "54"})
 # What calls to the driver itself raise, such as that to listen: SQLAlchemy does not see them.

@@ -9,99 +9,32 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
 from deploy.demo.plan import PLAN_ID, plan_text
-from deploy.local.loopback_http import answers_ok
-from deploy.prometheus.rules import ALERTS, as_yaml, rule_groups
-from deploy.prometheus.scraping import scrape_config
-from deploy.prometheus.spans import Scale
+from deploy.prometheus.rules import ALERTS
 from services.runtime.logs import FIELDS
 from tests.contract import metrics_catalogue
-from tests.deployment import ADMIN_KEY, DEMO, ROOT, SECRET_KEY, SERVICES, Running, compose, deployed, free_port, until
-from tests.fakes.private_servers import pid_of, private_servers
+from tests.deployment import ADMIN_KEY, DEMO, ROOT, SECRET_KEY, SERVICES, Running, compose, until
 from tests.fakes.taker import taking_webhooks
-from tests.programs import path_of, promtool
-
-# The rules in a thirtieth of their time: ten minutes are twenty seconds.
-_SCALE = Scale(1 / 30)
-_SETTINGS = {
-    "FIRSTVALUE_INGEST_TICK_SECONDS": "0.2",
-    "FIRSTVALUE_NOTIFIER_ALLOWED_ADDRESSES": "127.0.0.1",
-    "FIRSTVALUE_ENGINE_SESSION_TIMEOUT_SECONDS": "6",
-}
-
-
-@dataclass
-class Watched:
-    """The running services, their Kafka and the Prometheus that watches them."""
-
-    services: dict[str, Running]
-    kafka_pid: int
-    prometheus_url: str
-
-    def state_of(self, alert: str) -> set[str]:
-        """`pending` and `firing`, as far as the alert is either."""
-        answer = httpx.get(f"{self.prometheus_url}/api/v1/alerts", timeout=10).json()
-        return {one["state"] for one in answer["data"]["alerts"] if one["labels"]["alertname"] == alert}
-
-    def query(self, expression: str) -> list[Any]:
-        """The result of an instant query."""
-        answer = httpx.get(f"{self.prometheus_url}/api/v1/query", params={"query": expression}, timeout=10).json()
-        return list(answer["data"]["result"])
-
-    def raised(self, alert: str, meanwhile: Callable[[], object] = lambda: None) -> None:
-        """Wait until the alert is pending or fires, doing something meanwhile."""
-
-        def look() -> bool:
-            meanwhile()
-            return bool(self.state_of(alert))
-
-        until(look, what=f"{alert} raised", seconds=90)
+from tests.programs import promtool
+from tests.watched_deployment import Watched, watched_services
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Everything up, each target scraped once."""
-    folder = tmp_path_factory.mktemp("deployment")
-    with private_servers("deployment") as data:
-        connection = data.read_state()["connection"]
-        place = {"database_url": connection["database"], "kafka": connection["kafka"]}
-        with deployed(folder, **place, settings=_SETTINGS) as services, _prometheus(folder, services) as url:
-            whole = Watched(services, pid_of(data, "kafka"), url)
-            until(lambda: len(whole.query("up == 1")) == len(SERVICES), what="all targets scraped")
-            yield whole
+    """The module's own."""
+    with watched_services(tmp_path_factory.mktemp("deployment")) as whole:
+        yield whole
 
 
-@contextmanager
-def _prometheus(folder: Path, services: dict[str, Running]) -> Iterator[str]:
-    """A real Prometheus with the scaled rules."""
-    targets = {name: [f"127.0.0.1:{service.private_port}"] for name, service in services.items()}
-    (folder / "rules.yml").write_text(as_yaml(rule_groups(scale=_SCALE)))
-    config = folder / "prometheus.yml"
-    config.write_text(as_yaml(scrape_config(targets, rule_files=["rules.yml"], interval="1s")))
-    address = f"127.0.0.1:{free_port()}"
-    command = [
-        path_of("prometheus"),
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'tsdb'}",
-        f"--web.listen-address={address}",
-        "--enable-feature=exemplar-storage",
-    ]
-    with (folder / "prometheus.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            until(lambda: answers_ok(f"http://{address}/-/ready"), what="Prometheus ready")
-            yield f"http://{address}"
-        finally:
-            process.terminate()
+def _becomes(service: Running, *, ready: bool) -> None:
+    until(lambda: service.ready() is ready, what=f"{service.name} {'' if ready else 'not '}ready")
 
 
 @contextmanager
@@ -250,6 +183,9 @@ def test_a_broker_that_does_not_answer_raises_failing_publications(watched: Watc
     event = {"userId": "kim", "event": "Seen", "context": {"groupId": "acme"}}
     with _paused(watched.kafka_pid):
         watched.raised("PublishFailing", lambda: ingest.ask("POST", "/v1/track", json=event))
+        _becomes(ingest, ready=False)
+        assert ingest.private("/readyz").json()["checks"]["producer"] is False
+        assert watched.all_live()
     until(lambda: ingest.ask("POST", "/v1/track", json=event).status_code == 200, what="ingest goes on")
 
 

@@ -24,6 +24,7 @@ def failed(state: str) -> DBAPIError:
         "53200",  # out_of_memory
         "53300",  # too_many_connections
         "25006",  # read_only_sql_transaction: a replica that was not promoted yet
+        "55000",  # object_not_in_prerequisite_state: a database that takes no connections
         "55P03",  # lock_not_available
         "57014",  # query_canceled, by a timeout
         "57P01",  # admin_shutdown

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from services.runtime.health import Health
 from services.runtime.process import Stopping, WorkerFailed, run_workers
 
 
@@ -71,18 +70,3 @@ async def test_stopping_cuts_a_wait_short() -> None:
     assert not await stopping.sleep(0.001)
     stopping.request()
     assert await stopping.sleep(60)
-
-
-async def test_readiness_needs_two_failures_and_ends_with_the_drain() -> None:
-    """One slow answer of a dependency takes nobody out of service; draining does at once."""
-    answers = [True, False, False, True]
-
-    async def check() -> bool:
-        return answers.pop(0)
-
-    health = Health(checks={"database": check}, cache_seconds=0)
-    assert (await health.ready())["database"]
-    assert (await health.ready())["database"]
-    assert not (await health.ready())["database"]
-    health.drain()
-    assert await health.ready() == {"database": True, "not_draining": False}
