@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-from services.cli.addresses import Target
+from services.cli.addresses import EngineUrl, IngestUrl, Key, NotifierUrl, Target, find
 from services.cli.output import Failed, Refused, Unreachable
 
 # Longer than the longest wait of a service, which is the adoption of a plan (10 s).
@@ -84,6 +84,21 @@ class Client:
             return Unreachable(f"Something else answers at {where}: correct the address, or the proxy in between.")
         kind = Unreachable if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else Refused
         return kind(_for_people(message), problem=problem)
+
+
+def ingest(*, ingest_url: IngestUrl = None, key: Key = None) -> Client:
+    """The client of ingest, by the options that say where it is. Raises Unreachable, Misused; the others as well."""
+    return Client(find("ingest", url=ingest_url, key=key))
+
+
+def engine(*, engine_url: EngineUrl = None, key: Key = None) -> Client:
+    """That of the engine."""
+    return Client(find("engine", url=engine_url, key=key))
+
+
+def notifier(*, notifier_url: NotifierUrl = None, key: Key = None) -> Client:
+    """That of the notifier."""
+    return Client(find("notifier", url=notifier_url, key=key))
 
 
 def segment(text: str) -> str:

@@ -28,5 +28,10 @@ def composed(verb: Callable[..., None], **parts: Callable[..., Any]) -> Callable
     return run
 
 
+def asking(service: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives the verb, as its `client`, what `service` makes of the options that say where that is."""
+    return lambda verb: composed(verb, client=service)
+
+
 def _parameters(function: Callable[..., Any]) -> list[Parameter]:
     return list(inspect.signature(function, eval_str=True).parameters.values())

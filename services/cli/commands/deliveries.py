@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.addresses import Key, NotifierUrl, find
-from services.cli.client import Client, segment
+from services.cli.client import Client, notifier, segment
 from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_fields, print_json, say
+from services.cli.shared_options import asking
 
 app = typer.Typer()
 
@@ -20,6 +20,7 @@ _ANSWER_CHARACTERS = 120
 
 
 @app.command("list")
+@asking(notifier)
 def list_deliveries(
     *,
     endpoint: Annotated[str | None, typer.Option(help="To this endpoint only.")] = None,
@@ -28,13 +29,11 @@ def list_deliveries(
     signal: Annotated[str | None, typer.Option(help="Of this signal (its id) only.")] = None,
     account: Annotated[str | None, typer.Option(help="About this account only.")] = None,
     limit: Rows = ROWS_DEFAULT,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """List deliveries."""
     wanted = {"endpoint_id": endpoint, "status": status, "type": type_, "signal_id": signal, "account_id": account}
-    client = Client(find("notifier", url=notifier_url, key=key))
     rows = list(client.rows("/v1/deliveries", parameters=wanted, limit=limit))
     if as_json:
         print_json(rows)
@@ -43,15 +42,14 @@ def list_deliveries(
 
 
 @app.command()
+@asking(notifier)
 def show(
     delivery_id: Annotated[str, typer.Argument(help="The delivery's id, as listed.")],
     *,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Show one delivery with every attempt."""
-    client = Client(find("notifier", url=notifier_url, key=key))
     delivery = client.ask("GET", f"/v1/deliveries/{segment(delivery_id)}")
     if as_json:
         print_json(delivery)
@@ -69,15 +67,14 @@ def show_delivery(delivery: dict[str, Any]) -> None:
 
 
 @app.command()
+@asking(notifier)
 def retry(
     delivery_id: Annotated[str, typer.Argument(help="The delivery's id, as listed.")],
     *,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Send one delivery now, in place of its next automatic attempt; the same id and bytes."""
-    client = Client(find("notifier", url=notifier_url, key=key))
     answer = client.ask("POST", f"/v1/deliveries/{segment(delivery_id)}/retry")
     if as_json:
         print_json(answer)

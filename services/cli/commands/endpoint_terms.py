@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.addresses import Key, NotifierUrl, find
-from services.cli.client import Client, segment
+from services.cli.client import Client, notifier, segment
 from services.cli.commands.endpoints import EndpointId, app, say_terms
 from services.cli.output import AsJson, Misused, print_fields, print_json, say
-from services.cli.shared_options import composed
+from services.cli.shared_options import asking, composed
 
 Body = dict[str, Any]
 _Many = list[str] | None
@@ -69,14 +68,13 @@ def add(
     format_: Annotated[str | None, typer.Option("--format", help="standard (default) or slack.")] = None,
     secret: Secret = None,
     signature: Signature = None,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Add an endpoint; prints the secret that its receiver verifies signatures with."""
     own = {"url": url, "format": format_, "secret": secret, "signature": signature}
     body = terms | {name: value for name, value in own.items() if value is not None}
-    created = Client(find("notifier", url=notifier_url, key=key)).ask("POST", "/v1/endpoints", body=body)
+    created = client.ask("POST", "/v1/endpoints", body=body)
     if as_json:
         print_json(created)
         return
@@ -93,15 +91,13 @@ def patch(
     clear: Annotated[
         _Many, typer.Option(help="Take away plans, segments, owners, reasons, rate, schedule, window or headers.")
     ] = None,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Change what is named; the rest stays."""
     body = terms | _cleared(clear or []) | ({} if url is None else {"url": url})
     if not body:
         raise Misused("Name what to change, such as --timeout 5; --help lists everything.")
-    client = Client(find("notifier", url=notifier_url, key=key))
     changed = client.ask("PATCH", f"/v1/endpoints/{segment(endpoint_id)}", body=body)
     if as_json:
         print_json(changed)
@@ -109,11 +105,12 @@ def patch(
         say_terms(changed)
 
 
-app.command("add")(composed(add, terms=endpoint_terms))
-app.command("patch")(composed(patch, terms=endpoint_terms))
+app.command("add")(composed(add, terms=endpoint_terms, client=notifier))
+app.command("patch")(composed(patch, terms=endpoint_terms, client=notifier))
 
 
 @app.command()
+@asking(notifier)
 def rotate(
     endpoint_id: EndpointId,
     *,
@@ -121,14 +118,12 @@ def rotate(
     signature: Signature = None,
     keep: Annotated[float, typer.Option(help="Seconds for which the old ones sign as well, up to 604800.")] = 86_400,
     expire_now: Annotated[bool, typer.Option("--expire-now", help="End the old ones now, after a leak.")] = False,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Sign with a new secret, and with the old ones for a day more."""
     own = {"secret": secret, "signature": signature}
     body: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
-    client = Client(find("notifier", url=notifier_url, key=key))
     asked = body | {"keep_seconds": 0 if expire_now else keep}
     rotated = client.ask("POST", f"/v1/endpoints/{segment(endpoint_id)}/rotate", body=asked)
     if as_json:
@@ -142,11 +137,9 @@ def rotate(
 
 
 @app.command("secret")
-def show_secret(
-    endpoint_id: EndpointId, *, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
-) -> None:
+@asking(notifier)
+def show_secret(endpoint_id: EndpointId, *, client: Client, as_json: AsJson = False) -> None:
     """Show the secrets that sign now, and who has seen them; this look is logged too."""
-    client = Client(find("notifier", url=notifier_url, key=key))
     shown = client.ask("GET", f"/v1/endpoints/{segment(endpoint_id)}/secret")
     if as_json:
         print_json(shown)

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.addresses import Key, NotifierUrl, find
 from services.cli.attempts import followed, told
-from services.cli.client import Client, segment
+from services.cli.client import Client, notifier, segment
 from services.cli.output import ROWS_DEFAULT, AsJson, Rows, confirm, counted, print_fields, print_json, say
+from services.cli.shared_options import asking
 
 app = typer.Typer()
 
@@ -19,11 +19,10 @@ _FIELDS = ("id", "url", "format", "types", "status", "created_at")
 
 
 @app.command("list")
-def list_endpoints(
-    *, limit: Rows = ROWS_DEFAULT, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
-) -> None:
+@asking(notifier)
+def list_endpoints(*, limit: Rows = ROWS_DEFAULT, client: Client, as_json: AsJson = False) -> None:
     """List endpoints."""
-    rows = list(Client(find("notifier", url=notifier_url, key=key)).rows("/v1/endpoints", limit=limit))
+    rows = list(client.rows("/v1/endpoints", limit=limit))
     if as_json:
         print_json(rows)
     else:
@@ -31,11 +30,10 @@ def list_endpoints(
 
 
 @app.command()
-def show(
-    endpoint_id: EndpointId, *, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
-) -> None:
+@asking(notifier)
+def show(endpoint_id: EndpointId, *, client: Client, as_json: AsJson = False) -> None:
     """Show one endpoint with all its settings."""
-    endpoint = Client(find("notifier", url=notifier_url, key=key)).ask("GET", _path(endpoint_id))
+    endpoint = client.ask("GET", _path(endpoint_id))
     if as_json:
         print_json(endpoint)
     else:
@@ -43,46 +41,43 @@ def show(
 
 
 @app.command()
+@asking(notifier)
 def ping(
     endpoint_id: EndpointId,
     *,
     wait: _Wait = True,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Send a signed `endpoint.ping` and say what the endpoint answered; exits 1 when it was not a success."""
-    client = Client(find("notifier", url=notifier_url, key=key))
     _follow(client, client.ask("POST", f"{_path(endpoint_id)}/ping"), wait=wait, as_json=as_json)
 
 
 @app.command("send-example")
+@asking(notifier)
 def send_example(
     endpoint_id: EndpointId,
     signal_type: Annotated[str, typer.Argument(help="As `firstvalue signal types` lists them.")],
     *,
     wait: _Wait = True,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Send the example of a signal type, marked as one, and say what the endpoint answered."""
-    client = Client(find("notifier", url=notifier_url, key=key))
     sent = client.ask("POST", f"{_path(endpoint_id)}/send-example", body={"type": signal_type})
     _follow(client, sent, wait=wait, as_json=as_json)
 
 
 @app.command()
+@asking(notifier)
 def enable(
     endpoint_id: EndpointId,
     *,
     send_held: Annotated[bool, typer.Option("--send-held", help="Also send what was held meanwhile.")] = False,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Deliver again from now on; signals held meanwhile are sent with --send-held."""
-    client = Client(find("notifier", url=notifier_url, key=key))
     endpoint = client.ask("POST", f"{_path(endpoint_id)}/enable", body={"send_held": send_held})
     if as_json:
         print_json(endpoint)
@@ -91,11 +86,9 @@ def enable(
 
 
 @app.command()
-def disable(
-    endpoint_id: EndpointId, *, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False
-) -> None:
+@asking(notifier)
+def disable(endpoint_id: EndpointId, *, client: Client, as_json: AsJson = False) -> None:
     """Deliver nothing for now; new signals are held until `endpoint enable --send-held`."""
-    client = Client(find("notifier", url=notifier_url, key=key))
     endpoint = client.ask("POST", f"{_path(endpoint_id)}/disable")
     if as_json:
         print_json(endpoint)
@@ -105,16 +98,15 @@ def disable(
 
 
 @app.command()
+@asking(notifier)
 def delete(
     endpoint_id: EndpointId,
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Delete an endpoint with its secrets; deliveries that still wait for it are cancelled."""
-    client = Client(find("notifier", url=notifier_url, key=key))
     endpoint = client.ask("GET", _path(endpoint_id))
     confirm(f"Delete {endpoint['id']} ({endpoint['url']}) and cancel the deliveries that wait for it?", yes=yes)
     client.ask("DELETE", _path(endpoint_id))

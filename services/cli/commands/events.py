@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.addresses import EngineUrl, IngestUrl, Key, find
-from services.cli.client import Client
+from services.cli.addresses import IngestUrl, Key
+from services.cli.client import Client, engine, ingest
 from services.cli.event_files import events_of, named, read_file
 from services.cli.event_lines import COLOURS, line_of, mark_of
 from services.cli.orders import trait_values
@@ -32,6 +32,7 @@ from services.cli.output import (
 )
 from services.cli.progress import counting
 from services.cli.sending import Item, send_all
+from services.cli.shared_options import asking
 
 app = typer.Typer()
 
@@ -81,7 +82,7 @@ def send(
     if file is None and not (account or user or properties):
         raise Misused("Say whose event it is: --account acme, or --user kim for a person whose account is known.")
     items = list(events_of(read_file(file), file)) if file else [Item("event", named(_event(name, one)))]
-    client = Client(find("ingest", url=ingest_url, key=key))
+    client = ingest(ingest_url=ingest_url, key=key)
     with counting("sending", total=len(items)) as told:
         outcome = send_all(client, "/v1/batch", items, wrap=lambda batch: {"batch": batch}, told=told)
     if as_json:
@@ -98,6 +99,7 @@ def send(
 
 
 @app.command()
+@asking(ingest)
 def tail(
     *,
     status: Annotated[list[Status] | None, typer.Option(help="Only these; repeat for more. Default: all.")] = None,
@@ -106,12 +108,10 @@ def tail(
     event: Annotated[str | None, typer.Option(help="With this name only.")] = None,
     lines: Annotated[int, typer.Option(min=0, max=_LINES_MAX, help="How many to show that are there already.")] = 10,
     follow: Annotated[bool, typer.Option(help="Wait for more until Ctrl-C.")] = True,
-    ingest_url: IngestUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Show what became of the newest events, and follow: accepted, unresolved (no account yet), or dead (refused)."""
-    client = Client(find("ingest", url=ingest_url, key=key))
     filters = {"account_id": account, "user_id": user, "event": event}
     wanted = status or list(Status)
     with suppress(KeyboardInterrupt):
@@ -127,16 +127,15 @@ def tail(
 
 
 @app.command()
+@asking(engine)
 def names(
     *,
     query: Annotated[str | None, typer.Option(help="Part of the name, in whatever case.")] = None,
     limit: Rows = ROWS_DEFAULT,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """List the event names seen, which plans use them, and which have gone silent."""
-    client = Client(find("engine", url=engine_url, key=key))
     rows = list(client.rows("/v1/catalog", parameters={"query": query}, limit=limit))
     if as_json:
         print_json(rows)

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from services.cli.addresses import EngineUrl, Key, find
-from services.cli.client import Client
+from services.cli.client import Client, engine
 from services.cli.insight_tables import (
     Answer,
     show_adoption,
@@ -20,57 +19,41 @@ from services.cli.insight_tables import (
     show_ttfv,
 )
 from services.cli.output import ROWS_DEFAULT, AsJson, print_json, say
+from services.cli.shared_options import asking, composed
 
 app = typer.Typer()
 
-PlanOption = Annotated[str | None, typer.Option("--plan", help="Default: the only live plan.")]
-SegmentOption = Annotated[str | None, typer.Option("--segment", help="Of this segment only.")]
-OwnerOption = Annotated[str | None, typer.Option("--owner", help="Of this owner only.")]
-FromOption = Annotated[str | None, typer.Option("--started-from", help="Started on or after, for example 2026-11-01.")]
-ToOption = Annotated[str | None, typer.Option("--started-to", help="Started before.")]
 ByOption = Annotated[
     Literal["month", "segment", "owner"], typer.Option("--by", help="What makes a cohort; month is that of the start.")
 ]
 Printer = Callable[[Answer], None]
 
 
+def filters(
+    *,
+    plan: Annotated[str | None, typer.Option(help="Default: the only live plan.")] = None,
+    segment: Annotated[str | None, typer.Option(help="Of this segment only.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Of this owner only.")] = None,
+    started_from: Annotated[str | None, typer.Option(help="Started on or after, for example 2026-11-01.")] = None,
+    started_to: Annotated[str | None, typer.Option(help="Started before.")] = None,
+) -> Answer:
+    """Which accounts to look at, as the API takes it."""
+    starts = {"started_from": started_from, "started_to": started_to}
+    return {"plan": plan, "segment": segment, "owner": owner, **starts}
+
+
 def _register(name: str, summary: str, show: Printer, *, cohorts: bool) -> None:
-    def answered(
-        plan: PlanOption = None,
-        segment: SegmentOption = None,
-        owner: OwnerOption = None,
-        started_from: FromOption = None,
-        started_to: ToOption = None,
-        engine_url: EngineUrl = None,
-        key: Key = None,
-        as_json: AsJson = False,
-    ) -> None:
-        wanted = {"plan": plan, "segment": segment, "owner": owner}
-        _ask(name, wanted | _starts(started_from, started_to), engine_url, key, show, as_json=as_json)
+    def answered(*, wanted: Answer, client: Client, as_json: AsJson = False) -> None:
+        _tell(client.ask("GET", f"/v1/insights/{name}", parameters=wanted), show, as_json=as_json)
 
-    def answered_by_cohort(
-        plan: PlanOption = None,
-        segment: SegmentOption = None,
-        owner: OwnerOption = None,
-        started_from: FromOption = None,
-        started_to: ToOption = None,
-        by: ByOption = "month",
-        engine_url: EngineUrl = None,
-        key: Key = None,
-        as_json: AsJson = False,
-    ) -> None:
-        wanted = {"plan": plan, "segment": segment, "owner": owner, "by": by}
-        _ask(name, wanted | _starts(started_from, started_to), engine_url, key, show, as_json=as_json)
+    def answered_by_cohort(*, wanted: Answer, by: ByOption = "month", client: Client, as_json: AsJson = False) -> None:
+        answered(wanted=wanted | {"by": by}, client=client, as_json=as_json)
 
-    app.command(name, help=summary)(answered_by_cohort if cohorts else answered)
+    verb = answered_by_cohort if cohorts else answered
+    app.command(name, help=summary)(composed(verb, wanted=filters, client=engine))
 
 
-def _starts(started_from: str | None, started_to: str | None) -> Answer:
-    return {"started_from": started_from, "started_to": started_to}
-
-
-def _ask(name: str, wanted: Answer, url: str | None, key: str | None, show: Printer, *, as_json: bool) -> None:
-    answer = Client(find("engine", url=url, key=key)).ask("GET", f"/v1/insights/{name}", parameters=wanted)
+def _tell(answer: Answer, show: Printer, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
@@ -90,12 +73,12 @@ _register("owners", "How the accounts of each owner fare.", show_owners, cohorts
 
 
 @app.command()
+@asking(engine)
 def surprises(
     *,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="Rows at most.")] = ROWS_DEFAULT,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Frequent events that no live plan mentions."""
-    _ask("surprises", {"limit": limit}, engine_url, key, show_surprises, as_json=as_json)
+    _tell(client.ask("GET", "/v1/insights/surprises", parameters={"limit": limit}), show_surprises, as_json=as_json)

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.addresses import IngestUrl, Key, find
-from services.cli.client import Client, segment
+from services.cli.client import Client, ingest, segment
 from services.cli.output import ROWS_DEFAULT, AsJson, Refused, Rows, confirm, print_fields, print_json, say
-from services.cli.shared_options import composed
+from services.cli.shared_options import asking, composed
 from services.runtime.access import Scope
 
 # Looked through for the one to revoke.
@@ -55,8 +54,7 @@ def create(
         list[str] | None, typer.Option(help="A browser key: pages that may use it, https://app.acme.example; repeat.")
     ] = None,
     rules: Body,
-    ingest_url: IngestUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Create a key. It is shown once: keep it."""
@@ -66,7 +64,7 @@ def create(
     if origin:
         body["origins"] = origin
     body |= rules
-    created = Client(find("ingest", url=ingest_url, key=key)).ask("POST", "/v1/keys", body=body)
+    created = client.ask("POST", "/v1/keys", body=body)
     if as_json:
         print_json(created)
     else:
@@ -87,8 +85,7 @@ def patch(
     origin: Annotated[list[str] | None, typer.Option(help="Pages that may use it, in place of all before.")] = None,
     rules: Body,
     clear: Annotated[list[Part] | None, typer.Option(help="Take this back as a whole; repeat.")] = None,
-    ingest_url: IngestUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Change a key's origins, quota, limits or redaction; each that is named replaces what was set."""
@@ -98,23 +95,22 @@ def patch(
     body |= rules
     if not body:
         raise Refused("Say what to change, such as --events-per-second 500, or what to take back with --clear.")
-    changed = Client(find("ingest", url=ingest_url, key=key)).ask("PATCH", f"/v1/keys/{segment(key_id)}", body=body)
+    changed = client.ask("PATCH", f"/v1/keys/{segment(key_id)}", body=body)
     if as_json:
         print_json(changed)
     else:
         say(f"changed {key_id}")
 
 
-app.command("create")(composed(create, rules=key_rules))
-app.command("patch")(composed(patch, rules=key_rules))
+app.command("create")(composed(create, rules=key_rules, client=ingest))
+app.command("patch")(composed(patch, rules=key_rules, client=ingest))
 
 
 @app.command("list")
-def list_keys(
-    *, limit: Rows = ROWS_DEFAULT, ingest_url: IngestUrl = None, key: Key = None, as_json: AsJson = False
-) -> None:
+@asking(ingest)
+def list_keys(*, limit: Rows = ROWS_DEFAULT, client: Client, as_json: AsJson = False) -> None:
     """List keys by their public ids."""
-    rows = list(Client(find("ingest", url=ingest_url, key=key)).rows("/v1/keys", limit=limit))
+    rows = list(client.rows("/v1/keys", limit=limit))
     if as_json:
         print_json(rows)
         return
@@ -122,16 +118,15 @@ def list_keys(
 
 
 @app.command()
+@asking(ingest)
 def revoke(
     key_id: Annotated[str, typer.Argument(help="The public id, as listed.")],
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    ingest_url: IngestUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Revoke a key for good."""
-    client = Client(find("ingest", url=ingest_url, key=key))
     if not yes:
         confirm(f"Revoke key {key_id} ({_name(client, key_id)})? Whoever uses it is refused from now on.", yes=False)
     client.ask("DELETE", f"/v1/keys/{segment(key_id)}")

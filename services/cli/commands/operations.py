@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from services.cli.addresses import EngineUrl, Key, find
-from services.cli.client import Client, segment
+from services.cli.client import Client, engine, segment
 from services.cli.output import (
     REFUSED,
     ROWS_DEFAULT,
@@ -26,6 +25,7 @@ from services.cli.output import (
     print_json,
     say,
 )
+from services.cli.shared_options import asking
 
 app = typer.Typer()
 
@@ -37,9 +37,10 @@ _LOOK_SECONDS = 0.5
 
 
 @app.command()
-def partitions(*, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False) -> None:
+@asking(engine)
+def partitions(*, client: Client, as_json: AsJson = False) -> None:
     """List partitions: who works on each, how far it is, and why when it is stopped."""
-    rows = Client(find("engine", url=engine_url, key=key)).ask("GET", "/v1/partitions")["data"]
+    rows = client.ask("GET", "/v1/partitions")["data"]
     if as_json:
         print_json(rows)
     else:
@@ -47,19 +48,18 @@ def partitions(*, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson
 
 
 @app.command()
+@asking(engine)
 def resume(
     part: Part,
     *,
     place: Annotated[str, typer.Option("--from", help="earliest, latest, or an offset.")],
     reason: Annotated[str | None, typer.Option(help="Why it is stopped, as listed. Default: as it is now.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Let a stopped partition go on from a place that you choose. What lies before it is skipped for good."""
     start = place if place in ("earliest", "latest") else _offset(place)
-    client = Client(find("engine", url=engine_url, key=key))
     row = next((one for one in client.ask("GET", "/v1/partitions")["data"] if one["partition"] == part), None)
     problem = row["problem"] if row else None
     if row and problem:  # Otherwise there is nothing to ask: the engine refuses.
@@ -78,18 +78,17 @@ def resume(
 
 
 @app.command()
+@asking(engine)
 def republish(
     part: Part,
     *,
     from_seq: Annotated[int, typer.Option("--from", min=1, help="Number of the first signal.")],
     to_seq: Annotated[int | None, typer.Option("--to", min=1, help="Number of the last. Default: the newest.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Send a range of a partition's signals to Kafka again; subscribers recognise repeats."""
-    client = Client(find("engine", url=engine_url, key=key))
     body = {"from_seq": from_seq, "to_seq": to_seq}
     job = client.ask("POST", f"/v1/partitions/{part}/republish", body=body)
     if wait:
@@ -103,17 +102,16 @@ def republish(
 
 
 @app.command("dead-letters")
+@asking(engine)
 def dead_letters(
     *,
     part: Annotated[int | None, typer.Option(min=0, help="Of this partition only.")] = None,
     reason: Annotated[str | None, typer.Option(help="With this reason only.")] = None,
     limit: Rows = ROWS_DEFAULT,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """List records that the engine could not apply, newest first; --json shows what they say."""
-    client = Client(find("engine", url=engine_url, key=key))
     rows = list(client.rows("/v1/dead-letters", parameters={"part": part, "reason": reason}, limit=limit))
     if as_json:
         print_json(rows)
@@ -122,16 +120,15 @@ def dead_letters(
 
 
 @app.command()
+@asking(engine)
 def requeue(
     letter_ids: Annotated[list[int], typer.Argument(min=1, help="Ids as listed.")],
     *,
     again: Annotated[bool, typer.Option("--again", help="Also what was requeued before.")] = False,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Send dead letters through the log again, once their cause is removed."""
-    client = Client(find("engine", url=engine_url, key=key))
     parameters = {"again": "true"} if again else {}
     done = []
     for letter_id in letter_ids:
@@ -149,9 +146,9 @@ def requeue(
 
 
 @app.command()
-def audit(*, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False) -> None:
+@asking(engine)
+def audit(*, client: Client, as_json: AsJson = False) -> None:
     """Compare what is stored with the log, computed afresh; exits 1 when anything differs."""
-    client = Client(find("engine", url=engine_url, key=key))
     job = _ended(client, client.ask("POST", "/v1/audits"), title="folding the log", unit="records")
     result = job["result"]
     if as_json:

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.addresses import Key, NotifierUrl, find
-from services.cli.client import Client, segment
+from services.cli.client import Client, notifier, segment
 from services.cli.commands.endpoints import EndpointId, app
 from services.cli.output import AsJson, counted, print_json, say
+from services.cli.shared_options import asking
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%z"]
 _States = Annotated[
@@ -19,6 +19,7 @@ _States = Annotated[
 
 
 @app.command()
+@asking(notifier)
 def replay(
     endpoint_id: EndpointId,
     *,
@@ -27,8 +28,7 @@ def replay(
     types: Annotated[list[str] | None, typer.Option("--type", help="Signal type or pattern; repeat for more.")] = None,
     statuses: _States = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Send an endpoint again what it has not received: same ids, behind new signals."""
@@ -39,7 +39,6 @@ def replay(
         body["types"] = types
     if statuses:
         body["statuses"] = statuses
-    client = Client(find("notifier", url=notifier_url, key=key))
     answer = client.ask("POST", f"/v1/endpoints/{segment(endpoint_id)}/replay", body=body)
     deliveries = counted(answer["total"], "delivery", "deliveries")
     if as_json:
@@ -52,15 +51,15 @@ def replay(
 
 
 @app.command("cancel-replay")
+@asking(notifier)
 def cancel_replay(
     replay_id: Annotated[str, typer.Argument(help="The replay's id, as printed when it began.")],
     *,
-    notifier_url: NotifierUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Stop a replay; deliveries not sent yet get their former state back."""
-    answer = Client(find("notifier", url=notifier_url, key=key)).ask("DELETE", f"/v1/replays/{segment(replay_id)}")
+    answer = client.ask("DELETE", f"/v1/replays/{segment(replay_id)}")
     if as_json:
         print_json(answer)
     else:

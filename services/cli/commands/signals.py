@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from services.cli.addresses import EngineUrl, Key, NotifierUrl, find
-from services.cli.client import Client
+from services.cli.client import Client, engine, notifier
 from services.cli.output import AsJson, print_json, print_json_line, print_table, say
+from services.cli.shared_options import asking
 from services.cli.signal_lines import line_of
 
 app = typer.Typer()
@@ -20,9 +20,10 @@ _PAGE_ROWS = 200
 
 
 @app.command()
-def types(*, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson = False) -> None:
+@asking(notifier)
+def types(*, client: Client, as_json: AsJson = False) -> None:
     """List the signal types that endpoints can ask for, each with what its example says."""
-    answer = Client(find("notifier", url=notifier_url, key=key)).ask("GET", "/v1/signal-types")
+    answer = client.ask("GET", "/v1/signal-types")
     if as_json:
         print_json(answer["data"])
         return
@@ -31,17 +32,16 @@ def types(*, notifier_url: NotifierUrl = None, key: Key = None, as_json: AsJson 
 
 
 @app.command()
+@asking(engine)
 def tail(
     *,
     from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest signal.")] = False,
     after: Annotated[str | None, typer.Option(help="Begin after this cursor of the API.")] = None,
     follow: Annotated[bool, typer.Option(help="Wait for more until Ctrl-C.")] = True,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Print signals as they come, one line each."""
-    client = Client(find("engine", url=engine_url, key=key))
     place = after if after is not None else (None if from_start or not follow else "latest")
     with suppress(KeyboardInterrupt):
         while True:
