@@ -44,7 +44,7 @@ class IngestSettings(BaseSettings):
     )
     ack_seconds: float = Field(5.0, gt=0, le=60, description="Time Kafka has to confirm before a request answers 503")
     produce_bytes: int = Field(524_288, ge=65_536, le=655_360, description="A produce batch is closed beyond this size")
-    people_max: int = Field(200_000, ge=1_000, description="People held in memory, with their account, role and e-mail")
+    people_max: int = Field(200_000, ge=1_000, description="People held in memory, about 0.5 KB each")
     parked_days: float = Field(30.0, gt=0, le=365, description="Days an event waits for the account of its user")
     parked_events_max: int = Field(1_000, ge=1, description="Events of one user that wait; more become dead letters")
     historical_seconds: float = Field(604_800.0, gt=0, description="Events older than this are flagged historical")
