@@ -168,8 +168,13 @@ class TopicTails:
             raise Busy
         self._asked += 1
         try:
-            async with self._slots:
+            await self._slots.acquire()
+            began = time.monotonic()
+            try:
                 yield
+            finally:
+                # As long again is left to those who send events: on average, one reading is under way at most.
+                asyncio.get_running_loop().call_later(time.monotonic() - began, self._slots.release)
         finally:
             self._asked -= 1
 

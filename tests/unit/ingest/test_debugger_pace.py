@@ -1,0 +1,24 @@
+"""Who looks at events leaves time for those who send them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from services.ingest.debugger.tails import READINGS_MAX, TopicTails
+
+READING_SECONDS = 0.1
+
+
+async def test_a_reading_is_followed_by_a_rest_of_the_same_length() -> None:
+    """Looking without an end would take a core from the events; the one who looked is answered before the rest."""
+    tails = TopicTails(bootstrap_servers="nowhere:1")
+    answered: list[float] = []
+
+    async def read() -> None:
+        async with tails._slot():
+            await asyncio.sleep(READING_SECONDS)
+        answered.append(time.monotonic())
+
+    await asyncio.gather(*(read() for _ in range(READINGS_MAX + 1)))
+    assert answered[-1] - answered[READINGS_MAX - 1] > 1.9 * READING_SECONDS
