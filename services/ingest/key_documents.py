@@ -25,7 +25,7 @@ _EXAMPLE_ROW: dict[str, Any] = {
 }
 _EXAMPLE_KEY = "fv_k7f3a2qwmz4tc_2l4vdm5k7sxhq3w6njy2a5rbtp7ufe6c_9d1c0b7e"
 _NO_NUL = r"^[^\x00]+$"
-_PATHS_MAX = 50
+PATHS_MAX = 50
 
 
 def _path(text: str) -> str:
@@ -60,8 +60,8 @@ class RedactionDocument(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    drop: list[Path] = Field(default=[], max_length=_PATHS_MAX, description="Left out")
-    hash: list[Path] = Field(default=[], max_length=_PATHS_MAX, description="Replaced by a keyed hash")
+    drop: list[Path] = Field(default=[], max_length=PATHS_MAX, description="Left out")
+    hash: list[Path] = Field(default=[], max_length=PATHS_MAX, description="Replaced by a keyed hash")
 
 
 def readable_origins(origins: list[str]) -> list[str]:

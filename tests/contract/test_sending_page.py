@@ -10,9 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import ValidationError
 
 from services.ingest.bodies import MEMBERS_MAX
 from services.ingest.events import ID_BYTES_MAX, IncomingEvent
+from services.ingest.key_documents import PATHS_MAX, LimitsDocument
+from services.ingest.origins import ORIGINS_MAX
 from services.ingest.routes import ROUTE_BY_PATH
 from services.ingest.settings import IngestSettings
 from services.ingest.sorting import DEAD_LETTER_BYTES_MAX
@@ -85,6 +88,20 @@ def test_every_limit_is_told_as_it_is() -> None:
     told = {setting.removeprefix("FIRSTVALUE_INGEST_"): most for _, most, setting, _ in rows if setting}
     assert told == {name: with_unit(name, defaults[name]) for name in BOUNDS_OF_REQUESTS}
     assert {what: most for what, most, setting, _ in rows if not setting} == FIXED
+
+
+def test_the_limits_that_a_key_may_have_are_told() -> None:
+    """On the page of keys, as they are checked."""
+    page = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
+    told = re.search(r"Up to ([\d,]+) events, ([\d,]+) bytes an event and ([\d,]+) bytes a body", page)
+    assert told is not None
+    names = ("events_max", "event_bytes_max", "body_bytes_max")
+    given = dict(zip(names, (int(number.replace(",", "")) for number in told.groups()), strict=True))
+    LimitsDocument(**given)
+    for name in names:
+        with pytest.raises(ValidationError):
+            LimitsDocument(**{name: given[name] + 1})
+    assert page.count(f"{ORIGINS_MAX} at most") == page.count(f"{PATHS_MAX} of each at most") == 1
 
 
 def with_unit(name: str, most: float) -> str:
