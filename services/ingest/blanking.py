@@ -14,7 +14,10 @@ _ANY_KEY = re.compile(rb'("(?:writeKey|write_key|api_key|token)"\s*+:\s*+)%b' % 
 # By its own form, where no field tells: all of it but the id, which is public.
 _READS_LIKE_A_KEY = re.compile(rb"(fv_[a-z2-7]{13}_)[a-z2-7]++(?:_[0-9a-f]*+)?+")
 # Letters, digits and "_" as escapes, which nobody has to write: behind an even number of backslashes.
-_NEEDLESS_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*+)\\u00(3\d|[46][1-9a-f]|5[0-9af]|7[0-9a])", re.IGNORECASE)
+_NEEDLESS = rb"\\u00(3\d|[46][1-9A-Fa-f]|5[0-9AFaf]|7[0-9Aa])"
+_NEEDLESS_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*+)%b" % _NEEDLESS)
+# Looked for first, because it begins with what can be looked for fast.
+_has_needless = re.compile(_NEEDLESS).search
 
 
 def without_write_key(raw: bytes) -> bytes:
@@ -42,6 +45,6 @@ def written_anew(document: Any, key: str | None) -> bytes:
 
 def _unescaped(raw: bytes) -> bytes:
     """The same JSON without needless escapes, behind which names and keys could hide."""
-    if b"\\u00" not in raw:
+    if b"\\u00" not in raw or _has_needless(raw) is None:
         return raw
     return _NEEDLESS_ESCAPE.sub(lambda found: found.group(1) + bytes.fromhex(found.group(2).decode()), raw)
