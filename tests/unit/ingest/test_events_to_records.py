@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -93,10 +94,11 @@ def test_an_account_id_has_at_most_255_bytes() -> None:
     [
         (NOW - timedelta(hours=1), None, NOW - timedelta(hours=1), ()),
         (NOW - timedelta(hours=1), NOW - timedelta(minutes=50), NOW - timedelta(hours=1), ()),
-        (NOW + timedelta(minutes=4), NOW + timedelta(minutes=4), NOW + timedelta(minutes=4), ()),
+        (NOW + timedelta(minutes=5), NOW + timedelta(minutes=5), NOW + timedelta(minutes=5), ()),
         (NOW + timedelta(hours=2), NOW + timedelta(hours=3), NOW - timedelta(hours=1), ("skewed",)),
         (NOW + timedelta(minutes=6), None, NOW, ("clamped",)),
         (NOW + timedelta(hours=9), NOW + timedelta(hours=1), NOW, ("skewed", "clamped")),
+        (NOW - timedelta(days=7), None, NOW - timedelta(days=7), ()),
         (NOW - timedelta(days=8), None, NOW - timedelta(days=8), ("historical",)),
         (None, NOW, NOW, ("no_timestamp",)),
         (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), NOW, ("skewed",)),
@@ -130,6 +132,16 @@ def test_nothing_happens_in_the_future(original: datetime, sent: datetime | None
     assert occurred - received <= timedelta(minutes=5)
 
 
+@pytest.fixture
+def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock shows another time of day."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "XXX-5:30")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -139,10 +151,12 @@ def test_nothing_happens_in_the_future(original: datetime, sent: datetime | None
         ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
         (1795168800, datetime(2026, 11, 20, 10, 0, tzinfo=UTC)),
         (1795168800000, datetime(2026, 11, 20, 10, 0, tzinfo=UTC)),
+        (1e11, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),
     ],
 )
+@pytest.mark.usefixtures("far_from_utc")
 def test_times_are_read_as_clients_write_them(text: str | float, expected: datetime) -> None:
-    """Offsets, no offset (UTC), dates, epoch seconds and milliseconds."""
+    """Offsets, no offset (UTC, wherever this runs), dates, epoch seconds and milliseconds."""
     assert moment(text, "timestamp") == expected
     assert moment(text, "timestamp").tzinfo is UTC
 
