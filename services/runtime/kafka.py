@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -25,6 +25,8 @@ _LEAVE_SECONDS = 5.0
 _PRODUCTION_REPLICAS = 3
 # A write is in two replicas, and none without it becomes the leader.
 _PRODUCTION_CONFIG = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
+# How long records are kept is for the operator to say.
+_FREE_TO_CHOOSE = "retention.ms"
 
 # What the functions below raise when no broker answers, for callers that do not know the library.
 BrokerUnreachable = KafkaConnectionError
@@ -166,8 +168,8 @@ async def _wait_visible(admin: Any, names: list[str]) -> None:
 async def check_topics(
     bootstrap_servers: str, topics: Sequence[TopicSpec], *, prefix: str, production: bool = False
 ) -> dict[str, int]:
-    """Partition counts by name; raises TopicProblem if a topic is missing or counts differ, BrokerUnreachable if the
-    brokers cannot tell, such as while they start.
+    """Partition counts by name; raises TopicProblem if a topic is missing, counts differ, or one would do other than
+    what it is created for, and BrokerUnreachable if the brokers cannot tell, such as while they start.
 
     With `production`, also unless every topic has three replicas, two of them in sync to accept a write, and no
     unclean leader election: anything less can lose acknowledged records.
@@ -193,9 +195,13 @@ async def _checked_counts(
             raise TopicProblem(f"Create the missing topics with `firstvalue topics`: {', '.join(missing)}")
         if len(set(counts.values())) > 1:
             raise TopicProblem(f"All topics need the same number of partitions, found {counts}")
+        found = await _configs(admin, names)
+        for topic, name in zip(topics, names, strict=True):
+            _check_config(name, found[name], topic.broker_config())
         if production:
             _check_replicas(described)
-            await _check_durability(admin, names)
+            for name in names:
+                _check_durability(name, found[name])
         return counts
     finally:
         await admin.close()
@@ -215,13 +221,26 @@ def _check_replicas(described: list[dict[str, Any]]) -> None:
             raise TopicProblem(f"{entry['topic']} needs replication factor {_PRODUCTION_REPLICAS} in production")
 
 
-async def _check_durability(admin: Any, names: list[str]) -> None:
+async def _configs(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found = {}
     for answer in await admin.describe_configs(resources):
         for error_code, _, _, name, entries in answer.resources:
             if error_code:
                 raise for_code(error_code)(name)
-            found = {entry[0]: entry[1] for entry in entries}
-            if int(found["min.insync.replicas"]) < 2 or found["unclean.leader.election.enable"] != "false":
-                wanted = " and ".join(f"{key}={value}" for key, value in _PRODUCTION_CONFIG.items())
-                raise TopicProblem(f"{name} needs {wanted} in production")
+            found[name] = {entry[0]: entry[1] for entry in entries}
+    return found
+
+
+def _check_config(name: str, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    for key, value in wanted.items():
+        if key != _FREE_TO_CHOOSE and found[key] != value:
+            raise TopicProblem(f"{name} needs {key}={value}; it has {found[key]}")
+    if int(found["max.message.bytes"]) < RECORD_BYTES_MAX:
+        raise TopicProblem(f"{name} needs max.message.bytes={RECORD_BYTES_MAX} or more, which a batch may have")
+
+
+def _check_durability(name: str, found: Mapping[str, str]) -> None:
+    if int(found["min.insync.replicas"]) < 2 or found["unclean.leader.election.enable"] != "false":
+        wanted = " and ".join(f"{key}={value}" for key, value in _PRODUCTION_CONFIG.items())
+        raise TopicProblem(f"{name} needs {wanted} in production")

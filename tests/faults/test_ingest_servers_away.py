@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -70,8 +71,9 @@ def answered(service: IngestProcess, message_id: str) -> tuple[int, float]:
 def test_a_broker_that_hangs_is_answered_503_in_time_and_recovered_from(
     environment: dict[str, str], private: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Under load: no 200 that is not in the log, flat memory, at once 503 after the first, live, not ready, back."""
-    with running_ingest(environment, tmp_path) as service:
+    """Under load: no 200 that is not in the log, flat memory, at once 503 after the first, live, not ready, back; a
+    service that starts meanwhile waits, and then works."""
+    with running_ingest(environment, tmp_path) as service, ExitStack() as held:
         assert answered(service, "before")[0] == 200
         acked = ["before"]
         with frozen(private["pids"]["kafka"]):
@@ -83,12 +85,18 @@ def test_a_broker_that_hangs_is_answered_503_in_time_and_recovered_from(
             assert (status, seconds < 0.5) == (503, True)
             wait_until(lambda: not service.is_ready(), timeout_seconds=10)
             wait_until(lambda: service.metric("firstvalue_ingest_inflight_bytes") == 0, timeout_seconds=5)
+            waiting = launch(environment, tmp_path)
+            held.callback(end, waiting)
             # Until a new producer was tried in vain as well.
             wait_until(lambda: "broker_unavailable" in service.log.read_text(), timeout_seconds=15)
+            wait_until(lambda: "waiting_for_servers" in waiting.log.read_text(), timeout_seconds=20)
         began = time.monotonic()
         wait_until(lambda: answered(service, "after")[0] == 200, timeout_seconds=15)
         assert time.monotonic() - began < 5
         wait_until(service.is_ready, timeout_seconds=5)
+        waiting.wait_ready()
+        assert answered(waiting, "started")[0] == 200
+        acked.append("started")
         for number in range(5):
             assert answered(service, f"again-{number}")[0] == 200
             acked.append(f"again-{number}")

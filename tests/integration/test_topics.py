@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.topics import PRODUCT_EVENTS, TOPICS
 from services.runtime import kafka
 from services.runtime.kafka import TopicProblem, check_topics, create_topics
 from tests.conftest import RunningServers
 from tests.running_system import SERVICES, RunningSystem
+from tests.topic_settings import set_topic
 
 _DURABLE = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
-
-
-async def _configure(bootstrap: str, name: str, settings: Mapping[str, str]) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(settings))])
-    finally:
-        await admin.close()
+_UNFIT = {"message.timestamp.type": "CreateTime", "cleanup.policy": "compact", "max.message.bytes": "100000"}
 
 
 async def test_production_refuses_what_can_lose_acknowledged_records(
@@ -42,12 +32,26 @@ async def test_production_refuses_what_can_lose_acknowledged_records(
         await check()
     monkeypatch.setattr(kafka, "_PRODUCTION_REPLICAS", 1)
     for topic in TOPICS:
-        await _configure(kafka_bootstrap, topic.named(topic_prefix), _DURABLE)
+        await set_topic(kafka_bootstrap, topic.named(topic_prefix), topic.broker_config() | _DURABLE)
     assert set((await check()).values()) == {2}
     for changed in ({"min.insync.replicas": "1"}, {"unclean.leader.election.enable": "true"}):
-        await _configure(kafka_bootstrap, PRODUCT_EVENTS.named(topic_prefix), _DURABLE | changed)
+        config = PRODUCT_EVENTS.broker_config() | _DURABLE | changed
+        await set_topic(kafka_bootstrap, PRODUCT_EVENTS.named(topic_prefix), config)
         with pytest.raises(TopicProblem, match=f"{PRODUCT_EVENTS.name} needs .*unclean.leader.election.enable=false"):
             await check()
+
+
+@pytest.mark.parametrize("key", _UNFIT)
+async def test_a_topic_that_is_unfit_is_refused(kafka_bootstrap: str, topic_prefix: str, key: str) -> None:
+    """Clocks of producers for the broker's, records that are dropped for their key, batches that are never taken."""
+    prefix = f"{topic_prefix}{key}."
+    await create_topics(kafka_bootstrap, TOPICS, prefix=prefix, partitions=1, replication=1)
+    config = PRODUCT_EVENTS.broker_config()
+    await set_topic(kafka_bootstrap, PRODUCT_EVENTS.named(prefix), config | {"retention.ms": "60000"})
+    assert set((await check_topics(kafka_bootstrap, TOPICS, prefix=prefix)).values()) == {1}
+    await set_topic(kafka_bootstrap, PRODUCT_EVENTS.named(prefix), config | {key: _UNFIT[key]})
+    with pytest.raises(TopicProblem, match=f"{PRODUCT_EVENTS.name} needs {key}="):
+        await check_topics(kafka_bootstrap, TOPICS, prefix=prefix)
 
 
 async def test_topics_made_for_production_pass(
