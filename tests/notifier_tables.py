@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pytest_asyncio
 
 from services.notifier.domain.outcome import Decision, Exhaustion, Result, Status
 from services.notifier.store.gates import GateStore
@@ -52,16 +53,7 @@ class Owed:
 
     async def add_endpoint(self, endpoint_id: str | None = None, *, types: Sequence[str] = ("account.*",)) -> None:
         """One that is enabled."""
-        endpoint_id = endpoint_id or self.endpoint_id
-        await query(
-            self.servers,
-            """INSERT INTO notifier.endpoint
-            (id, url, description, format, types, origins, timeout_seconds, concurrency_max)
-            VALUES ($1, 'https://hooks.example.com/', '', 'standard', $2, '{live}', 15, 10)""",
-            endpoint_id,
-            list(types),
-        )
-        await query(self.servers, "INSERT INTO notifier.endpoint_gate (endpoint_id) VALUES ($1)", endpoint_id)
+        await add_endpoint(self.servers, endpoint_id or self.endpoint_id, types=types)
 
     async def add(self, count: int, status: str = "exhausted", *, failures: int = 10) -> None:
         """Deliveries five days old."""
@@ -112,12 +104,27 @@ class Owed:
         return {"endpoint_id": self.endpoint_id, "since": datetime(2020, 1, 1, tzinfo=UTC), "until": tomorrow}
 
 
-@asynccontextmanager
-async def owed_by_hand(servers: Servers) -> AsyncIterator[Owed]:
-    """Empty tables and one endpoint."""
+async def add_endpoint(servers: Servers, endpoint_id: str, *, types: Sequence[str] = ("account.*",)) -> None:
+    """One that is enabled, with an open gate."""
+    await query(
+        servers,
+        """WITH added AS (
+            INSERT INTO notifier.endpoint
+                (id, url, description, format, types, origins, timeout_seconds, concurrency_max)
+            VALUES ($1, 'https://hooks.example.com/', '', 'standard', $2, '{live}', 15, 10) RETURNING id
+        )
+        INSERT INTO notifier.endpoint_gate (endpoint_id) SELECT id FROM added""",
+        endpoint_id,
+        list(types),
+    )
+
+
+@pytest_asyncio.fixture
+async def owed(surroundings: Servers) -> AsyncIterator[Owed]:
+    """An empty queue of one endpoint. To be used without a running notifier."""
     tables = "notifier.message, notifier.delivery, notifier.attempt, notifier.replay, notifier.endpoint CASCADE"
-    await query(servers, f"TRUNCATE {tables}")
-    made = Owed(servers, "ep_by_hand")
+    await query(surroundings, f"TRUNCATE {tables}")
+    made = Owed(surroundings, "ep_by_hand")
     await made.add_endpoint()
     yield made
     await made.engine.dispose()

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import os
 import socket
-import subprocess
 import sys
 import time
 from asyncio.subprocess import Process
@@ -17,6 +16,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import pytest_asyncio
 from pydantic import SecretStr
 
 from schemas.topics import SIGNALS
@@ -25,6 +25,7 @@ from services.notifier.settings import NotifierSettings
 from services.runtime.kafka import create_topics
 from services.runtime.process import Stopping
 from services.runtime.settings import SharedSettings
+from tests.migrated import migrate
 
 ADMIN_KEY = "test-admin-key"
 SECRET_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -57,13 +58,19 @@ class Servers:
 
 
 async def prepare(servers: Servers, *, partitions: int = 2) -> None:
-    """Migrate ingest's key table and the notifier's, and create the topic."""
-    for service in ("ingest", "notifier"):
-        command = [sys.executable, "-m", f"services.{service}", "migrate"]
-        await asyncio.to_thread(subprocess.run, command, env=servers.environment(), check=True)
+    """Make ingest's key table and the notifier's, and create the topic."""
+    await asyncio.to_thread(migrate, servers.database_url, "ingest", "notifier")
     await create_topics(
         servers.kafka_bootstrap, [SIGNALS], prefix=servers.topic_prefix, partitions=partitions, replication=1
     )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
+    """A migrated database and the topic, of the module alone."""
+    made = Servers(database_url, kafka_bootstrap, topic_prefix)
+    await prepare(made)
+    return made
 
 
 def free_port() -> int:

@@ -21,6 +21,7 @@ import httpx
 
 from schemas.topics import TOPICS
 from services.runtime.kafka import create_topics
+from tests.migrated import migrate
 from tests.running_notifier import free_port, until
 
 ADMIN_KEY = "admin-key-of-the-tests"
@@ -128,9 +129,7 @@ class RunningSystem:
     async def __aenter__(self) -> RunningSystem:
         await self._administer(f'CREATE DATABASE "{self._database}"')
         await create_topics(self.kafka, TOPICS, prefix=self.prefix, partitions=self.partitions, replication=1)
-        for module in SERVICES.values():
-            command = [sys.executable, "-m", f"services.{module}", "migrate"]
-            await asyncio.to_thread(subprocess.run, command, env=self.environment(), cwd=ROOT, check=True)
+        await asyncio.to_thread(migrate, self.database_url)
         return self
 
     async def __aexit__(

@@ -1,10 +1,13 @@
-"""Programs that run the published clients."""
+"""Programs that run the published clients, and what they send to."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests import programs
+from tests.integration.ingest_process import service
+
+__all__ = ["service"]
 
 
 @pytest.fixture(scope="session")

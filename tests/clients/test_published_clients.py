@@ -22,9 +22,6 @@ from tests.clients.published import BROWSER, FOLDER, PAGES, SDKS, command_of, ev
 from tests.integration.ingest_process import (
     IngestProcess,
     end,
-    ingest_environment,
-    prepare,
-    running_ingest,
     wait_until,
 )
 from tests.integration.topic_reader import events_of
@@ -55,19 +52,6 @@ class Sent:
 
     errors: dict[str, dict[str, list[str]]]
     events: dict[str, list[ProductEvent]]
-
-
-@pytest.fixture(scope="module")
-def service(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[IngestProcess]:
-    """One service for the module."""
-    environment = ingest_environment(
-        database_url=database_url, kafka_bootstrap=kafka_bootstrap, topic_prefix=topic_prefix
-    )
-    prepare(environment)
-    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
-        yield running
 
 
 def key_for(service: IngestProcess, **fields: Any) -> str:

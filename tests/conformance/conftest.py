@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
 
-from services.activation_engine.app import MIGRATIONS
 from services.activation_engine.postgres_store import PostgresStore
 from services.activation_engine.store import (
     Store,
 )
 from services.runtime import postgres
-from services.runtime.migrations import upgrade
 from tests.fakes.memory_store import MemoryStore
+from tests.migrated import migrate
 
 _TABLES = (
     "partition_lease, account, account_plan, ledger, plan_version, partition_plan, event_name, dead_letter, tombstone"
@@ -24,9 +22,7 @@ _TABLES = (
 
 @pytest.fixture(scope="module")
 def schema(database_url: str) -> str:
-    # In a thread: alembic runs an event loop of its own, and this may be asked for within one.
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(upgrade, database_url, schema="activation", folder=MIGRATIONS).result()
+    migrate(database_url, "activation")
     return database_url
 
 

@@ -16,15 +16,14 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import PRODUCT_EVENTS, SIGNALS, TOPICS
-from services.activation_engine.app import MIGRATIONS
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.store import Adoption
 from services.runtime.kafka import RECORD_BYTES_MAX, create_topics
-from services.runtime.migrations import upgrade
 from tests.fakes.engine_comparison import check_account, check_topic
 from tests.fakes.engine_process import EngineProcess
 from tests.fakes.engine_records import QUICK_PLAN, command_value, event_value, tick_value
 from tests.fakes.oracle import Oracle, fold_log
+from tests.migrated import migrate
 
 
 class EngineRoom:
@@ -45,7 +44,7 @@ class EngineRoom:
 
     async def open(self) -> None:
         """Make schema and topics, connect."""
-        await asyncio.to_thread(upgrade, self.database_url, schema="activation", folder=MIGRATIONS)
+        await asyncio.to_thread(migrate, self.database_url, "activation")
         await create_topics(self.kafka, TOPICS, prefix=self.prefix, partitions=self.parts, replication=1)
         self.database = await asyncpg.connect(self.database_url)
         await self.restart_producer()

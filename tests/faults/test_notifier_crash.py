@@ -9,13 +9,12 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 import services.notifier
 from schemas.signals import Signal, encode
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, verify
-from tests.running_notifier import Servers, notifier_process, prepare, query, until
+from tests.running_notifier import Servers, notifier_process, query, until
 
 SIGNALS_PER_POINT = 40
 POINTS = (
@@ -28,14 +27,6 @@ POINTS = (
     "notifier.recorded",
 )
 _hit: set[str] = set()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database and the topic."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
-    return made
 
 
 @pytest.mark.parametrize("point", POINTS)

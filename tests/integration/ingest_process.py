@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,12 +11,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+
+from schemas.topics import TOPICS
+from services.runtime.kafka import create_topics
+from tests.migrated import migrate
 
 ADMIN_KEY = "admin-key-of-the-tests"
 _ROOT = Path(__file__).parents[2]
@@ -83,16 +90,11 @@ def ingest_environment(
 
 def prepare(environment: Mapping[str, str], *, partitions: int = 3) -> None:
     """Create schema and topics, as the jobs before the services do."""
-    for command in (["services.ingest", "migrate"], ["services.cli", "topics", "--partitions", str(partitions)]):
-        done = subprocess.run(
-            [sys.executable, "-m", *command],
-            env=dict(environment),
-            cwd=_ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    migrate(environment["DATABASE_URL"], "ingest")
+    kafka, prefix = environment["KAFKA_BOOTSTRAP_SERVERS"], environment["FIRSTVALUE_TOPIC_PREFIX"]
+    with ThreadPoolExecutor(1) as pool:
+        topics = create_topics(kafka, TOPICS, prefix=prefix, partitions=partitions, replication=1)
+        pool.submit(asyncio.run, topics).result()
 
 
 def launch(environment: Mapping[str, str], folder: Path) -> IngestProcess:
@@ -120,6 +122,26 @@ def running_ingest(environment: Mapping[str, str], folder: Path) -> Iterator[Ing
         yield service
     finally:
         end(service)
+
+
+@pytest.fixture(scope="module")
+def service(
+    database_url: str,
+    kafka_bootstrap: str,
+    topic_prefix: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[IngestProcess]:
+    """A service of the module alone, run with its SETTINGS on its PARTITIONS, if it has any."""
+    environment = ingest_environment(
+        database_url=database_url,
+        kafka_bootstrap=kafka_bootstrap,
+        topic_prefix=topic_prefix,
+        **getattr(request.module, "SETTINGS", {}),
+    )
+    prepare(environment, partitions=getattr(request.module, "PARTITIONS", 3))
+    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
+        yield running
 
 
 def end(service: IngestProcess) -> int:

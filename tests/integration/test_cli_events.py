@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import pytest
 
 from services.cli.__main__ import main
 from services.cli.sending import BATCH_ITEMS_MAX
-from tests.integration.ingest_process import ADMIN_KEY, IngestProcess, ingest_environment, prepare, running_ingest
+from tests.integration.ingest_process import ADMIN_KEY, IngestProcess
 from tests.integration.topic_reader import message_ids_of
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
@@ -32,19 +32,6 @@ class Done(NamedTuple):
 
 
 Run = Callable[..., Done]
-
-
-@pytest.fixture(scope="module")
-def service(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[IngestProcess]:
-    """One service for the module."""
-    environment = ingest_environment(
-        database_url=database_url, kafka_bootstrap=kafka_bootstrap, topic_prefix=topic_prefix
-    )
-    prepare(environment)
-    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from services.ingest.routes import HOT_ROUTES, Form
-from tests.integration.ingest_process import IngestProcess, ingest_environment, prepare, running_ingest
+from tests.integration.ingest_process import IngestProcess
 
 PAGE = "https://app.acme.example"
 OTHER = "https://other.example"
 TRACK: dict[str, Any] = {"event": "Report Generated", "userId": "kim", "context": {"groupId": "acme"}}
-
-
-@pytest.fixture(scope="module")
-def service(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[IngestProcess]:
-    """One service for the module."""
-    environment = ingest_environment(
-        database_url=database_url, kafka_bootstrap=kafka_bootstrap, topic_prefix=topic_prefix
-    )
-    prepare(environment)
-    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,10 +18,7 @@ from tests.integration.ingest_process import (
     ADMIN_KEY,
     IngestProcess,
     end,
-    ingest_environment,
     launch,
-    prepare,
-    running_ingest,
     wait_until,
 )
 from tests.integration.topic_reader import events_of
@@ -31,23 +27,13 @@ TRACK: dict[str, Any] = {"event": "Report Generated", "userId": "u-1", "context"
 CONNECTIONS_MAX = 250
 
 
-@pytest.fixture(scope="module")
-def service(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[IngestProcess]:
-    """A service that is impatient with slow clients."""
-    environment = ingest_environment(
-        database_url=database_url,
-        kafka_bootstrap=kafka_bootstrap,
-        topic_prefix=topic_prefix,
-        ingest_header_seconds=3,
-        ingest_body_seconds=3,
-        ingest_connections_max=CONNECTIONS_MAX,
-        ingest_requests_max=20,
-    )
-    prepare(environment)
-    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
-        yield running
+# Impatient with slow clients.
+SETTINGS = {
+    "ingest_header_seconds": 3,
+    "ingest_body_seconds": 3,
+    "ingest_connections_max": CONNECTIONS_MAX,
+    "ingest_requests_max": 20,
+}
 
 
 @pytest.mark.parametrize("compressed", [False, True])

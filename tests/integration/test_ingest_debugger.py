@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -18,9 +17,6 @@ from tests.integration.ingest_process import (
     ADMIN_KEY,
     IngestProcess,
     free_port,
-    ingest_environment,
-    prepare,
-    running_ingest,
     wait_until,
 )
 
@@ -28,17 +24,8 @@ PARTITIONS = 3
 ACCEPTED = "product.events.v1"
 
 
-@pytest.fixture(scope="module")
-def service(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[IngestProcess]:
-    """One service for the module, whose ticks outnumber the events."""
-    environment = ingest_environment(
-        database_url=database_url, kafka_bootstrap=kafka_bootstrap, topic_prefix=topic_prefix, ingest_tick_seconds=0.05
-    )
-    prepare(environment, partitions=PARTITIONS)
-    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
-        yield running
+# Ticks outnumber the events.
+SETTINGS = {"ingest_tick_seconds": 0.05}
 
 
 def track(message_id: str, account: str | None = "acme", **fields: Any) -> dict[str, Any]:

@@ -6,13 +6,12 @@ import base64
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.integration.ingest_process import ADMIN_KEY, IngestProcess, ingest_environment, prepare, running_ingest
+from tests.integration.ingest_process import ADMIN_KEY, IngestProcess
 from tests.integration.topic_reader import events_of
 
 SEGMENT: dict[str, Any] = {
@@ -40,19 +39,6 @@ CALLS = ("track", "identify", "group", "page", "screen", "alias")
 BATCHES = ("/v1/batch", "/v1/import", "/v1/b", "/beacon/v1/batch")
 SEGMENT_PATHS = [*BATCHES, *(f"/v1/{name}" for call in CALLS for name in (call, call[0]))]
 POSTHOG_PATHS = ["/batch", "/capture", "/e", "/i/v0/e"]
-
-
-@pytest.fixture(scope="module")
-def service(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[IngestProcess]:
-    """One service for the module."""
-    environment = ingest_environment(
-        database_url=database_url, kafka_bootstrap=kafka_bootstrap, topic_prefix=topic_prefix
-    )
-    prepare(environment)
-    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
-        yield running
 
 
 def basic(text: str) -> dict[str, str]:

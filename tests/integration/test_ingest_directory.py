@@ -9,12 +9,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.ingest.app import MIGRATIONS
 from services.ingest.directory.person import Person
 from services.ingest.directory.store import Claim, DirectoryStore, ParkedEvent, Superseded, Waiting
-from services.ingest.key_store import SCHEMA
-from services.runtime.migrations import upgrade
 from services.runtime.postgres import connect
+from tests.migrated import migrate
 
 KIM = Person(("acme",), "champion")
 
@@ -22,7 +20,7 @@ KIM = Person(("acme",), "champion")
 @pytest.fixture(scope="module")
 def migrated(database_url: str) -> str:
     """A database with ingest's schema."""
-    upgrade(database_url, schema=SCHEMA, folder=MIGRATIONS)
+    migrate(database_url, "ingest")
     return database_url
 
 

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.integration.ingest_process import ADMIN_KEY, IngestProcess, ingest_environment, prepare, running_ingest
+from tests.integration.ingest_process import ADMIN_KEY, IngestProcess
 from tests.integration.topic_reader import events_of
 
 SLOW_SENDERS = 2_000
@@ -59,22 +59,18 @@ BODIES: dict[str, tuple[bytes, dict[str, str], int]] = {
 }
 
 
+SETTINGS = {"ingest_body_seconds": 20}
+
+
 @pytest.fixture(scope="module")
-def service(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[IngestProcess]:
-    """One service for the module; at its end it still runs, and has nothing in its log that nobody handled."""
-    environment = ingest_environment(
-        database_url=database_url, kafka_bootstrap=kafka_bootstrap, topic_prefix=topic_prefix, ingest_body_seconds=20
-    )
-    prepare(environment)
-    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
-        yield running
-        assert running.process.poll() is None
-        text = running.log.read_text()
-        assert "Traceback" not in text
-        assert [line["event"] for line in running.logged() if line.get("level") in ("error", "critical")] == []
-        assert all(line.startswith("{") for line in text.splitlines())
+def service(service: IngestProcess) -> Iterator[IngestProcess]:
+    """At the end of the module it still runs, and has nothing in its log that nobody handled."""
+    yield service
+    assert service.process.poll() is None
+    text = service.log.read_text()
+    assert "Traceback" not in text
+    assert [line["event"] for line in service.logged() if line.get("level") in ("error", "critical")] == []
+    assert all(line.startswith("{") for line in text.splitlines())
 
 
 def good_is_answered(service: IngestProcess) -> float:

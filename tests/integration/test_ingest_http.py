@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,7 @@ from tests.integration.ingest_process import (
     ADMIN_KEY,
     IngestProcess,
     end,
-    ingest_environment,
     launch,
-    prepare,
-    running_ingest,
     wait_until,
 )
 from tests.integration.topic_reader import events_of, records_of, ticks_of
@@ -32,21 +28,7 @@ _OF_A_SOURCE = {"origins", "quota", "limits", "redaction"}
 TRACK: dict[str, Any] = {"type": "track", "event": "Report Generated", "userId": "u-1", "context": {"groupId": "acme"}}
 
 
-@pytest.fixture(scope="module")
-def service(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[IngestProcess]:
-    """One service for the module, ticking often."""
-    environment = ingest_environment(
-        database_url=database_url,
-        kafka_bootstrap=kafka_bootstrap,
-        topic_prefix=topic_prefix,
-        ingest_tick_seconds=0.2,
-        ingest_staff="*@vendor.example",
-    )
-    prepare(environment, partitions=PARTITIONS)
-    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
-        yield running
+SETTINGS = {"ingest_tick_seconds": 0.2, "ingest_staff": "*@vendor.example"}
 
 
 def key_with(service: IngestProcess, *scopes: str, **fields: Any) -> str:

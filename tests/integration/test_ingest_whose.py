@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +13,14 @@ import sqlalchemy as sa
 from schemas.product_event import ProductEvent
 from services.runtime.kafka import new_producer
 from services.runtime.postgres import connect
-from tests.integration.ingest_process import IngestProcess, ingest_environment, prepare, running_ingest
+from tests.integration.ingest_process import IngestProcess, running_ingest
 from tests.integration.topic_reader import events_of, records_of
 
 WAITING_MAX = 5
 _DEADLINE_SECONDS = 60
 
 
-@pytest.fixture(scope="module")
-def service(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[IngestProcess]:
-    """One service for the module."""
-    environment = ingest_environment(
-        database_url=database_url,
-        kafka_bootstrap=kafka_bootstrap,
-        topic_prefix=topic_prefix,
-        ingest_staff="*@vendor.example, bot-*",
-        ingest_parked_events_max=WAITING_MAX,
-    )
-    prepare(environment)
-    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
-        yield running
+SETTINGS = {"ingest_staff": "*@vendor.example, bot-*", "ingest_parked_events_max": WAITING_MAX}
 
 
 class Log:

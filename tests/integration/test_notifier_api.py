@@ -7,23 +7,14 @@ import sys
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from schemas.signals import TYPES
 from services.notifier.app import MIGRATIONS, SCHEMA
 from services.runtime.access import generate_key, hash_key
 from tests.fakes.receiver import Receiver, silent, verify
-from tests.running_notifier import NotifierClient, Servers, prepare, query, running, until
+from tests.running_notifier import NotifierClient, Servers, query, running, until
 
 URL = "http://127.0.0.1:9/hook"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database and the topic."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
-    return made
 
 
 async def test_endpoint_life(surroundings: Servers) -> None:

@@ -13,15 +13,7 @@ import pytest_asyncio
 from schemas.signals import encode
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, answer, reset, silent, verify
-from tests.running_notifier import NotifierClient, Servers, prepare, query, running, until
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database and the topic."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
-    return made
+from tests.running_notifier import NotifierClient, Servers, query, running, until
 
 
 @pytest_asyncio.fixture(autouse=True)

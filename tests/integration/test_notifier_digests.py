@@ -5,22 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest_asyncio
-
 from services.notifier.store.digests import forget_in_digests
 from services.runtime.postgres import connect
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver
-from tests.running_notifier import Servers, prepare, query, running, until
+from tests.running_notifier import Servers, query, running, until
 from tests.unit.notifier.test_slack import check
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database and the topic."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
-    return made
 
 
 def stalled(number: int) -> Any:

@@ -10,31 +10,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.erasure import pseudonym
 from services.notifier.domain.gate import GateChanges
-from services.notifier.domain.outcome import Decision, Result, Status
+from services.notifier.domain.outcome import Status
 from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.intake import IntakeStore, Message, Owed
-from services.notifier.store.queue import Claimed, Outcome, QueueStore
+from services.notifier.store.queue import Claimed, QueueStore
 from services.notifier.store.upkeep import UpkeepStore
 from services.runtime.postgres import connect
-from tests.running_notifier import Servers, prepare, query
+from tests.notifier_tables import add_endpoint, outcome
+from tests.running_notifier import Servers, query
 
 ENDPOINT = "ep_one"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database with one endpoint."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
-    await query(
-        made,
-        """INSERT INTO notifier.endpoint
-        (id, url, description, format, types, origins, timeout_seconds, concurrency_max)
-        VALUES ($1, 'https://hooks.example.com/', '', 'standard', '{account.*}', '{live}', 15, 10)""",
-        ENDPOINT,
-    )
-    await query(made, "INSERT INTO notifier.endpoint_gate (endpoint_id) VALUES ($1)", ENDPOINT)
-    return made
+async def surroundings(surroundings: Servers) -> Servers:
+    """With one endpoint."""
+    await add_endpoint(surroundings, ENDPOINT)
+    return surroundings
 
 
 @pytest_asyncio.fixture
@@ -66,18 +58,8 @@ async def claim(database: AsyncEngine) -> dict[str, Claimed]:
 
 async def record(database: AsyncEngine, claimed: Claimed, status: Status = Status.SUCCEEDED) -> bool:
     """An answer that repeats what was sent; whether it was late."""
-    outcome = Outcome(
-        delivery=claimed,
-        revision=claimed.revision,
-        result=Result.HTTP_2XX if status is Status.SUCCEEDED else Result.HTTP_5XX,
-        decision=Decision(status=status, delay_seconds=300, counts=status is not Status.SUCCEEDED),
-        status_code=200,
-        duration_ms=5,
-        since_start_seconds=0.1,
-        response=claimed.body,
-        error="acme said no",
-    )
-    return bool(await QueueStore(database, lease_seconds=30).record([outcome], GateChanges()))
+    answer = replace(outcome(claimed, status), response=claimed.body, error="acme said no")
+    return bool((await QueueStore(database, lease_seconds=30).record([answer], GateChanges())).late)
 
 
 async def standing(servers: Servers) -> dict[str, tuple[str, bool]]:

@@ -9,21 +9,11 @@ import subprocess
 import sys
 from typing import Any
 
-import pytest_asyncio
-
 from schemas.signals import TYPES
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, answer, verify
-from tests.running_notifier import ADMIN_KEY, NotifierClient, Servers, prepare, query, running
+from tests.running_notifier import ADMIN_KEY, NotifierClient, Servers, query, running
 from tests.unit.notifier.test_slack import check
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database and the topic."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
-    return made
 
 
 async def command(notifier: NotifierClient, *arguments: str) -> subprocess.CompletedProcess[str]:

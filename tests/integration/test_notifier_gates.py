@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest_asyncio
@@ -15,24 +14,15 @@ from services.notifier.secret_box import SecretBox
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX
 from services.notifier.store.upkeep import UpkeepStore
-from tests.notifier_tables import Owed, outcome, owed_by_hand
-from tests.running_notifier import Servers, prepare, query
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
-    return made
+from tests.notifier_tables import Owed, outcome
+from tests.running_notifier import query
 
 
 @pytest_asyncio.fixture
-async def owed(surroundings: Servers) -> AsyncIterator[Owed]:
-    """An empty queue of one endpoint, and a subscriber to all notices."""
-    async with owed_by_hand(surroundings) as made:
-        await made.add_endpoint("ep_watch", types=["endpoint.*", "delivery.exhausted"])
-        yield made
+async def owed(owed: Owed) -> Owed:
+    """With a subscriber to all notices."""
+    await owed.add_endpoint("ep_watch", types=["endpoint.*", "delivery.exhausted"])
+    return owed
 
 
 async def notices(owed: Owed) -> list[Any]:

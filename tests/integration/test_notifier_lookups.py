@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
-import pytest_asyncio
 import sqlalchemy as sa
 
 from services.notifier.app import MIGRATIONS, SCHEMA
@@ -15,25 +13,10 @@ from services.notifier.store.deliveries import DeliveryFilter, DeliveryStore
 from services.notifier.store.replays import Wanted
 from services.notifier.store.upkeep import UpkeepStore
 from services.runtime.migrations import upgrade
-from tests.notifier_tables import Owed, owed_by_hand
-from tests.running_notifier import Servers, prepare, query, until
+from tests.notifier_tables import Owed
+from tests.running_notifier import query, until
 
 BEGIN = datetime(2026, 11, 20, 10, tzinfo=UTC)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
-    return made
-
-
-@pytest_asyncio.fixture
-async def owed(surroundings: Servers) -> AsyncIterator[Owed]:
-    """An empty queue of one endpoint."""
-    async with owed_by_hand(surroundings) as made:
-        yield made
 
 
 async def add_over_hours(owed: Owed, *, uneven_seconds: int) -> None:

@@ -9,33 +9,25 @@ import pytest
 import pytest_asyncio
 
 from services.notifier.domain.gate import GateChanges
-from services.notifier.domain.outcome import Decision, Result, Status
+from services.notifier.domain.outcome import Status
 from services.notifier.domain.sequence import Progress
 from services.notifier.secret_box import SecretBox
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.intake import IntakeStore, Message, Owed, Position, PositionLost
-from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX, Claimed, Outcome, QueueStore
+from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX, QueueStore
 from services.runtime.postgres import connect
-from tests.running_notifier import Servers, prepare, query
+from tests.notifier_tables import add_endpoint, outcome
+from tests.running_notifier import Servers, query
 
 ENDPOINT = "ep_one"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database with two endpoints."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
+async def surroundings(surroundings: Servers) -> Servers:
+    """With two endpoints."""
     for endpoint_id in (ENDPOINT, "ep_two"):
-        await query(
-            made,
-            """INSERT INTO notifier.endpoint
-            (id, url, description, format, types, origins, timeout_seconds, concurrency_max)
-            VALUES ($1, 'https://hooks.example.com/', '', 'standard', '{account.*}', '{live}', 15, 10)""",
-            endpoint_id,
-        )
-        await query(made, "INSERT INTO notifier.endpoint_gate (endpoint_id) VALUES ($1)", endpoint_id)
-    return made
+        await add_endpoint(surroundings, endpoint_id)
+    return surroundings
 
 
 @pytest_asyncio.fixture
@@ -71,22 +63,6 @@ async def lease_ends(servers: Servers, queue: QueueStore) -> None:
         servers, "UPDATE notifier.delivery SET lease_until = now() - interval '1 second' WHERE status = 'leased'"
     )
     assert await queue.expire_leases() > 0
-
-
-def outcome(delivery: Claimed, status: Status) -> Outcome:
-    """What a process that was slow to record reports."""
-    good = status is Status.SUCCEEDED
-    return Outcome(
-        delivery=delivery,
-        revision=delivery.revision,
-        result=Result.HTTP_2XX if good else Result.HTTP_5XX,
-        decision=Decision(status=status, delay_seconds=0 if good else 300, counts=not good),
-        status_code=200 if good else 500,
-        duration_ms=5,
-        since_start_seconds=0.1,
-        response=b"",
-        error=None,
-    )
 
 
 async def standing(servers: Servers) -> tuple[str, int, int, list[bool]]:

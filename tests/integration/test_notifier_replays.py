@@ -20,18 +20,10 @@ from services.notifier.store.queue import CLAIM_MAX
 from services.notifier.store.upkeep import UpkeepStore
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, answer, silent, verify
-from tests.notifier_tables import Owed, outcome, owed_by_hand
-from tests.running_notifier import ADMIN_KEY, NotifierClient, Servers, prepare, query, running, until
+from tests.notifier_tables import Owed, outcome
+from tests.running_notifier import ADMIN_KEY, NotifierClient, Servers, query, running, until
 
 LONG_AGO = "2020-01-01T00:00:00Z"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database and the topic."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
-    return made
 
 
 @pytest_asyncio.fixture
@@ -39,13 +31,6 @@ async def notifier(surroundings: Servers) -> AsyncIterator[NotifierClient]:
     """A notifier whose schedule gives up after the second failure, and soon."""
     async with running(surroundings, retry_schedule_seconds="0.05", poll_seconds=0.1, breaker_seconds=0.01) as client:
         yield client
-
-
-@pytest_asyncio.fixture
-async def owed(surroundings: Servers) -> AsyncIterator[Owed]:
-    """An empty queue of one endpoint. To be used without a running notifier."""
-    async with owed_by_hand(surroundings) as made:
-        yield made
 
 
 async def test_what_was_given_up_is_sent_again(surroundings: Servers, notifier: NotifierClient) -> None:

@@ -8,24 +8,15 @@ import sys
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import SecretStr
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests.fakes.receiver import Received, Receiver, verify
-from tests.running_notifier import SECRET_KEY, NotifierClient, Servers, prepare, query, running, until
+from tests.running_notifier import SECRET_KEY, NotifierClient, Servers, query, running, until
 
 URL = "http://127.0.0.1:9/hook"
 NEW_KEY = base64.b64encode(bytes(range(32, 64))).decode()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database and the topic."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
-    return made
 
 
 async def pinged(notifier: NotifierClient, endpoint: Any, receiver: Receiver) -> Received:

@@ -7,21 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, answer, verify
-from tests.running_notifier import NotifierClient, Servers, prepare, query, running, until
+from tests.running_notifier import NotifierClient, Servers, query, running, until
 
 URL = "http://127.0.0.1:9/hook"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> Servers:
-    """A migrated database and the topic."""
-    made = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(made)
-    return made
 
 
 async def ping(notifier: NotifierClient, endpoint: Any) -> str:

@@ -18,7 +18,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests.fakes.receiver import Received, Receiver
 from tests.programs import path_of, run_module
-from tests.running_notifier import Servers, prepare, running
+from tests.running_notifier import Servers, running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
 
@@ -80,11 +80,9 @@ def example(language: str, name: str) -> str:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def requests(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[dict[str, Sent]]:
+async def requests(surroundings: Servers) -> AsyncIterator[dict[str, Sent]]:
     """A request signed by each scheme, and by an old key beside the new one."""
-    servers = Servers(database_url, kafka_bootstrap, topic_prefix)
-    await prepare(servers)
-    async with Receiver() as receiver, running(servers) as notifier:
+    async with Receiver() as receiver, running(surroundings) as notifier:
         sent = {}
         for number, signature in enumerate(("v1", "v1a"), start=1):
             endpoint = await notifier.add_endpoint(receiver.url(), signature=signature)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-import services.activation_engine
-import services.ingest
 from services.activation_engine.api import new_engine_api
 from services.runtime.access import Scope, generate_key, hash_key
 from services.runtime.key_ring import KeyRing
-from services.runtime.migrations import upgrade
 from services.runtime.postgres import connect
 from tests.fakes.operations import operations_over
 from tests.integration.engine_api.partition_rows import PARTITIONS, PartitionRows
+from tests.migrated import migrate
 
 ADMIN_KEY = "an admin key"
 
@@ -38,14 +34,7 @@ class Api:
 @pytest.fixture(scope="module")
 def migrated(database_url: str) -> str:
     """This module's database with the engine's tables and the key table, which is ingest's."""
-
-    def migrate() -> None:
-        for schema, service in (("ingest", services.ingest), ("activation", services.activation_engine)):
-            upgrade(database_url, schema=schema, folder=Path(str(service.__file__)).parent / "migrations")
-
-    # In a thread, because it runs an event loop of its own.
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(migrate).result()
+    migrate(database_url, "ingest", "activation")
     return database_url
 
 
