@@ -1,4 +1,4 @@
-"""A PostgreSQL and a Kafka for one test module, which may kill them: they are started again as in production."""
+"""A PostgreSQL and a Kafka for tests that may kill them: they are started again as in production."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ from tests.running_room import room
 __all__ = ["private", "room", "surroundings"]
 
 
-@pytest.fixture(scope="module")
-def private(request: pytest.FixtureRequest) -> Iterator[DataFolder]:
-    """A PostgreSQL and a Kafka of the module alone."""
-    with private_servers(request.module.__name__.rpartition(".")[2]) as data:
+@pytest.fixture(scope="session")
+def private() -> Iterator[DataFolder]:
+    """A PostgreSQL and a Kafka that nothing else uses meanwhile; whoever kills them waits until they are back."""
+    with private_servers("private") as data:
         yield data
 
 

@@ -19,11 +19,11 @@ _BACKEND = "SELECT pid FROM pg_stat_activity WHERE application_name = 'firstvalu
 
 
 @pytest.fixture
-async def room(private: DataFolder, tmp_path: Path) -> AsyncIterator[EngineRoom]:
+async def room(private: DataFolder, topic_prefix: str, tmp_path: Path) -> AsyncIterator[EngineRoom]:
     """A room on servers of its own."""
     at = private.read_state()["connection"]
     async with engine_room(
-        database_url=at["database"], kafka=at["kafka"], prefix="away.", folder=tmp_path, parts=3
+        database_url=at["database"], kafka=at["kafka"], prefix=topic_prefix, folder=tmp_path, parts=3
     ) as made:
         yield made
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+from asyncio.subprocess import Process
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ import services.notifier
 from schemas.signals import Signal, encode
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, verify
-from tests.running_notifier import Servers, notifier_process, query, until
+from tests.running_notifier import NotifierClient, Servers, notifier_process, query, until
 
 SIGNALS_PER_POINT = 40
 POINTS = (
@@ -28,6 +31,15 @@ POINTS = (
 )
 _hit: set[str] = set()
 
+Running = tuple[Process, NotifierClient]
+
+
+@asynccontextmanager
+async def both(*starting: AbstractAsyncContextManager[Running]) -> AsyncIterator[list[Running]]:
+    """Processes that start at the same time."""
+    async with AsyncExitStack() as stack:
+        yield await asyncio.gather(*(stack.enter_async_context(one) for one in starting))
+
 
 @pytest.mark.parametrize("point", POINTS)
 async def test_kill_at_point_loses_nothing(surroundings: Servers, point: str) -> None:
@@ -38,10 +50,10 @@ async def test_kill_at_point_loses_nothing(surroundings: Servers, point: str) ->
         # At the second turn, so that some deliveries have gone through before.
         crash_at = point if "intake" in point else f"{point}:2"
         group = {"FIRSTVALUE_NOTIFIER_GROUP": point, "FIRSTVALUE_NOTIFIER_SESSION_TIMEOUT_SECONDS": "6"}
-        async with (
-            notifier_process(surroundings, group | {"FIRSTVALUE_CRASH_AT": crash_at}) as (doomed, _),
-            notifier_process(surroundings, group) as (_, heir),
-        ):
+        async with both(
+            notifier_process(surroundings, group | {"FIRSTVALUE_CRASH_AT": crash_at}),
+            notifier_process(surroundings, group),
+        ) as ((doomed, _), (_, heir)):
             endpoint = await heir.add_endpoint(receiver.url(), timeout_seconds=1)
             for part in (0, 1):
                 await publisher.publish(signals[part::2], partition=part)

@@ -25,10 +25,10 @@ _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'firstval
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def surroundings(private: DataFolder) -> Servers:
+async def surroundings(private: DataFolder, topic_prefix: str) -> Servers:
     """A migrated database and the topic, on the private pair."""
     connection = private.read_state()["connection"]
-    made = Servers(connection["database"], connection["kafka"], "away.")
+    made = Servers(connection["database"], connection["kafka"], topic_prefix)
     await prepare(made)
     return made
 
