@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -17,8 +16,9 @@ from services.notifier.api.documents import (
     PhasesDocument,
     QueuedDelivery,
 )
+from services.notifier.api.parts import NotifierApiParts
 from services.notifier.domain.outcome import Status
-from services.notifier.store.deliveries import Delivery, DeliveryFilter, DeliveryStore, LoggedAttempt
+from services.notifier.store.deliveries import Delivery, DeliveryFilter, LoggedAttempt
 from services.runtime.api import problem_responses
 from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
 from services.runtime.problems import Problem
@@ -31,17 +31,12 @@ _ID = re.compile(r"dlv_([0-9]{1,18})")
 _WORD = {"max_length": 255, "pattern": r"^[^\x00]*$"}
 
 
-def delivery_routes(
-    *,
-    store: DeliveryStore,
-    wake: Callable[[], None],
-    may_read: Callable[..., Any],
-    may_write: Callable[..., Any],
-) -> APIRouter:
+def delivery_routes(parts: NotifierApiParts) -> APIRouter:
     """List, show, retry."""
+    store, may_read = parts.deliveries, Depends(parts.may_read)
     router = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
 
-    @router.get("", dependencies=[Depends(may_read)], responses=problem_responses(CURSOR_INVALID))
+    @router.get("", dependencies=[may_read], responses=problem_responses(CURSOR_INVALID))
     async def list_deliveries(
         wanted: Annotated[DeliveryFilter, Depends(_filter)],
         cursor: Annotated[str | None, Query(max_length=1024)] = None,
@@ -54,7 +49,7 @@ def delivery_routes(
         following = encode_cursor([page[-1].id]) if len(rows) > limit else None
         return DeliveryList(data=[DeliveryDocument(**_fields(row)) for row in page], next=following)
 
-    @router.get("/{delivery_id}", dependencies=[Depends(may_read)], responses=problem_responses(_NOT_FOUND))
+    @router.get("/{delivery_id}", dependencies=[may_read], responses=problem_responses(_NOT_FOUND))
     async def get_delivery(delivery_id: str) -> DeliveryWithLog:
         """One delivery with each attempt."""
         found = await store.get(_number(delivery_id))
@@ -66,7 +61,7 @@ def delivery_routes(
     @router.post(
         "/{delivery_id}/retry",
         status_code=202,
-        dependencies=[Depends(may_write)],
+        dependencies=[Depends(parts.may_write)],
         responses=problem_responses(_NOT_FOUND, _IN_FLIGHT, _NOT_SENDABLE, _ERASED),
     )
     async def retry_delivery(delivery_id: str) -> QueuedDelivery:
@@ -82,7 +77,7 @@ def delivery_routes(
         found = await store.get(number) if await store.retry(number) else None
         if found is None:
             raise Problem(*_IN_FLIGHT)
-        wake()
+        parts.wake()
         return QueuedDelivery(delivery_id=delivery_id, signal_id=found[0].message_id)
 
     return router

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Header, Query, Request
+from fastapi import APIRouter, Body, Depends, Query, Request
 
 from services.notifier.api.documents import (
     CreatedEndpoint,
@@ -18,12 +15,18 @@ from services.notifier.api.documents import (
     EndpointList,
 )
 from services.notifier.api.endpoint_terms import EndpointChanges, NewEndpoint
-from services.notifier.api.lookup import ENDPOINT_NOT_FOUND, existing
+from services.notifier.api.parts import (
+    ENDPOINT_NOT_FOUND,
+    KEY_REUSED,
+    IdempotencyKey,
+    NotifierApiParts,
+    own_key,
+    request_hash,
+)
 from services.notifier.api.secrets import SECRET_INVALID, made_key, reader_of, secret_routes
-from services.notifier.api.vetting import EndpointVetting
 from services.notifier.domain.signature import Scheme, public_key_text, secret_text
 from services.notifier.store.endpoint_rows import Endpoint
-from services.notifier.store.endpoints import ENDPOINTS_MAX, EndpointStore, IdempotencyConflict, TooManyEndpoints
+from services.notifier.store.endpoints import ENDPOINTS_MAX, IdempotencyConflict, TooManyEndpoints
 from services.runtime.access import Principal
 from services.runtime.api import problem_responses
 from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
@@ -38,35 +41,24 @@ _REFUSED = (
 )
 _CREATION = (
     *_REFUSED,
-    (409, "idempotency_key_reused", "Use a new Idempotency-Key for another request."),
+    KEY_REUSED,
     (409, "too_many_endpoints", "Delete endpoints that are no longer used."),
     SECRET_INVALID,
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointRouteParts:
-    """What the routes work with."""
-
-    store: EndpointStore
-    vetting: EndpointVetting
-    wake: Callable[[], None]
-    may_read: Callable[..., Any]
-    may_write: Callable[..., Any]
-
-
-def endpoint_routes(parts: EndpointRouteParts) -> APIRouter:
+def endpoint_routes(parts: NotifierApiParts) -> APIRouter:
     """All but ping."""
     router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
     _add_reading(router, parts)
     _add_writing(router, parts)
     _add_deletion(router, parts)
     _add_switches(router, parts)
-    router.include_router(secret_routes(store=parts.store, may_write=parts.may_write, wake=parts.wake))
+    router.include_router(secret_routes(parts))
     return router
 
 
-def _add_reading(router: APIRouter, parts: EndpointRouteParts) -> None:
+def _add_reading(router: APIRouter, parts: NotifierApiParts) -> None:
     may_read = Depends(parts.may_read)
 
     @router.get("", dependencies=[may_read], responses=problem_responses(CURSOR_INVALID))
@@ -75,7 +67,7 @@ def _add_reading(router: APIRouter, parts: EndpointRouteParts) -> None:
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
     ) -> EndpointList:
         """Endpoints, oldest first."""
-        rows = await parts.store.page(after=_position(cursor), limit=limit + 1)
+        rows = await parts.endpoints.page(after=_position(cursor), limit=limit + 1)
         page = rows[:limit]
         following = encode_cursor([page[-1].created_at.isoformat(), page[-1].id]) if len(rows) > limit else None
         return EndpointList(data=[EndpointDocument(**_fields(row)) for row in page], next=following)
@@ -83,10 +75,10 @@ def _add_reading(router: APIRouter, parts: EndpointRouteParts) -> None:
     @router.get("/{endpoint_id}", dependencies=[may_read], responses=problem_responses(ENDPOINT_NOT_FOUND))
     async def get_endpoint(endpoint_id: str) -> EndpointDocument:
         """One endpoint."""
-        return EndpointDocument(**_fields(await existing(parts.store, endpoint_id)))
+        return EndpointDocument(**_fields(await parts.existing(endpoint_id)))
 
 
-def _add_writing(router: APIRouter, parts: EndpointRouteParts) -> None:
+def _add_writing(router: APIRouter, parts: NotifierApiParts) -> None:
     may_write = Depends(parts.may_write)
 
     @router.post("", status_code=201, responses=problem_responses(*_CREATION))
@@ -94,23 +86,22 @@ def _add_writing(router: APIRouter, parts: EndpointRouteParts) -> None:
         body: NewEndpoint,
         request: Request,
         caller: Principal = may_write,
-        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> CreatedEndpoint:
         """Create an endpoint; the answer has its secret. A repeat with the same Idempotency-Key answers the same."""
         terms = await parts.vetting.terms(body.model_dump(by_alias=True, exclude={"secret", "signature"}))
         headers = terms.pop("headers")
         try:
-            endpoint, key = await parts.store.create(
+            endpoint, key = await parts.endpoints.create(
                 terms | {"header_names": sorted(headers)},
                 made_key(body.secret, Scheme(body.signature)),
                 headers=headers,
                 reader=reader_of(caller, request),
-                idempotency_key=f"{caller.key_id}:{idempotency_key}" if idempotency_key else None,
-                request_hash=hashlib.sha256(body.model_dump_json().encode()).digest(),
+                idempotency_key=own_key(caller, idempotency_key),
+                request_hash=request_hash(body),
             )
         except IdempotencyConflict:
-            message = "This Idempotency-Key belongs to a different request; use a new one."
-            raise Problem(409, "idempotency_key_reused", message) from None
+            raise Problem(*KEY_REUSED) from None
         except TooManyEndpoints:
             message = f"There are {ENDPOINTS_MAX} endpoints already; delete some that are no longer used."
             raise Problem(409, "too_many_endpoints", message) from None
@@ -121,7 +112,7 @@ def _add_writing(router: APIRouter, parts: EndpointRouteParts) -> None:
     )
     async def change_endpoint(endpoint_id: str, body: EndpointChanges) -> EndpointDocument:
         """Change some of an endpoint's terms; they hold within a second."""
-        before = await existing(parts.store, endpoint_id)
+        before = await parts.existing(endpoint_id)
         asked = {name: value for name, value in body.model_dump(by_alias=True).items() if name in body.model_fields_set}
         enabled = asked.pop("enabled", None)
         changes = await parts.vetting.terms(asked, rate_before=before.rate_per_second)
@@ -129,14 +120,14 @@ def _add_writing(router: APIRouter, parts: EndpointRouteParts) -> None:
         if headers is not None:
             changes["header_names"] = sorted(headers)
         if changes:
-            await parts.store.update(endpoint_id, changes, headers=headers)
+            await parts.endpoints.update(endpoint_id, changes, headers=headers)
         if enabled is not None:
-            await parts.store.set_enabled(endpoint_id, enabled)
+            await parts.endpoints.set_enabled(endpoint_id, enabled)
         parts.wake()
-        return EndpointDocument(**_fields(await existing(parts.store, endpoint_id)))
+        return EndpointDocument(**_fields(await parts.existing(endpoint_id)))
 
 
-def _add_deletion(router: APIRouter, parts: EndpointRouteParts) -> None:
+def _add_deletion(router: APIRouter, parts: NotifierApiParts) -> None:
     may_write = Depends(parts.may_write)
 
     @router.delete(
@@ -144,11 +135,11 @@ def _add_deletion(router: APIRouter, parts: EndpointRouteParts) -> None:
     )
     async def delete_endpoint(endpoint_id: str) -> None:
         """Delete an endpoint and its secrets; what it still waits for is cancelled."""
-        await existing(parts.store, endpoint_id)
-        await parts.store.delete(endpoint_id)
+        await parts.existing(endpoint_id)
+        await parts.endpoints.delete(endpoint_id)
 
 
-def _add_switches(router: APIRouter, parts: EndpointRouteParts) -> None:
+def _add_switches(router: APIRouter, parts: NotifierApiParts) -> None:
     may_write = Depends(parts.may_write)
 
     @router.post("/{endpoint_id}/enable", dependencies=[may_write], responses=problem_responses(ENDPOINT_NOT_FOUND))
@@ -165,12 +156,12 @@ def _add_switches(router: APIRouter, parts: EndpointRouteParts) -> None:
 
 
 async def _switch(
-    parts: EndpointRouteParts, endpoint_id: str, *, enabled: bool, send_held: bool = False
+    parts: NotifierApiParts, endpoint_id: str, *, enabled: bool, send_held: bool = False
 ) -> EnabledEndpoint:
-    await existing(parts.store, endpoint_id)
-    held = await parts.store.set_enabled(endpoint_id, enabled, send_held=send_held)
+    await parts.existing(endpoint_id)
+    held = await parts.endpoints.set_enabled(endpoint_id, enabled, send_held=send_held)
     parts.wake()
-    return EnabledEndpoint(**_fields(await existing(parts.store, endpoint_id)), held=held or 0)
+    return EnabledEndpoint(**_fields(await parts.existing(endpoint_id)), held=held or 0)
 
 
 def _fields(endpoint: Endpoint) -> dict[str, Any]:

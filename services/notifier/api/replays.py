@@ -3,52 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
-from services.notifier.api.lookup import existing
+from services.notifier.api.parts import ENDPOINT_DISABLED, ENDPOINT_NOT_FOUND, NotifierApiParts
 from services.notifier.api.replay_documents import ReplayCount, ReplayDocument, ReplayRequest
 from services.notifier.api.vetting import check_types
-from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.replays import Replay, ReplayRunning, ReplayStore, Wanted
 from services.runtime.api import problem_responses
 from services.runtime.problems import Problem
 
-_NO_ENDPOINT = (404, "endpoint_not_found", "There is no such endpoint; list the endpoints to find its id.")
 _NOT_FOUND = (404, "replay_not_found", "There is no such replay; its id was in the answer that began it.")
-_DISABLED = (409, "endpoint_disabled", "The endpoint is disabled; enable it first.")
 _RUNNING = (409, "replay_running", "A replay to this endpoint is running; wait for its end or cancel it.")
 _ENDED = (409, "replay_ended", "The replay has ended; there is nothing to cancel.")
 _WINDOW = (422, "window_invalid", "Let `since` be before `until`.")
 _ID = re.compile(r"rpl_([0-9]{1,18})")
 
 
-def replay_routes(
-    *,
-    endpoints: EndpointStore,
-    store: ReplayStore,
-    wake: Callable[[], None],
-    may_read: Callable[..., Any],
-    may_write: Callable[..., Any],
-) -> APIRouter:
+def replay_routes(parts: NotifierApiParts) -> APIRouter:
     """Begin, show, cancel."""
+    store, may_write = parts.replays, Depends(parts.may_write)
     router = APIRouter(tags=["replays"])
 
     @router.post(
         "/v1/endpoints/{endpoint_id}/replay",
         status_code=202,
         response_model=ReplayDocument,
-        dependencies=[Depends(may_write)],
-        responses=problem_responses(_NO_ENDPOINT, _DISABLED, _RUNNING, _WINDOW)
+        dependencies=[may_write],
+        responses=problem_responses(ENDPOINT_NOT_FOUND, ENDPOINT_DISABLED, _RUNNING, _WINDOW)
         | {200: {"model": ReplayCount, "description": "The count that `dry_run` asked for"}},
     )
     async def replay_endpoint(endpoint_id: str, request: ReplayRequest) -> ReplayDocument | JSONResponse:
         """Send again what the endpoint was owed: same ids and bytes, fresh timestamps, behind everything else."""
-        endpoint = await existing(endpoints, endpoint_id)
+        endpoint = await parts.existing(endpoint_id)
         wanted = _wanted(endpoint.id, request)
         if request.dry_run:
             return JSONResponse(ReplayCount(total=await store.count(wanted)).model_dump())
@@ -59,18 +49,20 @@ def replay_routes(
             message = f"Replay {replay_id} to this endpoint is running; wait for its end or cancel it."
             raise Problem(409, "replay_running", message, replay_id=replay_id) from None
         if number is None:
-            raise Problem(*_DISABLED)
-        wake()
+            raise Problem(*ENDPOINT_DISABLED)
+        parts.wake()
         return await _shown(store, number)
 
-    @router.get("/v1/replays/{replay_id}", dependencies=[Depends(may_read)], responses=problem_responses(_NOT_FOUND))
+    @router.get(
+        "/v1/replays/{replay_id}", dependencies=[Depends(parts.may_read)], responses=problem_responses(_NOT_FOUND)
+    )
     async def get_replay(replay_id: str) -> ReplayDocument:
         """How far a replay is."""
         return await _shown(store, _number(replay_id))
 
     @router.delete(
         "/v1/replays/{replay_id}",
-        dependencies=[Depends(may_write)],
+        dependencies=[may_write],
         responses=problem_responses(_NOT_FOUND, _ENDED),
     )
     async def cancel_replay(replay_id: str) -> ReplayDocument:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Body, Depends, Header, Request
+from fastapi import APIRouter, Body, Depends, Request
 
 from services.notifier.api.documents import AccessDocument, KeyDocument, RotatedSecret, SecretDocument
 from services.notifier.api.endpoint_terms import Rotation
-from services.notifier.api.lookup import ENDPOINT_NOT_FOUND, existing
+from services.notifier.api.parts import (
+    ENDPOINT_NOT_FOUND,
+    KEY_REUSED,
+    IdempotencyKey,
+    NotifierApiParts,
+    own_key,
+    request_hash,
+)
 from services.notifier.domain.signature import (
     SIGNATURES_MAX,
     Scheme,
@@ -36,24 +41,22 @@ log = structlog.get_logger(__name__)
 SECRET_INVALID = (422, "secret_invalid", "Write the secret as whsec_ and base64 of 24-64 bytes, or as whsk_ (ed25519).")
 _GENERATED_BYTES = 32
 _UNREADABLE = (500, "secret_unreadable", "Set the key that the secret was written with in …_SECRET_KEYS_OLD.")
-_KEY_REUSED = (409, "idempotency_key_reused", "This Idempotency-Key belongs to a different request; use a new one.")
 _TOO_MANY = (
     409,
     "too_many_keys",
     f"{SIGNATURES_MAX} keys sign already; wait until one ends, or rotate with keep_seconds 0, which ends them all.",
 )
-_ROTATION = (ENDPOINT_NOT_FOUND, SECRET_INVALID, _KEY_REUSED, _TOO_MANY, _UNREADABLE)
+_ROTATION = (ENDPOINT_NOT_FOUND, SECRET_INVALID, KEY_REUSED, _TOO_MANY, _UNREADABLE)
 
 
-def secret_routes(*, store: EndpointStore, may_write: Callable[..., Any], wake: Callable[[], None]) -> APIRouter:
+def secret_routes(parts: NotifierApiParts) -> APIRouter:
     """Show and rotate, below the endpoints' own prefix."""
-    router = APIRouter()
-    allowed = Depends(may_write)
+    router, store, allowed = APIRouter(), parts.endpoints, Depends(parts.may_write)
 
     @router.get("/{endpoint_id}/secret", responses=problem_responses(ENDPOINT_NOT_FOUND, _UNREADABLE))
     async def get_secret(endpoint_id: str, request: Request, caller: Principal = allowed) -> SecretDocument:
         """The secrets that sign now, and who was shown them; every call adds a row of its own to that list."""
-        await existing(store, endpoint_id)
+        await parts.existing(endpoint_id)
         try:
             opened, shown = await store.show_secrets(endpoint_id, reader_of(caller, request))
         except SecretUnreadable as error:
@@ -68,10 +71,10 @@ def secret_routes(*, store: EndpointStore, may_write: Callable[..., Any], wake: 
         request: Request,
         body: Annotated[Rotation | None, Body()] = None,
         caller: Principal = allowed,
-        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> RotatedSecret:
         """Sign with a new key at once; the ones before sign as well for a day, or for `keep_seconds`."""
-        await existing(store, endpoint_id)
+        await parts.existing(endpoint_id)
         wanted = body or Rotation()
         reader = reader_of(caller, request)
         try:
@@ -80,11 +83,11 @@ def secret_routes(*, store: EndpointStore, may_write: Callable[..., Any], wake: 
                 made_key(wanted.secret, await _scheme(store, endpoint_id, wanted)),
                 keep_seconds=0 if wanted.expire_now else wanted.keep_seconds,
                 reader=reader,
-                idempotency_key=f"{caller.key_id}:{idempotency_key}" if idempotency_key else None,
-                request_hash=hashlib.sha256(wanted.model_dump_json().encode()).digest(),
+                idempotency_key=own_key(caller, idempotency_key),
+                request_hash=request_hash(wanted),
             )
         except IdempotencyConflict:
-            raise Problem(*_KEY_REUSED) from None
+            raise Problem(*KEY_REUSED) from None
         except TooManyKeys:
             raise Problem(*_TOO_MANY) from None
         except SecretUnreadable as error:
@@ -92,7 +95,7 @@ def secret_routes(*, store: EndpointStore, may_write: Callable[..., Any], wake: 
         if opened is None:
             raise Problem(*ENDPOINT_NOT_FOUND)
         log.info("secret_rotated", endpoint=endpoint_id, key=caller.key_id)
-        wake()
+        parts.wake()
         return RotatedSecret(**_fields(opened))
 
     return router

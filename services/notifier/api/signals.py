@@ -4,52 +4,41 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Depends
 
 import schemas
 from schemas.signals import TYPES, Ping
 from services.notifier.api.deliveries import delivery_id_text
 from services.notifier.api.documents import ExampleRequest, QueuedDelivery, SignalType, SignalTypes
-from services.notifier.api.lookup import ENDPOINT_NOT_FOUND, existing
+from services.notifier.api.parts import (
+    ENDPOINT_DISABLED,
+    ENDPOINT_NOT_FOUND,
+    KEY_REUSED,
+    IdempotencyKey,
+    NotifierApiParts,
+)
 from services.notifier.domain.slack import slack_body
-from services.notifier.store.deliveries import DeliveryStore, TestDiffers
+from services.notifier.store.deliveries import TestDiffers
 from services.notifier.store.endpoint_rows import Endpoint
-from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.intake import Message
 from services.runtime.access import Principal
 from services.runtime.api import problem_responses
 from services.runtime.problems import Problem
 
 PING = "endpoint.ping"
-IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 _EXAMPLES = Path(schemas.__file__).parent / "examples"
 # The namespace of ids that are made from an Idempotency-Key.
 _TESTS = uuid.UUID("6f1a4c1e-5d53-4c3c-9d53-2a1f0a3f7a55")
-_KEY_REUSED = (409, "idempotency_key_reused", "This Idempotency-Key belongs to a different request; use a new one.")
 _TYPE_UNKNOWN = (422, "type_unknown", "GET /v1/signal-types lists the types.")
-_DISABLED = (409, "endpoint_disabled", "The endpoint is disabled; enable it first.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalRouteParts:
-    """What the routes work with."""
-
-    endpoints: EndpointStore
-    deliveries: DeliveryStore
-    wake: Callable[[], None]
-    may_read: Callable[..., Any]
-    may_write: Callable[..., Any]
-
-
-def signal_routes(parts: SignalRouteParts) -> APIRouter:
+def signal_routes(parts: NotifierApiParts) -> APIRouter:
     """What can be received, and ways to try it."""
     router = APIRouter(tags=["signals"])
 
@@ -62,20 +51,20 @@ def signal_routes(parts: SignalRouteParts) -> APIRouter:
     return router
 
 
-def _add_tests(router: APIRouter, parts: SignalRouteParts) -> None:
+def _add_tests(router: APIRouter, parts: NotifierApiParts) -> None:
     allowed = Depends(parts.may_write)
 
     @router.post(
         "/v1/endpoints/{endpoint_id}/ping",
         status_code=202,
         tags=["endpoints"],
-        responses=problem_responses(ENDPOINT_NOT_FOUND, _DISABLED, _KEY_REUSED),
+        responses=problem_responses(ENDPOINT_NOT_FOUND, ENDPOINT_DISABLED, KEY_REUSED),
     )
     async def ping_endpoint(
         endpoint_id: str, caller: Principal = allowed, idempotency_key: IdempotencyKey = None
     ) -> QueuedDelivery:
         """Send a signed `endpoint.ping`, whatever the endpoint's filters; the delivery tells how it went."""
-        endpoint = await existing(parts.endpoints, endpoint_id)
+        endpoint = await parts.existing(endpoint_id)
         ping = Ping(
             id=_message_id(caller, endpoint_id, idempotency_key),
             timestamp=datetime.now(UTC).replace(microsecond=0),
@@ -87,13 +76,13 @@ def _add_tests(router: APIRouter, parts: SignalRouteParts) -> None:
         "/v1/endpoints/{endpoint_id}/send-example",
         status_code=202,
         tags=["endpoints"],
-        responses=problem_responses(ENDPOINT_NOT_FOUND, _DISABLED, _KEY_REUSED, _TYPE_UNKNOWN),
+        responses=problem_responses(ENDPOINT_NOT_FOUND, ENDPOINT_DISABLED, KEY_REUSED, _TYPE_UNKNOWN),
     )
     async def send_example(
         endpoint_id: str, body: ExampleRequest, caller: Principal = allowed, idempotency_key: IdempotencyKey = None
     ) -> QueuedDelivery:
         """Send a signal type's example, signed, whatever the endpoint's filters; its body says `"example": true`."""
-        endpoint = await existing(parts.endpoints, endpoint_id)
+        endpoint = await parts.existing(endpoint_id)
         if body.type not in TYPES:
             raise Problem(422, "type_unknown", f"There is no type {body.type}; GET /v1/signal-types lists them.")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -104,14 +93,14 @@ def _add_tests(router: APIRouter, parts: SignalRouteParts) -> None:
         )
 
 
-async def _send(parts: SignalRouteParts, endpoint: Endpoint, message: Message) -> QueuedDelivery:
+async def _send(parts: NotifierApiParts, endpoint: Endpoint, message: Message) -> QueuedDelivery:
     for_slack = slack_body(msgspec.json.decode(message.body)) if endpoint.format == "slack" else None
     try:
         number = await parts.deliveries.send_test(endpoint.id, message, slack_body=for_slack)
     except TestDiffers:
-        raise Problem(*_KEY_REUSED) from None
+        raise Problem(*KEY_REUSED) from None
     if number is None:
-        raise Problem(*_DISABLED)
+        raise Problem(*ENDPOINT_DISABLED)
     parts.wake()
     return QueuedDelivery(delivery_id=delivery_id_text(number), signal_id=message.id)
 

@@ -57,7 +57,7 @@ class EndpointVetting:
         terms = dict(given)
         if "url" in terms:
             terms["url"] = await self.url(terms["url"])
-        self.types(terms.get("types", ()))
+        check_types(terms.get("types", ()))
         window = terms.get("delivery_window")
         if window is not None and not await self._knows_time_zone(window["time_zone"]):
             message = f"Write the time zone as an IANA name, such as Europe/Berlin; {window['time_zone']!r} is none."
@@ -70,10 +70,6 @@ class EndpointVetting:
         elif terms.get("burst") is None and {"rate_per_second", "burst"} & terms.keys():
             terms["burst"] = max(1, ceil(rate))
         return terms
-
-    def types(self, patterns: Sequence[str]) -> None:
-        """Problem 422 `type_unknown` when a pattern matches no signal type."""
-        check_types(patterns)
 
 
 def check_types(patterns: Sequence[str]) -> None:
