@@ -18,14 +18,12 @@ from services.notifier.api import NotifierApiParts, new_notifier_api
 from services.notifier.api.vetting import EndpointVetting
 from services.notifier.backlog import Backlog
 from services.notifier.claimer import Claimer, ClaimerParts, Deliverer, Wake
-from services.notifier.digester import Digester
 from services.notifier.dispatcher import Dispatcher
 from services.notifier.intake import Intake, IntakeParts
 from services.notifier.intake_batch import BatchWriter
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.outcomes import OutcomeWriter
 from services.notifier.recipients import Recipients
-from services.notifier.replayer import Replayer
 from services.notifier.sender.client import Sender, SenderLimits, new_tls_context
 from services.notifier.sender.resolver import Resolver
 from services.notifier.settings import NotifierSettings
@@ -128,7 +126,6 @@ class _Notifier:
         self._endpoints = EndpointStore(self._engine, self._settings.secret_box())
         self._deliveries = DeliveryStore(self._engine)
         self._replays = ReplayStore(self._engine)
-        self._digests = DigestStore(self._engine, window_seconds=self._settings.digest_seconds)
         self._queue = QueueStore(
             self._engine, lease_seconds=self._settings.lease_seconds, pause_seconds=self._settings.breaker_seconds
         )
@@ -187,6 +184,8 @@ class _Notifier:
             queue=self._queue,
             store=UpkeepStore(self._engine),
             gates=GateStore(self._engine),
+            digests=DigestStore(self._engine, window_seconds=self._settings.digest_seconds),
+            replays=self._replays,
             backlog=backlog,
             dispatcher=self._dispatcher,
             metrics=self._metrics,
@@ -234,8 +233,8 @@ class _Notifier:
             "recoveries": self._upkeep.recovery_worker,
             "health": self._upkeep.health_worker,
             "erasures": self._upkeep.erasure_worker,
-            "digests": Digester(self._digests, wake=self._wake, stopping=self._stopping).run,
-            "replays": Replayer(self._replays, wake=self._wake, stopping=self._stopping).run,
+            "digests": self._upkeep.digest_worker,
+            "replays": self._upkeep.replay_worker,
             "retention": lambda: self._upkeep.retention_worker(
                 attempts_days=settings.attempts_kept_days,
                 bodies_days=settings.messages_kept_days,

@@ -184,20 +184,26 @@ class OutcomeWriter:
         if delivery.trigger == "first":
             accepted = delivery.received_age_seconds or delivery.age_seconds
             self._metrics.first_attempt_delay_seconds.observe(accepted + age_seconds - delivery.age_seconds)
-        write = log.debug if outcome.result is Result.HTTP_2XX else log.info
-        write(
-            "attempt",
-            delivery=delivery.id,
-            signal=delivery.message_id,
-            type=delivery.type,
-            endpoint=delivery.endpoint_id,
-            number=delivery.attempts + 1,
-            trigger=delivery.trigger,
-            result=outcome.result.value,
-            status_code=outcome.status_code,
-            duration_ms=outcome.duration_ms,
-            error=outcome.error,
-            became=decision.status.value,
-            again_in_seconds=round(decision.delay_seconds, 1),
-            late=late,
-        )
+        _log(outcome, late=late)
+
+
+def _log(outcome: Outcome, *, late: bool) -> None:
+    """What did not succeed is told without being asked for."""
+    delivery, decision = outcome.delivery, outcome.decision
+    write = log.debug if outcome.result is Result.HTTP_2XX else log.info
+    write(
+        "attempt",
+        delivery=delivery.id,
+        signal=delivery.message_id,
+        type=delivery.type,
+        endpoint=delivery.endpoint_id,
+        number=delivery.attempts + 1,
+        trigger=delivery.trigger,
+        result=outcome.result.value,
+        status_code=outcome.status_code,
+        duration_ms=outcome.duration_ms,
+        error=outcome.error,
+        became=decision.status.value,
+        again_in_seconds=round(decision.delay_seconds, 1),
+        late=late,
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from schemas.commands import ID_CHARACTERS_MAX
-from schemas.signals import RECEIVED_HEADER, SEQUENCE_HEADER, TRACE_HEADER, decode
+from schemas.signals import RECEIVED_HEADER, SEQUENCE_HEADER, TRACE_HEADER, Signal, decode
 from services.notifier.domain.filters import About
 from services.notifier.store.intake import Message, Poison
 
@@ -39,6 +39,10 @@ def read_record(record: Any) -> Message | Poison | None:
     # What is longer fits no index, and would stop its partition.
     if "\0" in signal.account.id or len(signal.account.id) > ID_CHARACTERS_MAX:
         return _poison(record, "text_invalid")
+    return _message(record, signal)
+
+
+def _message(record: Any, signal: Signal) -> Message:
     trace = (_header(record, TRACE_HEADER) or b"").decode("ascii", "replace")
     return Message(
         id=signal.id,
@@ -46,7 +50,7 @@ def read_record(record: Any) -> Message | Poison | None:
         account_id=signal.account.id,
         origin=signal.origin,
         traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
-        body=value,
+        body=record.value,
         seq=sequence_of(record),
         received_ms=_received_ms(record),
         occurred_at=_occurred_at(signal.timestamp),

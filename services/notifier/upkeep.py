@@ -1,4 +1,4 @@
-"""Workers beside the path of deliveries: lost leases, gauges, held deliveries, partitions, retention."""
+"""Workers beside the path of deliveries: lost leases, gauges, held deliveries, digests, replays, retention."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.notifier.backlog import Backlog
 from services.notifier.dispatcher import Dispatcher
 from services.notifier.metrics import NotifierMetrics
+from services.notifier.store.digests import DigestStore
 from services.notifier.store.gates import GateStore
 from services.notifier.store.queue import QueueStore
+from services.notifier.store.replays import ReplayStore
 from services.notifier.store.upkeep import UpkeepStore
 from services.runtime.postgres import is_transient
 from services.runtime.process import Stopping
@@ -23,6 +25,9 @@ HELD_SECONDS = 30.0
 BLANK_SECONDS = 5.0
 GATE_SECONDS = 0.5
 TELL_SECONDS = 30.0
+DIGEST_SECONDS = 1.0
+REPLAY_SECONDS = 1.0
+REPLAY_STEP_SECONDS = 0.25
 RETENTION_SECONDS = 3600.0
 PARTITION_DAYS_AHEAD = 7
 _RELEASED_AT_ONCE_MAX = 5_000
@@ -37,6 +42,8 @@ class Upkeep:
         queue: QueueStore,
         store: UpkeepStore,
         gates: GateStore,
+        digests: DigestStore,
+        replays: ReplayStore,
         backlog: Backlog,
         dispatcher: Dispatcher,
         metrics: NotifierMetrics,
@@ -46,6 +53,8 @@ class Upkeep:
         self._queue = queue
         self._store = store
         self._gates = gates
+        self._digests = digests
+        self._replays = replays
         self._backlog = backlog
         self._dispatcher = dispatcher
         self._metrics = metrics
@@ -79,6 +88,17 @@ class Upkeep:
     async def erasure_worker(self) -> None:
         """Let the last that is known of erased accounts go."""
         await self._repeat(self.blank_notices, BLANK_SECONDS)
+
+    async def digest_worker(self) -> None:
+        """Send digests when their time has come."""
+        await self._repeat(self.make_digests, DIGEST_SECONDS)
+
+    async def replay_worker(self) -> None:
+        """Move replays on, a window of deliveries at a time: they never crowd a queue, and a cancel has little to undo.
+
+        Several processes may run one; a step of a replay is one process's at a time.
+        """
+        await self._repeat(self.move_replays, REPLAY_SECONDS)
 
     async def retention_worker(self, *, attempts_days: int, bodies_days: int, ids_days: int) -> None:
         """Create partitions ahead, drop and delete what is past retention."""
@@ -122,6 +142,22 @@ class Upkeep:
         if blanked:
             log.info("erasures_completed", signals=blanked)
 
+    async def make_digests(self) -> None:
+        """One round over all stretches of time that have ended."""
+        made = await self._digests.make_due()
+        if made:
+            log.info("digests_made", digests=made)
+            self._wake()
+
+    async def move_replays(self) -> float | None:
+        """One round over all replays; the pause until the next one while any runs."""
+        await self._replays.take_back()
+        running = await self._replays.running()
+        queued = [await self._replays.step(replay_id) for replay_id in running]
+        if any(queued):
+            self._wake()
+        return REPLAY_STEP_SECONDS if running else None
+
     async def count(self) -> None:
         """One round of counting."""
         standing = await self._store.standing()
@@ -144,11 +180,12 @@ class Upkeep:
             self._backlog.add(endpoint_id, released)
             self._wake()
 
-    async def _repeat(self, action: Callable[[], Awaitable[None]], seconds: float) -> None:
-        failing = False
+    async def _repeat(self, action: Callable[[], Awaitable[float | None]], seconds: float) -> None:
+        """Every so many seconds, or after those that the action asks for; a database that is away is waited for."""
+        failing, pause = False, None
         while not self._stopping:
             try:
-                await action()
+                pause = await action()
                 failing = False
             except (SQLAlchemyError, OSError) as error:
                 if not is_transient(error):
@@ -156,4 +193,4 @@ class Upkeep:
                 if not failing:
                     log.warning("upkeep_failed", action=getattr(action, "__name__", ""), error=type(error).__name__)
                 failing = True
-            await self._stopping.sleep(1.0 if failing else seconds)
+            await self._stopping.sleep(1.0 if failing else pause or seconds)

@@ -19,7 +19,7 @@ from services.ingest.api import new_ingest_api
 from services.ingest.debugger.routes import DebuggerParts
 from services.ingest.debugger.tails import TopicTails
 from services.ingest.key_store import KeyStore
-from services.notifier.api.app import NotifierApiParts, new_notifier_api
+from services.notifier.api import NotifierApiParts, new_notifier_api
 from services.notifier.api.vetting import EndpointVetting
 from services.notifier.domain.addresses import AddressRules
 from services.notifier.secret_box import SecretBox

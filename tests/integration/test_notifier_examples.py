@@ -57,7 +57,7 @@ async def test_what_was_refused_is_not_sent_by_another_request_with_its_key(surr
     async with Receiver() as receiver, running(surroundings) as notifier:
         endpoint = await notifier.add_endpoint(receiver.url(), types=["account.closed"], enabled=False)
         path, headers = f"/v1/endpoints/{endpoint['id']}", {"idempotency-key": "refused"}
-        send = {"path": f"{path}/send-example", "headers": headers}
+        send: dict[str, Any] = {"path": f"{path}/send-example", "headers": headers}
         refused = await notifier.ask("POST", **send, status=409, json={"type": "account.stalled"})
         assert refused["code"] == "endpoint_disabled"
         await notifier.ask("POST", f"{path}/enable")
