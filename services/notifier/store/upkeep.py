@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifier.store.erasure import blank_notices
 
-_DELETE_ROWS_MAX = 2_000
+# Messages in one statement: each may be owed to a thousand endpoints, and what takes too long is tried again for ever.
+_DELETED_AT_ONCE_MAX = 200
 
 _WAITING = sa.text(
     """SELECT endpoint_id, count(*) AS waiting, extract(epoch FROM now() - min(next_at))::float8 AS lag_seconds
@@ -137,5 +138,5 @@ class UpkeepStore:
 
     async def _delete(self, statement: sa.TextClause, days_kept: int) -> int:
         async with self._engine.begin() as connection:
-            parameters = {"days": days_kept, "most": _DELETE_ROWS_MAX}
+            parameters = {"days": days_kept, "most": _DELETED_AT_ONCE_MAX}
             return len((await connection.execute(statement, parameters)).all())
