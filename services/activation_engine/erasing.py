@@ -127,5 +127,7 @@ def _needles(user_id: str | None) -> set[bytes | None]:
 
 
 def _in_report(erasure: Erasure) -> str:
-    """How a report writes an account's id, or a person's within a quoted state."""
-    return json.dumps(erasure.account_id) if erasure.user_id is None else json.dumps(erasure.user_id)[1:-1]
+    """How a report writes an account's id, or a person's within a quoted state, which is JSON in JSON."""
+    if erasure.user_id is None:
+        return json.dumps(erasure.account_id)
+    return json.dumps(msgspec.json.encode(erasure.user_id).decode()[1:-1])[1:-1]

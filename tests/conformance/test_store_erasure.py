@@ -11,18 +11,13 @@ import sqlalchemy as sa
 
 from schemas.erasure import account_hash, pseudonym
 from services.activation_engine.domain.rows import PlanRow
+from services.activation_engine.operations.audit.differences import Place, difference
+from services.activation_engine.operations.audit.result import Checked, audit_result
 from services.activation_engine.operations.events_log import Bounds, EventsLog
+from services.activation_engine.operations.jobs import JobStore
 from services.activation_engine.operations.resumes import Resumes
 from services.activation_engine.postgres_store import PostgresStore
-from services.activation_engine.store import (
-    Commit,
-    DeadLetter,
-    Erasure,
-    LeaseLost,
-    LedgerRow,
-    Notice,
-    Store,
-)
+from services.activation_engine.store import Commit, DeadLetter, Erasure, LeaseLost, LedgerRow, Notice, Store
 from services.runtime import postgres
 from tests.conformance.rows import account, claimed, signal, step
 from tests.fakes.memory_store import MemoryStore
@@ -119,6 +114,20 @@ async def test_a_person_goes_from_the_dead_letters_of_the_account(store: Store) 
     commit = Commit([step(await claimed(store))], dead_letters=[*letters, letter(6, value=mine)], erased_people=erased)
     await store.commit(commit)
     assert await letters_left(store) == {2, 3, 6}
+
+
+async def test_a_person_goes_from_reports_of_audits(schema: str) -> None:
+    """PostgreSQL alone: also an id with characters that JSON escapes, once in a quoted state and again around it."""
+    engine = postgres.connect(schema, service="test", connections_max=2)
+    store, jobs, person = PostgresStore(engine), JobStore(engine), 'o"neil\\\u00e9'
+    where, what = Place("acme", "state", "activity"), difference({"people": {person: 1}}, None)
+    job = await jobs.create("audit", state="running", by="test")
+    await jobs.end(job.id, state="done", result=audit_result([Checked(0, 9, {where: what})]))
+    await store.commit(Commit([step(await claimed(store))], erased_people=[Erasure(0, 5, "acme", person)]))
+    ended = await jobs.read(job.id)
+    assert ended is not None
+    assert ended.result is None
+    await engine.dispose()
 
 
 async def test_an_erasure_under_an_old_stamp_changes_nothing(store: Store) -> None:

@@ -13,7 +13,12 @@ from services.activation_engine.api import operation_examples as examples
 from services.activation_engine.api.accounts import Authenticated
 from services.activation_engine.api.answers import LIMIT, Cursor, Limit, answer, shown
 from services.activation_engine.api.operation_documents import DeadLetterList, RequeuedDocument
-from services.activation_engine.api.refusals import BROKER_UNAVAILABLE, DEAD_LETTER_UNKNOWN, refusals
+from services.activation_engine.api.refusals import (
+    BROKER_UNAVAILABLE,
+    DEAD_LETTER_ERASED,
+    DEAD_LETTER_UNKNOWN,
+    refusals,
+)
 from services.activation_engine.decoder import Reason
 from services.activation_engine.operations.dead_letters import DeadLetterRow, DeadLetters
 from services.runtime.api import problem_responses
@@ -50,7 +55,7 @@ def dead_letter_routes(*, letters: DeadLetters, may_administer: Authenticated) -
         response_class=Response,
         responses={
             **shown(RequeuedDocument, examples.REQUEUED),
-            **problem_responses(DEAD_LETTER_UNKNOWN, BROKER_UNAVAILABLE),
+            **problem_responses(DEAD_LETTER_UNKNOWN, DEAD_LETTER_ERASED, BROKER_UNAVAILABLE),
         },
     )
     async def requeue_dead_letter(

@@ -6,18 +6,15 @@ import contextlib
 from collections.abc import Iterator
 
 from services.activation_engine.log_probe import LogUnreachable
-from services.activation_engine.operations.refusals import Refused
+from services.activation_engine.operations import refusals as refused
 from services.runtime.problems import Problem
 
-DEAD_LETTER_UNKNOWN = (
-    404,
-    "dead_letter_unknown",
-    "No such dead letter; GET /v1/dead-letters lists those that are kept.",
-)
-PARTITION_UNKNOWN = (404, "partition_unknown", "No such partition; GET /v1/partitions lists them.")
-NOT_STOPPED = (409, "partition_not_stopped", "The partition is not stopped: there is nothing to decide.")
+DEAD_LETTER_UNKNOWN = (404, *refused.LETTER_UNKNOWN)
+DEAD_LETTER_ERASED = (409, *refused.LETTER_ERASED)
+PARTITION_UNKNOWN = (404, *refused.PARTITION_UNKNOWN)
+NOT_STOPPED = (409, *refused.NOT_STOPPED)
 REASON_DIFFERS = (409, "reason_differs", "It is stopped for `tail_lost`: look again, and decide about that.")
-PARTITION_CHANGED = (409, "partition_changed", "Somebody else claimed or resumed it just now; look at it again.")
+PARTITION_CHANGED = (409, *refused.PARTITION_CHANGED)
 OFFSET_OUTSIDE = (422, "offset_outside_log", "The log holds offsets 100 to 900: choose `from` among them.")
 RANGE_OUTSIDE = (422, "range_outside_ledger", "The partition's signals are numbered 1 to 90: choose among them.")
 BROKER_UNAVAILABLE = (503, "broker_unavailable", "Kafka is away; try again after the seconds in Retry-After.")
@@ -25,6 +22,7 @@ _STATUSES = {
     code: status
     for status, code, _ in (
         DEAD_LETTER_UNKNOWN,
+        DEAD_LETTER_ERASED,
         PARTITION_UNKNOWN,
         NOT_STOPPED,
         REASON_DIFFERS,
@@ -40,7 +38,7 @@ def refusals() -> Iterator[None]:
     """What is refused inside ends the request with its problem; so does a broker that is away."""
     try:
         yield
-    except Refused as error:
+    except refused.Refused as error:
         raise Problem(_STATUSES[error.code], error.code, error.message) from error
     except LogUnreachable as error:
         raise Problem(*BROKER_UNAVAILABLE, headers={"retry-after": "5"}) from error

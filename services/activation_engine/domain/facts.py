@@ -13,7 +13,7 @@ from services.activation_engine.domain.registers import Dated, Scalar, keep_newe
 from services.activation_engine.domain.trackers import Tracker, TrackerStates, person64
 
 MARK_PREFIX, WAIVE_PREFIX = "reached.", "waived."
-# Kept before any other trait when an account has more than the limit.
+# Kept before marks and waivers, and these before any other trait, when an account has more than the limit.
 RESERVED_TRAITS = frozenset({"name", "segment", "owner", "contract_start", "renewal_at"})
 TRAITS_MAX = 96
 TRAIT_NAME_CHARS_MAX = 80
@@ -137,9 +137,9 @@ def merge(mine: Facts, theirs: Facts, trackers: Iterable[Tracker]) -> None:
 def _cut(traits: dict[str, Dated]) -> None:
     """Drop what exceeds the limit by an order of names alone, which keeps the cut a join."""
     if len(traits) > TRAITS_MAX:
-        for name in sorted(traits, key=lambda name: (not _reserved(name), name))[TRAITS_MAX:]:
+        for name in sorted(traits, key=_place)[TRAITS_MAX:]:
             del traits[name]
 
 
-def _reserved(name: str) -> bool:
-    return name in RESERVED_TRAITS or name.startswith((MARK_PREFIX, WAIVE_PREFIX))
+def _place(name: str) -> tuple[bool, bool, str]:
+    return name not in RESERVED_TRAITS, not name.startswith((MARK_PREFIX, WAIVE_PREFIX)), name

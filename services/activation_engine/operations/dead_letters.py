@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.decoder import Reason
 from services.activation_engine.operations.events_log import EventsLog
-from services.activation_engine.operations.refusals import Refused
+from services.activation_engine.operations.refusals import LETTER_ERASED, LETTER_UNKNOWN, Refused
 
 # More of a value is not shown; it is requeued whole.
 VALUE_BYTES_SHOWN_MAX = 16_384
@@ -83,10 +83,11 @@ class DeadLetters:
         async with self._engine.connect() as connection:
             row = (await connection.execute(_ONE, {"id": letter_id})).one_or_none()
             if row is None:
-                hint = "No such dead letter; GET /v1/dead-letters lists those that are kept."
-                raise Refused("dead_letter_unknown", hint)
+                raise Refused(*LETTER_UNKNOWN)
             part = row.part
             if row.reason == Reason.WRONG_PARTITION:
+                if row.key is None:
+                    raise Refused(*LETTER_ERASED)
                 home = await connection.scalar(_HOME, {"account_id": row.key.decode()})
                 part = part if home is None else home
         if row.requeued_at is not None and not again:

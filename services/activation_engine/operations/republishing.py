@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.operations.jobs import Job, JobStore
-from services.activation_engine.operations.refusals import Refused
+from services.activation_engine.operations.refusals import PARTITION_UNKNOWN, Refused
 
 REPUBLISH = "republish"
 
@@ -25,10 +25,12 @@ class Republishing:
         async with self._engine.connect() as connection:
             out_seq = await connection.scalar(_OUT_SEQ, {"part": part})
         if out_seq is None:
-            raise Refused("partition_unknown", "No such partition; GET /v1/partitions lists them.")
+            raise Refused(*PARTITION_UNKNOWN)
         last = out_seq if to_seq is None else to_seq
         if not 1 <= from_seq <= last <= out_seq:
-            raise Refused("range_outside_ledger", f"The partition's signals are numbered 1 to {out_seq}: choose among.")
+            raise Refused(
+                "range_outside_ledger", f"The partition's signals are numbered 1 to {out_seq}: choose among them."
+            )
         numbers = {"from_seq": from_seq, "to_seq": last}
         return await self._jobs.create(
             REPUBLISH, state="waiting", part=part, arguments=numbers, total=last - from_seq + 1, by=by

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.operations.events_log import Bounds, EventsLog
-from services.activation_engine.operations.refusals import Refused
+from services.activation_engine.operations.refusals import NOT_STOPPED, PARTITION_CHANGED, PARTITION_UNKNOWN, Refused
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +86,7 @@ class Resumes:
         }
         async with self._engine.begin() as connection:
             if (await connection.execute(_RESUME, values)).one_or_none() is None:
-                raise Refused("partition_changed", "Somebody else claimed or resumed it just now; look at it again.")
+                raise Refused(*PARTITION_CHANGED)
         log.warning("partition_resumed", part=part, reason=reason, by=by, next_offset=decided.next_offset)
         return decided
 
@@ -94,9 +94,9 @@ class Resumes:
         async with self._engine.connect() as connection:
             lease = (await connection.execute(_LEASE, {"part": part})).one_or_none()
         if lease is None:
-            raise Refused("partition_unknown", "No such partition; GET /v1/partitions lists them.")
+            raise Refused(*PARTITION_UNKNOWN)
         if lease.stopped is None:
-            raise Refused("partition_not_stopped", "The partition is not stopped: there is nothing to decide.")
+            raise Refused(*NOT_STOPPED)
         if lease.stopped != reason:
             raise Refused("reason_differs", f"It is stopped for `{lease.stopped}`: look again, and decide about that.")
         return lease

@@ -116,6 +116,19 @@ async def test_without_a_broker_nothing_is_marked_as_requeued(api: Api, jobs: Jo
     assert [row["requeued_at"] for row in (await api.http.get("/v1/dead-letters")).json()["data"]] == [None, None]
 
 
+async def test_a_letter_that_was_erased_is_not_requeued(api: Api, jobs: JobStore, database: AsyncEngine) -> None:
+    """Its place is kept for audits, its record is gone: there is nothing to send again."""
+    assert jobs
+    insert = sa.text(
+        'INSERT INTO activation.dead_letter (part, "offset", reason, detail, appended_ms)'
+        " VALUES (0, 1, 'wrong_partition', 'x', 1) RETURNING id"
+    )
+    async with database.begin() as connection:
+        letter_id = await connection.scalar(insert)
+    answer = await api.http.post(f"/v1/dead-letters/{letter_id}/requeue")
+    assert (answer.status_code, answer.json()["code"]) == (409, "dead_letter_erased")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "scope"),
     [

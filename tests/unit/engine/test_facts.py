@@ -248,6 +248,14 @@ def test_traits_beyond_the_limit() -> None:
     assert facts == folded(*reversed(many))
 
 
+def test_marks_beyond_the_limit_push_out_no_reserved_trait() -> None:
+    """Dates of many plans' milestones come after what decides how the account is judged."""
+    marks: list[dict[str, Any]] = [{f"reached__m{number:03}": "2026-11-01"} for number in range(TRAITS_MAX)]
+    facts = folded(*(traits(**mark) for mark in marks))
+    plan_set().fold(facts, traits(segment="smb", renewal_at="2027-01-01"))
+    assert (facts.trait("segment"), facts.trait("renewal_at")) == ("smb", "2027-01-01")
+
+
 def test_unreadable_body_changes_nothing() -> None:
     """A body that a condition needs and that is no JSON object is refused before any fact moves."""
     plans, facts = plan_set([plan(RICH)]), Facts()
