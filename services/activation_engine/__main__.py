@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from services.activation_engine.app import MIGRATIONS, serve
+from services.activation_engine.app import MIGRATIONS, SCHEMA, serve
 from services.activation_engine.settings import EngineSettings
-from services.activation_engine.tables import SCHEMA
 from services.runtime.command import run_command
 
 

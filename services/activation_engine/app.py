@@ -32,7 +32,6 @@ from services.activation_engine.reading.partitions import PartitionViews
 from services.activation_engine.relay import Relay
 from services.activation_engine.settings import EngineSettings
 from services.activation_engine.store import StoreUnavailable
-from services.activation_engine.tables import SCHEMA
 from services.activation_engine.transactions import Transactions
 from services.activation_engine.watchdog import Watchdog
 from services.runtime import crash_points, postgres
@@ -47,6 +46,7 @@ from services.runtime.settings import SharedSettings
 
 log = structlog.get_logger(__name__)
 
+SCHEMA = "activation"
 MIGRATIONS = Path(__file__).parent / "migrations"
 _CLIENT = "firstvalue-engine"
 _WAIT_SECONDS = 1.0

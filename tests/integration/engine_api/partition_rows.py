@@ -24,12 +24,6 @@ from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.transitions import apply_event
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.store import NameSeen
-from services.activation_engine.tables import (
-    ledger,
-    partition_lease,
-    partition_plan,
-    plan_version,
-)
 
 PARTITIONS = 3
 DAY_MS = 86_400_000
@@ -67,17 +61,15 @@ class PartitionRows:
     async def claim_all(self) -> None:
         """Rows for all partitions, at offset 0."""
         rows = [{"part": part, "stamp": uuid4(), "source": "test", "owner": "engine-1"} for part in range(PARTITIONS)]
-        await self._insert(partition_lease, [{**row, "clock_ms": START_MS, "next_offset": 0} for row in rows])
+        await self._insert("partition_lease", [{**row, "clock_ms": START_MS, "next_offset": 0} for row in rows])
 
     async def move_lease(self, part: int, **values: object) -> None:
         """Change columns of one lease."""
-        async with self._database.begin() as connection:
-            await connection.execute(partition_lease.update().where(partition_lease.c.part == part).values(**values))
+        await self._update("partition_lease", "part", part, values)
 
     async def move_plan(self, plan: str, **values: object) -> None:
         """Change columns of what all partitions have adopted of a plan."""
-        async with self._database.begin() as connection:
-            await connection.execute(partition_plan.update().where(partition_plan.c.plan == plan).values(**values))
+        await self._update("partition_plan", "plan", plan, values)
 
     async def publish(
         self, text: str = PLAN_TEXT, *, version: int = 1, parts: Iterable[int] = range(PARTITIONS)
@@ -87,14 +79,14 @@ class PartitionRows:
         plan = checked.plan.id
         self.live[plan] = LivePlan(checked.plan, version)
         row = {"plan": plan, "version": version, "hash": checked.hash, "title": checked.title, "policy": "silent"}
-        await self._insert(plan_version, [{**row, "content": checked.content, "source": text}])
+        await self._insert("plan_version", [{**row, "content": json.dumps(checked.content), "source": text}])
         for part in parts:
             await self.adopt(part, plan, version)
 
     async def end_plan(self, plan: str, *, version: int) -> None:
         """Store the version without content by which a plan ends, adopted by nobody yet."""
         row = {"plan": plan, "version": version, "hash": "", "title": "", "policy": "retired"}
-        await self._insert(plan_version, [{**row, "content": {}, "source": ""}])
+        await self._insert("plan_version", [{**row, "content": "{}", "source": ""}])
 
     async def copy_plan(self, plan: str, names: list[str]) -> None:
         """More plans with the content of one, adopted by nobody."""
@@ -110,7 +102,7 @@ class PartitionRows:
     async def adopt(self, part: int, plan: str, version: int, policy: str = "silent") -> None:
         """One partition judges by the version from now on."""
         row = {"part": part, "plan": plan, "version": version, "from_offset": 0, "live_from_ms": 0, "policy": policy}
-        await self._insert(partition_plan, [row])
+        await self._insert("partition_plan", [row])
 
     @asynccontextmanager
     async def adopting(self, parts: Iterable[int] = range(PARTITIONS)) -> AsyncIterator[None]:
@@ -166,7 +158,7 @@ class PartitionRows:
                     "appended_ms": START_MS,
                 }
             )
-        await self._insert(ledger, rows)
+        await self._insert("ledger", rows)
         await self.move_lease(part, out_seq=self._sequences[part])
 
     async def _store(self, state: AccountState, part: int) -> None:
@@ -186,10 +178,19 @@ class PartitionRows:
         for row in missing:
             await self.adopt(*row)
 
-    async def _insert(self, table: sa.Table, rows: list[dict[str, object]]) -> None:
+    async def _insert(self, table: str, rows: list[dict[str, object]]) -> None:
         if rows:
-            async with self._database.begin() as connection:
-                await connection.execute(table.insert(), rows)
+            columns, values = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
+            await self._execute(f"INSERT INTO activation.{table} ({columns}) VALUES ({values})", rows)
+
+    async def _update(self, table: str, key: str, of: object, values: dict[str, object]) -> None:
+        given = {name: json.dumps(value) if isinstance(value, list) else value for name, value in values.items()}
+        changes = ", ".join(f"{name} = :{name}" for name in given)
+        await self._execute(f"UPDATE activation.{table} SET {changes} WHERE {key} = :of", [{**given, "of": of}])
+
+    async def _execute(self, statement: str, rows: list[dict[str, object]]) -> None:
+        async with self._database.begin() as connection:
+            await connection.execute(sa.text(statement), rows)
 
 
 def usage(account_id: str, name: str, *, day: float, user_id: str = "u-1") -> Event:

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.positions import encode_position
 from services.activation_engine.api import new_engine_api
-from services.activation_engine.tables import dead_letter
 from services.runtime.http_server import HttpServer
 from services.runtime.key_ring import KeyRing
 from tests.fakes.operations import operations_over
@@ -257,14 +257,17 @@ async def test_a_key_is_looked_for_before_anybody_is_asked(terminal: Terminal) -
 async def test_a_letter_requeued_before_is_told_as_such(terminal: Terminal, database: AsyncEngine) -> None:
     """With where it went and when; nothing is appended, so that no broker is needed."""
     before = {"requeued_at": datetime(2026, 1, 2, 3, 4, tzinfo=UTC), "requeued_offset": 9}
-    letter = {"part": 1, "offset": 4, "reason": "no_value", "detail": "d", "appended_ms": START_MS, **before}
+    insert = sa.text(
+        'INSERT INTO activation.dead_letter (part, "offset", reason, detail, appended_ms, requeued_at, requeued_offset)'
+        " VALUES (1, 4, 'no_value', 'd', 1, :requeued_at, :requeued_offset) RETURNING id"
+    )
     async with database.begin() as connection:
-        letter_id = await connection.scalar(dead_letter.insert().values(letter).returning(dead_letter.c.id))
+        letter_id = await connection.scalar(insert, before)
     told = await terminal.run("ops", "requeue", str(letter_id))
     place = "partition 1, offset 9 at 2026-01-02T03:04:00Z"
     assert told.output == f"{letter_id}: was sent before, to {place}; --again sends it once more\n", told.complaint
     async with database.begin() as connection:
-        await connection.execute(dead_letter.delete())
+        await connection.execute(sa.text("TRUNCATE activation.dead_letter"))
 
 
 @pytest.mark.parametrize(
