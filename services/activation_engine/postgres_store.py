@@ -191,9 +191,9 @@ async def _write_rows(connection: AsyncConnection, commit: Commit) -> None:
     if commit.ledger:
         await connection.execute(statements.INSERT_LEDGER, statements.ledger_arrays(commit.ledger))
     if commit.names:
-        await connection.execute(statements.UPSERT_NAMES, statements.name_arrays(commit.names))
+        await connection.execute(statements.UPSERT_NAMES, statements.arrays(commit.names))
     if commit.dead_letters:
-        await connection.execute(statements.INSERT_DEAD_LETTERS, statements.dead_letter_arrays(commit.dead_letters))
+        await connection.execute(statements.INSERT_DEAD_LETTERS, statements.arrays(commit.dead_letters))
     if commit.adoptions:
-        await connection.execute(statements.INSERT_ADOPTIONS, statements.adoption_arrays(commit.adoptions))
+        await connection.execute(statements.INSERT_ADOPTIONS, statements.arrays(commit.adoptions))
     await erasing.erase_traces(connection, commit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,11 @@ def _statement(text: str, **arrays: str) -> sa.TextClause:
     unnested = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in arrays.items())
     columns = ", ".join(f'"{name}"' for name in arrays)
     return sa.text(text.replace(":rows", f"unnest({unnested}) AS new ({columns})"))
+
+
+def _insert(table: str, **arrays: str) -> sa.TextClause:
+    columns = ", ".join(f'"{name}"' for name in arrays)
+    return _statement(f"INSERT INTO activation.{table} ({columns}) SELECT {columns} FROM :rows", **arrays)  # noqa: S608 - of constants
 
 
 CREATE_LEASES = _statement(
@@ -126,9 +132,8 @@ UPSERT_PLANS = _statement(
     waiting_for="text",
     paused="text",
 )
-INSERT_LEDGER = _statement(
-    "INSERT INTO activation.ledger (part, seq, id, account_id, type, payload, appended_ms, received_ms, traceparent) "
-    "SELECT part, seq, id, account_id, type, payload, appended_ms, received_ms, traceparent FROM :rows",
+INSERT_LEDGER = _insert(
+    "ledger",
     part="int",
     seq="bigint",
     id="uuid",
@@ -149,9 +154,8 @@ UPSERT_NAMES = _statement(
     first_ms="bigint",
     last_ms="bigint",
 )
-INSERT_DEAD_LETTERS = _statement(
-    'INSERT INTO activation.dead_letter (part, "offset", reason, detail, key, value, appended_ms) '
-    'SELECT part, "offset", reason, detail, key, value, appended_ms FROM :rows',
+INSERT_DEAD_LETTERS = _insert(
+    "dead_letter",
     part="int",
     offset="bigint",
     reason="text",
@@ -160,9 +164,8 @@ INSERT_DEAD_LETTERS = _statement(
     value="bytea",
     appended_ms="bigint",
 )
-INSERT_ADOPTIONS = _statement(
-    "INSERT INTO activation.partition_plan (part, plan, version, from_offset, live_from_ms, policy) "
-    "SELECT part, plan, version, from_offset, live_from_ms, policy FROM :rows",
+INSERT_ADOPTIONS = _insert(
+    "partition_plan",
     part="int",
     plan="text",
     version="int",
@@ -205,23 +208,12 @@ def plan_arrays(rows: Sequence[tuple[str, PlanRow]]) -> Arrays:
 
 def ledger_arrays(rows: Sequence[LedgerRow]) -> Arrays:
     """For INSERT_LEDGER."""
-    plain = _columns(rows, "part", "seq", "account_id", "type", "payload", "appended_ms", "received_ms", "traceparent")
-    return {**plain, "id": [UUID(row.id) for row in rows]}
+    return {**arrays(rows), "id": [UUID(row.id) for row in rows]}
 
 
-def name_arrays(rows: Sequence[NameSeen]) -> Arrays:
-    """For UPSERT_NAMES."""
-    return _columns(rows, "part", "name", "count", "first_ms", "last_ms")
-
-
-def dead_letter_arrays(rows: Sequence[DeadLetter]) -> Arrays:
-    """For INSERT_DEAD_LETTERS."""
-    return _columns(rows, "part", "offset", "reason", "detail", "key", "value", "appended_ms")
-
-
-def adoption_arrays(rows: Sequence[Adoption]) -> Arrays:
-    """For INSERT_ADOPTIONS."""
-    return _columns(rows, "part", "plan", "version", "from_offset", "live_from_ms", "policy")
+def arrays(rows: Sequence[LedgerRow | NameSeen | DeadLetter | Adoption]) -> Arrays:
+    """For a statement whose arrays are the fields of these rows."""
+    return _columns(rows, *(one.name for one in fields(rows[0])))
 
 
 def _columns(rows: Sequence[object], *names: str) -> Arrays:

@@ -140,7 +140,7 @@ class PartitionRows:
         """An event name came so many times between two days after the start."""
         seen = NameSeen(part, name, count, START_MS + int(first * DAY_MS), START_MS + int(last * DAY_MS))
         async with self._database.begin() as connection:
-            await connection.execute(statements.UPSERT_NAMES, statements.name_arrays([seen]))
+            await connection.execute(statements.UPSERT_NAMES, statements.arrays([seen]))
 
     async def record(self, account_id: str, payloads: list[bytes], *, part: int) -> None:
         """Put payloads into the ledger, numbered on."""
