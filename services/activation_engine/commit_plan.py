@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,7 @@ from services.activation_engine.domain.encoding import encode
 from services.activation_engine.domain.rows import active_days, last_event, plan_rows
 from services.activation_engine.domain.signals import ERASED, CandidateSignal, number, to_payload
 from services.activation_engine.partition import Held
-from services.activation_engine.store import AccountRow, Commit, Lease, LedgerRow, Notice, moved
+from services.activation_engine.store import AccountRow, Commit, Lease, LedgerRow, Notice
 
 PAYLOAD_BYTES_MAX = 65_536
 # How many (dirty account) rows are made between two chances for the event loop: about five milliseconds of work.
@@ -130,7 +130,7 @@ def next_lease(
         "dead_lettered": len(outcome.dead_letters),
         "late": outcome.late,
     }
-    return moved(
+    return replace(
         lease,
         stamp=stamp,
         next_offset=outcome.next_offset,

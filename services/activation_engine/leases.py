@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import structlog
@@ -19,7 +20,7 @@ from services.activation_engine.metrics import STOPS, EngineMetrics
 from services.activation_engine.partition import AccountCache, Partition
 from services.activation_engine.plan_adoption import PlanCatalog
 from services.activation_engine.relay import Relay
-from services.activation_engine.store import Claim, Store, StoreUnavailable, moved
+from services.activation_engine.store import Claim, Store, StoreUnavailable
 from services.runtime.crash_points import crash_point
 
 log = structlog.get_logger(__name__)
@@ -167,7 +168,7 @@ class Leases:
             return None
         self._names |= claim.names
         partition = Partition(
-            lease=moved(claim.lease, next_offset=checked.next_offset),
+            lease=replace(claim.lease, next_offset=checked.next_offset),
             adopted={one.plan: one for one in claim.adopted},
             plans=plans,
             accounts=AccountCache(self._accounts_cached_max),

@@ -7,7 +7,8 @@ Topic ids are not told to this client: a recreated topic shows only in its offse
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,21 @@ from aiokafka.errors import KafkaError
 
 from services.activation_engine.store import Lease
 
-_READ_SECONDS = 10.0
+_CALL_SECONDS = 10.0
 
 
 class LogUnreachable(Exception):
     """No broker answered in time; try again later."""
+
+
+@asynccontextmanager
+async def answering() -> AsyncIterator[None]:
+    """Raises LogUnreachable when a broker fails inside, or takes longer than ten seconds."""
+    try:
+        async with asyncio.timeout(_CALL_SECONDS):
+            yield
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise LogUnreachable(type(error).__name__) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +71,13 @@ class LogProbe:
 
     async def check(self, leases: Sequence[Lease]) -> dict[int, Checked]:
         """For each lease by partition: does the log still hold what follows what was applied? Raises LogUnreachable."""
-        try:
-            async with self._turn, asyncio.timeout(_READ_SECONDS):
-                return await self._check(leases)
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise LogUnreachable(type(error).__name__) from error
+        async with self._turn, answering():
+            return await self._check(leases)
 
     async def end_offsets(self, parts: Sequence[int]) -> dict[int, int]:
         """The offset after the newest record, by partition. Raises LogUnreachable."""
-        try:
-            async with self._turn, asyncio.timeout(_READ_SECONDS):
-                ends = await self._consumer.end_offsets([self._at(part) for part in parts])
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise LogUnreachable(type(error).__name__) from error
+        async with self._turn, answering():
+            ends = await self._consumer.end_offsets([self._at(part) for part in parts])
         return {place.partition: end for place, end in ends.items()}
 
     async def _check(self, leases: Sequence[Lease]) -> dict[int, Checked]:
@@ -80,19 +85,18 @@ class LogProbe:
         begins = await self._consumer.beginning_offsets(places)
         ends = await self._consumer.end_offsets(places)
         checked: dict[int, Checked] = {}
-        readable: list[Lease] = []
+        readable: dict[int, Lease] = {}
         for lease, place in zip(leases, places, strict=True):
             result = _by_bounds(lease, self._topic, begins[place], ends[place])
             checked[lease.part] = result
             if result.stop_reason is None and lease.last_append_ms is not None and begins[place] < lease.next_offset:
-                readable.append(lease)
-        for part, appended_ms in (await self._append_times(readable)).items():
-            known = next(lease for lease in readable if lease.part == part)
-            if appended_ms != known.last_append_ms:
-                checked[part] = Checked(known.next_offset, "recreated")
+                readable[lease.part] = lease
+        for part, appended_ms in (await self._append_times(readable.values())).items():
+            if appended_ms != readable[part].last_append_ms:
+                checked[part] = Checked(readable[part].next_offset, "recreated")
         return checked
 
-    async def _append_times(self, leases: Sequence[Lease]) -> dict[int, int]:
+    async def _append_times(self, leases: Iterable[Lease]) -> dict[int, int]:
         """The append time of the last applied record of each, left out where a marker of the broker has its offset."""
         wanted = {self._at(lease.part): lease.next_offset - 1 for lease in leases}
         found: dict[int, int] = {}

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from schemas.signals import ACCOUNT_TYPES
 from services.activation_engine.batch import Outcome
 from services.activation_engine.decoder import Reason, Record
+from services.activation_engine.domain.account import STATUSES
 from services.activation_engine.domain.encoding import STATE_BYTES_ALARM, STATE_BYTES_SOFT
 from services.activation_engine.store import Lease
 from services.runtime.metrics import RUNNING, Instruments, SharedMetrics, dead_letters
@@ -22,7 +23,6 @@ from services.runtime.metrics import RUNNING, Instruments, SharedMetrics, dead_l
 T = TypeVar("T")
 
 OUTCOMES = ("applied", "unchanged", "redelivered", "dead_lettered")
-STATUSES = ("not_started", "on_track", "at_risk", "stalled", "activated", "paused", "closed")
 # Why a partition does not run: see `log_probe`, and `suspects` for the last.
 STOPS = ("source_changed", "records_expired", "tail_lost", "recreated", "rows_refused")
 PHASES = ("decode", "load", "fold", "encode", "commit")

@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
 
 import structlog
 
 from services.activation_engine.domain.plan import Plan
-from services.activation_engine.domain.plan_set import LivePlan, PlanSet
+from services.activation_engine.domain.plan_set import LivePlan, PlanSet, Policy
 from services.activation_engine.plans.loader import plan_from_content
-from services.activation_engine.store import Adoption, PublishedPlan, StoreUnavailable
+from services.activation_engine.plans.registry import RETIRED
+from services.activation_engine.store import Adoption, PublishedPlan, Store, StoreUnavailable
 from services.runtime.process import Stopping
 
 log = structlog.get_logger(__name__)
-
-
-# The policy of a version without content, by which a plan ends.
-RETIRED = "retired"
-
-
-class PlanSource(Protocol):
-    """Where versions are read from."""
-
-    async def published_plans(self) -> list[PublishedPlan]:
-        """The newest version of every plan."""
-
-    async def plan_content(self, plan: str, version: int) -> Mapping[str, Any]:
-        """The validated content of one version."""
 
 
 class PlanCatalog:
     """Compiled versions, kept for as long as their content is what was published: they are few. A failover may lose a
     publication, and the next one takes its number."""
 
-    def __init__(self, source: PlanSource) -> None:
-        self._source = source
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._compiled: dict[tuple[str, int], Plan] = {}
         self.published: dict[str, PublishedPlan] = {}
 
@@ -49,7 +35,7 @@ class PlanCatalog:
 
     async def refresh(self) -> None:
         """Learn what is published, compiled before any partition adopts it. Raises StoreUnavailable."""
-        newest = await self._source.published_plans()
+        newest = await self._store.published_plans()
         for one in newest:
             if one.policy != RETIRED and (await self._plan(one.plan, one.version)).hash != one.hash:
                 del self._compiled[one.plan, one.version]
@@ -62,25 +48,21 @@ class PlanCatalog:
 
     async def plan_set(self, adopted: Iterable[Adoption]) -> PlanSet:
         """The set of these versions without those that ended their plan. Raises StoreUnavailable."""
-        return PlanSet.of(
-            [
-                LivePlan(
-                    await self._plan(one.plan, one.version),
-                    one.version,
-                    one.live_from_ms,
-                    "emit" if one.policy == "emit" else "silent",
-                )
-                for one in adopted
-                if one.policy != RETIRED
-            ]
-        )
+        live = [one for one in adopted if one.policy != RETIRED]
+        return PlanSet.of([live_plan(one, await self._plan(one.plan, one.version)) for one in live])
 
     async def _plan(self, plan: str, version: int) -> Plan:
         known = self._compiled.get((plan, version))
         if known is None:
-            content = await self._source.plan_content(plan, version)
+            content = await self._store.plan_content(plan, version)
             known = self._compiled[plan, version] = plan_from_content(dict(content)).plan
         return known
+
+
+def live_plan(adoption: Adoption, plan: Plan) -> LivePlan:
+    """An adopted version with its content."""
+    policy: Policy = "emit" if adoption.policy == "emit" else "silent"
+    return LivePlan(plan, adoption.version, adoption.live_from_ms, policy)
 
 
 def _is_news(published: PublishedPlan, adopted: Adoption | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -236,8 +236,3 @@ class Due:
     more_from_ms: int | None = None
     sweep: tuple[StoredAccount, ...] = ()
     sweep_done: bool = True
-
-
-def moved(lease: Lease, **changes: Any) -> Lease:
-    """The lease with some of its values changed."""
-    return replace(lease, **changes)

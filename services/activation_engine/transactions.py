@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import structlog
 
-from services.activation_engine.batch import DueAccounts, Outcome, begin, due_by, fold
+from services.activation_engine.batch import begin, fold
 from services.activation_engine.commit_plan import (
     ROWS_PER_STEP,
     Outward,
@@ -24,8 +23,8 @@ from services.activation_engine.commit_plan import (
     next_lease,
 )
 from services.activation_engine.decoder import Input, Record, decode_record
-from services.activation_engine.domain.event import Event
 from services.activation_engine.leases import Leases
+from services.activation_engine.loading import Share, load_accounts, load_due
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.partition import Partition
 from services.activation_engine.plan_adoption import PlanCatalog
@@ -34,8 +33,6 @@ from services.activation_engine.store import (
     AccountElsewhere,
     Adoption,
     Commit,
-    Due,
-    DueQuery,
     Lease,
     LeaseLost,
     LedgerRow,
@@ -54,19 +51,6 @@ _DECODE_STEP = 1_000
 
 class _Revoked(Exception):
     """The partitions were taken away while the batch was made."""
-
-
-@dataclass(slots=True)
-class _Share:
-    """One partition's part of a batch."""
-
-    partition: Partition
-    records: Sequence[Record]
-    inputs: list[Input]
-    outcome: Outcome
-    redelivered: int = 0
-    due: DueAccounts = field(default_factory=DueAccounts)
-    adoptions: list[Adoption] = field(default_factory=list)
 
 
 class Transactions:
@@ -94,15 +78,27 @@ class Transactions:
         self._suspects = Suspects()
         # Held while a batch is made from its records, until it is committed only.
         self._making = asyncio.Lock()
+        # The partitions of batches under way.
+        self._busy: set[int] = set()
 
     async def apply(self, taken: Mapping[int, Sequence[Record]], redelivered: Mapping[int, int]) -> dict[int, int]:
         """Apply records that follow each partition's lease without a gap; how many were consumed of each. Nothing, and
         the partitions forgotten, when the transaction failed or its answer was not seen."""
-        started, timed = time.monotonic(), self._metrics.timed
         taken = self._suspects.narrowed(taken)
-        generation, parts = self._leases.generation, set(taken)
+        parts = set(taken)
         if not parts <= self._leases.held.keys():
             return {}
+        assert self._busy.isdisjoint(parts), f"a batch of partitions {sorted(self._busy & parts)} is under way"
+        self._busy |= parts
+        try:
+            return await self._apply(taken, parts, redelivered)
+        finally:
+            self._busy -= parts
+
+    async def _apply(
+        self, taken: Mapping[int, Sequence[Record]], parts: set[int], redelivered: Mapping[int, int]
+    ) -> dict[int, int]:
+        started, timed, generation = time.monotonic(), self._metrics.timed, self._leases.generation
         # A revocation may come at any await below, and is noticed before the commit; until then these are enough.
         partitions = [self._leases.held[part] for part in sorted(parts)]
         try:
@@ -134,7 +130,7 @@ class Transactions:
     async def _refused(self, taken: Mapping[int, Sequence[Record]], parts: set[int]) -> None:
         """Look for the record that is to blame, from the state that is stored; stop where there is none to put aside,
         for the same would be tried for ever."""
-        guilty = set() if self._suspects.refused(taken) else set(taken) or parts
+        guilty = set() if self._suspects.refused(taken) else parts
         self._leases.evict(parts - guilty)
         for part in guilty:
             await self._leases.stop(part, "rows_refused")
@@ -159,7 +155,7 @@ class Transactions:
 
     async def _decode(
         self, taken: Mapping[int, Sequence[Record]], redelivered: Mapping[int, int], partitions: Sequence[Partition]
-    ) -> list[_Share]:
+    ) -> list[Share]:
         """B2, and the plan versions that go live with this batch."""
         shares = []
         for partition in partitions:
@@ -170,7 +166,7 @@ class Transactions:
                 await asyncio.sleep(0)
             if len(records) == 1:
                 inputs = [self._suspects.judged(partition.part, records[0], inputs[0])]
-            share = _Share(partition, records, inputs, begin(partition), redelivered.get(partition.part, 0))
+            share = Share(partition, records, inputs, begin(partition), redelivered.get(partition.part, 0))
             self._go_live(share)
             shares.append(share)
         crash_point("engine.b2_decoded")
@@ -179,7 +175,7 @@ class Transactions:
                 share.partition.plans = await self._catalog.plan_set(share.partition.adopted.values())
         return shares
 
-    def _go_live(self, share: _Share) -> None:
+    def _go_live(self, share: Share) -> None:
         """Judge by newly published versions from this batch on, and let a sweep look at every account again."""
         partition, lease = share.partition, share.partition.lease
         now = max(lease.clock.clock_ms or 0, lease.last_append_ms or 0)
@@ -189,58 +185,21 @@ class Transactions:
             partition.adopted[one.plan] = adoption
             share.outcome.sweep_after = ""
 
-    async def _load(self, shares: Sequence[_Share]) -> None:
+    async def _load(self, shares: Sequence[Share]) -> None:
         """B3: the accounts of the events and those due at the ticks, with one query each."""
-        await self._load_accounts(shares)
+        await load_accounts(self._store, shares)
         await asyncio.sleep(0)
-        await self._load_due(shares)
+        await load_due(self._store, shares, limit=self._due_accounts_max)
         crash_point("engine.b3_loaded")
 
-    async def _load_accounts(self, shares: Sequence[_Share]) -> None:
-        missing: dict[str, list[Partition]] = {}
-        for share in shares:
-            # In the order of the log, not of hashes: what is held longest must not differ between two runs.
-            named = dict.fromkeys(given.account_id for given in share.inputs if type(given) is Event)
-            share.partition.foreign = set()
-            for account_id in share.partition.accounts.missing(named):
-                missing.setdefault(account_id, []).append(share.partition)
-        if not missing:
-            return
-        rows = await self._store.load_accounts(missing)
-        for start in range(0, len(rows), ROWS_PER_STEP):
-            for row in rows[start : start + ROWS_PER_STEP]:
-                for partition in missing.pop(row.account_id):
-                    if row.part == partition.part:
-                        partition.admit(row)
-                    else:
-                        partition.foreign.add(row.account_id)
-            await asyncio.sleep(0)
-        # A new account belongs to the first partition that names it; were both to make it, neither could commit.
-        for account_id, (_, *others) in missing.items():
-            for partition in others:
-                partition.foreign.add(account_id)
-
-    async def _load_due(self, shares: Sequence[_Share]) -> None:
-        ticking: list[_Share] = []
-        queries: list[DueQuery] = []
-        for share in shares:
-            clock_ms = due_by(share.partition.lease.clock, share.records, share.inputs)
-            if clock_ms is not None:
-                ticking.append(share)
-                sweep_after = share.outcome.sweep_after
-                queries.append(DueQuery(share.partition.part, clock_ms, self._due_accounts_max, sweep_after))
-        if queries:
-            for share, due in zip(ticking, await self._store.load_due(queries), strict=True):
-                share.due = _admitted(share.partition, due)
-
-    async def _fold(self, shares: Sequence[_Share]) -> None:
+    async def _fold(self, shares: Sequence[Share]) -> None:
         """B4: the records into the accounts, in the order of each partition's log."""
         for share in shares:
             for _ in fold(share.outcome, share.records, share.inputs, share.due):
                 await asyncio.sleep(0)
         crash_point("engine.b4_folded")
 
-    async def _encode(self, shares: Sequence[_Share]) -> tuple[Commit, dict[int, Lease]]:
+    async def _encode(self, shares: Sequence[Share]) -> tuple[Commit, dict[int, Lease]]:
         """The rest of B4: what is to be written, and the leases as they will be."""
         announced = [one for share in shares for one in share.outcome.signals]
         known = await self._store.known_signals([one.signal.id for one in announced]) if announced else set()
@@ -267,7 +226,7 @@ class Transactions:
         for row in commit.ledger:
             self._metrics.signals.labels(row.type).inc()
 
-    async def _number(self, share: _Share, known: set[str]) -> list[LedgerRow]:
+    async def _number(self, share: Share, known: set[str]) -> list[LedgerRow]:
         """The ledger's rows of what is announced for the first time; `known` grows by it."""
         fresh, dropped = distinct(share.outcome.signals, known)
         self._metrics.signals_known.inc(dropped)
@@ -279,7 +238,7 @@ class Transactions:
             await asyncio.sleep(0)
         return rows
 
-    def _add(self, commit: Commit, share: _Share, rows: Sequence[LedgerRow]) -> Lease:
+    def _add(self, commit: Commit, share: Share, rows: Sequence[LedgerRow]) -> Lease:
         outcome, part = share.outcome, share.partition.part
         lease = next_lease(
             outcome,
@@ -296,7 +255,7 @@ class Transactions:
         add_erasures(commit, outcome, rows, lease.published_seq)
         return lease
 
-    def _adopt(self, shares: Sequence[_Share], written: Mapping[int, Lease]) -> None:
+    def _adopt(self, shares: Sequence[Share], written: Mapping[int, Lease]) -> None:
         """B6: what was committed is what is held."""
         for share in shares:
             partition = share.partition
@@ -311,7 +270,7 @@ class Transactions:
                 )
         self._leases.progressed(written)
 
-    def _measure(self, shares: Sequence[_Share], seconds: float) -> None:
+    def _measure(self, shares: Sequence[Share], seconds: float) -> None:
         for share in shares:
             self._metrics.records_applied(share.records[: share.outcome.taken])
         self._metrics.batch_done(
@@ -319,10 +278,3 @@ class Transactions:
             records=sum(share.outcome.taken for share in shares),
             seconds=seconds,
         )
-
-
-def _admitted(partition: Partition, due: Due) -> DueAccounts:
-    accounts = [partition.admit(row) for row in due.accounts]
-    sweep = [partition.admit(row) for row in due.sweep]
-    swept_to = None if due.sweep_done else sweep[-1].state.account_id
-    return DueAccounts(accounts, due.more_from_ms, sweep, swept_to)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Literal, cast
 
 from services.activation_engine.decoder import Poison, TickInput, decode_record
 from services.activation_engine.decoder import Record as LogRecord
@@ -13,7 +12,8 @@ from services.activation_engine.domain.plain_fold import Oracle, Record, Tick, e
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.signals import CandidateSignal
-from services.activation_engine.plan_adoption import RETIRED
+from services.activation_engine.plan_adoption import live_plan
+from services.activation_engine.plans.registry import RETIRED
 from services.activation_engine.store import Adoption
 
 __all__ = ["Oracle", "Record", "Tick", "expected_ids", "fold_log", "fold_partition", "replay"]
@@ -44,8 +44,7 @@ def replay(
             one = waiting.pop(0)
             live.pop(one.plan, None)
             if one.policy != RETIRED:
-                policy = cast(Literal["silent", "emit"], one.policy)
-                live[one.plan] = LivePlan(plan_of(one.plan, one.version), one.version, one.live_from_ms, policy)
+                live[one.plan] = live_plan(one, plan_of(one.plan, one.version))
         if live != before:
             oracle.take(PlanSet.of(live.values()))
         yield record, _take(oracle, record)

@@ -15,8 +15,8 @@ from schemas.erasure import account_hash
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.domain.signals import ERASED
 from services.activation_engine.metrics import EngineMetrics
-from services.activation_engine.plan_adoption import RETIRED
 from services.activation_engine.plans.loader import plan_from_content
+from services.activation_engine.plans.registry import RETIRED
 from services.activation_engine.store import Commit
 from tests.fakes.memory_store import MemoryStore
 from tests.simulator.database import Database

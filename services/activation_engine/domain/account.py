@@ -19,6 +19,7 @@ NOT_STARTED, ON_TRACK, AT_RISK, STALLED, ACTIVATED, PAUSED, CLOSED = (
     "paused",
     "closed",
 )
+STATUSES = (NOT_STARTED, ON_TRACK, AT_RISK, STALLED, ACTIVATED, PAUSED, CLOSED)
 # Statuses from which `recovered` is possible: the next tick looks again as soon as anything changes.
 TROUBLED = frozenset({AT_RISK, STALLED})
 # Reasons of `closed`: the plan does not cover the account any more, or somebody closed it.

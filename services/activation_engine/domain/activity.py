@@ -69,10 +69,6 @@ class Activity(Struct, array_like=True, gc=False):
         """Distinct people active after `from_ms`; at most PEOPLE_KEPT."""
         return sum(last > from_ms for last, _ in self.people.values())
 
-    def roles_since(self, from_ms: int) -> int:
-        """Distinct roles active after `from_ms`."""
-        return sum(last > from_ms for last in self.roles.values())
-
     def days_between(self, first_day: int, last_day: int, day_ms: int) -> int:
         """Active days among these day numbers, both included; days before the 96 newest are not known."""
         newest, bits = self.days.get(day_ms, (0, b""))

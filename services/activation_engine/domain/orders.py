@@ -11,7 +11,6 @@ from services.activation_engine.domain.timers import Hole
 from services.activation_engine.domain.trackers import id64, person64
 
 PAUSE, RESUME, CLOSE, REOPEN = "pause", "resume", "close", "reopen"
-TURNS = frozenset({PAUSE, RESUME, CLOSE, REOPEN})
 MOVE, DIAGNOSIS, SNOOZE_PREFIX = "move", "diagnosis", "snooze."
 TURNS_MAX = 64
 REGISTERS_MAX = 64

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.activation_engine.domain.account import STATUSES
 from services.activation_engine.insights.cohorts import with_cohorts
 from services.activation_engine.insights.scope import Scope
 from services.activation_engine.insights.wording import accounts_text, are
-
-STATUSES = ("not_started", "on_track", "at_risk", "stalled", "activated", "paused", "closed")
 
 _COUNTS = "SELECT cohort, status, count(*) AS accounts FROM accounts GROUP BY cohort, status"
 

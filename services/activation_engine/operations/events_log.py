@@ -15,9 +15,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.activation_engine.decoder import Record
-from services.activation_engine.log_probe import LogUnreachable
+from services.activation_engine.log_probe import answering
 
-_CALL_SECONDS = 10.0
 _CLOSE_SECONDS = 5.0
 # Records handed over at once.
 _CHUNK_RECORDS = 500
@@ -41,7 +40,7 @@ class EventsLog:
 
     async def bounds(self, part: int) -> Bounds:
         """Where the partition begins and ends."""
-        async with _started(self._new_consumer) as consumer, _answering():
+        async with _started(self._new_consumer) as consumer, answering():
             place = self._at(part)
             begins, ends = await consumer.beginning_offsets([place]), await consumer.end_offsets([place])
             return Bounds(begins[place], ends[place])
@@ -69,7 +68,7 @@ class EventsLog:
 
     async def append(self, part: int, *, key: bytes | None, value: bytes | None) -> int:
         """Append a record; its offset, once all in-sync replicas have it. After an error it may be there or not."""
-        async with _started(self._new_producer) as producer, _answering():
+        async with _started(self._new_producer) as producer, answering():
             # In a batch of its own, because the simple way takes no record without key and value.
             batch = producer.create_batch()
             if batch.append(key=key, value=value, timestamp=None) is None:
@@ -83,7 +82,7 @@ class EventsLog:
 
 
 async def _poll(consumer: Any, place: TopicPartition) -> list[Record]:
-    async with _answering():
+    async with answering():
         while True:
             polled: list[Record] = (await consumer.getmany(timeout_ms=500, max_records=_CHUNK_RECORDS)).get(place, [])
             if polled:
@@ -94,19 +93,10 @@ async def _poll(consumer: Any, place: TopicPartition) -> list[Record]:
 async def _started(new_client: Callable[[], Any]) -> AsyncIterator[Any]:
     client = new_client()
     try:
-        async with _answering():
+        async with answering():
             await client.start()
         yield client
     finally:
         with contextlib.suppress(KafkaError, TimeoutError, OSError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await client.stop()
-
-
-@contextlib.asynccontextmanager
-async def _answering() -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(_CALL_SECONDS):
-            yield
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise LogUnreachable(type(error).__name__) from error

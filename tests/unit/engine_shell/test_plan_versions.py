@@ -10,8 +10,8 @@ import pytest
 
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode, encode
-from services.activation_engine.plan_adoption import RETIRED
 from services.activation_engine.plans.loader import load_plan
+from services.activation_engine.plans.registry import RETIRED
 from services.activation_engine.store import Adoption
 from tests.builders import START_MS
 from tests.fakes.engine_records import QUICK_PLAN, event_value, tick_value

@@ -91,6 +91,18 @@ class Engine:
         return [(letter.part, letter.reason) for letter in self.store.dead_letters]
 
 
+async def test_two_batches_at_once_share_no_partition() -> None:
+    """The second would begin from what the first has not committed yet; after the first it may come."""
+    engine = Engine()
+    await engine.claim()
+    batch = asyncio.create_task(engine.apply(p0="acme"))
+    await asyncio.sleep(0)
+    with pytest.raises(AssertionError, match="under way"):
+        await engine.apply(p0="birch", p1="cedar")
+    assert await batch == {0: 1}
+    assert await engine.apply(p0="birch", p1="cedar") == {0: 1, 1: 1}
+
+
 async def test_a_batch_that_loses_its_partitions_changes_nothing() -> None:
     """Whenever the revocation comes: nothing is committed, nothing is held, and the engine lives on."""
     survived = 0

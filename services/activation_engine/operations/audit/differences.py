@@ -17,18 +17,6 @@ from services.activation_engine.operations.audit.snapshot import StoredRow
 # Of an expected or found value, as JSON, so much is shown.
 VALUE_CHARACTERS_MAX = 500
 
-KINDS = (
-    "account_missing",
-    "account_unexpected",
-    "state",
-    "account_row",
-    "account_plan",
-    "signal_missing",
-    "signal_unexpected",
-    "signal_changed",
-    "ledger_gap",
-)
-
 
 class Place(NamedTuple):
     """Where a difference is; `subject` is a part of the state, a column, a plan or a signal."""

@@ -12,13 +12,14 @@ from services.activation_engine.decoder import Poison, Record, TickInput, decode
 from services.activation_engine.domain.event import InvalidBody
 from services.activation_engine.domain.plain_fold import Oracle, Tick
 from services.activation_engine.domain.plan import Plan
-from services.activation_engine.domain.plan_set import LivePlan, PlanSet
+from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.domain.signals import CandidateSignal
 from services.activation_engine.domain.timers import HOLD_MS_MAX, Hole, PartitionClock
 from services.activation_engine.operations.audit.pacer import Pacer
 from services.activation_engine.operations.audit.snapshot import Snapshot
 from services.activation_engine.operations.events_log import EventsLog
 from services.activation_engine.operations.job_runner import Progress
+from services.activation_engine.plan_adoption import live_plan
 from services.activation_engine.plans.registry import RETIRED
 from services.activation_engine.store import Adoption
 
@@ -30,16 +31,8 @@ class LogIncomplete(Exception):
 def live_set(adoptions: Iterable[Adoption], plans: Mapping[tuple[str, int], Plan]) -> PlanSet:
     """What judges a partition that adopted these versions, in this order."""
     newest = {one.plan: one for one in adoptions}
-    return PlanSet.of(
-        LivePlan(
-            plans[one.plan, one.version],
-            one.version,
-            one.live_from_ms,
-            "emit" if one.policy == "emit" else "silent",
-        )
-        for one in newest.values()
-        if one.policy != RETIRED
-    )
+    live = [one for one in newest.values() if one.policy != RETIRED]
+    return PlanSet.of(live_plan(one, plans[one.plan, one.version]) for one in live)
 
 
 class Start(NamedTuple):

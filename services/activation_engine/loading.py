@@ -1,0 +1,77 @@
+"""What a batch needs and memory does not have: the accounts that its events name, and those due at its ticks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from services.activation_engine.batch import DueAccounts, Outcome, due_by
+from services.activation_engine.decoder import Input, Record
+from services.activation_engine.domain.event import Event
+from services.activation_engine.partition import Partition
+from services.activation_engine.store import Adoption, Due, DueQuery, Store
+
+# Rows taken in between two chances for the event loop.
+_ROWS_PER_STEP = 500
+
+
+@dataclass(slots=True)
+class Share:
+    """One partition's part of a batch."""
+
+    partition: Partition
+    records: Sequence[Record]
+    inputs: list[Input]
+    outcome: Outcome
+    redelivered: int = 0
+    due: DueAccounts = field(default_factory=DueAccounts)
+    adoptions: list[Adoption] = field(default_factory=list)
+
+
+async def load_accounts(store: Store, shares: Sequence[Share]) -> None:
+    """The accounts that events of these shares name and that are not in memory, of all partitions at once."""
+    missing: dict[str, list[Partition]] = {}
+    for share in shares:
+        # In the order of the log, not of hashes: what is held longest must not differ between two runs.
+        named = dict.fromkeys(given.account_id for given in share.inputs if type(given) is Event)
+        share.partition.foreign = set()
+        for account_id in share.partition.accounts.missing(named):
+            missing.setdefault(account_id, []).append(share.partition)
+    if not missing:
+        return
+    rows = await store.load_accounts(missing)
+    for start in range(0, len(rows), _ROWS_PER_STEP):
+        for row in rows[start : start + _ROWS_PER_STEP]:
+            for partition in missing.pop(row.account_id):
+                if row.part == partition.part:
+                    partition.admit(row)
+                else:
+                    partition.foreign.add(row.account_id)
+        await asyncio.sleep(0)
+    # A new account belongs to the first partition that names it; were both to make it, neither could commit.
+    for account_id, (_, *others) in missing.items():
+        for partition in others:
+            partition.foreign.add(account_id)
+
+
+async def load_due(store: Store, shares: Sequence[Share], *, limit: int) -> None:
+    """What the ticks of these shares have to look at: at most `limit` accounts of each, and as many of a sweep."""
+    ticking: list[Share] = []
+    queries: list[DueQuery] = []
+    for share in shares:
+        clock_ms = due_by(share.partition.lease.clock, share.records, share.inputs)
+        if clock_ms is not None:
+            ticking.append(share)
+            sweep_after = share.outcome.sweep_after
+            queries.append(DueQuery(share.partition.part, clock_ms, limit, sweep_after))
+    if queries:
+        for share, due in zip(ticking, await store.load_due(queries), strict=True):
+            share.due = _admitted(share.partition, due)
+
+
+def _admitted(partition: Partition, due: Due) -> DueAccounts:
+    accounts = [partition.admit(row) for row in due.accounts]
+    sweep = [partition.admit(row) for row in due.sweep]
+    swept_to = None if due.sweep_done else sweep[-1].state.account_id
+    return DueAccounts(accounts, due.more_from_ms, sweep, swept_to)
