@@ -106,3 +106,11 @@ def test_nothing_is_read_or_opened_at_import(path: Path) -> None:
         or (isinstance(node, ast.Attribute) and ast.unparse(node) == "os.environ")
     ]
     assert not found
+
+
+def test_the_map_names_every_module_of_the_engine() -> None:
+    """Whoever wants to know how an event becomes a signal finds each room that it passes in ARCHITECTURE.md."""
+    named = set(re.findall(r"`(\w+)`", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")))
+    engine = ROOT / "services" / "activation_engine"
+    modules = {path.stem for folder in (engine, engine / "domain") for path in folder.glob("*.py")}
+    assert modules - named - {"__init__", "__main__", "app", "metrics", "settings"} == set()
