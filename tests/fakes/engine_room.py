@@ -14,13 +14,14 @@ from typing import Any
 import asyncpg
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.topics import PRODUCT_EVENTS, SIGNALS, TOPICS
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.store import Adoption
 from services.runtime.kafka import RECORD_BYTES_MAX, create_topics
 from tests.fakes.engine_comparison import check_account, check_topic
-from tests.fakes.engine_process import EngineProcess
+from tests.fakes.engine_process import EngineProcess, eventually
 from tests.fakes.engine_records import QUICK_PLAN, command_value, event_value, tick_value
 from tests.fakes.oracle import Oracle, fold_log
 from tests.migrated import migrate
@@ -63,6 +64,21 @@ class EngineRoom:
             max_request_size=RECORD_BYTES_MAX + 65_536,
         )
         await self.producer.start()
+
+    async def recreate_events_topic(self) -> None:
+        """Delete the events topic and make it again, empty."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        await admin.start()
+        await admin.delete_topics([self.events_topic])
+
+        async def created() -> bool:
+            topic = NewTopic(self.events_topic, self.parts, 1, topic_configs=PRODUCT_EVENTS.broker_config())
+            answer = await admin.create_topics([topic])
+            return bool(answer.topic_errors[0][1] == 0)
+
+        await eventually(created, within_seconds=20, what="the topic created again")
+        await admin.close()
+        await self.restart_producer()
 
     async def close(self) -> None:
         """Kill what still runs, disconnect."""

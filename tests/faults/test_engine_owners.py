@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from schemas.topics import PRODUCT_EVENTS
 from tests.fakes.engine_process import EngineProcess, eventually
 from tests.fakes.engine_room import EngineRoom
 
@@ -176,18 +175,7 @@ async def test_a_recreated_topic_is_never_taken_for_the_old_one(room: EngineRoom
         await room.tick()
     await eventually(room.caught_up, within_seconds=20, what="all applied")
     engine.kill()
-    admin = AIOKafkaAdminClient(bootstrap_servers=room.kafka)
-    await admin.start()
-    await admin.delete_topics([room.events_topic])
-
-    async def created() -> bool:
-        topic = NewTopic(room.events_topic, PARTS, 1, topic_configs=PRODUCT_EVENTS.broker_config())
-        answer = await admin.create_topics([topic])
-        return bool(answer.topic_errors[0][1] == 0)
-
-    await eventually(created, within_seconds=20, what="the topic created again")
-    await admin.close()
-    await room.restart_producer()
+    await room.recreate_events_topic()
     for _ in range(8):
         await room.tick()
     room.start()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from schemas.topics import PRODUCT_EVENTS
 from tests.fakes.engine_operator import WITH_ADMIN, Operator
 from tests.fakes.engine_process import EngineProcess, eventually
 from tests.fakes.engine_records import QUICK_PLAN
@@ -113,7 +112,7 @@ async def test_a_recreated_topic_is_applied_from_its_beginning(room: EngineRoom)
     await room.publish_plan(changed, version=2)
     assert await newest_place(room) == 5
     engine.kill()
-    await recreate(room)
+    await room.recreate_events_topic()
     for _ in range(8):
         await room.tick()
     operator = Operator(room.start(**WITH_ADMIN))
@@ -144,19 +143,3 @@ async def newest_place(room: EngineRoom) -> int:
 
     await eventually(adopted, within_seconds=20, what="version 2 adopted")
     return max(int(row["from_offset"]) for row in rows)
-
-
-async def recreate(room: EngineRoom) -> None:
-    """Delete the events topic and make it again, empty."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=room.kafka)
-    await admin.start()
-    await admin.delete_topics([room.events_topic])
-
-    async def created() -> bool:
-        topic = NewTopic(room.events_topic, PARTS, 1, topic_configs=PRODUCT_EVENTS.broker_config())
-        answer = await admin.create_topics([topic])
-        return bool(answer.topic_errors[0][1] == 0)
-
-    await eventually(created, within_seconds=20, what="the topic created again")
-    await admin.close()
-    await room.restart_producer()
