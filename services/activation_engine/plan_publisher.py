@@ -43,7 +43,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Adoption:
+class AdoptedVersions:
     """What each partition has adopted; `partitions` is how many there are, 0 while that is not known."""
 
     by_plan: Mapping[str, Mapping[int, int]]
@@ -106,7 +106,7 @@ class PlanPublisher:
     async def wait_until_live(self, plan: str, version: int) -> bool:
         """Whether every partition adopted the version within the time that is waited for it."""
         return await self._adopted.wait_until(
-            lambda by_plan: Adoption(by_plan, self._partitions()).everywhere(plan, version),
+            lambda by_plan: AdoptedVersions(by_plan, self._partitions()).everywhere(plan, version),
             timeout_seconds=self._adoption_wait_seconds,
         )
 
@@ -117,9 +117,9 @@ class PlanPublisher:
             timeout_seconds=self._adoption_wait_seconds,
         )
 
-    async def adoption(self) -> Adoption:
+    async def adoption(self) -> AdoptedVersions:
         """What is adopted now."""
-        return Adoption(await self._adopted.latest(), self._partitions())
+        return AdoptedVersions(await self._adopted.latest(), self._partitions())
 
     async def newest(self, *, after: str, limit: int) -> list[PlanVersion]:
         """At most `limit` plans with ids above `after`, each by its newest version."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from schemas.erasure import account_hash, pseudonym
 from services.activation_engine.domain.rows import PlanRow
 from services.activation_engine.operations.audit.differences import Place, difference
-from services.activation_engine.operations.audit.result import Checked, audit_result
+from services.activation_engine.operations.audit.result import AuditedPartition, audit_result
 from services.activation_engine.operations.events_log import Bounds, EventsLog
 from services.activation_engine.operations.jobs import JobStore
 from services.activation_engine.operations.resumes import Resumes
@@ -122,7 +122,7 @@ async def test_a_person_goes_from_reports_of_audits(schema: str) -> None:
     store, jobs, person = PostgresStore(engine), JobStore(engine), 'o"neil\\\u00e9'
     where, what = Place("acme", "state", "activity"), difference({"people": {person: 1}}, None)
     job = await jobs.create("audit", state="running", by="test")
-    await jobs.end(job.id, state="done", result=audit_result([Checked(0, 9, {where: what})]))
+    await jobs.end(job.id, state="done", result=audit_result([AuditedPartition(0, 9, {where: what})]))
     await store.commit(Commit([step(await claimed(store))], erased_people=[Erasure(0, 5, "acme", person)]))
     ended = await jobs.read(job.id)
     assert ended is not None

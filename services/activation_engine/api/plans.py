@@ -21,7 +21,7 @@ from services.activation_engine.api.plan_documents import (
     PublishedPlan,
     RetiredPlan,
 )
-from services.activation_engine.plan_publisher import Adoption, PlanPublisher
+from services.activation_engine.plan_publisher import AdoptedVersions, PlanPublisher
 from services.activation_engine.plans.advice import SeenName
 from services.activation_engine.plans.registry import PLANS_MAX, RETIRED, PlanVersion, Policy, TooManyPlans
 from services.activation_engine.plans.source import SOURCE_BYTES_MAX
@@ -202,14 +202,14 @@ def _add_show(routes: APIRouter, plans: PlanPublisher, may_read: Authenticated) 
         return answer(await _content(plans, plan, version, await plans.adoption()))
 
 
-async def _content(plans: PlanPublisher, plan: str, version: int, adoption: Adoption) -> dict[str, Any]:
+async def _content(plans: PlanPublisher, plan: str, version: int, adoption: AdoptedVersions) -> dict[str, Any]:
     found = await plans.version(plan, version)
     if found is None or found.head.policy == RETIRED:
         raise Problem(*_UNKNOWN)
     return {**_version(found.head, adoption), "content": found.content, "source": found.source}
 
 
-def _version(head: PlanVersion, adoption: Adoption) -> dict[str, Any]:
+def _version(head: PlanVersion, adoption: AdoptedVersions) -> dict[str, Any]:
     return {
         "plan": head.plan,
         "title": head.title,

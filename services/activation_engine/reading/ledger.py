@@ -30,7 +30,7 @@ _ENDS = sa.text("SELECT part, out_seq FROM activation.partition_lease")
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerRow:
+class SentSignal:
     """One signal by its place; `payload` is the JSON that was sent, empty once the account was erased."""
 
     part: int
@@ -55,12 +55,12 @@ class LedgerReads:
         async with self._engine.connect() as connection:
             return {row.part: row.out_seq for row in await connection.execute(_ENDS)}
 
-    async def stream(self, places: Mapping[int, int], *, limit: int) -> list[LedgerRow]:
+    async def stream(self, places: Mapping[int, int], *, limit: int) -> list[SentSignal]:
         """At most `limit` signals above the number that `places` has for their partition (none: from the first)."""
         values = {"parts": list(places), "seqs": list(places.values()), "limit": limit}
         async with self._engine.connect() as connection:
             rows = await connection.execute(_STREAM, values)
-            return [LedgerRow(row.part, row.seq, _bytes(row.payload)) for row in rows]
+            return [SentSignal(row.part, row.seq, _bytes(row.payload)) for row in rows]
 
 
 def _bytes(payload: bytes | str | None) -> bytes:

@@ -17,7 +17,7 @@ from services.activation_engine.operations.audit.differences import Differences,
 from services.activation_engine.operations.audit.fold import LogIncomplete, PartitionFold, Start, live_set
 from services.activation_engine.operations.audit.ledger import LedgerCheck
 from services.activation_engine.operations.audit.pacer import Pacer
-from services.activation_engine.operations.audit.result import Checked, audit_result
+from services.activation_engine.operations.audit.result import AuditedPartition, audit_result
 from services.activation_engine.operations.audit.snapshot import Snapshot, read_snapshot
 from services.activation_engine.operations.events_log import EventsLog
 from services.activation_engine.operations.job_runner import Progress
@@ -65,7 +65,7 @@ class Audit:
         self._show(result["differences"])
         return result
 
-    async def _partition(self, part: int, progress: Progress) -> Checked:
+    async def _partition(self, part: int, progress: Progress) -> AuditedPartition:
         # Without its accounts first: it may be that the log tells nothing of them.
         place = await read_snapshot(self._engine, part, with_accounts=False)
         pacer = Pacer()
@@ -96,7 +96,7 @@ class Audit:
 
     async def _compare(
         self, look: Callable[[], Awaitable[tuple[Differences, Snapshot]]], ledger: LedgerCheck, cut: Cut | None
-    ) -> Checked:
+    ) -> AuditedPartition:
         """What differs while more is to be applied counts if it does so at two places of the log: a tick that is half
         decided, or a sweep, shows at one of them."""
         found, snapshot = await look()
@@ -104,7 +104,7 @@ class Audit:
             await self._moved(snapshot)
             again, snapshot = await look()
             found = {where: again[where] for where in again if where in found}
-        return Checked(
+        return AuditedPartition(
             snapshot.part,
             snapshot.next_offset,
             {**found, **ledger.found},

@@ -14,7 +14,7 @@ LISTED_MAX = 200
 
 
 @dataclass(slots=True)
-class Checked:
+class AuditedPartition:
     """What came of one partition. `audited` of its `accounts` were compared with the log: all of them, those that
     enrolled after `since_ms` when the log was cut, or none when `incomplete` says why it could not be folded."""
 
@@ -35,7 +35,7 @@ class Checked:
         return "compared" if self.since_ms is None else "compared_since"
 
 
-def audit_result(checked: Sequence[Checked]) -> dict[str, Any]:
+def audit_result(checked: Sequence[AuditedPartition]) -> dict[str, Any]:
     """The result of all partitions."""
     counts = Counter(where.kind for one in checked for where in one.differences)
     listed = [
@@ -61,7 +61,7 @@ def audit_result(checked: Sequence[Checked]) -> dict[str, Any]:
     }
 
 
-def _partition_result(one: Checked) -> dict[str, Any]:
+def _partition_result(one: AuditedPartition) -> dict[str, Any]:
     return {
         "partition": one.part,
         "state": one.state,
