@@ -127,12 +127,18 @@ def test_every_reference_leads_somewhere(service: str) -> None:
 
 @pytest.mark.parametrize("service", APPS)
 def test_every_operation_is_explained(service: str) -> None:
-    """A summary and a description, so that the document can be read instead of the source."""
-    for path, operations in APPS[service].openapi()["paths"].items():
+    """A summary, a description, an example of each answer: the document can be read instead of the source."""
+    document = APPS[service].openapi()
+    for path, operations in document["paths"].items():
         for method, operation in operations.items():
             name = f"{method.upper()} {path}"
             assert operation.get("summary"), name
             assert operation.get("description"), name
+            for status, response in operation["responses"].items():
+                for content in response.get("content", {}).values() if status < "300" else ():
+                    schema = content["schema"].get("$ref", "").rpartition("/")[2]
+                    shown = {**document["components"]["schemas"].get(schema, {}), **content}
+                    assert {"example", "examples"} & shown.keys(), name
 
 
 @pytest.mark.parametrize("service", APPS)

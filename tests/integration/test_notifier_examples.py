@@ -34,6 +34,10 @@ async def test_each_type_has_an_example_that_can_be_sent(surroundings: Servers) 
     async with Receiver() as receiver, running(surroundings) as notifier:
         endpoint = await notifier.add_endpoint(receiver.url(), types=["account.closed"])
         path = f"/v1/endpoints/{endpoint['id']}/send-example"
+        listed = (await notifier.ask("GET", "/v1/signal-types"))["data"]
+        assert [(each["type"], {one["type"] for one in each["examples"]}) for each in listed] == [
+            (signal_type, {signal_type}) for signal_type in TYPES
+        ]
         for number, signal_type in enumerate(TYPES, start=1):
             sent = await notifier.ask("POST", path, status=202, json={"type": signal_type})
             request = (await receiver.wait_for(number))[-1]
