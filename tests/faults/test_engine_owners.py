@@ -148,13 +148,12 @@ async def test_a_log_that_lost_records_stops_the_partition(room: EngineRoom) -> 
     before = await applied(room)
     for part in range(PARTS):
         for _ in range(5):
-            last = await room.append(part, key=b"a", value=b"{")
+            await room.append(part, key=b"a", value=b"{")
     admin = AIOKafkaAdminClient(bootstrap_servers=room.kafka)
     await admin.start()
     place = TopicPartition(room.events_topic, 0)
     await admin.delete_records({place: RecordsToDelete(before_offset=before[0] + 3)})
     await admin.close()
-    assert last
     successor = room.start()
 
     async def others_applied() -> bool:

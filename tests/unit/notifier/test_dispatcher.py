@@ -98,10 +98,9 @@ async def test_caps_and_global_limit_hold() -> None:
         await asyncio.sleep(0)
         wires.release.release()
     await dispatcher.finish()
-    assert wires.peak == {"a": 3, "b": 10, "c": 1} or wires.peak["b"] <= 10
-    assert wires.peak["a"] <= 3
-    assert wires.peak["c"] == 1
-    assert wires.peak_total <= 12
+    assert (wires.peak["a"], wires.peak["c"]) == (3, 1)
+    assert 3 < wires.peak["b"] <= 10
+    assert 10 < wires.peak_total <= 12
     assert Counter(wires.order) == {"a": 20, "b": 20, "c": 20}
     assert dispatcher.queued() == {}
 
