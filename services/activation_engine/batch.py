@@ -125,6 +125,9 @@ def fold(outcome: Outcome, records: Sequence[Record], inputs: Sequence[Input], d
 
 
 def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
+    if event.idle and event.account_id not in outcome.erasures:
+        _count_event(outcome, event, record.timestamp, changed=False)
+        return
     partition = outcome.partition
     held = partition.accounts.get(event.account_id)
     if held is None:
@@ -151,6 +154,8 @@ def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
         return
     if state.dirty:
         outcome.dirty[state.account_id] = held
+    else:
+        partition.repeats.learn(event, partition.plans, state.facts)
     for signal in announced:
         outcome.signals.append(Announced(state, signal, record.timestamp, event.received_at_ms, event.traceparent))
     _count_event(outcome, event, record.timestamp, changed=state.dirty)

@@ -15,6 +15,7 @@ from services.activation_engine.domain.event import COMMANDS, Event
 ID_BYTES_MAX = 255
 # The end of 2199. Sums with due times beyond it could leave the calendar; ingest takes no time to come at all.
 INSTANT_MS_MAX = 7_258_118_399_999
+_BACKSLASH = ord("\\")
 _ESCAPED_NUL = b"\\u0000"
 
 
@@ -94,8 +95,8 @@ def _decode_event(record: Record, key: bytes, value: bytes) -> Input:
         return Poison(Reason.KEY_MISMATCH, "the key is not the account id, so another partition may own the account")
     if not 0 < len(key) <= ID_BYTES_MAX or _any_too_long(message_id, name or "", user_id or ""):
         return Poison(Reason.ID_INVALID, f"an id or event name is empty or exceeds {ID_BYTES_MAX} bytes")
-    # Most records have no backslash at all, and one byte is found four times as fast as six.
-    if b"\\" in value and _ESCAPED_NUL in value and _has_nul(msgspec.json.decode(value)):
+    # Most records have no backslash at all, and a byte, unlike bytes, is found at once.
+    if _BACKSLASH in value and _ESCAPED_NUL in value and _has_nul(msgspec.json.decode(value)):
         return Poison(Reason.NUL_TEXT, "a text contains U+0000, which the database cannot store")
     if decoded.type == "command" and name not in COMMANDS:
         return Poison(Reason.UNKNOWN_COMMAND, f"this release knows the commands {', '.join(sorted(COMMANDS))}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from services.activation_engine.batch import DueAccounts, Outcome, due_by
@@ -30,13 +30,13 @@ class Share:
 
 
 async def load_accounts(store: Store, shares: Sequence[Share]) -> None:
-    """The accounts that events of these shares name and that are not in memory, of all partitions at once."""
+    """The accounts that events of these shares may change and that are not in memory, of all partitions at once."""
     missing: dict[str, list[Partition]] = {}
     for share in shares:
         # In the order of the log, not of hashes: what is held longest must not differ between two runs.
-        named = dict.fromkeys(given.account_id for given in share.inputs if type(given) is Event)
+        touched = accounts_touched(share.partition, share.inputs)
         share.partition.foreign = set()
-        for account_id in share.partition.accounts.missing(named):
+        for account_id in share.partition.accounts.missing(touched):
             missing.setdefault(account_id, []).append(share.partition)
     if not missing:
         return
@@ -53,6 +53,18 @@ async def load_accounts(store: Store, shares: Sequence[Share]) -> None:
     for account_id, (_, *others) in missing.items():
         for partition in others:
             partition.foreign.add(account_id)
+
+
+def accounts_touched(partition: Partition, inputs: Iterable[Input]) -> dict[str, None]:
+    """The accounts that the fold will ask for, in the order of the log: those of events not known to be idle."""
+    repeats, plans = partition.repeats, partition.plans
+    touched: dict[str, None] = {}
+    for given in inputs:
+        if type(given) is Event:
+            given.idle = repeats.cover(given, plans)
+            if not given.idle:
+                touched[given.account_id] = None
+    return touched
 
 
 async def load_due(store: Store, shares: Sequence[Share], *, limit: int) -> None:

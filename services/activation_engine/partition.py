@@ -12,6 +12,7 @@ from schemas.erasure import account_hash
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode
 from services.activation_engine.domain.plan_set import PlanSet
+from services.activation_engine.domain.repeats import Repeats
 from services.activation_engine.store import Adoption, Lease, StoredAccount
 
 
@@ -81,6 +82,7 @@ class Partition:
     adopted: dict[str, Adoption]
     plans: PlanSet
     accounts: AccountCache
+    repeats: Repeats = field(default_factory=Repeats)
     names: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
     midway: bool = False
@@ -108,4 +110,5 @@ class Partition:
     def erase(self, account_id: str, offset: int) -> None:
         """Forget an account by the command at this offset."""
         self.accounts.drop(account_id)
+        self.repeats.forget()
         self.tombstones[account_hash(account_id)] = offset

@@ -21,7 +21,7 @@ class EngineSettings(BaseSettings):
     )
     rebalance_timeout_seconds: float = Field(30.0, gt=0, le=300, description="Time for members to hand over")
     due_accounts_max: int = Field(2_000, ge=1, le=50_000, description="Accounts whose timers fire in one batch")
-    accounts_cached_max: int = Field(100_000, ge=1, description="Accounts held in memory, about 7 KB each")
+    accounts_cached_max: int = Field(100_000, ge=1, description="Accounts held in memory, about 8 KB each")
     unpublished_signals_max: int = Field(
         20_000, ge=1, description="Signals not yet on Kafka above which no more events are taken in"
     )

@@ -47,6 +47,8 @@ from services.runtime.crash_points import crash_point
 log = structlog.get_logger(__name__)
 
 _DECODE_STEP = 1_000
+# Kinds of use that are remembered for each account held, at 180 bytes: people, and names that plans ask for.
+_KINDS_PER_ACCOUNT = 8
 
 
 class _Revoked(Exception):
@@ -262,6 +264,7 @@ class Transactions:
             partition.lease = written[partition.part]
             partition.midway = share.outcome.midway
             partition.accounts.trim()
+            partition.repeats.trim(_KINDS_PER_ACCOUNT * partition.accounts.accounts_max)
             self._relay.committed(partition.part, partition.lease.out_seq)
             if share.adoptions:
                 adopted = [f"{one.plan}/{one.version}" for one in share.adoptions]

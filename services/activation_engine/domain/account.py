@@ -4,7 +4,6 @@ from typing import Self
 
 from msgspec import Struct
 
-from services.activation_engine.domain.activity import Still
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.orders import life_of
 from services.activation_engine.domain.plan_set import PlanSet
@@ -116,8 +115,6 @@ class AccountState(Struct, eq=False, gc=False):
     decided: bool = False
     # The plan set that it was last brought up to; not stored.
     adopted: PlanSet | None = None
-    # What further use is known to change nothing; not stored.
-    still: Still | None = None
 
     @classmethod
     def new(cls, account_id: str, enrolled_at_ms: int) -> Self:

@@ -91,6 +91,14 @@ class Fold(Struct, frozen=True):
         """The end of the step in which an instant lies."""
         return -(-at_ms // self.step_ms) * self.step_ms
 
+    def stretch(self, at_ms: int) -> tuple[int, int]:
+        """The stretch, (from, to], around an instant that lies in one step and in one day of each length."""
+        start, end = self.up(at_ms) - self.step_ms, self.up(at_ms)
+        for length in self.day_lengths:
+            day = at_ms // length
+            start, end = max(start, day * length - 1), min(end, (day + 1) * length - 1)
+        return start, end
+
     def earlier_day(self, at_ms: int, now_ms: int) -> bool:
         """Whether an instant lies in a day before that of `now_ms`, by any length of days."""
         for length in self.day_lengths:  # noqa: SIM110 - a generator doubles the cost, on the hot path
@@ -158,38 +166,6 @@ def _fold_role(activity: Activity, role: str, up: int) -> bool:
     activity.roles[role] = up
     activity.roles = _first_roles(activity.roles)
     return activity.roles.get(role) != before
-
-
-class Still(Struct, eq=False, gc=False):
-    """The instants, (from, to], at which further use changes no activity by people who were seen in the step that ends
-    at `up_ms`, in the role that they then had. Valid for good, since facts only grow. After `deaf_from_ms` it
-    changes no tracker of no name in particular either."""
-
-    activity: Activity
-    from_ms: int
-    to_ms: int
-    up_ms: int
-    deaf_from_ms: int = _NEVER
-
-    def covers(self, event: Event) -> bool:
-        """Whether this use of the product changes no facts of activity."""
-        if not self.from_ms < event.occurred_at_ms <= self.to_ms:
-            return False
-        seen = self.activity.people.get(event.user_id or "")
-        return seen is not None and seen[0] == self.up_ms and seen[1] == (event.role or "")
-
-
-def still_after(activity: Activity, at: int, how: Fold) -> Still | None:
-    """What further use is spared the fold, once a use at this instant was folded."""
-    first, last, did = activity.first_ms, activity.last_ms, activity.did
-    if first is None or last is None or did is None:
-        return None
-    up = how.up(at)
-    start, end = max(first - 1, up - how.step_ms, did[0] if up == last else 0), up
-    for length in how.day_lengths:
-        newest = activity.days[length][0]
-        start, end = max(start, newest * length - 1), min(end, (newest + 1) * length - 1)
-    return Still(activity, start, end, up)
 
 
 def was_active(last_ms: int) -> bool:

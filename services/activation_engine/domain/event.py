@@ -33,7 +33,8 @@ class InvalidBody(ValueError):
 
 class Event(Struct, gc=False, eq=False):
     """A decoded envelope. `name` is the event name, or the command's name for type `command`; `body` is the
-    client's own JSON object, decoded at most once and only when a condition or a trait needs it."""
+    client's own JSON object, decoded at most once and only when a condition or a trait needs it; `idle`: that it
+    changes nothing was known before the fold."""
 
     account_id: str
     message_id: str
@@ -47,6 +48,7 @@ class Event(Struct, gc=False, eq=False):
     role: str | None = None
     body: bytes | Raw = b"{}"
     traceparent: str | None = None
+    idle: bool = False
     _client: dict[str, Any] | None = None
 
     def client(self) -> dict[str, Any]:

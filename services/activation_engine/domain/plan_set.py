@@ -11,11 +11,9 @@ from services.activation_engine.domain.activity import (
     Activity,
     ActivityRule,
     Fold,
-    Still,
     fold_activity,
     know_person,
     pseudonym,
-    still_after,
 )
 from services.activation_engine.domain.commands import apply_command
 from services.activation_engine.domain.event import USAGE_TYPES, Event
@@ -63,6 +61,7 @@ class PlanSet:
         "_counting_days",
         "_excluding",
         "_ids",
+        "_partial",
         "_prefixed",
         "_remembered",
         "_users",
@@ -94,6 +93,8 @@ class PlanSet:
                 users = self._users.get(tracker.id, ())
                 self._users[tracker.id] = users if one in users else (*users, one)
         self._prefixed = tuple(one for one in self.trackers.values() if one.selector.prefixes)
+        # Whether beginnings of names count, so that any name may differ from any other.
+        self._partial = self._excluding or any(one.selector.prefixes != ("",) for one in self._prefixed)
         names = {name for one in self.trackers.values() for name in one.selector.names}
         self._by_name = {name: self._match(name) for name in names}
 
@@ -186,19 +187,21 @@ class PlanSet:
             changed = self._fold_activity(facts, rule, event, person, changed)
         return changed
 
-    def still(self, facts: Facts, at_ms: int) -> Still | None:
-        """What further use changes no facts of activity, after one at this instant; None where that is not known."""
-        activity = facts.activity.get(self.rules[0].id)
-        still = None if self._excluding or activity is None else still_after(activity, at_ms, self.fold_by)
-        if still is not None:
-            known = [one.deaf_since(facts.trackers) for one in self._prefixed]
-            if None not in known:
-                still.deaf_from_ms = max(filter(None, known), default=0)
-        return still
+    def deaf_after(self, facts: Facts, event: Event) -> int | None:
+        """The instant after which uses of the same kind as this one, which changed nothing, change nothing either; None
+        while one may. Of one kind are uses by one person in one role, in the same stretch of time, of names that are
+        not told apart."""
+        latest = event.occurred_at_ms
+        for tracker in self.wanting(event.name or ""):
+            after = tracker.deaf_after(facts.trackers, event)
+            if after is None:
+                return None
+            latest = max(latest, after)
+        return latest
 
-    def names(self, event_name: str) -> bool:
-        """Whether a tracker asks for this very name."""
-        return event_name in self._by_name
+    def told_apart(self, event_name: str) -> str:
+        """The name, or nothing for the many that no plan asks for in particular."""
+        return event_name if self._partial or event_name in self._by_name else ""
 
     def _counting(self, name: str) -> tuple[ActivityRule, ...]:
         """The rules by which an event of this name is activity."""

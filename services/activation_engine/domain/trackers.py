@@ -72,8 +72,9 @@ class Tracker(Struct, frozen=True):
         """Take in an event whose name matches; whether the stored fact changed."""
         raise NotImplementedError
 
-    def deaf_since(self, states: TrackerStates) -> int | None:
-        """The instant after which no event changes the stored fact; None while one may."""
+    def deaf_after(self, states: TrackerStates, event: Event) -> int | None:
+        """The instant after which no use like this one, of a name that matches too, by the same person on the same day,
+        changes the stored fact; None while one may."""
         return None
 
     def join(self, mine: Any, theirs: Any) -> TrackerState:
@@ -125,7 +126,7 @@ class FirstTracker(MomentTracker, frozen=True):
         states[self.id] = at
         return True
 
-    def deaf_since(self, states: TrackerStates) -> int | None:
+    def deaf_after(self, states: TrackerStates, event: Event) -> int | None:
         """The minimum."""
         return self.reached_at(states)
 
@@ -157,7 +158,9 @@ class LastTracker(MomentTracker, frozen=True):
 
 class SmallestTracker(Tracker, frozen=True):
     """The n smallest of something: per key its smallest timestamp, cut to n entries by an order that is the kind's
-    own. The n-th entry dates the condition."""
+    own. The n-th entry dates the condition. `recurs`: whether uses by the same person on the same day have one key."""
+
+    recurs: ClassVar[bool] = True
 
     def key_of(self, event: Event) -> int | None:
         """What is counted; None when the event counts for nothing."""
@@ -192,9 +195,13 @@ class SmallestTracker(Tracker, frozen=True):
             joined[key] = min(at, joined.get(key, at))
         return joined if len(joined) <= self.threshold else self.cut(joined)
 
-    def deaf_since(self, states: TrackerStates) -> int | None:
-        """The greatest of n."""
-        return self.reached_at(states)
+    def deaf_after(self, states: TrackerStates, event: Event) -> int | None:
+        """The greatest of n; what counts for nothing changes nothing from the beginning."""
+        key = self.key_of(event)
+        if key is None:
+            return event.occurred_at_ms
+        kept: dict[int, int] = states.get(self.id) or {}  # type: ignore[assignment]
+        return kept[key] if self.recurs and key in kept else self.reached_at(states)
 
     def reached_at(self, states: TrackerStates) -> int | None:
         """The timestamp of the n-th."""
@@ -219,6 +226,7 @@ class CountTracker(SmallestTracker, frozen=True):
     """The n-th distinct message."""
 
     kind = "count"
+    recurs = False
 
     def key_of(self, event: Event) -> int | None:
         """The message, so that a resent one counts once."""

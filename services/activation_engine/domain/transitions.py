@@ -17,7 +17,7 @@ from services.activation_engine.domain.account import (
     PlanState,
 )
 from services.activation_engine.domain.announcements import Subject
-from services.activation_engine.domain.event import USAGE_TYPES, Event
+from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.facts import WAIVE_PREFIX, Facts, retain
 from services.activation_engine.domain.held import bring_up
 from services.activation_engine.domain.orders import Life, life_of, next_turn, pause_on
@@ -39,7 +39,7 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
     changed, when the record can never be applied."""
     announced = _NO_SIGNALS
     if state.adopted is plans:
-        changed = _fold(state, event, plans)
+        changed = plans.fold(state.facts, event)
     elif state.fresh and state.adopted is None:
         # Nothing was known of it, so nothing is history: by every plan this record decides. Once only, even if it is
         # refused, for a state that was stored since does not know how it began.
@@ -52,7 +52,7 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
             # Raises before anything is adopted, or what that announces would be lost.
             plans.fold(Facts(), event)
         announced = adopt(state, plans, clock)
-        changed = _fold(state, event, plans)
+        changed = plans.fold(state.facts, event)
     if changed is None:
         return announced
     state.dirty = True
@@ -65,21 +65,6 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
     for live in changed.settle:
         decided += _settle(state, plans, live, clock, now_ms, event=event)
     return decided
-
-
-def _fold(state: AccountState, event: Event, plans: PlanSet) -> Change | None:
-    """Take the record into the facts. Most are uses of a kind that was seen a moment ago and change nothing."""
-    if event.type in USAGE_TYPES and event.user_id is not None and not event.staff:
-        still = state.still
-        if still is not None and still.covers(event):
-            if event.occurred_at_ms > still.deaf_from_ms and not plans.names(event.name or ""):
-                return None
-            return plans.fold_trackers(state.facts, event)
-        changed = plans.fold(state.facts, event)
-        # What changed something may have made a tracker deaf: the next use finds out.
-        state.still = plans.still(state.facts, event.occurred_at_ms) if changed is None else None
-        return changed
-    return plans.fold(state.facts, event)
 
 
 def _log_now(clock: PartitionClock, event: Event) -> int:
@@ -107,7 +92,6 @@ def adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequenc
         _close(known, LEFT_PLAN, clock.clock_ms or 0)
         state.dirty = state.decided = True
     state.adopted = plans
-    state.still = None
     return decided
 
 

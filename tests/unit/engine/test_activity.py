@@ -1,4 +1,4 @@
-"""Activity is a join, however it is folded, and what is spared the fold would have changed nothing."""
+"""Activity is a join, however it is folded."""
 
 from __future__ import annotations
 
@@ -90,32 +90,6 @@ def test_roles_beyond_the_limit() -> None:
     assert len(activity.roles) == ROLES_KEPT
     assert "it" in activity.roles
     assert folded(uses[::-1]) == activity
-
-
-EVENTS = st.builds(
-    lambda name, minute, user, role, number: event(
-        name, day(0) + minute * 60_000, user=user, role=role, message=f"m{number}"
-    ),
-    st.sampled_from(["Page Viewed", "Data Imported", "Report Made"]),
-    st.integers(0, 2_000),
-    st.sampled_from(["ann", "bob", "cleo", None]),
-    st.sampled_from([None, "champion"]),
-    st.integers(0, 30),
-)
-
-
-@settings(max_examples=200)
-@given(st.lists(EVENTS, max_size=60))
-def test_what_is_spared_the_fold_would_change_nothing(events: list[Event]) -> None:
-    """An account that remembers whom it saw has the same facts as one that forgets after every event."""
-    plans, clock = plan_set(), PartitionClock(clock_ms=day(0))
-    remembering, forgetful = AccountState.new("acme", day(0)), AccountState.new("acme", day(0))
-    for one in events:
-        apply_event(remembering, msgspec.structs.replace(one), plans, clock)
-        forgetful.still = None
-        apply_event(forgetful, msgspec.structs.replace(one), plans, clock)
-    assert remembering.facts == forgetful.facts
-    assert remembering.plans == forgetful.plans
 
 
 def test_a_changed_rule_goes_on_from_what_was_activity() -> None:

@@ -19,6 +19,7 @@ from services.activation_engine.domain.encoding import decode, encode
 from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.plain_fold import Tick, fold_partition
 from services.activation_engine.domain.plan_set import PlanSet
+from services.activation_engine.loading import accounts_touched
 from services.activation_engine.partition import AccountCache, Held, Partition
 from services.activation_engine.store import Lease, LedgerRow
 from tests.builders import HOUR_MS, START_MS, command, day, event, plan_set, traits
@@ -63,10 +64,10 @@ class Shelf:
         self.due_max = due_max
 
     def load(self, held: Partition, inputs: Sequence[Input], records: Sequence[Sent]) -> DueAccounts:
-        for one in inputs:
-            if isinstance(one, Event) and held.accounts.get(one.account_id) is None and one.account_id in self.rows:
-                state = decode(one.account_id, self.rows[one.account_id])
-                held.accounts.put(Held(state, erased_to=held.erased_to(one.account_id)))
+        for account_id in held.accounts.missing(accounts_touched(held, inputs)):
+            if account_id in self.rows:
+                state = decode(account_id, self.rows[account_id])
+                held.accounts.put(Held(state, erased_to=held.erased_to(account_id)))
         by_ms = due_by(held.lease.clock, records, inputs)
         states = [decode(account_id, facts) for account_id, facts in self.rows.items()]
         checks = [(state.next_check_ms, state.account_id, state) for state in states if state.next_check_ms is not None]
@@ -221,6 +222,31 @@ def test_what_an_adoption_announces_survives_a_bad_record(broken: str) -> None:
     assert len(outcome.dead_letters) == 1
     assert [one.signal.type for one in outcome.signals][:1] == ["account.activation_started"]
     assert set(outcome.dirty) == {"acme"}
+
+
+def test_what_is_known_to_change_nothing_needs_no_account() -> None:
+    """It is counted all the same."""
+    held, again = partition(), event("Page Viewed", START_MS + 2)
+    run(begin(held), [event("Page Viewed", START_MS + number) for number in range(2)])
+    held.accounts = AccountCache(1_000)
+    assert list(accounts_touched(held, [again, event("Page Viewed", START_MS + 2, account="birch")])) == ["birch"]
+    outcome = run(begin(held), [again])
+    assert (outcome.applied, outcome.unchanged, len(held.accounts)) == (0, 1, 0)
+    assert outcome.names == {"Page Viewed": [1, again.appended_at_ms, again.appended_at_ms]}
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_after_an_erasure_nothing_is_known_of_the_account(cut: int) -> None:
+    """Neither by the rest of its batch nor by the next one: what comes after begins a new account."""
+    held, shelf = partition(), Shelf(10)
+    shelf.commit(run(begin(held), [event("Page Viewed", START_MS + number) for number in range(2)]), set())
+    inputs: list[Input] = [command("erase", START_MS + 2), event("Page Viewed", START_MS + 3)]
+    for start in range(0, len(inputs), cut):
+        part = inputs[start : start + cut]
+        accounts_touched(held, part)
+        outcome = run(begin(held), part)
+        shelf.commit(outcome, set())
+    assert outcome.dirty["acme"].state.enrolled_at_ms == START_MS + 3
 
 
 def test_a_known_signal_takes_no_number() -> None:

@@ -1,0 +1,144 @@
+"""What is known to change nothing would change nothing, whatever plans ask for and in whatever order it comes."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.activation_engine.domain.account import AccountState
+from services.activation_engine.domain.event import Event
+from services.activation_engine.domain.plan_set import PlanSet
+from services.activation_engine.domain.repeats import Repeats
+from services.activation_engine.domain.timers import PartitionClock
+from services.activation_engine.domain.transitions import apply_event
+from tests.builders import DAY_MS, HOUR_MS, command, day, event, plan, plan_set
+
+# A leaf of every kind: by name, by the beginning of a name, by any name, by properties; and one side of a loop.
+EVERY_KIND = """
+plan: every
+milestones:
+  first: {when: "data.imported"}
+  large: {when: {event: "report.made", where: {rows: {gte: 2}}}, required: false}
+  thrice: {when: {event: "page.viewed", count: 3}, required: false}
+  often: {when: {event: "page.*", count: 4}, required: false}
+  three: {when: {people: 3}, required: false}
+  daily: {when: {days: 3}, required: false}
+  habit: {when: {days: 2, event: "list.opened"}, required: false}
+  team: {when: {people: 2, event: "report.made"}, required: false}
+first_value: first
+stalled: {quiet: 14d}
+opportunities:
+  loop: {after: "page.left", until: conversation.held, open: 14d}
+"""
+LEAVING_OUT = EVERY_KIND.replace("first_value", "activity: {exclude: [page.left]}\nfirst_value")
+NAMES = ("data.imported", "report.made", "page.viewed", "page.left", "list.opened")
+
+USES = st.builds(
+    lambda name, user, role, hour, message, rows, late: event(
+        name,
+        day(0) + hour * HOUR_MS // 4,
+        user=user,
+        role=role,
+        message=f"m{message}",
+        properties={"rows": rows},
+        appended=day(0) + hour * HOUR_MS // 4 + late,
+    ),
+    st.sampled_from(NAMES),
+    st.sampled_from(["ann", "ann", "bob", "cleo", None]),
+    st.sampled_from([None, "champion"]),
+    st.integers(0, 60),
+    st.integers(0, 30),
+    st.integers(1, 3),
+    st.sampled_from([0, 0, HOUR_MS, -DAY_MS]),
+)
+RECORDS = st.one_of(
+    USES, USES, USES, st.builds(lambda hour: command("erase_person", day(0) + hour, user_id="ann"), st.integers(0, 9))
+)
+
+
+@pytest.mark.parametrize("text", [EVERY_KIND, LEAVING_OUT])
+@settings(max_examples=300)
+@given(records=st.lists(RECORDS, max_size=60))
+def test_what_is_covered_would_change_nothing(text: str, records: list[Event]) -> None:
+    """As of a state to which every record is applied."""
+    plans, repeats = plan_set([plan(text)]), Repeats()
+    state, clock = AccountState.new("acme", day(0)), PartitionClock(clock_ms=day(0))
+    for one in records:
+        if repeats.cover(one, plans):
+            assert plans.fold(deepcopy(state.facts), one) is None
+        taken(repeats, one, state, plans, clock)
+
+
+def taken(
+    repeats: Repeats, one: Event, state: AccountState, plans: PlanSet, clock: PartitionClock | None = None
+) -> bool:
+    """Apply a record, learn from it if nothing changed, and tell whether it did."""
+    state.dirty = False
+    apply_event(state, one, plans, clock or PartitionClock(clock_ms=day(0)))
+    if not state.dirty:
+        repeats.learn(one, plans, state.facts)
+    return state.dirty
+
+
+def use(minute: int, **more: object) -> Event:
+    return event(**{"at": day(0) + minute * 60_000, "role": "champion", "name": "list.closed"} | more)  # type: ignore[arg-type]
+
+
+def learned(text: str = EVERY_KIND) -> tuple[Repeats, AccountState, PlanSet]:
+    """Of one person who did the same thing twice."""
+    repeats, plans, state = Repeats(), plan_set([plan(text)]), AccountState.new("acme", day(0))
+    assert taken(repeats, use(0), state, plans)
+    assert not taken(repeats, use(1), state, plans)
+    return repeats, state, plans
+
+
+def test_the_like_of_what_changed_nothing_is_covered() -> None:
+    """Later, in the same step and day; not what is another account's, person's, role's or no use at all."""
+    repeats, _, plans = learned()
+    assert repeats.cover(use(2), plans)
+    for other in (
+        use(1),
+        use(2, account="birch"),
+        use(2, user="bob"),
+        use(2, user=None),
+        use(2, role="executive"),
+        use(2, role=None),
+        use(2, staff=True),
+        use(2, kind="identify"),
+        use(2, name="report.made"),
+        use(24 * 60),
+    ):
+        assert not repeats.cover(other, plans), other
+    assert not repeats.cover(use(2), plan_set([plan(EVERY_KIND)])), "other plans ask for other things"
+
+
+def test_names_that_no_plan_asks_for_are_alike() -> None:
+    """What is known of one is known of all, unless beginnings of names count."""
+    repeats, _, plans = learned(EVERY_KIND.replace("page.*", "page.viewed"))
+    assert repeats.cover(use(2, name="unheard.of"), plans)
+    repeats, _, plans = learned()
+    assert not repeats.cover(use(2, name="unheard.of"), plans)
+
+
+def test_a_new_stretch_begins_anew_and_a_clock_ahead_begins_none() -> None:
+    """So that nothing is kept of what comes no more, and no client with a wrong clock makes all others strangers."""
+    repeats, state, plans = learned()
+    for minute in (0, 1):
+        taken(repeats, use(60 * 24 * 9 + minute, appended=day(0)), state, plans)
+    assert repeats.cover(use(2), plans)
+    for minute in (0, 1):
+        taken(repeats, use(60 * 24 * 11 + minute), state, plans)
+    assert not repeats.cover(use(2), plans)
+    assert len(repeats) == 1
+
+
+def test_it_is_bounded() -> None:
+    """Beyond the limit it begins anew."""
+    repeats, _, plans = learned()
+    repeats.trim(1)
+    assert repeats.cover(use(2), plans)
+    repeats.trim(0)
+    assert not repeats.cover(use(2), plans)
