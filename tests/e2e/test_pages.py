@@ -97,7 +97,8 @@ def test_every_command_of_a_page(
     for name, value in values.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "plan.yaml").write_text(plan_text(day="24h"), encoding="utf-8")
+    if page != README:  # which begins one by `plan new`
+        (tmp_path / "plan.yaml").write_text(plan_text(day="24h"), encoding="utf-8")
     placeholders = values.for_page()
     for step in shown(page):
         if step.command.startswith(tuple(NOT_TYPED)) or (step.command in values.typed_before and not step.output):

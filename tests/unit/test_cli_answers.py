@@ -115,3 +115,12 @@ def test_an_account_under_no_plan_says_whether_any_is_live(run: Run, live: list[
     explained = run(answers, "account", "explain", "acme")
     assert explained.stdout == "acme runs under no live plan.\n"
     assert ("No plan is live at all" in explained.stderr) == told
+
+
+def test_a_new_key_is_all_that_is_printed(run: Run) -> None:
+    """A script takes it; people are told that they see it once, and by what it is listed."""
+    done = run(
+        {"POST /v1/keys": {"id": "k7", "key": "fv_k7_secret"}}, "key", "create", "web", "--scope", "events:write"
+    )
+    assert done.stdout == "fv_k7_secret\n"
+    assert "k7" in done.stderr

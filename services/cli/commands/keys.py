@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.client import Client, ingest, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Refused, Rows, confirm, print_fields, print_json, say
+from services.cli.output import ROWS_DEFAULT, AsJson, Refused, Rows, complain, confirm, print_fields, print_json, say
 from services.cli.shared_options import asking, composed
 from services.runtime.access import Scope
 
@@ -69,6 +69,7 @@ def create(
         print_json(created)
     else:
         say(created["key"])
+        complain(f"It is not shown again; in lists it is {created['id']}.")
 
 
 class Part(StrEnum):
