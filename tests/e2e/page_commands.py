@@ -45,7 +45,7 @@ NOT_TYPED = {
     "docker compose": "needs Docker; tests/e2e/test_deployment.py runs the commands of the file",
     "pg_restore": "replaces the database of the stack; tests/chaos/disaster.py types it",
     "firstvalue serve": "goes on until it is stopped; tests/e2e/test_deployment.py runs each",
-    "firstvalue demo": "lasts minutes, and starts a stack of its own",
+    "firstvalue demo": "lasts minutes; tests/e2e/test_demo.py plays it in shorter days",
     "firstvalue down": "would end the stack that the others need; tests/e2e/test_pipeline.py types it",
     "firstvalue up": "the stack is up; every stack of the tests is begun by it",
 }
