@@ -19,6 +19,8 @@ from services.activation_engine.reading.shared_read import SharedRead
 
 _LOOK_SECONDS = 0.05
 VERSIONS_SHOWN_MAX = 100
+# What came within so many plan days still comes: also what customers do once a quarter.
+COMES_DAYS = 90
 
 
 # Marks and waivers, and what other plans tracked for a milestone that is new here, are not in these rows.
@@ -58,7 +60,8 @@ class AdoptedVersions:
 def left_out(before: Plan, plan: Plan, seen: Iterable[SeenName]) -> tuple[list[str], list[str]]:
     """The milestones and the names of events that come, which the version before has and this one does not."""
     former, current = plan_use(before), plan_use(plan)
-    events = [one.name for one in seen if not one.silent and former.has(one.name) and not current.has(one.name)]
+    coming = [one.name for one in seen if not one.silent and one.ago_ms < COMES_DAYS * before.day_ms]
+    events = [one for one in coming if former.has(one) and not current.has(one)]
     return [one for one in before.display_order if one not in plan.by_id], events
 
 

@@ -14,6 +14,7 @@ from services.cli.output import REFUSED, Misused, Refused, complain, print_json
 
 PlanPath = Annotated[str, typer.Argument(metavar="FILE", help="A plan file, or - for standard input.")]
 Loaded = TypeVar("Loaded")
+PLAN_HEADERS = {"content-type": "application/yaml"}
 
 
 def read_bytes(file: str) -> bytes:

@@ -38,7 +38,8 @@ class PlanEffect(BaseModel):
     )
     milestones_removed: list[str] = Field(description="Milestones of the version before that this one does not have")
     events_dropped: list[str] = Field(
-        description="Event names that come, that the version before asked for and this one does not"
+        description="Event names that came within 90 plan days and have not gone silent, that the version before asked "
+        "for and this one does not"
     )
     warnings: list[PlanWarning] = Field(description="In the order of the file")
 

@@ -53,7 +53,7 @@ def plan_routes(
     bodies = PlanBodies()
 
     async def seen() -> Sequence[SeenName]:
-        return [SeenName(one.name, one.silent) for one in await names.all()]
+        return [SeenName(one.name, one.silent, one.ago_ms) for one in await names.all()]
 
     _add_publish(routes, plans, bodies, seen, may_write)
     _add_retire(routes, plans, may_write)

@@ -27,10 +27,12 @@ COMPARED_MAX = 50_000
 
 
 class SeenName(Struct, frozen=True):
-    """One row of the engine's catalogue: a name that was sent, and whether it used to come daily and has stopped."""
+    """One row of the engine's catalogue: a name that was sent, whether it used to come daily and has stopped, and how
+    much log time, without holes, passed since it came last."""
 
     name: str
     silent: bool = False
+    ago_ms: int = 0
 
 
 class NeverSent(NamedTuple):

@@ -35,7 +35,8 @@ SILENT_DAYS = 3
 @dataclass(frozen=True, slots=True)
 class EventName:
     """One name as sent; times are append times in milliseconds, `used_by` the ids of live plans. `mentioned` is true
-    too when a plan only says that such events are no activity."""
+    too when a plan only says that such events are no activity. `ago_ms` is the log time, without holes, from its last
+    event to the newest of any name."""
 
     name: str
     count: int
@@ -44,6 +45,7 @@ class EventName:
     used_by: tuple[str, ...]
     mentioned: bool
     silent: bool
+    ago_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +83,16 @@ class Uses:
     def seen(self, row: Any) -> EventName:
         """The name with what is known of it here."""
         users = [one for one in self.plans if one.has(row.name)]
-        silent = bool(users) and self._is_silent(row, min(one.day_ms for one in users))
+        ago_ms = between(row.last_seen_ms, self.newest_ms, self.holes)
+        silent = bool(users) and self._is_silent(row, ago_ms, min(one.day_ms for one in users))
         used_by = tuple(sorted({one.plan for one in users}))
         mentioned = bool(users) or any(one.excluded.names_it(row.name) for one in self.plans)
-        return EventName(row.name, row.count, row.first_seen_ms, row.last_seen_ms, used_by, mentioned, silent)
+        return EventName(row.name, row.count, row.first_seen_ms, row.last_seen_ms, used_by, mentioned, silent, ago_ms)
 
-    def _is_silent(self, row: Any, day_ms: int) -> bool:
+    def _is_silent(self, row: Any, ago_ms: int, day_ms: int) -> bool:
         known_ms = between(row.first_seen_ms, row.last_seen_ms, self.holes)
         daily = known_ms >= KNOWN_DAYS * day_ms and row.count * day_ms >= known_ms
-        return daily and between(row.last_seen_ms, self.newest_ms, self.holes) >= SILENT_DAYS * day_ms
+        return daily and ago_ms >= SILENT_DAYS * day_ms
 
 
 class EventNames:

@@ -15,7 +15,7 @@ from services.activation_engine.plans.examples import load_example, with_expecte
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.plans.rehearsal import Outcome, rehearse
 from services.cli.addresses import EngineUrl, Key, find
-from services.cli.client import Client
+from services.cli.client import Client, segment
 from services.cli.output import (
     REFUSED,
     AsJson,
@@ -29,7 +29,8 @@ from services.cli.output import (
     say,
     say_as_it_is,
 )
-from services.cli.plan_sources import PlanPath, loaded, read_text, write_text
+from services.cli.plan_effects import EFFECT_FIELDS, tell_effect
+from services.cli.plan_sources import PLAN_HEADERS, PlanPath, loaded, read_text, write_text
 from services.cli.plan_warnings import warning_texts
 
 # As many as the engine keeps.
@@ -85,38 +86,63 @@ def check(
 ) -> None:
     """Check a plan file; each error says its line and what to write instead.
 
-    Event names that nobody sent yet are warnings, where an engine can be asked. A plan with warnings alone is valid.
+    Where an engine can be asked, event names that nobody sent yet are warnings, and it says what publishing would do to
+    accounts. A plan with warnings alone is valid.
     """
     text = read_text(file)
     checked = loaded(lambda: load_plan(text, file=file), file, as_json=as_json)
-    seen = None if offline and catalog is None else _seen(catalog, engine_url=engine_url, key=key)
+    seen: list[SeenName] | None = None
+    effect: dict[str, Any] = {}
+    if catalog is not None:
+        seen = _listed(catalog)
+    elif not offline and (engine := _engine(engine_url, key)) is not None:
+        seen, effect = _seen(engine), _effect(engine, checked.plan.id, text)
     warnings = advise(text, file=file, seen=seen)
     if as_json:
         about = {"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "valid": True}
-        print_json({**about, "warnings": [asdict(one) for one in warnings], "names_checked": seen is not None})
+        told = {"warnings": [asdict(one) for one in warnings], "names_checked": seen is not None}
+        print_json({**about, **effect, **told})
         return
     for warning in warning_texts(warnings, file):
         complain(f"warning: {warning}")
     say(f"{checked.plan.id} is valid: {checked.title}")
+    tell_effect(effect)
 
 
-def _seen(catalog: str | None, *, engine_url: str | None, key: str | None) -> list[SeenName] | None:
-    """The names from the file or the engine; None when no engine is known or it does not say, which stops nobody."""
-    if catalog is not None:
-        try:
-            return seen_names(json.loads(read_text(catalog))["data"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise Misused(f"{catalog} is not a list of event names: {error}") from error
+def _listed(catalog: str) -> list[SeenName]:
+    """The names in a file. Raises Misused."""
     try:
-        target = find("engine", url=engine_url, key=key)
+        return seen_names(json.loads(read_text(catalog))["data"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Misused(f"{catalog} is not a list of event names: {error}") from error
+
+
+def _engine(url: str | None, key: str | None) -> Client | None:
+    """None when no engine is known, which stops nobody."""
+    try:
+        return Client(find("engine", url=url, key=key))
     except (Unreachable, Misused) as error:
         complain(f"warning: the event names are not checked: {error} --offline checks without them.")
         return None
+
+
+def _seen(engine: Client) -> list[SeenName] | None:
+    """The names that the engine knows; None when it does not say."""
     try:
-        return seen_names(Client(target).rows("/v1/catalog", limit=_NAMES_MAX))
+        return seen_names(engine.rows("/v1/catalog", limit=_NAMES_MAX))
     except (Unreachable, Refused, ValueError) as error:
         complain(f"warning: the event names are not checked: {error}")
         return None
+
+
+def _effect(engine: Client, plan: str, text: str) -> dict[str, Any]:
+    """What publishing would do to accounts; nothing when the engine does not say, such as to a key that only reads."""
+    try:
+        answer = engine.ask("POST", f"/v1/plans/{segment(plan)}/check", content=text.encode(), headers=PLAN_HEADERS)
+    except (Unreachable, Refused) as error:
+        complain(f"warning: what publishing it would do to accounts is not known: {error}")
+        return {}
+    return {name: answer[name] for name in EFFECT_FIELDS if name in answer}
 
 
 def try_out(

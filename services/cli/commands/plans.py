@@ -29,7 +29,8 @@ from services.cli.output import (
     say,
     terminal_width,
 )
-from services.cli.plan_sources import PlanPath, loaded, read_bytes, read_text, show_errors
+from services.cli.plan_effects import tell_effect
+from services.cli.plan_sources import PLAN_HEADERS, PlanPath, loaded, read_bytes, read_text, show_errors
 from services.cli.plan_warnings import warning_texts
 
 app = typer.Typer()
@@ -175,24 +176,12 @@ def _tell_published(answer: dict[str, Any], file: str) -> None:
         else "not live on every partition yet: publish the same file again to wait for it"
     )
     say(f"{answer['plan']} version {answer['version']} {done}, {live}")
-    anew = answer.get("counts_from_publish")
-    if anew:
-        kept = " Where it was reached before, it stays so." if answer["version"] > 1 else ""
-        say(f"What came before does not count for {', '.join(anew)}: nothing was tracked for that until now.{kept}")
-    if answer.get("fall_back_max"):
-        required, most = ", ".join(answer["newly_required"]), answer["fall_back_max"]
-        say(f"Newly required: {required}. Activated accounts without that, {most} at most, are on the way again.")
-    if answer.get("milestones_removed"):
-        say(f"Gone since the version before: {', '.join(answer['milestones_removed'])}.")
-    if answer.get("events_dropped"):
-        names = ", ".join(f"`{one}`" for one in answer["events_dropped"])
-        complain(f"warning: these events come, and the plan asks for them no more: {names}")
+    tell_effect(answer)
 
 
 def _send(text: bytes, file: str, client: Client, *, policy: Policy) -> Any:
     found = _PLAN_ID.search(text.decode(errors="replace"))
     # Without an id the service names the line on which one is missing.
     plan = found.group(1) if found else Path(file).stem.strip("-") or "plan"
-    headers = {"content-type": "application/yaml"}
     path = f"/v1/plans/{segment(plan)}"
-    return client.ask("PUT", path, content=text, headers=headers, parameters={"policy": policy.value})
+    return client.ask("PUT", path, content=text, headers=PLAN_HEADERS, parameters={"policy": policy.value})

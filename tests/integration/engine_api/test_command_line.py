@@ -165,6 +165,32 @@ async def test_a_plan_file_is_checked_and_published(terminal: Terminal, tmp_path
     assert errors[0]["line"] == line
 
 
+async def test_a_check_says_what_the_publication_will(terminal: Terminal, tmp_path: Path) -> None:
+    """In the same words; a key that only reads is told that nobody can know, and a program gets the API's fields."""
+    file = tmp_path / "plan.yaml"
+    file.write_text(PLAN_TEXT.replace("report.generated", "report.built").replace("first_data", "data_in"))
+    await terminal.rows.note_name("report.generated", 1)
+    await terminal.rows.note_name("report.built", 1)
+    checked = await terminal.run("plan", "check", str(file))
+    answer = json.loads((await terminal.run("plan", "check", str(file), "--json")).output)
+    offline = await terminal.run("plan", "check", str(file), "--offline")
+    unnamed = await terminal.run("plan", "check", str(file), FIRSTVALUE_API_KEY="wrong")
+    async with terminal.rows.adopting():
+        published = await terminal.run("plan", "publish", str(file))
+    valid, *told = checked.output.splitlines()
+    assert valid == "b2b-saas is valid: To the first output"
+    assert told == published.output.splitlines()[1:]
+    assert any(line.startswith("What came before does not count for first_output") for line in told)
+    assert "Gone since the version before: first_data." in told
+    dropped = "warning: these events come, and the plan asks for them no more: `report.generated`\n"
+    assert dropped in checked.complaint
+    assert dropped in published.complaint
+    assert (answer["milestones_removed"], answer["events_dropped"]) == (["first_data"], ["report.generated"])
+    assert offline.output.splitlines() == [valid]
+    assert unnamed.output.splitlines() == [valid]
+    assert "what publishing it would do to accounts is not known: " in unnamed.complaint
+
+
 async def test_published_plans_are_listed_shown_and_retired(terminal: Terminal, tmp_path: Path) -> None:
     """What counts from now on is named; a published plan reads as English; nothing ends without --yes."""
     file = tmp_path / "plan.yaml"

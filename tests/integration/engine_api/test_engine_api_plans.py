@@ -186,6 +186,23 @@ async def test_a_check_warns_as_the_command_does(api: Api) -> None:
     assert (await api.http.post("/v1/plans/b2b-saas/check", content=known)).json()["warnings"] == []
 
 
+async def test_what_a_version_leaves_out_is_told_before_and_after(api: Api) -> None:
+    """Milestones that are gone, and events that come: not one that was last seen a quarter of a year ago."""
+    before = PLAN_TEXT.replace("title:", "events: {report.generated: [Report Made, Report Built]}\ntitle:")
+    before = before.replace("first_value:", "  seen: {when: page.viewed, required: false}\nfirst_value:")
+    await api.rows.publish(before)
+    await api.rows.note_name("Report Made", 3, last=1)
+    await api.rows.note_name("Report Built", 3, last=1, part=1)
+    await api.rows.note_name("Report Built", 3, last=1.5)
+    await api.rows.note_name("Other", 3, last=91.2)
+    left_out = {"milestones_removed": ["seen"], "events_dropped": ["Report Built"]}
+    checked = (await api.http.post("/v1/plans/b2b-saas/check", content=PLAN_TEXT)).json()
+    assert {name: checked[name] for name in left_out} == left_out
+    async with api.rows.adopting():
+        published = (await put(api, PLAN_TEXT)).json()
+    assert {name: published[name] for name in left_out} == left_out
+
+
 @pytest.mark.parametrize(
     "body",
     [
