@@ -69,7 +69,7 @@ def decode(account_id: str, data: bytes) -> AccountState:
 
 def state_bytes_max(plan: Plan) -> int:
     """The most that one account's facts and standing can take under this plan alone: with names of people of 48 bytes
-    and of roles of 24, traits and orders not counted."""
+    and of roles of 24, traits, waivers and orders not counted."""
     trackers = {leaf.tracker.id: leaf.tracker for leaf in plan.leaves()}
     milestones = ELSEWHERE_BYTES_MAX + sum(dated_bytes(milestone.id) for milestone in plan.milestones)
     watches = sum(len(watch.id) + _WATCH_BYTES for watch in plan.watches)

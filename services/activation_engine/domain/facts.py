@@ -1,7 +1,7 @@
 """Facts about one account: a fold whose every field is a join, so order, repetition and replay change nothing."""
 
 from collections.abc import Container, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec import Struct, field
 
@@ -22,14 +22,20 @@ TRAIT_VALUE_CHARS_MAX = 255
 MARK_AHEAD_MS_MAX = 5 * 60_000
 _INT64 = range(-(2**63), 2**63)
 
+# The earliest word for a waiver and the newest against it, in milliseconds; None for never.
+Waiver: TypeAlias = tuple[int | None, int | None]
+_NO_WAIVER: Waiver = (None, None)
+
 
 class Facts(Struct, array_like=True, gc=False):
-    """What is known: tracker states by tracker id, traits, activity by the rules of the live plans, and orders."""
+    """What is known: tracker states by tracker id, traits, activity by the rules of the live plans, orders, and since
+    when milestones are waived, by the trait."""
 
     trackers: TrackerStates = {}
     traits: dict[str, Dated] = {}
     activity: dict[int, Activity] = {}
     orders: Orders = field(default_factory=Orders)
+    waivers: dict[str, Waiver] = {}
 
     def trait(self, name: str) -> Scalar:
         """The current value, None when it is absent or null."""
@@ -47,28 +53,47 @@ class Facts(Struct, array_like=True, gc=False):
             name[prefix:] for name, dated in self.traits.items() if name[:prefix] == WAIVE_PREFIX and dated[2]
         )
 
+    def waived_at(self, milestone: str) -> int:
+        """Since when a milestone is waived: from the first word on, however often a program repeats it; where it was
+        taken back in between, from the newest, because a fold cannot keep them all."""
+        name = WAIVE_PREFIX + milestone
+        first, withdrawn = self.waivers.get(name, _NO_WAIVER)
+        if first is None or (withdrawn is not None and first <= withdrawn):
+            return self.traits[name][0]
+        return first
+
 
 def fold_traits(facts: Facts, event: Event) -> bool:
     """Take in the `traits` of a group call or a `set` command; whether any stored trait changed."""
-    at, traits = event.occurred_at_ms, facts.traits
-    newer = [
-        name
-        for name, value in event.section("traits").items()
-        if storable(name, value)
-        and not _promised(name, value, event)
-        and keep_newer(traits, name, (at, event.message_id, value))
-    ]
-    _cut(traits)
-    return any(name in traits for name in newer)
+    told = event.section("traits").items()
+    newer = [name for name, value in told if storable(name, value) and _take(facts, event, name, value)]
+    _cut(facts)
+    return any(name in facts.traits for name in newer)
 
 
 def set_trait(facts: Facts, event: Event, name: str, value: Scalar) -> bool:
     """Take in one trait that a command stands for; whether it changed."""
+    newer = _take(facts, event, name, value)
+    _cut(facts)
+    return newer and name in facts.traits
+
+
+def _take(facts: Facts, event: Event, name: str, value: Scalar) -> bool:
     if _promised(name, value, event):
         return False
-    newer = keep_newer(facts.traits, name, (event.occurred_at_ms, event.message_id, value))
-    _cut(facts.traits)
-    return newer and name in facts.traits
+    at = event.occurred_at_ms
+    changed = keep_newer(facts.traits, name, (at, event.message_id, value))
+    if name.startswith(WAIVE_PREFIX):
+        changed |= _join_waiver(facts.waivers, name, (at, None) if value else (None, at))
+    return changed
+
+
+def _join_waiver(waivers: dict[str, Waiver], name: str, other: Waiver) -> bool:
+    """Whether that changed it."""
+    known = waivers.get(name, _NO_WAIVER)
+    first, withdrawn = ([at for at in pair if at is not None] for pair in zip(known, other, strict=True))
+    waivers[name] = min(first, default=None), max(withdrawn, default=None)
+    return waivers[name] != known
 
 
 def _promised(name: str, value: Any, event: Event) -> bool:
@@ -124,7 +149,9 @@ def merge(mine: Facts, theirs: Facts, trackers: Iterable[Tracker]) -> None:
             mine.trackers[tracker.id] = other if known is None else tracker.join(known, other)
     for name, dated in theirs.traits.items():
         keep_newer(mine.traits, name, dated)
-    _cut(mine.traits)
+    for name, waiver in theirs.waivers.items():
+        _join_waiver(mine.waivers, name, waiver)
+    _cut(mine)
     for rule, activity in theirs.activity.items():
         join_activity(mine.activity.setdefault(rule, Activity()), activity)
     join_orders(mine.orders, theirs.orders)
@@ -134,11 +161,12 @@ def merge(mine: Facts, theirs: Facts, trackers: Iterable[Tracker]) -> None:
                 forget_person(activity, person)
 
 
-def _cut(traits: dict[str, Dated]) -> None:
+def _cut(facts: Facts) -> None:
     """Drop what exceeds the limit by an order of names alone, which keeps the cut a join."""
-    if len(traits) > TRAITS_MAX:
-        for name in sorted(traits, key=_place)[TRAITS_MAX:]:
-            del traits[name]
+    if len(facts.traits) > TRAITS_MAX:
+        for name in sorted(facts.traits, key=_place)[TRAITS_MAX:]:
+            del facts.traits[name]
+            facts.waivers.pop(name, None)
 
 
 def _place(name: str) -> tuple[bool, bool, str]:

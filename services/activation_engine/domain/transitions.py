@@ -18,7 +18,7 @@ from services.activation_engine.domain.account import (
 )
 from services.activation_engine.domain.announcements import Subject
 from services.activation_engine.domain.event import Event
-from services.activation_engine.domain.facts import WAIVE_PREFIX, Facts, retain
+from services.activation_engine.domain.facts import Facts, retain
 from services.activation_engine.domain.held import bring_up
 from services.activation_engine.domain.orders import Life, life_of, next_turn, pause_on
 from services.activation_engine.domain.plan import reached_milestones
@@ -273,10 +273,7 @@ def _activated_at(subject: Subject, now_ms: int) -> int:
     """When the last of what is required was reached or, if it is not, waived; with nothing required, now is as good as
     any."""
     known, facts = subject.plan_state, subject.state.facts
-    times = [
-        facts.traits[WAIVE_PREFIX + one][0] if (at := known.reached.get(one)) is None else at
-        for one in subject.plan.required
-    ]
+    times = [facts.waived_at(one) if (at := known.reached.get(one)) is None else at for one in subject.plan.required]
     return max(times, default=now_ms if known.activated_at_ms is None else known.activated_at_ms)
 
 

@@ -62,7 +62,15 @@ SETS = st.builds(
         min_size=1,
     ).filter(lambda values: all(v.startswith("2026") for k, v in values.items() if k.startswith("reached"))),
 )
-STREAMS = st.lists(EVENTS | SETS, min_size=1, max_size=24)
+WAIVERS = st.builds(
+    lambda hour, message, waived: traits(
+        day(0) + hour * HOUR_MS, message=f"w{message}", appended=LOGGED, waived__both=waived
+    ),
+    st.integers(0, 12),
+    st.integers(0, 4),
+    st.sampled_from([True, False, None]),
+)
+STREAMS = st.lists(EVENTS | SETS | WAIVERS, min_size=1, max_size=24)
 
 
 def fresh(records: list[Event]) -> list[Event]:

@@ -140,6 +140,30 @@ def test_a_waiver_can_be_taken_back() -> None:
     assert not story.accounts["acme"].facts.waived()
 
 
+def test_a_waiver_that_is_told_again_and_again_counts_from_the_first_time() -> None:
+    """As by a program that sends all traits at each visit; a word that comes late may be the first. Taken back, it ends."""
+    story = Story()
+
+    def told(at: float, *, waived: object = True, appended: float | None = None) -> int | None:
+        story.happens(traits(day(at), group=True, waived__data=waived, appended=day(appended or at)))
+        known = story.accounts["acme"].plans["small"]
+        return known.activated_at_ms if known.status == "activated" else None
+
+    story.happens(traits(day(0), reached__output="2026-11-02"))
+    assert [told(2), told(3), told(4), told(1.5, appended=4.2), told(5)] == [day(2)] * 3 + [day(1.5)] * 2
+    assert [told(6, waived=None), told(7)] == [None, day(7)]
+
+
+def test_a_mark_that_is_told_again_changes_nothing() -> None:
+    """Its date is its value, whenever it is told."""
+    story = begun()
+    for at in (2, 3, 4):
+        story.happens(traits(day(at), group=True, reached__output="2026-11-03"))
+        known = story.accounts["acme"].plans["small"]
+        assert (known.reached["output"], known.activated_at_ms) == (day(1), day(1))
+    assert [one.type for one in story.signals].count("account.activated") == 1
+
+
 def test_snooze_mutes_one_kind_until_a_date() -> None:
     """Evaluation goes on: the status changes, only nobody is told."""
     story = begun()
