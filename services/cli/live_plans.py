@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import Any, TypeAlias
 
 from services.cli.client import Client, segment
 from services.cli.output import Refused
 
 # As many as can be live.
 _PLANS_MAX = 200
+# What plans hold, by their ids.
+Contents: TypeAlias = Mapping[str, dict[str, Any]]
 
 
 def live_plans(engine: Client) -> list[str]:
@@ -17,10 +20,15 @@ def live_plans(engine: Client) -> list[str]:
     return [row["plan"] for row in engine.rows("/v1/plans", limit=_PLANS_MAX)]
 
 
-def live_milestones(engine: Client) -> set[str]:
-    """The ids of the milestones of all live plans. Raises Refused, Unreachable."""
-    plans = (engine.ask("GET", f"/v1/plans/{segment(plan)}") for plan in live_plans(engine))
-    return {milestone for plan in plans for milestone in plan["content"]["milestones"]}
+def contents_of(engine: Client, plans: Iterable[str]) -> Contents:
+    """What these plans hold. Raises Refused, Unreachable."""
+    return {plan: engine.ask("GET", f"/v1/plans/{segment(plan)}")["content"] for plan in plans}
+
+
+def unwaivable(plans: Contents) -> set[str]:
+    """The milestones that are the first value of every one of these plans that has them."""
+    first = {one["first_value"] for one in plans.values()}
+    return first - {name for one in plans.values() for name in one["milestones"] if name != one["first_value"]}
 
 
 def require_live(engine: Client, plan: str) -> None:

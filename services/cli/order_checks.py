@@ -8,12 +8,12 @@ from typing import Any
 
 from schemas.commands import NEVER_SNOOZED_KINDS, SNOOZED_KINDS
 from services.cli.client import Client, segment
-from services.cli.live_plans import live_plans, require_live
+from services.cli.live_plans import Contents, contents_of, live_plans, require_live, unwaivable
 from services.cli.output import Refused
 
-# Traits that are dates to every plan, and the prefix of those that date a milestone.
+# Traits that are dates to every plan, and the prefixes of those that date a milestone, or waive it.
 _DATES = ("contract_start", "renewal_at")
-_REACHED = "reached."
+_REACHED, WAIVED = "reached.", "waived."
 _YEARS = range(1970, 2200)
 # As ingest forgives it.
 _CLOCK_AHEAD_MAX = timedelta(minutes=5)
@@ -39,8 +39,17 @@ def check_with(engine: Client, command: dict[str, Any], account: dict[str, Any] 
         require_live(engine, command["plan"])
     if command["command"] == "snooze":
         _check_kind(engine, command)
+    if waived := set(waived_by(command)):
+        _check_first_value(engine, waived, account)
+
+
+def waived_by(command: dict[str, Any]) -> Iterator[str]:
+    """The milestones that it waives: its own, or by traits."""
     if command["command"] == "waive":
-        _check_first_value(engine, command, account)
+        yield command["milestone"]
+    for trait, value in command.get("traits", {}).items():
+        if trait.startswith(WAIVED) and value:
+            yield trait.removeprefix(WAIVED)
 
 
 def no_dates(engine: Client, command: dict[str, Any], plans: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -90,18 +99,17 @@ def _check_kind(engine: Client, command: dict[str, Any]) -> None:
         raise Refused(f"Nothing of {command['account_id']} is called {command['kind']}: snooze one of {kinds}.")
 
 
-def _check_first_value(engine: Client, command: dict[str, Any], account: dict[str, Any] | None) -> None:
+def _check_first_value(engine: Client, waived: set[str], account: dict[str, Any] | None) -> None:
     """Raises Refused for a milestone that is the first value wherever it is one of the account's."""
     plans = _contents(engine, None if account is None else [one["plan"] for one in account["plans"]])
-    first = [one["first_value"] for one in plans.values() if command["milestone"] in one["milestones"]]
-    if first and set(first) == {command["milestone"]}:
-        raise Refused(f"{command['milestone']} is the first value, which cannot be waived: nothing was changed.")
+    for milestone in sorted(waived & unwaivable(plans)):
+        instead = "mark it if it is reached, or move the account to a plan that does not ask for it"
+        raise Refused(f"{milestone} is the first value, which cannot be waived; nothing was changed: {instead}.")
 
 
-def _contents(engine: Client, plans: list[str] | None) -> dict[str, dict[str, Any]]:
+def _contents(engine: Client, plans: list[str] | None) -> Contents:
     """What these plans hold, by default the live ones; nothing where the key may not read them, which stops nobody."""
     try:
-        names = live_plans(engine) if plans is None else plans
-        return {name: engine.ask("GET", f"/v1/plans/{segment(name)}")["content"] for name in names}
+        return contents_of(engine, live_plans(engine) if plans is None else plans)
     except Refused:
         return {}

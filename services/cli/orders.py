@@ -14,7 +14,7 @@ from services.cli.account_views import diagnosis_text
 from services.cli.addresses import EngineUrl, IngestUrl, Key, find
 from services.cli.client import Client, segment
 from services.cli.live_plans import unknown_milestones
-from services.cli.order_checks import check, check_with, no_dates
+from services.cli.order_checks import check, check_with, no_dates, waived_by
 from services.cli.output import AsJson, Misused, Refused, can_ask, complain, confirm, print_json, say
 from services.cli.shared_options import composed
 from services.runtime import strict_json
@@ -96,9 +96,11 @@ def doubts(command: dict[str, Any], plans: list[dict[str, Any]]) -> Iterator[str
     """What of an applied command changes nothing under these plans of the account, perhaps for a misspelt name."""
     milestones = {one["id"]: one for plan in plans for one in plan["milestones"]}
     yield from unknown_milestones(_milestones_of(command), milestones, whose=f" of {command['account_id']}")
-    for plan in plans if command["command"] == "waive" else ():
-        if any(one["id"] == command["milestone"] and one["required"] for one in plan["milestones"]):
-            yield f"{command['milestone']} stays required under {plan['plan']}: its first value cannot be waived."
+    waived = set(waived_by(command))
+    for plan in plans:
+        for one in plan["milestones"] if waived else ():
+            if one["id"] in waived and one["required"]:
+                yield f"{one['id']} stays required under {plan['plan']}: its first value cannot be waived."
 
 
 def _milestones_of(command: dict[str, Any]) -> Iterator[str]:

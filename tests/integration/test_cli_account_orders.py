@@ -199,6 +199,20 @@ def test_a_milestone_that_no_plan_has_is_told(
     assert "warning: the milestones are not checked: " in capsys.readouterr().err
 
 
+def test_a_column_that_waives_the_first_value_is_wrong(
+    run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Row by row, where it is true; it is false or empty as it likes. A waiver is a truth, never a text."""
+    services.contents = {"b2b-saas": {"first_value": "first_output"}}
+    file = tmp_path / "a.csv"
+    file.write_text("account_id,waived.first_output,waived.list_built\na,true,true\nb,false,no\nc,,\n")
+    assert run("import", str(file)) == REFUSED
+    complaint = capsys.readouterr().err
+    assert "line 2, column waived.first_output: write false or nothing: first_output is the first value" in complaint
+    assert "line 3, column waived.list_built: write true or false" in complaint
+    assert (complaint.count("line "), services.commands) == (2, [])
+
+
 def test_a_program_gets_the_answer_and_the_account(
     run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,6 +260,8 @@ def test_an_erased_account_is_gone(run: Run, services: StandInServices, capsys: 
         (["set", "acme", "contract_start=soon"], REFUSED, "contract_start is no date"),
         (["waive", "acme", "value"], REFUSED, "value is the first value, which cannot be waived"),
         (["waive", "nobody", "value"], REFUSED, "value is the first value, which cannot be waived"),
+        (["set", "acme", "waived.value=true"], REFUSED, "value is the first value, which cannot be waived"),
+        (["set", "acme", "waived.list_built=yes"], REFUSED, "Send waived.list_built as true"),
         (["snooze", "acme", "at_risk", "--until", "99999d"], REFUSED, "2026-12-01"),
         (["set", "acme", "segment"], USAGE, "name=value"),
         (["set", "acme", "=smb"], USAGE, "name=value"),

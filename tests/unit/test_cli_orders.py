@@ -26,6 +26,10 @@ PLANS: list[dict[str, Any]] = [
             "value stays required under mine: its first value",
         ),
         (
+            order("set", "acme", traits={"waived.value": True}),
+            "value stays required under mine: its first value",
+        ),
+        (
             order("set", "acme", traits={"reached.trainde": "2026-11-01"}),
             "of acme has a milestone trainde (is it trained?)",
         ),
@@ -44,6 +48,7 @@ def test_a_command_that_changes_nothing_is_doubted(command: dict[str, Any], doub
         order("mark", "acme", milestone="value"),
         order("waive", "acme", milestone="trained"),
         order("set", "acme", traits={"reached.value": "2026-11-01", "reached.gone": None, "reached": "x"}),
+        order("set", "acme", traits={"waived.trained": True, "waived.value": None}),
         order("move", "acme", plan=None),
         order("resume", "acme"),
     ],

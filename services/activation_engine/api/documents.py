@@ -146,6 +146,7 @@ class ConditionDocument(BaseModel):
     title: str
     required: bool = Field(description="By the plan, and not waived for this account")
     waived: bool
+    waiver_ignored: bool = Field(description="It was waived and is missing all the same: the first value cannot be")
     met: bool
     superseded: bool = Field(description=_SUPERSEDED)
     measured: float | int | str | None

@@ -118,7 +118,7 @@ def _explain_plan(case: _Case) -> dict[str, Any]:
         "next_due_at": None if closed else rfc3339_or_none(case.verdict.next_due_ms),
         "escalates_at": rfc3339_or_none(_escalates_at(case)),
         "next": next_text,
-        "text": " ".join([_status_sentence(case), *_by_now(case), next_text]),
+        "text": " ".join([_status_sentence(case), *_by_now(case), next_text, *_ignored(case)]),
         "entered_by": _entered_by(case),
         "verdict": case.verdict.status if case.judged else None,
         "rules": [] if closed else [_rule(standing, one) for one in case.verdict.held],
@@ -186,6 +186,19 @@ def _by_now(case: _Case) -> Iterator[str]:
         yield f"It stays {_words(status)}{why}."
 
 
+def _ignored(case: _Case) -> Iterator[str]:
+    """What was told of the account and changes nothing."""
+    plan = case.live.plan
+    if _waiver_ignored(plan, plan.first_value, case.state, case.standing):
+        title = plan.milestone(plan.first_value).title
+        yield f"The waiver of {title} changes nothing: the first value cannot be waived."
+
+
+def _waiver_ignored(plan: Plan, milestone: str, state: AccountState, standing: Standing) -> bool:
+    """Whether it is still to be reached although somebody waived it."""
+    return milestone in state.facts.waived() and milestone == plan.first_value and standing.is_missing(milestone)
+
+
 def _words(status: str) -> str:
     return status.replace("_", " ")
 
@@ -245,6 +258,7 @@ def _condition(milestone: Milestone, state: AccountState, known: PlanState, stan
         "title": milestone.title,
         "required": milestone.required and milestone.id not in standing.waived,
         "waived": milestone.id in standing.waived,
+        "waiver_ignored": _waiver_ignored(standing.plan, milestone.id, state, standing),
         "met": milestone.id in reached,
         "superseded": superseded(standing.plan, state.facts, known.held, milestone.id),
         "measured": progress.measured,

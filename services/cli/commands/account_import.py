@@ -14,9 +14,9 @@ from services.cli.addresses import EngineUrl, IngestUrl, Key, find
 from services.cli.client import Client, segment
 from services.cli.event_files import read_file
 from services.cli.imports.accounts import AccountImport, RowError
-from services.cli.imports.columns import REACHED, Column, Kind, columns_of
+from services.cli.imports.columns import REACHED, WAIVED, Column, Kind, columns_of
 from services.cli.imports.table import Row, Table, text_of
-from services.cli.live_plans import live_milestones, unknown_milestones
+from services.cli.live_plans import contents_of, live_plans, unknown_milestones, unwaivable
 from services.cli.output import (
     REFUSED,
     AsJson,
@@ -64,17 +64,18 @@ def import_accounts(
 ) -> None:
     """Import accounts from a CSV file: a row each, with the column account_id and a column for each trait.
 
-    contract_start, renewal_at and reached.MILESTONE are dates. Empty cells say nothing. When anything is wrong, nothing
-    is sent. The same file a second time changes nothing, not even what was set by hand since.
+    contract_start, renewal_at and reached.MILESTONE are dates, waived.MILESTONE is true or false. Empty cells say
+    nothing. When anything is wrong, nothing is sent. The same file a second time changes nothing, not even what was set
+    by hand since.
     """
     if delimiter is not None and len(delimiter) != 1:
         raise Misused("--delimiter is one character, such as ; or |.")
     table = Table(text_of(read_file(file), file, encoding=encoding), file, delimiter=delimiter)
     rows = (row.cells for row in table.rows() if isinstance(row, Row))
     columns = columns_of(table.header, rows, mapped=dict(_pairs("--map", mapping)), kinds=_kinds(types))
-    importing = AccountImport(table, columns, as_of=_time_of(file, as_of), now=datetime.now(UTC))
+    kept, warnings = _asked(columns, engine_url, key)
+    importing = AccountImport(table, columns, as_of=_time_of(file, as_of), now=datetime.now(UTC), unwaivable=kept)
     good, bad, errors = _judged(importing)
-    warnings = _doubts(columns, engine_url, key)
     if not as_json:
         _print_findings(columns, errors, bad=bad)
         for warning in warnings:
@@ -94,19 +95,23 @@ def import_accounts(
         raise typer.Exit(REFUSED)
 
 
-def _doubts(columns: Sequence[Column], engine_url: str | None, key: str | None) -> list[str]:
-    """What to say of milestones that no live plan has, as far as an engine is known to ask."""
-    named = [column.trait.removeprefix(REACHED) for column in columns if column.trait.startswith(REACHED)]
+def _asked(columns: Sequence[Column], engine_url: str | None, key: str | None) -> tuple[set[str], list[str]]:
+    """(the milestones that cannot be waived, what to say of those that no live plan has), as far as an engine is known
+    to ask."""
+    prefixes = (REACHED, WAIVED)
+    named = [one.trait.partition(".")[2] for one in columns if one.trait.startswith(prefixes)]
     if not named:
-        return []
+        return set(), []
     try:
-        target = find("engine", url=engine_url, key=key)
+        engine = Client(find("engine", url=engine_url, key=key))
     except (Unreachable, Misused):
-        return []
+        return set(), []
     try:
-        return list(unknown_milestones(named, live_milestones(Client(target))))
+        plans = contents_of(engine, live_plans(engine))
     except (Unreachable, Refused) as error:
-        return [f"the milestones are not checked: {error}"]
+        return set(), [f"the milestones are not checked: {error}"]
+    milestones = {milestone for one in plans.values() for milestone in one["milestones"]}
+    return unwaivable(plans), list(unknown_milestones(named, milestones))
 
 
 def _judged(importing: AccountImport) -> tuple[int, int, list[RowError]]:

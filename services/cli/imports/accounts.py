@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from schemas.timestamps import to_milliseconds, to_rfc3339
-from services.cli.imports.columns import CellInvalid, Column, value_of
+from services.cli.imports.columns import WAIVED, CellInvalid, Column, value_of
 from services.cli.imports.table import Broken, Row, Table
 from services.cli.sending import Item
 
@@ -29,12 +29,14 @@ class RowError(NamedTuple):
 
 @dataclass(slots=True)
 class AccountImport:
-    """The commands of a table. `as_of` is the time that the file speaks of: of two values the later time wins."""
+    """The commands of a table. `as_of` is the time that the file speaks of: of two values the later time wins.
+    `unwaivable` are milestones that are the first value."""
 
     table: Table
     columns: Sequence[Column]
     as_of: datetime
     now: datetime
+    unwaivable: Collection[str] = ()
     _lines: dict[str, int] = field(default_factory=dict)
 
     def checked(self) -> Iterator[Item | RowError]:
@@ -58,6 +60,7 @@ class AccountImport:
                 errors.append(RowError(row.line, column.title, str(invalid)))
             else:
                 values |= {} if value is None else {column.trait: value}
+                errors += [RowError(row.line, column.title, what) for what in self._refused(column.trait, value)]
         if errors:
             yield from errors
         else:
@@ -70,6 +73,11 @@ class AccountImport:
             yield f"shorten the account's id to at most {_ID_BYTES_MAX} bytes of UTF-8"
         elif (before := self._lines.setdefault(account_id, line)) != line:
             yield f"keep one row for {account_id}: line {before} is about it too"
+
+    def _refused(self, trait: str, value: Any) -> Iterator[str]:
+        milestone = trait.removeprefix(WAIVED)
+        if value and trait != milestone and milestone in self.unwaivable:
+            yield f"write false or nothing: {milestone} is the first value, which cannot be waived"
 
     def _command(self, account_id: str, traits: dict[str, Any]) -> dict[str, Any]:
         said = json.dumps([account_id, traits, to_milliseconds(self.as_of)], sort_keys=True, ensure_ascii=False)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from services.cli.output import Misused
 
 ACCOUNT = "account_id"
-REACHED = "reached."
+REACHED, WAIVED = "reached.", "waived."
 _DATES = frozenset({"contract_start", "renewal_at"})
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 _INTEGER_DIGITS_MAX = 18
@@ -55,8 +55,9 @@ def columns_of(
     """The account's column first, then the traits in the order of the file. Raises Misused.
 
     `mapped` gives columns another trait, or none for an empty one; `kinds` types by trait. A type that is not given is
-    guessed: date for contract_start, renewal_at and reached.*; text for names that end in `id`; number, or boolean,
-    when every value that is not empty is one; else text. A number has no leading zero and at most 18 digits.
+    guessed: date for contract_start, renewal_at and reached.*; boolean for waived.*; text for names that end in `id`;
+    number, or boolean, when every value that is not empty is one; else text. A number has no leading zero and at most
+    18 digits.
     """
     _check_header(header, mapped)
     traits = [(index, title, mapped.get(title, title)) for index, title in enumerate(header)]
@@ -103,6 +104,8 @@ def _check_header(header: Sequence[str], mapped: Mapping[str, str]) -> None:
 def _fixed(trait: str) -> Kind | None:
     if trait in _DATES or trait.startswith(REACHED):
         return Kind.DATE
+    if trait.startswith(WAIVED):
+        return Kind.BOOLEAN
     return Kind.TEXT if trait.lower().endswith("id") else None
 
 
@@ -138,7 +141,9 @@ def _number(column: Column, text: str, now: datetime) -> Any:
 
 def _boolean(column: Column, text: str, now: datetime) -> Any:
     if text.lower() not in _TRUTHS:
-        raise CellInvalid(f"write true or false, or make the column text with --type {column.trait}=text")
+        is_waiver = column.trait.startswith(WAIVED)
+        instead = "" if is_waiver else f", or make the column text with --type {column.trait}=text"
+        raise CellInvalid(f"write true or false{instead}")
     return _TRUTHS[text.lower()]
 
 

@@ -23,9 +23,9 @@ from schemas.commands import (
 from services.ingest.events import Rejected, checked_id
 from services.ingest.times import CLOCK_AHEAD_MAX, moment
 
-# Traits that the engine reads as dates, and the prefix of those that date a milestone by hand.
+# Traits that the engine reads as dates, and the prefixes of those that date a milestone by hand, or waive it.
 _DATES = frozenset({"contract_start", "renewal_at"})
-_REACHED = "reached."
+_REACHED, _WAIVED = "reached.", "waived."
 _PATTERN = re.compile(r"Expected `str` matching regex .* - at `\$\.(\w+)`", re.DOTALL)
 _YEARS = range(1970, 2200)
 
@@ -79,8 +79,11 @@ def _check_snooze(name: str, command: Snooze) -> None:
 
 
 def _check_traits(traits: dict[str, Any], received_at: datetime) -> None:
-    """A date that nobody can read, or a milestone reached in the future, would be taken and never seen again."""
+    """A date that nobody can read, or a milestone reached in the future, would be taken and never seen again; a text
+    such as "no" would waive."""
     for name, value in traits.items():
+        if name.startswith(_WAIVED) and not isinstance(value, bool | None):
+            raise Rejected("trait_invalid", f"Send {name[:80]} as true, or null to take the waiver back.")
         by_hand = name.startswith(_REACHED)
         if value is None or not (by_hand or name in _DATES):
             continue

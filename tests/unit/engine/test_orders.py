@@ -133,6 +133,24 @@ def test_marking_and_waiving() -> None:
     assert "1 of 1 required" in told["text"]
 
 
+def test_a_waiver_of_the_first_value_is_told_to_change_nothing() -> None:
+    """Nobody refuses it where a program sends it among traits, so that it is explained while the value is missing."""
+    story = begun()
+
+    def explained() -> tuple[str, list[bool]]:
+        told = explain(story.accounts["acme"], story.plans, story.clock)["plans"][0]
+        return told["text"], [one["waiver_ignored"] for one in told["conditions"]]
+
+    assert explained()[1] == [False] * 3
+    story.happens(traits(day(1), group=True, waived__output=True, waived__habit=True))
+    text, ignored = explained()
+    assert text.endswith(" The waiver of Output changes nothing: the first value cannot be waived.")
+    assert ignored == [False, True, False]
+    story.happens(event("Report Made", day(2)))
+    text, ignored = explained()
+    assert (text.count("waiver"), ignored) == (0, [False] * 3)
+
+
 def test_a_waiver_can_be_taken_back() -> None:
     """By setting its trait to null, like a mark."""
     story = begun()
@@ -141,7 +159,7 @@ def test_a_waiver_can_be_taken_back() -> None:
 
 
 def test_a_waiver_that_is_told_again_and_again_counts_from_the_first_time() -> None:
-    """As by a program that sends all traits at each visit; a word that comes late may be the first. Taken back, it ends."""
+    """As by a program that sends all traits at each visit; a word that comes late may be the first."""
     story = Story()
 
     def told(at: float, *, waived: object = True, appended: float | None = None) -> int | None:

@@ -111,6 +111,8 @@ def test_what_is_within_the_limits_is_taken(command: dict[str, Any]) -> None:
         ({**SET, "traits": {"contract_start": "soon"}}, "trait_invalid"),
         ({**SET, "traits": {"contract_start": 20261101}}, "trait_invalid"),
         ({**SET, "traits": {"reached.first_output": "last week"}}, "trait_invalid"),
+        ({**SET, "traits": {"waived.first_output": "no"}}, "trait_invalid"),
+        ({**SET, "traits": {"waived.first_output": 1}}, "trait_invalid"),
         ({**SET, "traits": {"reached.first_output": "2026-11-21"}}, "trait_invalid"),
         (order("note", event="ä" * 127 + ".b"), "id_too_long"),
         (order("erase_person", user_id="ä" * 128), "id_too_long"),
