@@ -65,11 +65,16 @@ class Client:
 
     def rows(self, path: str, *, limit: int, parameters: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """The first `limit` rows of a list, page by page."""
+        for page in self.pages(path, limit=limit, parameters=parameters):
+            yield from page["data"]
+
+    def pages(self, path: str, *, limit: int, parameters: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """The answers that hold the first `limit` rows, with what else is in them."""
         cursor = None
         while limit > 0:
             page = {**(parameters or {}), "limit": min(limit, _PAGE_ROWS), "cursor": cursor}
             answer = self.ask("GET", path, parameters=page)
-            yield from answer["data"]
+            yield answer
             limit -= len(answer["data"])
             cursor = answer["next"]
             if cursor is None:

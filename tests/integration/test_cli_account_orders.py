@@ -326,6 +326,14 @@ def test_an_account_that_nobody_ever_saw_is_pointed_out(
     assert len(services.commands) == given == 4
 
 
+def test_a_timeline_is_asked_for_once(run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is superseded stands beside the signals."""
+    services.account_answers = [(200, {"data": [], "next": None, "superseded": [{"plan": "a", "milestone": "b"}]})]
+    assert run("timeline", "acme", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["superseded"] == [{"plan": "a", "milestone": "b"}]
+    assert len(services.asked) == 1
+
+
 def test_refusals_are_told_in_the_words_of_the_command_line(
     run: Run, services: StandInServices, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -82,8 +82,8 @@ def timeline(
     """List what was announced about an account, in the order in which it was sent."""
     client = Client(find("engine", url=engine_url, key=key))
     path = f"/v1/accounts/{segment(account_id)}/timeline"
-    rows = list(client.rows(path, limit=limit))
-    superseded = client.ask("GET", path, parameters={"limit": 1})["superseded"]
+    pages = list(client.pages(path, limit=limit))
+    rows, superseded = [row for page in pages for row in page["data"]], pages[-1]["superseded"]
     if as_json:
         print_json({"data": rows, "superseded": superseded})
     elif not rows:
