@@ -20,18 +20,23 @@ _LESS_THAN_AN_HOUR_MS = 3_600_000
 def in_english(checked: CheckedPlan, *, width: int = 100) -> str:
     """The whole plan: whom it is for, its milestones, when somebody is told of what; in lines of at most `width`
     characters, the last of which is ended."""
-    plan = checked.plan
-    sections = (
-        ("", [f"{plan.title} ({plan.id})", *_frame(plan)]),
-        ("Milestones", [_milestone(plan, one) for one in plan.displayed()]),
-        ("Status", list(_status(plan))),
-        ("Escalation", list(_escalation(plan))),
-        ("Risks", [_watch(plan, one) for one in plan.risks]),
-        ("Opportunities", [_watch(plan, one) for one in plan.opportunities]),
-        ("Events", list(_events(checked.content.get("events", {})))),
-    )
-    told = (_section(title, sentences, width) for title, sentences in sections if sentences)
+    told = (_section(title, sentences, width) for title, sentences in sections(checked).items())
     return "\n".join(line for section in told for line in (*section, ""))
+
+
+def sections(checked: CheckedPlan) -> dict[str, list[str]]:
+    """The sentences by the titles above them; those above all others have none."""
+    plan = checked.plan
+    found = {
+        "": [f"{plan.title} ({plan.id})", *_frame(plan)],
+        "Milestones": [_milestone(plan, one) for one in plan.displayed()],
+        "Status": list(_status(plan)),
+        "Escalation": list(_escalation(plan)),
+        "Risks": [_watch(plan, one) for one in plan.risks],
+        "Opportunities": [_watch(plan, one) for one in plan.opportunities],
+        "Events": list(_events(checked.content.get("events", {}))),
+    }
+    return {title: sentences for title, sentences in found.items() if sentences}
 
 
 def _section(title: str, sentences: list[str], width: int) -> Iterator[str]:

@@ -10,36 +10,32 @@ from typing import Annotated, Any
 import typer
 from msgspec import convert
 
-from services.activation_engine.plans.english import in_english
 from services.activation_engine.plans.errors import PlanError
-from services.activation_engine.plans.loader import load_plan
 from services.cli.addresses import EngineUrl, Key, find
 from services.cli.client import Client, segment
-from services.cli.commands import plan_files
+from services.cli.commands import plan_files, plan_versions
 from services.cli.output import (
     REFUSED,
-    ROWS_DEFAULT,
     AsJson,
     Refused,
-    Rows,
     complain,
     confirm,
-    print_fields,
     print_json,
     say,
-    terminal_width,
 )
 from services.cli.plan_effects import tell_effect
-from services.cli.plan_sources import PLAN_HEADERS, PlanPath, loaded, read_bytes, read_text, show_errors
+from services.cli.plan_sources import PLAN_HEADERS, PlanPath, read_bytes, show_errors
 from services.cli.plan_warnings import warning_texts
 
 app = typer.Typer()
 app.command()(plan_files.new)
 app.command()(plan_files.check)
 app.command("test")(plan_files.try_out)
+app.command()(plan_versions.show)
+app.command()(plan_versions.diff)
+app.command("list")(plan_versions.list_plans)
 
 _PLAN_ID = re.compile(r"^plan:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
-_LINE_CHARACTERS = 100
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The id of a published plan.")]
 
 
@@ -48,63 +44,6 @@ class Policy(StrEnum):
 
     SILENT = "silent"
     EMIT = "emit"
-
-
-@app.command()
-def show(
-    what: Annotated[str, typer.Argument(metavar="FILE|PLAN", help="A plan file, - , or the id of a published plan.")],
-    *,
-    engine_url: EngineUrl = None,
-    key: Key = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print a plan as English sentences: a file here, a published plan by its newest version."""
-    about: dict[str, Any] = {}
-    if _is_file(what):
-        text, name = read_text(what), what
-    else:
-        published = _published(Client(find("engine", url=engine_url, key=key)), what)
-        text, name = published["source"], f"{what}.yaml"
-        about = {"version": published["version"], "retired": published["versions"][0]["policy"] == "retired"}
-    checked = loaded(lambda: load_plan(text, file=name), name, as_json=as_json)
-    english = in_english(checked, width=min(terminal_width(otherwise=_LINE_CHARACTERS), _LINE_CHARACTERS))
-    if as_json:
-        print_json({"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, **about, "text": english})
-        return
-    if about.get("retired"):
-        complain(
-            f"{what} is retired: no account runs under it any more. This was its last version, {about['version']}."
-        )
-    say(english.rstrip("\n"))
-
-
-def _published(client: Client, plan: str) -> Any:
-    """The newest version of a published plan. Raises Refused."""
-    try:
-        return client.ask("GET", f"/v1/plans/{segment(plan)}")
-    except Refused as refused:
-        if refused.code != "plan_unknown":
-            raise
-        instead = f"`firstvalue plan list` shows those that are. A file is named with its ending: {plan}.yaml"
-        raise Refused(f"No plan {plan} is published: {instead}", problem=refused.problem) from None
-
-
-def _is_file(what: str) -> bool:
-    return what == "-" or what.endswith((".yaml", ".yml")) or "/" in what or Path(what).is_file()
-
-
-@app.command("list")
-def list_plans(
-    *, limit: Rows = ROWS_DEFAULT, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False
-) -> None:
-    """List published plans, each by its newest version."""
-    client = Client(find("engine", url=engine_url, key=key))
-    rows = list(client.rows("/v1/plans", limit=limit))
-    if as_json:
-        print_json({"data": rows, "next": None})
-        return
-    columns = ("plan", "version", "title", "policy", "live", "published_at")
-    print_fields(columns, rows, empty="No plan is published: start with `firstvalue plan new`.")
 
 
 @app.command()
@@ -133,7 +72,7 @@ def retire(
 def _look_for(client: Client, plan: str) -> None:
     """Raises Refused when there is no such plan to be asked about; a key that may not read has to be believed."""
     try:
-        _published(client, plan)
+        plan_versions.newest(client, plan)
     except Refused as refused:
         if refused.code != "scope_missing":
             raise

@@ -222,6 +222,51 @@ async def test_published_plans_are_listed_shown_and_retired(terminal: Terminal, 
     assert (unasked.status, "--yes" in unasked.complaint) == (REFUSED, False)
 
 
+async def test_versions_are_listed_shown_and_compared(terminal: Terminal, tmp_path: Path) -> None:
+    """By number or hash; what differs is said in the sentences of the plan, and of a file before it is published."""
+    file = tmp_path / "plan.yaml"
+    file.write_text(PLAN_TEXT.replace("week 1", "week 2").replace("data.ingested", "data.loaded"))
+    alone = await terminal.run("plan", "diff", "b2b-saas")
+    before = await terminal.run("plan", "diff", str(file))
+    async with terminal.rows.adopting():
+        await terminal.run("plan", "publish", str(file))
+    listed = json.loads((await terminal.run("plan", "list", "b2b-saas", "--json")).output)["data"]
+    by_number, by_hash = [
+        (await terminal.run("plan", "show", "b2b-saas", "--version", one)).output
+        for one in ("1", listed[1]["hash"][:12])
+    ]
+    between = await terminal.run("plan", "diff", "b2b-saas")
+    back = json.loads((await terminal.run("plan", "diff", "b2b-saas", "2", "1", "--json")).output)
+    same = await terminal.run("plan", "diff", str(file))
+    assert (alone.status, "nothing to compare it with" in alone.complaint) == (REFUSED, True)
+    said = [
+        "Milestones",
+        "- First data: reached by data.ingested; due in week 1 (7 days for smb, 14 days for big).",
+        "+ First data: reached by data.loaded; due in week 2 (14 days for smb, 28 days for big).",
+    ]
+    assert before.output.splitlines() == [f"b2b-saas version 1 and {file}", "", *said]
+    assert between.output.splitlines() == ["b2b-saas version 1 and b2b-saas version 2", "", *said]
+    assert [one["version"] for one in listed] == [2, 1]
+    assert by_number == by_hash
+    assert "First data: reached by data.ingested" in by_number
+    assert (back["from"]["version"], back["to"]["version"]) == (2, 1)
+    assert [one["removed"] for one in back["differences"]] == [[said[2][2:]]]
+    assert same.output == f"b2b-saas version 2 and {file} say the same\n"
+    for words, complaint in (
+        (
+            ["show", "b2b-saas", "--version", "7"],
+            "no version 7 to be read: `firstvalue plan list b2b-saas`",
+        ),
+        (["show", "b2b-saas", "--version", "zz"], "zz is no version: no hash begins so."),
+        (["diff", "nothing"], "No plan nothing is published"),
+    ):
+        refused = await terminal.run("plan", *words)
+        assert (refused.status, refused.output) == (REFUSED, "")
+        assert complaint in refused.complaint
+    misused = await terminal.run("plan", "show", str(file), "--version", "1")
+    assert misused.status == USAGE
+
+
 @pytest.mark.parametrize(
     ("words", "environment", "status", "complaint"),
     [
