@@ -62,7 +62,7 @@ def parts(watch: Watch, known: WatchState, view: View) -> Iterator[Part]:
     if watch.active_days_down is not None:
         yield _fall(watch.active_days_down, known, view)
     if watch.missing is not None:
-        yield Part("missing", view.standing.begun and view.facts.trait(watch.missing) is None)
+        yield _missing(watch.missing, view)
     if watch.after is not None:
         yield _loop(watch, view)
     if watch.before is not None:
@@ -119,6 +119,14 @@ def _fall(share: float, known: WatchState, view: View) -> Part:
     else:
         holds = recent <= baseline * keep
     return Part("active_days", holds, None, (today + days) * plan.day_ms, recent, baseline)
+
+
+def _missing(trait: str, view: View) -> Part:
+    """From the account's start on, or since the value was taken back."""
+    start, told = view.standing.start_ms, view.facts.traits.get(trait)
+    if start is None or not view.standing.begun or (told is not None and told[2] is not None):
+        return Part("missing", False)
+    return Part("missing", True, start if told is None else max(start, told[0]))
 
 
 def _loop(watch: Watch, view: View) -> Part:

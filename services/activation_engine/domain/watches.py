@@ -50,7 +50,7 @@ class Watch(Struct, frozen=True):
     @property
     def dated_by_hearing(self) -> bool:
         """Whether it may begin with the record that tells of it, or with the start or the first use."""
-        return self.before is not None or self.after is not None
+        return self.before is not None or self.after is not None or self.missing is not None
 
     def conditions(self) -> tuple[Condition, ...]:
         """Those with facts of their own."""

@@ -61,6 +61,35 @@ def test_an_imported_renewal_pages_nobody(records: list[Record]) -> None:
     assert story.signals[-1].origin == "catch_up"
 
 
+@pytest.mark.parametrize(("start", "origin"), [(-300, "catch_up"), (0, "live")])
+@pytest.mark.parametrize("length", [0, 5])
+def test_what_is_missing_from_the_start_on_is_no_news_of_an_import(start: float, origin: str, length: float) -> None:
+    """It counts from the start, when it could first be told; who is new has `for` to tell it."""
+    story = watching(Watch("unowned", "Unowned", missing="owner", for_ms=days(length)), start=CONTRACT)
+    story.happens(traits(day(0), contract_start=rfc3339(day(start))))
+    assert story.until(6) == ["risk_opened:unowned"]
+    assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(start + length), origin)
+
+
+def test_what_is_missing_before_the_plan_came_is_history() -> None:
+    """And what is taken back under it is news, of an import too: dated by that, though it is told again and again."""
+    story = watching(Watch("unowned", "Unowned", missing="owner", for_ms=days(2)), start=CONTRACT)
+    watched = story.plans
+    story.take(PlanSet.of(()))
+    story.happens(traits(day(0), contract_start=rfc3339(day(-300))))
+    story.until(40)
+    story.take(PlanSet.of([LivePlan(watched.live[0].plan, 2, day(40))]))
+    assert story.until(40.1)[-1] == "risk_opened:unowned"
+    assert story.signals[-1].origin == "catch_up"
+    story.happens(traits(day(41), owner="dana"))
+    assert story.until(42) == ["risk_closed:unowned"]
+    for at in (50, 50.5, 51, 51.5):
+        story.until(at)
+        story.happens(traits(day(at), group=True, owner=None))
+    assert story.until(53) == ["risk_opened:unowned"]
+    assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(52), "live")
+
+
 def test_a_loop_that_waited_for_the_first_use_is_news() -> None:
     """The first use starts the account as well, and is no moment before which all is history."""
     story = watching(Watch("loop", "Loop", after=newest("a.x")))
