@@ -21,14 +21,14 @@ NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 FILE_AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def checked(content: bytes | str, **kinds: Kind) -> list[Item | RowError]:
+def checked(content: bytes | str, *, unwaivable: frozenset[str] = frozenset(), **kinds: Kind) -> list[Item | RowError]:
     """What becomes of each row."""
     text = text_of(content.encode() if isinstance(content, str) else content, "f.csv", encoding=None)
     table = Table(text, "f.csv")
     columns = columns_of(
         table.header, [row.cells for row in table.rows() if isinstance(row, Row)], mapped={}, kinds=kinds
     )
-    return list(AccountImport(table, columns, as_of=FILE_AT, now=NOW).checked())
+    return list(AccountImport(table, columns, as_of=FILE_AT, now=NOW, unwaivable=unwaivable).checked())
 
 
 def traits(content: bytes | str) -> list[dict[str, Any]]:
@@ -134,6 +134,20 @@ def test_every_wrong_row_is_told_with_line_and_column() -> None:
     ]  # fmt: skip
     assert "2026-11-01" in errors[1].message
     assert "line 2" in errors[3].message
+
+
+def test_a_row_that_waives_the_first_value_is_wrong() -> None:
+    """It is false or empty as it likes. A waiver is a truth, never a text: "no" would waive."""
+    rows = "account_id,waived.value,waived.trained\na,true,true\nb,false,no\nc,,\nd,FALSE,true\n"
+    first, second, empty, fine = checked(rows, unwaivable=frozenset({"value"}))
+    assert first == RowError(
+        2, "waived.value", "write false or nothing: value is the first value, which cannot be waived"
+    )
+    assert second == RowError(3, "waived.trained", "write true or false")
+    assert [one.value["traits"] for one in (empty, fine) if isinstance(one, Item)] == [
+        {},
+        {"waived.value": False, "waived.trained": True},
+    ]
 
 
 def test_a_quote_that_is_never_closed_is_told_where_it_opens() -> None:

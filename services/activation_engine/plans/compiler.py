@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from graphlib import TopologicalSorter
-from typing import Any
 
-from schemas.plan_conditions import AllCondition, AnyCondition, AtLeastCondition
 from schemas.plan_file import EscalatePart, MilestonePart, PlanFile, SegmentPart
 from schemas.plan_measures import DAY_MS, due_weeks, duration_ms
 from services.activation_engine.domain.activity import ActivityRule
 from services.activation_engine.domain.plan import Due, Escalation, Milestone, Plan, Segment
 from services.activation_engine.plans.conditions import Terms, compile_condition, terms_of, title_of
-from services.activation_engine.plans.selectors import compile_tests, is_event
+from services.activation_engine.plans.references import milestones_in
+from services.activation_engine.plans.selectors import compile_tests
 from services.activation_engine.plans.watches import compile_watches
 
 _WEEK_MS = 7 * DAY_MS
@@ -67,18 +66,7 @@ def compile_due(text: str | None, day_ms: int) -> Due | None:
 
 def dependencies(part: MilestonePart) -> list[str]:
     """The milestones that must be decided before this one: its `needs` and those in its condition."""
-    return [*part.needs, *_named(part.when)]
-
-
-def _named(condition: Any) -> list[str]:
-    match condition:
-        case str():
-            return [] if is_event(condition) else [condition]
-        case AnyCondition(any=parts) | AllCondition(all=parts):
-            return [name for part in parts for name in _named(part)]
-        case AtLeastCondition(at_least=threshold):
-            return [name for part in threshold.of for name in _named(part)]
-    return []
+    return [*part.needs, *milestones_in(part.when)]
 
 
 def _milestones(file: PlanFile, terms: Terms) -> list[Milestone]:

@@ -5,30 +5,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.plan_conditions import (
-    AllCondition,
-    AnyCondition,
-    AtLeastCondition,
-    DaysCondition,
-    EventCondition,
-    EventTest,
-    PeopleCondition,
-)
+from schemas.plan_conditions import DaysCondition, EventCondition, EventTest, PeopleCondition
 from schemas.plan_file import PlanFile
 from schemas.plan_watches import RiskPart
 from services.activation_engine.domain.truths import BASELINE_DAYS_MIN
+from services.activation_engine.plans.references import combined
 from services.activation_engine.plans.selectors import covers, is_event, select
 
 
 def is_foregone(condition: Any, part: RiskPart, file: PlanFile) -> bool:
     """Whether what opens this risk or opportunity makes the condition true as well."""
+    return combined(condition, lambda one: _is_foregone(one, part, file))
+
+
+def _is_foregone(condition: Any, part: RiskPart, file: PlanFile) -> bool:
     match condition:
-        case AnyCondition(any=parts):
-            return any(is_foregone(one, part, file) for one in parts)
-        case AllCondition(all=parts):
-            return all(is_foregone(one, part, file) for one in parts)
-        case AtLeastCondition(at_least=threshold):
-            return sum(is_foregone(one, part, file) for one in threshold.of) >= threshold.n
         case PeopleCondition(people=number):
             return number <= _people_min(part)
         case DaysCondition(days=number):

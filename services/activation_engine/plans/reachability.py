@@ -6,20 +6,13 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from schemas.plan_conditions import (
-    AdoptionCondition,
-    AllCondition,
-    AnyCondition,
-    AtLeastCondition,
-    EventCondition,
-    EventTest,
-)
+from schemas.plan_conditions import AdoptionCondition, AtLeastCondition, EventCondition, EventTest
 from schemas.plan_file import MilestonePart, PlanFile
 from services.activation_engine.domain.trackers import NO_EVENT
 from services.activation_engine.plans.compiler import dependencies
 from services.activation_engine.plans.contradictions import contradicts
 from services.activation_engine.plans.errors import Path, PlanError
-from services.activation_engine.plans.references import all_terms
+from services.activation_engine.plans.references import all_terms, combined
 from services.activation_engine.plans.selectors import covers, is_event, select
 from services.activation_engine.plans.source import Source
 
@@ -91,21 +84,8 @@ def check_dependents(file: PlanFile, source: Source) -> Iterator[PlanError]:
 
 
 def _can_be_reached(part: MilestonePart, file: PlanFile, reachable: set[str]) -> bool:
-    return all(one in reachable for one in part.needs) and _can_hold(part.when, file, reachable)
+    def can_hold(term: Any) -> bool:
+        is_milestone = isinstance(term, str) and not is_event(term)
+        return term in reachable if is_milestone else _why_never(term, file) is None
 
-
-def _can_hold(condition: Any, file: PlanFile, reachable: set[str]) -> bool:
-    if condition is None:
-        return True
-    if _why_never(condition, file) is not None:
-        return False
-    match condition:
-        case str():
-            return is_event(condition) or condition in reachable
-        case AnyCondition(any=parts):
-            return any(_can_hold(part, file, reachable) for part in parts)
-        case AllCondition(all=parts):
-            return all(_can_hold(part, file, reachable) for part in parts)
-        case AtLeastCondition(at_least=threshold):
-            return sum(_can_hold(part, file, reachable) for part in threshold.of) >= threshold.n
-    return True
+    return all(one in reachable for one in part.needs) and (part.when is None or combined(part.when, can_hold))

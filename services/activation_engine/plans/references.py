@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from schemas.plan_conditions import AllCondition, AnyCondition, AtLeastCondition, EventTest
@@ -56,6 +56,18 @@ def walk(path: Path, condition: Any) -> Iterator[Placed]:
             return
     for index, part in enumerate(inner):
         yield from walk((*steps, index), part)
+
+
+def combined(condition: Any, holds: Callable[[Any], bool]) -> bool:
+    """What `any`, `all` and `at_least` make of their parts; every other condition is asked by `holds`."""
+    match condition:
+        case AnyCondition(any=parts):
+            return any(combined(one, holds) for one in parts)
+        case AllCondition(all=parts):
+            return all(combined(one, holds) for one in parts)
+        case AtLeastCondition(at_least=threshold):
+            return sum(combined(one, holds) for one in threshold.of) >= threshold.n
+    return holds(condition)
 
 
 def all_terms(file: PlanFile) -> Iterator[Placed]:

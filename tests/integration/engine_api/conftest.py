@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,10 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.api import new_engine_api
 from services.runtime.access import Scope, generate_key, hash_key
+from services.runtime.http_server import HttpServer
 from services.runtime.key_ring import KeyRing
 from services.runtime.postgres import connect
 from tests.fakes.operations import operations_over
-from tests.integration.engine_api.partition_rows import PARTITIONS, PartitionRows
+from tests.integration.engine_api.partition_rows import PARTITIONS, PartitionRows, traits, usage
+from tests.integration.engine_api.terminal import Terminal
 from tests.migrated import migrate
 
 ADMIN_KEY = "an admin key"
@@ -89,3 +93,26 @@ async def serving(database: AsyncEngine, **waits: float) -> AsyncIterator[Api]:
     headers = {"authorization": f"Bearer {ADMIN_KEY}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://engine", headers=headers) as client:
         yield Api(client, rows, key_with)
+
+
+@pytest.fixture
+async def terminal(database: AsyncEngine, tmp_path: Path) -> AsyncIterator[Terminal]:
+    """A terminal beside a served engine with a plan and two accounts."""
+    rows = PartitionRows(database)
+    await rows.claim_all()
+    await rows.publish()
+    await rows.apply("acme/1", traits("acme/1", name="Acme", owner="dana"), usage("acme/1", "data.ingested", day=0))
+    await rows.apply("b", usage("b", "data.ingested", day=0), part=1)
+    app = new_engine_api(
+        reads=database,
+        keys=KeyRing(database, admin_key=ADMIN_KEY, pepper=""),
+        partitions=lambda: PARTITIONS,
+        operations=operations_over(database),
+    )
+    server = HttpServer(app, host="127.0.0.1", port=0)
+    serving = asyncio.create_task(server.serve())
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTVALUE_")}
+    named = {"FIRSTVALUE_ENGINE_URL": f"http://127.0.0.1:{server.port}", "FIRSTVALUE_API_KEY": ADMIN_KEY}
+    yield Terminal(rows, inherited | named | {"FIRSTVALUE_DATA_DIR": str(tmp_path)})
+    await server.stop()
+    await serving
