@@ -60,7 +60,7 @@ def show_explanation(explanation: Answer) -> None:
             say("")
         say(plan["text"])
         milestones = (
-            (one["milestone"], one["title"], _progress(one), one["due_at"], _reached(one, "at"))
+            (one["milestone"], _title(one), _progress(one), one["due_at"], _reached(one, "at"))
             for one in plan["conditions"]
         )
         print_table(("milestone", "title", "measured", "due", "reached"), milestones, empty="no milestones")
@@ -68,6 +68,8 @@ def show_explanation(explanation: Answer) -> None:
             for one in watches:
                 if one["open"]:
                     say(f"{kind} {one['id']} ({one['title']}) open since {one['opened_at']}: {one['rule']}")
+    if active := about(explanation["last_activity_at"]):
+        say(f"\nlast active {active}, with {explanation['last_event']}")
     for one in explanation["snoozes"]:
         doubt = "" if one["mutes"] else ", but no plan of this account has that: it mutes nothing"
         say(f"\n{one['kind']} is snoozed until {one['until']}{doubt}")
@@ -91,8 +93,15 @@ def _reached(milestone: Answer, field: str) -> str | None:
     return f"{at} (superseded)" if milestone.get("superseded") else at
 
 
+def _title(condition: Answer) -> str:
+    optional = not (condition["required"] or condition["waived"])
+    return f"{condition['title']} (optional)" if optional else condition["title"]
+
+
 def _progress(condition: Answer) -> str | None:
     if condition["waived"]:
         return "waived"
     measured, threshold = condition["measured"], condition["threshold"]
+    if condition["met"] and not condition["superseded"] and (measured or 0) < (threshold or 0):
+        return "by hand"
     return None if threshold is None else f"{measured or 0} of {threshold}"

@@ -147,11 +147,12 @@ def test_every_plan_is_explained_by_a_block(narrow: int, capsys: pytest.CaptureF
     show_explanation({**explanation, "plans": [one, {**one, "text": "Acme is on track under fast."}]})
     printed = capsys.readouterr().out
     assert max(map(cell_len, printed.splitlines())) <= narrow
-    first, second, snoozes = printed.split("\n\n")
+    first, second, active, snoozes = printed.split("\n\n")
     assert first.startswith("Acme is at risk under b2b-saas (version 3)")
     assert "first_output" in first
     assert "0 of 1" in first
     assert second.startswith("Acme is on track under fast.")
+    assert active == "last active about 2026-11-16, with Data Imported"
     assert snoozes == "escalated is snoozed until 2026-12-01T00:00:00Z\n"
 
 
