@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from services.runtime.crash_points import crash_point
+
+
+# There are one or two per event: a structure costs a third of what a named tuple does.
+class Record(msgspec.Struct, gc=False):
+    """What is stored on a partition of a topic; a null key is a tick or a dead letter."""
+
+    partition: int
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]] | None = None
 
 
 class BrokerUnavailable(Exception):

@@ -187,7 +187,7 @@ class Intake:
         began = time.perf_counter()
         try:
             crash_point("ingest.before_produce")
-            self._publisher.put(found.cargo, delivery)
+            self._publisher.put(found.records, delivery)
             await delivery.wait(self._limits.ack_seconds)
             crash_point("ingest.acked_unanswered")
         except BrokerUnavailable:

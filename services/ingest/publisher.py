@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from services.ingest.delivery import BrokerUnavailable, Delivery
+from services.ingest.delivery import BrokerUnavailable, Delivery, Record
 from services.ingest.inflight import InFlight
 from services.ingest.metrics import IngestMetrics
 from services.ingest.producers import ProducerKeeper
@@ -18,37 +19,14 @@ from services.runtime.crash_points import crash_point
 
 # A part of a request is never split over two batches, so it must leave room in one.
 _PART_BYTES_MAX = 131_072
-RECORD_OVERHEAD_BYTES = 64
-
-Headers = list[tuple[str, bytes]]
+_RECORD_OVERHEAD_BYTES = 64
 
 
-class Entry(NamedTuple):
-    """A record without its place: key, value and headers as Kafka stores them; a null key is a tick."""
+class _Part(msgspec.Struct):
+    """Records of one request for one partition, and about what they take in a produce batch and in memory."""
 
-    key: bytes | None
-    value: bytes
-    headers: Headers | None = None
-
-
-class Cargo(NamedTuple):
-    """Records of one request for one partition; `size_bytes` is the sum of their `entry_bytes`."""
-
-    topic: str
-    partition: int
-    entries: Sequence[Entry]
-    size_bytes: int
-
-
-def entry_bytes(entry: Entry) -> int:
-    """What a record takes in a produce batch and, about, in memory."""
-    headers_bytes = sum(len(name) + len(value) for name, value in entry.headers) if entry.headers else 0
-    return RECORD_OVERHEAD_BYTES + len(entry.key or b"") + len(entry.value) + headers_bytes
-
-
-class _Part(NamedTuple):
     delivery: Delivery
-    entries: Sequence[Entry]
+    records: list[Record]
     size_bytes: int
 
 
@@ -107,7 +85,7 @@ class PartitionWriter:
             publisher.batch_failed(producer, failure)
         end = base_offset
         for part in parts:
-            end = end + len(part.entries) if base_offset >= 0 else -1
+            end = end + len(part.records) if base_offset >= 0 else -1
             self._settle(part, error, end)
 
     def _fill(self, builder: Any) -> list[_Part]:
@@ -120,8 +98,8 @@ class PartitionWriter:
             if part.delivery.given_up:
                 self._settle(part, BrokerUnavailable("given up"))
                 continue
-            for key, value, headers in part.entries:
-                appended = append(timestamp=now_ms, key=key, value=value, headers=headers or [])
+            for record in part.records:
+                appended = append(timestamp=now_ms, key=record.key, value=record.value, headers=record.headers or [])
                 assert appended is not None, "a batch has room for every part that is put into it"
             size_bytes += part.size_bytes
             parts.append(part)
@@ -163,16 +141,20 @@ class Publisher:
         """Whether a broker confirmed last; False answers 503 before a body is read."""
         return self.keeper.current is not None
 
-    def put(self, cargo: Sequence[Cargo], delivery: Delivery) -> None:
-        """Hand over the records of one request; what becomes of them is told to `delivery`.
+    def put(self, records: Mapping[str, Sequence[Record]], delivery: Delivery) -> None:
+        """Hand over the records of one request by topic; what becomes of them is told to `delivery`.
 
         Raises Overloaded, and takes nothing, when too much is in memory.
         """
-        self.inflight.reserve(sum(load.size_bytes for load in cargo))
-        parts = [(load, part) for load in cargo for part in _split(delivery, load)]
+        parts = [
+            (self._writers[topic][partition], part)
+            for topic, of_topic in records.items()
+            for partition, part in _parts(of_topic, delivery)
+        ]
+        self.inflight.reserve(sum(part.size_bytes for _, part in parts))
         delivery.expect(len(parts))
-        for load, part in parts:
-            self._writers[load.topic][load.partition].put(part)
+        for writer, part in parts:
+            writer.put(part)
 
     async def run(self) -> None:
         """Worker: keep a producer and all writers, until cancelled."""
@@ -203,19 +185,20 @@ class Publisher:
         return (writer for writers in self._writers.values() for writer in writers)
 
 
-def _split(delivery: Delivery, load: Cargo) -> Iterable[_Part]:
-    """Parts of about _PART_BYTES_MAX, whose sizes add up to that of `load`."""
-    if load.size_bytes <= _PART_BYTES_MAX:
-        yield _Part(delivery, load.entries, load.size_bytes)
-        return
-    chosen: list[Entry] = []
-    chosen_bytes, rest_bytes = 0, load.size_bytes
-    for entry in load.entries:
-        size_bytes = entry_bytes(entry)
-        if chosen and chosen_bytes + size_bytes > _PART_BYTES_MAX:
-            yield _Part(delivery, chosen, chosen_bytes)
-            rest_bytes -= chosen_bytes
-            chosen, chosen_bytes = [], 0
-        chosen.append(entry)
-        chosen_bytes += size_bytes
-    yield _Part(delivery, chosen, rest_bytes)
+def _parts(records: Iterable[Record], delivery: Delivery) -> list[tuple[int, _Part]]:
+    """By partition, in their order, none much larger than _PART_BYTES_MAX."""
+    parts: list[tuple[int, _Part]] = []
+    filling: dict[int, _Part] = {}
+    for record in records:
+        size_bytes = _RECORD_OVERHEAD_BYTES + len(record.value) + len(record.key or b"")
+        if record.headers is not None:
+            size_bytes += sum(len(name) + len(value) for name, value in record.headers)
+        partition = record.partition
+        part = filling.get(partition)
+        if part is None or part.size_bytes + size_bytes > _PART_BYTES_MAX:
+            part = filling[partition] = _Part(delivery, [record], size_bytes)
+            parts.append((partition, part))
+        else:
+            part.records.append(record)
+            part.size_bytes += size_bytes
+    return parts

@@ -8,12 +8,12 @@ from itertools import cycle
 
 from services.ingest.blanking import without_keys
 from services.ingest.client_addresses import ClientAddresses
+from services.ingest.delivery import Record
 from services.ingest.dialects.unpacked import Unpacked, check_size
 from services.ingest.directory.known_people import KnownPeople
 from services.ingest.directory.person import Person
 from services.ingest.events import IncomingEvent, Rejected, Rejection
-from services.ingest.publisher import RECORD_OVERHEAD_BYTES, Cargo, Entry, entry_bytes
-from services.ingest.records import PRODUCT_ACTIVITY, Origin, Record, RecordBuilder, dead_letter_headers
+from services.ingest.records import PRODUCT_ACTIVITY, Origin, RecordBuilder, dead_letter_headers
 from services.ingest.redaction import Redactor
 from services.ingest.routes import Route
 
@@ -37,36 +37,11 @@ class Topics:
     partitions: int
 
 
-class _Load:
-    """The records of one topic by partition."""
-
-    __slots__ = ("_topic", "entries", "sizes_bytes")
-
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
-        self.entries: dict[int, list[Entry]] = {}
-        self.sizes_bytes: dict[int, int] = {}
-
-    def add(self, record: Record) -> None:
-        """One more."""
-        partition, key, value = record.partition, record.key, record.value
-        if partition in self.entries:
-            self.entries[partition].append(Entry(key, value))
-            self.sizes_bytes[partition] += RECORD_OVERHEAD_BYTES + len(key) + len(value)
-        else:
-            self.entries[partition] = [Entry(key, value)]
-            self.sizes_bytes[partition] = RECORD_OVERHEAD_BYTES + len(key) + len(value)
-
-    def cargo(self) -> list[Cargo]:
-        """As the publisher takes them."""
-        return [Cargo(self._topic, part, entries, self.sizes_bytes[part]) for part, entries in self.entries.items()]
-
-
 @dataclass(slots=True)
 class Sorted:
     """What one request becomes: `resolved` events have an account, `unresolved` ones wait for theirs."""
 
-    cargo: list[Cargo] = field(default_factory=list)
+    records: dict[str, list[Record]]  # By topic.
     errors: list[Rejection] = field(default_factory=list)
     resolved: int = 0
     unresolved: int = 0
@@ -89,7 +64,7 @@ class Sorter:
 
     async def sort(self, unpacked: Unpacked, origin: Origin, route: Route, redactor: Redactor | None = None) -> Sorted:
         """One bad event costs nothing but itself."""
-        found = Sorted()
+        found = Sorted({self._topics.events: [], self._topics.unresolved: [], self._topics.dead: []})
         good = await self._read_all(unpacked, origin, route, redactor, found)
         users = {event.user_id for _, _, event in good if event.user_id is not None}
         found.people_before = await self._people.find(users) if users else {}
@@ -128,7 +103,7 @@ class Sorter:
         return good
 
     async def _build_all(self, good: list[_Read], origin: Origin, route: Route, found: Sorted) -> None:
-        product, unresolved = _Load(self._topics.events), _Load(self._topics.unresolved)
+        product, unresolved = found.records[self._topics.events], found.records[self._topics.unresolved]
         build, before, after = self._builder.build, found.people_before, found.people_after
         unbroken_bytes = 0
         for index, item, event in good:
@@ -149,12 +124,9 @@ class Sorter:
                 found.unresolved += 1
             else:
                 found.resolved += 1
-                product.add(built.product)
-            for record in built.unresolved:
-                unresolved.add(record)
+                product.append(built.product)
+            unresolved += built.unresolved
             found.has_activity = found.has_activity or event.type in PRODUCT_ACTIVITY
-        found.cargo += product.cargo()
-        found.cargo += unresolved.cargo()
 
     def _reject(
         self,
@@ -170,5 +142,4 @@ class Sorter:
         headers = dead_letter_headers(rejected, origin=origin, route=route.path)
         # Written anew, numbers may have become longer.
         text = without_keys(self._addresses.blank(item[:DEAD_LETTER_BYTES_MAX])[:DEAD_LETTER_BYTES_MAX])
-        letter = Entry(None, text, headers)
-        found.cargo.append(Cargo(self._topics.dead, next(self._dead_partitions), [letter], entry_bytes(letter)))
+        found.records[self._topics.dead].append(Record(next(self._dead_partitions), None, text, headers))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from schemas.product_event import VERSION, Tick, encode
-from services.ingest.delivery import Delivery
+from services.ingest.delivery import Delivery, Record
 from services.ingest.inflight import Overloaded
-from services.ingest.publisher import Cargo, Entry, Publisher, entry_bytes
+from services.ingest.publisher import Publisher
 from services.runtime.process import Stopping
 
 
@@ -41,9 +41,8 @@ class Ticker:
             if before is not None and not before.done:
                 continue
             delivery = Delivery()
-            entry = Entry(None, value)
             try:
-                self._publisher.put([Cargo(self._topic, partition, [entry], entry_bytes(entry))], delivery)
+                self._publisher.put({self._topic: [Record(partition, None, value)]}, delivery)
             except Overloaded:
                 return
             self._outstanding[partition] = delivery

@@ -16,12 +16,12 @@ import structlog
 
 from schemas.product_event import VERSION
 from schemas.unresolved_event import UnresolvedEvent, decode_unresolved_event
-from services.ingest.delivery import Delivery
+from services.ingest.delivery import Delivery, Record
 from services.ingest.directory.decisions import AMBIGUOUS, EXPIRED, Arrived, Decision, Refused, decide, resolve
 from services.ingest.directory.store import Claim, DirectoryStore, ParkedEvent
 from services.ingest.metrics import IngestMetrics
 from services.ingest.people import StaffRule
-from services.ingest.publisher import Cargo, Entry, Publisher, entry_bytes
+from services.ingest.publisher import Publisher
 from services.runtime.crash_points import crash_point
 
 log = structlog.get_logger(__name__)
@@ -144,27 +144,20 @@ class Resolver:
         await asyncio.sleep(0)
 
     async def _produce(self, decision: Decision, dead: list[Poison]) -> None:
-        rules, by_partition = self._rules, dict[tuple[str, int], list[Entry]]()
+        rules, resolved, letters = self._rules, list[Record](), list[Record]()
         for account_id, value in decision.resolved:
             key, partition = rules.place(account_id)
-            by_partition.setdefault((rules.events_topic, partition), []).append(Entry(key, value))
+            resolved.append(Record(partition, key, value))
         for event, code, message in decision.refused:
             key, partition = rules.place(str(event.user_id))
-            letter = Entry(key, bytes(event.body), _headers(event.source, code, message))
-            by_partition.setdefault((rules.dead_topic, partition), []).append(letter)
+            letters.append(Record(partition, key, bytes(event.body), _headers(event.source, code, message)))
         for record, message in dead:
             value = (record.value or b"")[:_DEAD_LETTER_BYTES_MAX]
-            letter = Entry(record.key, value, _headers("", "record_invalid", message, record))
-            by_partition.setdefault((rules.dead_topic, record.partition), []).append(letter)
-        if by_partition:
+            headers = _headers("", "record_invalid", message, record)
+            letters.append(Record(record.partition, record.key, value, headers))
+        if resolved or letters:
             delivery = Delivery()
-            self._publisher.put(
-                [
-                    Cargo(topic, partition, entries, sum(map(entry_bytes, entries)))
-                    for (topic, partition), entries in by_partition.items()
-                ],
-                delivery,
-            )
+            self._publisher.put({rules.events_topic: resolved, rules.dead_topic: letters}, delivery)
             await delivery.wait(rules.ack_seconds)
         self._count(decision, len(dead))
 

@@ -136,4 +136,4 @@ def test_an_event_beyond_its_size_is_not_parsed_to_be_redacted() -> None:
     redactor = Redactor(Redaction(drop=("a",)), secret="s")
     found = asyncio.run(sorter.sort(parts, Origin("k1", NOW, None), ROUTE_BY_PATH["/v1/track"], redactor))
     assert [error.code for error in found.errors] == ["event_too_large"]
-    assert found.cargo[0].entries[0].value == b"null"
+    assert found.records[topics.dead][0].value == b"null"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.product_event import Tick, decode_tick
-from services.ingest.delivery import BrokerUnavailable, Delivery
+from services.ingest.delivery import BrokerUnavailable, Delivery, Record
 from services.ingest.inflight import Overloaded
-from services.ingest.publisher import Cargo
 from services.ingest.ticker import Ticker
 from services.runtime.process import Stopping
 
@@ -23,13 +22,13 @@ class Log:
     def __init__(self, *, available: bool = True, full: bool = False) -> None:
         self.available = available
         self.full = full
-        self.sent: list[tuple[Cargo, Delivery]] = []
+        self.sent: list[tuple[Record, Delivery]] = []
 
-    def put(self, cargo: Sequence[Cargo], delivery: Delivery) -> None:
+    def put(self, records: Mapping[str, Sequence[Record]], delivery: Delivery) -> None:
         if self.full:
             raise Overloaded
-        delivery.expect(len(cargo))
-        self.sent += [(one, delivery) for one in cargo]
+        delivery.expect(len(records["events"]))
+        self.sent += [(one, delivery) for one in records["events"]]
 
 
 async def partitions_after(log: Log, ticker: Ticker) -> list[int]:
@@ -37,7 +36,7 @@ async def partitions_after(log: Log, ticker: Ticker) -> list[int]:
     before, stopping = len(log.sent), Stopping()
     stopping.request()
     await asyncio.wait_for(ticker.run(stopping), 5)
-    return [cargo.partition for cargo, _ in log.sent[before:]]
+    return [record.partition for record, _ in log.sent[before:]]
 
 
 def ticker_of(log: Log) -> Ticker:
@@ -69,6 +68,6 @@ async def test_a_tick_says_when_the_newest_event_came() -> None:
     for seconds in (5, 7, 6):
         ticker.saw_event(NOW + timedelta(seconds=seconds))
     await partitions_after(log, ticker)
-    [entry] = log.sent[0][0].entries
-    tick: Tick = decode_tick(entry.value)
-    assert (entry.key, tick.last_event_at) == (None, NOW + timedelta(seconds=7))
+    record, _ = log.sent[0]
+    tick: Tick = decode_tick(record.value)
+    assert (record.key, tick.last_event_at) == (None, NOW + timedelta(seconds=7))
