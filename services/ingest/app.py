@@ -196,7 +196,6 @@ class Ingest:
                 key_body_bytes_max=settings.key_body_bytes_max,
                 event_bytes_max=settings.event_bytes_max,
                 events_max=settings.events_max,
-                ack_seconds=settings.ack_seconds,
                 group_types=settings.account_group_types,
             ),
             sources=Sources(secret=self._shared.key_pepper.get_secret_value()),
@@ -221,7 +220,6 @@ class Ingest:
             place=partitioner(topics.partitions),
             waiting_max=settings.parked_events_max,
             waiting_age=timedelta(days=settings.parked_days),
-            ack_seconds=settings.ack_seconds,
         )
         return ResolverConsumer(
             new_consumer=lambda: new_consumer(

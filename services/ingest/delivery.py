@@ -63,21 +63,13 @@ class Delivery:
         if not self._future.done():
             self._future.set_result(error)
 
-    async def wait(self, timeout_seconds: float) -> None:
+    async def wait(self) -> None:
         """Return when everything was confirmed; raises BrokerUnavailable when not, or not in time."""
-        if not self._future.done():
-            timer = self._future.get_loop().call_later(timeout_seconds, self._expire)
-            try:
-                await self._future
-            except asyncio.CancelledError:
-                self.given_up = True
-                raise
-            finally:
-                timer.cancel()
-        error = self._future.result()
+        try:
+            error = await self._future
+        except asyncio.CancelledError:
+            self.given_up = True
+            raise
         if error is not None:
             # Not the same one: its traceback would hold this frame, which holds it, and with them the whole request.
             raise BrokerUnavailable(str(error))
-
-    def _expire(self) -> None:
-        self.failed(BrokerUnavailable("not confirmed in time"))

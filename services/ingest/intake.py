@@ -44,7 +44,6 @@ class Limits:
     key_body_bytes_max: int
     event_bytes_max: int
     events_max: int
-    ack_seconds: float
     # Not a limit of size, but of what counts: groups of other types are no accounts.
     group_types: tuple[str, ...]
 
@@ -183,12 +182,11 @@ class Intake:
 
     async def _publish(self, found: Sorted, received_at: datetime, *, wants_position: bool) -> str | None:
         """Returns when all is confirmed: what was accepted and, as dead letters, what was not."""
-        delivery = Delivery()
         began = time.perf_counter()
         try:
             crash_point("ingest.before_produce")
-            self._publisher.put(found.records, delivery)
-            await delivery.wait(self._limits.ack_seconds)
+            delivery = self._publisher.put(found.records)
+            await delivery.wait()
             crash_point("ingest.acked_unanswered")
         except BrokerUnavailable:
             self._metrics.unacknowledged.inc(found.resolved + found.unresolved)

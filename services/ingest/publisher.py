@@ -20,6 +20,8 @@ from services.runtime.crash_points import crash_point
 # A part of a request is never split over two batches, so it must leave room in one.
 _PART_BYTES_MAX = 131_072
 _RECORD_OVERHEAD_BYTES = 64
+# A request ends that much late at most. One look at all is cheaper than a timer for each.
+_LOOK_SECONDS = 0.1
 
 
 class _Part(msgspec.Struct):
@@ -131,6 +133,8 @@ class Publisher:
         self.ack_seconds = ack_seconds
         self.produce_bytes = produce_bytes
         self._metrics = metrics
+        # When it ends, in loop time, and what is waited on.
+        self._awaited: deque[tuple[float, Delivery]] = deque()
         self._writers = {
             topic: [PartitionWriter(topic=topic, partition=number, publisher=self) for number in range(count)]
             for topic, count in partitions.items()
@@ -141,11 +145,12 @@ class Publisher:
         """Whether a broker confirmed last; False answers 503 before a body is read."""
         return self.keeper.current is not None
 
-    def put(self, records: Mapping[str, Sequence[Record]], delivery: Delivery) -> None:
-        """Hand over the records of one request by topic; what becomes of them is told to `delivery`.
+    def put(self, records: Mapping[str, Sequence[Record]]) -> Delivery:
+        """Hand over the records of one request by topic; the result tells what became of them within `ack_seconds`.
 
         Raises Overloaded, and takes nothing, when too much is in memory.
         """
+        delivery = Delivery()
         parts = [
             (self._writers[topic][partition], part)
             for topic, of_topic in records.items()
@@ -153,13 +158,16 @@ class Publisher:
         ]
         self.inflight.reserve(sum(part.size_bytes for _, part in parts))
         delivery.expect(len(parts))
+        self._awaited.append((asyncio.get_running_loop().time() + self.ack_seconds, delivery))
         for writer, part in parts:
             writer.put(part)
+        return delivery
 
     async def run(self) -> None:
         """Worker: keep a producer and all writers, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.keeper.run(), name="producer")
+            group.create_task(self._look(), name="late")
             for writer in self._all_writers():
                 group.create_task(writer.run())
 
@@ -180,6 +188,17 @@ class Publisher:
         if self.keeper.give_up(producer, type(error).__name__):
             for writer in self._all_writers():
                 writer.fail(BrokerUnavailable("the producer was replaced"))
+
+    def end_late(self, now: float) -> None:
+        """Fail what was not confirmed by `now`, in loop time."""
+        # In the order of their ends: behind one that is under way, others that are done stay for a while.
+        while self._awaited and (self._awaited[0][1].done or self._awaited[0][0] <= now):
+            self._awaited.popleft()[1].failed(BrokerUnavailable("not confirmed in time"))
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            self.end_late(asyncio.get_running_loop().time())
 
     def _all_writers(self) -> Iterable[PartitionWriter]:
         return (writer for writers in self._writers.values() for writer in writers)

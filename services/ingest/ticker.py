@@ -40,9 +40,7 @@ class Ticker:
             # A partition that is slow to confirm gets no second tick: the first says all, when it comes.
             if before is not None and not before.done:
                 continue
-            delivery = Delivery()
             try:
-                self._publisher.put({self._topic: [Record(partition, None, value)]}, delivery)
+                self._outstanding[partition] = self._publisher.put({self._topic: [Record(partition, None, value)]})
             except Overloaded:
                 return
-            self._outstanding[partition] = delivery

@@ -15,7 +15,7 @@ def _acknowledge_before_kafka() -> None:
     from services.ingest.delivery import Delivery
     from services.ingest.intake import Intake
 
-    async def wait(self: Delivery, timeout_seconds: float) -> None:
+    async def wait(self: Delivery) -> None:
         """Nobody waits."""
 
     Delivery.wait = wait  # type: ignore[method-assign]

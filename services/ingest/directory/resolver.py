@@ -16,7 +16,7 @@ import structlog
 
 from schemas.product_event import VERSION
 from schemas.unresolved_event import UnresolvedEvent, decode_unresolved_event
-from services.ingest.delivery import Delivery, Record
+from services.ingest.delivery import Record
 from services.ingest.directory.decisions import AMBIGUOUS, EXPIRED, Arrived, Decision, Refused, decide, resolve
 from services.ingest.directory.store import Claim, DirectoryStore, ParkedEvent
 from services.ingest.metrics import IngestMetrics
@@ -49,7 +49,6 @@ class ResolverRules(NamedTuple):
     place: Callable[[str], tuple[bytes, int]]
     waiting_max: int
     waiting_age: timedelta
-    ack_seconds: float
 
 
 class Resolver:
@@ -156,9 +155,7 @@ class Resolver:
             headers = _headers("", "record_invalid", message, record)
             letters.append(Record(record.partition, record.key, value, headers))
         if resolved or letters:
-            delivery = Delivery()
-            self._publisher.put({rules.events_topic: resolved, rules.dead_topic: letters}, delivery)
-            await delivery.wait(rules.ack_seconds)
+            await self._publisher.put({rules.events_topic: resolved, rules.dead_topic: letters}).wait()
         self._count(decision, len(dead))
 
     def _count(self, decision: Decision, poison: int) -> None:

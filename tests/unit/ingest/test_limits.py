@@ -44,7 +44,6 @@ class Room:
             key_body_bytes_max=settings.key_body_bytes_max,
             event_bytes_max=settings.event_bytes_max,
             events_max=settings.events_max,
-            ack_seconds=1.0,
             group_types=(),
         )
         parts: dict[str, Any] = dict.fromkeys(("publisher", "sorter", "people", "ticker"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from services.ingest.delivery import Delivery, Record
+from services.ingest.delivery import BrokerUnavailable, Record
 from services.ingest.inflight import InFlight, Overloaded
 from services.ingest.metrics import IngestMetrics
 from services.ingest.producers import ProducerKeeper
@@ -33,47 +35,54 @@ class Producer:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int, Batch]] = []
+        self.started = asyncio.Event()
+
+    async def start(self) -> None:
+        self.started.set()
 
     def create_batch(self) -> Batch:
         return Batch()
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[Any]:
         self.sent.append((topic, partition, batch))
-        confirmation = asyncio.get_running_loop().create_future()
-        confirmation.set_result(SimpleNamespace(offset=7))
-        return confirmation
+        return asyncio.ensure_future(asyncio.sleep(0, SimpleNamespace(offset=7)))
 
 
-def new_publisher(inflight: InFlight) -> tuple[Publisher, Producer]:
-    """Two topics of two partitions, and what its batches are sent to."""
-    keeper = ProducerKeeper(make=lambda: None, topics=())
-    keeper.current = producer = Producer()
-    partitions = {"events": 2, "dead": 2}
+def new_publisher(producer: Producer, inflight: InFlight, ack_seconds: float) -> Publisher:
+    """Two topics of two partitions."""
     return Publisher(
-        keeper=keeper,
-        partitions=partitions,
+        keeper=ProducerKeeper(make=lambda: producer, topics=()),
+        partitions={"events": 2, "dead": 2},
         inflight=inflight,
         metrics=IngestMetrics(),
-        ack_seconds=5,
+        ack_seconds=ack_seconds,
         produce_bytes=300 * KIB,
-    ), producer
+    )
+
+
+@asynccontextmanager
+async def working(publisher: Publisher, producer: Producer) -> AsyncIterator[None]:
+    """While its worker runs."""
+    worker = asyncio.create_task(publisher.run())
+    try:
+        async with asyncio.timeout(10):
+            await producer.started.wait()
+            yield
+    finally:
+        worker.cancel()
 
 
 async def test_what_is_too_much_for_one_batch_leaves_in_its_order() -> None:
     """In batches of `produce_bytes` and a part more at most; and nothing is held when all is confirmed."""
-    inflight = InFlight(bytes_max=10_000 * KIB, requests_max=1)
-    publisher, producer = new_publisher(inflight)
+    inflight, producer = InFlight(bytes_max=10_000 * KIB, requests_max=1), Producer()
+    publisher = new_publisher(producer, inflight, ack_seconds=5)
     events = [Record(number % 2, b"key", b"%03d" % number + bytes(60 * KIB)) for number in range(20)]
-    delivery = Delivery()
-    publisher.put({"events": events, "dead": [Record(1, None, b"letter", [("reason", b"r")])]}, delivery)
-    assert inflight.held_bytes > 20 * 60 * KIB
-    with pytest.raises(Overloaded):
-        publisher.put({"events": 10 * events}, Delivery())
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
-        writers = [group.create_task(writer.run()) for writer in publisher._all_writers()]
-        await delivery.wait(5)
-        for writer in writers:
-            writer.cancel()
+    async with working(publisher, producer):
+        delivery = publisher.put({"events": events, "dead": [Record(1, None, b"letter", [("reason", b"r")])]})
+        assert inflight.held_bytes > 20 * 60 * KIB
+        with pytest.raises(Overloaded):
+            publisher.put({"events": 10 * events})
+        await delivery.wait()
     for partition in (0, 1):
         batches = [batch for topic, number, batch in producer.sent if (topic, number) == ("events", partition)]
         assert [int(value[:3]) for batch in batches for value in batch] == list(range(partition, 20, 2))
@@ -81,3 +90,17 @@ async def test_what_is_too_much_for_one_batch_leaves_in_its_order() -> None:
         assert all(sum(map(len, batch)) < (300 + 128) * KIB for batch in batches)
     assert delivery.next_offsets[("dead", 1)] == 8
     assert inflight.held_bytes == 0
+
+
+async def test_a_request_ends_in_its_own_time() -> None:
+    """Whatever it waits behind: each batch may be confirmed before its own end, and together they take too long."""
+    publisher = new_publisher(Producer(), InFlight(bytes_max=KIB, requests_max=1), ack_seconds=5)
+    now = asyncio.get_running_loop().time()
+    confirmed, late = (publisher.put({"events": [Record(0, b"key", b"value")]}) for _ in range(2))
+    confirmed.acked("events", 0, 1)
+    publisher.end_late(now + 4)
+    assert not late.done
+    publisher.end_late(now + 6)
+    await confirmed.wait()
+    with pytest.raises(BrokerUnavailable, match="not confirmed in time"):
+        await late.wait()

@@ -66,16 +66,18 @@ class Log:
     def __init__(self) -> None:
         self.dead: list[Record] = []
 
-    def put(self, records: Mapping[str, Sequence[Record]], delivery: Delivery) -> None:
+    def put(self, records: Mapping[str, Sequence[Record]]) -> Delivery:
         self.dead += records["dead"]
+        delivery = Delivery()
         delivery.expect(1)
         delivery.acked("events", 0, 1)
+        return delivery
 
 
 def applied(value: bytes) -> tuple[Store, Log, Claim]:
     """One record after another that is sound, on a partition that is claimed."""
     store, log, metrics = Store(), Log(), IngestMetrics()
-    rules = ResolverRules("events", "dead", lambda key: (key.encode(), 0), 10, timedelta(days=1), 5.0)
+    rules = ResolverRules("events", "dead", lambda key: (key.encode(), 0), 10, timedelta(days=1))
     parts: Any = {"store": store, "publisher": log}
     resolver = Resolver(**parts, staff=StaffRule(()), metrics=metrics, rules=rules)
     records = [

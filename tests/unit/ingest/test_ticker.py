@@ -24,11 +24,13 @@ class Log:
         self.full = full
         self.sent: list[tuple[Record, Delivery]] = []
 
-    def put(self, records: Mapping[str, Sequence[Record]], delivery: Delivery) -> None:
+    def put(self, records: Mapping[str, Sequence[Record]]) -> Delivery:
         if self.full:
             raise Overloaded
+        delivery = Delivery()
         delivery.expect(len(records["events"]))
         self.sent += [(one, delivery) for one in records["events"]]
+        return delivery
 
 
 async def partitions_after(log: Log, ticker: Ticker) -> list[int]:
