@@ -14,17 +14,21 @@ from services.runtime.problems import new_request_id, problem_bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """What one listener allows its clients; times run from a request's first byte and from the end of its headers."""
+    """What one listener allows its clients.
+
+    Times run from a request's first byte, from the end of its headers, and from the answer to the one before.
+    """
 
     header_seconds: float = 10.0
     body_seconds: float = 30.0
+    idle_seconds: float = 75.0
     header_bytes_max: int = 65_536
     connections_max: int = 5_000
 
     @property
     def sweep_seconds(self) -> float:
         """How often connections are looked at; they end that much late at most."""
-        return min(1.0, self.header_seconds / 4, self.body_seconds / 4)
+        return min(1.0, self.header_seconds / 4, self.body_seconds / 4, self.idle_seconds / 4)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -74,10 +78,27 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is whole; it may have been answered before."""
         self._deadline = None
         self._overhead_bytes = 0
+        if self.cycle.response_complete:
+            self._expect_another()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request; uvicorn would set a timer for it each time."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        # Else the client is still sending what was answered already.
+        if self._deadline is None:
+            self._expect_another()
+
+    def _expect_another(self) -> None:
+        self._deadline = self.loop.time() + self._limits.idle_seconds
+        self._reading_headers = True
 
     def end_if_slow(self) -> None:
         """Close the connection if its client is past its deadline, with an answer if none was begun."""

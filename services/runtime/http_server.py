@@ -50,7 +50,6 @@ class HttpServer:
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
-                timeout_keep_alive=75,
                 timeout_graceful_shutdown=int(drain_seconds),
                 backlog=_BACKLOG,
             )

@@ -14,6 +14,8 @@ class JoinedTransport:
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
+        # Asked several times per request, which `__getattr__` is slow for.
+        self.is_closing = transport.is_closing
         self._loop = loop
         self._parts: list[bytes] = []
         self._held_bytes = 0
@@ -38,5 +40,5 @@ class JoinedTransport:
     def _flush(self) -> None:
         parts, self._parts, self._held_bytes = self._parts, [], 0
         # The client may have gone since; writing to what is closed is an error.
-        if parts and not self._transport.is_closing():
+        if parts and not self.is_closing():
             self._transport.write(b"".join(parts))
