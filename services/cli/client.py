@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 
 from services.cli.addresses import EngineUrl, IngestUrl, Key, NotifierUrl, Target, find
-from services.cli.output import Failed, Refused, Unreachable
+from services.cli.output import Failed, Refused, Unreachable, complain
 
 # Longer than the longest wait of a service, which is the adoption of a plan (10 s).
 _TIMEOUT_SECONDS = 30.0
 _PAGE_ROWS = 200
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
+# A service that restarts, or a key beyond its pace, has come back long before.
+_PATIENCE_SECONDS = 600.0
+_PAUSE_SECONDS_MIN = 0.1
 # What services advise to ask, and how that is asked here.
 _ADVICE = {
     "GET /v1/plans": "`firstvalue plan list`",
@@ -24,6 +28,8 @@ _ADVICE = {
     "GET /v1/signal-types": "`firstvalue signal types`",
     "with `plan`": "with --plan",
 }
+
+_Answered = TypeVar("_Answered")
 
 
 class Client:
@@ -104,6 +110,26 @@ def engine(*, engine_url: EngineUrl = None, key: Key = None) -> Client:
 def notifier(*, notifier_url: NotifierUrl = None, key: Key = None) -> Client:
     """That of the notifier."""
     return Client(find("notifier", url=notifier_url, key=key))
+
+
+def patiently(ask: Callable[[], _Answered]) -> _Answered:
+    """What `ask` answers; a service that says when to come back is asked again then, for ten minutes in all.
+
+    Raises what `ask` raised last. That it takes longer than one pause is told once.
+    """
+    waited_seconds, pauses = 0.0, 0
+    while True:
+        try:
+            return ask()
+        except Failed as failure:
+            pause_seconds = failure.retry_after_seconds
+            if pause_seconds is None or waited_seconds + pause_seconds > _PATIENCE_SECONDS:
+                raise
+            if pauses == 1:
+                complain(f"{failure}; still trying")
+        pause_seconds = max(pause_seconds, _PAUSE_SECONDS_MIN)
+        time.sleep(pause_seconds)
+        waited_seconds, pauses = waited_seconds + pause_seconds, pauses + 1
 
 
 def segment(text: str) -> str:

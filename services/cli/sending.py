@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from schemas.positions import decode_position, encode_position
-from services.cli.client import Client
-from services.cli.output import Failed, Refused
+from services.cli.client import Client, patiently
+from services.cli.output import Refused
 
 # Half of what ingest takes at once, so that its limits may be set lower.
 BATCH_ITEMS_MAX = 500
 BATCH_BYTES_MAX = 1_048_576
-_TRIES_MAX = 8
-_WAIT_SECONDS_MAX = 30.0
 _ERRORS_MAX = 1_000
 
 Wrap = Callable[[Sequence[dict[str, Any]]], object]
@@ -69,7 +66,7 @@ def send_all(client: Client, path: str, items: Iterable[Item], *, wrap: Wrap, to
     outcome = Outcome()
     for batch in _batches(items):
         body = wrap([item.value for item in batch])
-        outcome.add(batch, _patiently(lambda body=body: _posted(client, path, body)))  # type: ignore[misc]
+        outcome.add(batch, patiently(lambda body=body: _posted(client, path, body)))  # type: ignore[misc]
         told(len(batch))
     return outcome
 
@@ -84,17 +81,6 @@ def _posted(client: Client, path: str, body: object) -> dict[str, Any]:
             raise
         return problem
     return answer
-
-
-def _patiently(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    for _ in range(_TRIES_MAX - 1):
-        try:
-            return ask()
-        except Failed as failure:
-            if failure.retry_after_seconds is None:
-                raise
-            time.sleep(min(failure.retry_after_seconds, _WAIT_SECONDS_MAX))
-    return ask()
 
 
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:

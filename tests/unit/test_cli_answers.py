@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from services.activation_engine.api import examples
 from services.cli import client
 from services.cli.__main__ import new_command
-from services.cli.output import Misused, counted
+from services.cli.output import Misused, Refused, counted
 
 Answers = dict[str, Any]
 
@@ -41,6 +41,30 @@ def test_numbers_have_their_plural() -> None:
     assert counted(1, "row") == "1 row"
     assert counted(0, "row") == "0 rows"
     assert counted(2, "delivery", "deliveries") == "2 deliveries"
+
+
+def test_a_service_that_asks_for_time_gets_it_within_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told once that it takes longer; nobody waits for hours, or for what no time will change."""
+
+    def answers_after(*pauses_seconds: float | None) -> Callable[[], str]:
+        left = list(pauses_seconds)
+
+        def ask() -> str:
+            if not left:
+                return "taken"
+            failure = Refused("Over its quota", problem={})
+            failure.retry_after_seconds = left.pop(0)
+            raise failure
+
+        return ask
+
+    assert client.patiently(answers_after(0)) == "taken"
+    assert capsys.readouterr().err == ""
+    assert client.patiently(answers_after(0, 0, 0)) == "taken"
+    assert capsys.readouterr().err.count("still trying") == 1
+    for never in (None, 3_600.0):
+        with pytest.raises(Refused):
+            client.patiently(answers_after(0, never))
 
 
 @pytest.mark.parametrize(("held", "told"), [(1, "1 delivery stays held"), (3, "3 deliveries stay held")])

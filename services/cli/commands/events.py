@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.addresses import IngestUrl, Key
-from services.cli.client import Client, engine, ingest
+from services.cli.client import Client, engine, ingest, patiently
 from services.cli.event_files import events_of, named, read_file
 from services.cli.event_lines import COLOURS, line_of, mark_of
 from services.cli.orders import trait_values
@@ -22,7 +21,6 @@ from services.cli.output import (
     AsJson,
     Misused,
     Rows,
-    Unreachable,
     complain,
     print_json,
     print_json_line,
@@ -122,7 +120,7 @@ def tail(
         while follow:
             time.sleep(_PAUSE_SECONDS)
             for one in wanted:
-                newer, places[one] = _patiently(lambda one=one: _since(client, one, filters, places[one]))  # type: ignore[misc]
+                newer, places[one] = patiently(lambda one=one: _since(client, one, filters, places[one]))  # type: ignore[misc]
                 _print_rows(newer, as_json=as_json)
 
 
@@ -189,21 +187,6 @@ def _page(client: Client, status: str, filters: dict[str, str | None], **paramet
     asked = {"status": status, "limit": _PAGE_ROWS, **filters, **parameters}
     answer: dict[str, Any] = client.ask("GET", "/v1/events", parameters=asked)
     return answer
-
-
-def _patiently(ask: Callable[[], Any]) -> Any:
-    """The answer; while the service says when to come back, that is told once and waited for."""
-    told = False
-    while True:
-        try:
-            return ask()
-        except Unreachable as failure:
-            if failure.retry_after_seconds is None:
-                raise
-            if not told:
-                complain(f"{failure}; still trying")
-            told = True
-            time.sleep(failure.retry_after_seconds)
 
 
 def _print_rows(newest_first: list[dict[str, Any]], *, as_json: bool) -> None:
