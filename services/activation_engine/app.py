@@ -35,7 +35,7 @@ from services.activation_engine.store import StoreUnavailable
 from services.activation_engine.transactions import Transactions
 from services.activation_engine.watchdog import Watchdog
 from services.runtime import crash_points, postgres
-from services.runtime.collector import calm_collector
+from services.runtime.garbage import calm_garbage_collector
 from services.runtime.health import Health, PrivateApp
 from services.runtime.http_server import HttpServer
 from services.runtime.kafka import BrokerTrouble, TopicProblem, check_topics, new_consumer, new_producer
@@ -174,7 +174,7 @@ async def serve(shared: SharedSettings, settings: EngineSettings, *, stopping: S
     """Run the engine until stopped. Raises WorkerFailed, after one clear log line when the start was refused."""
     crash_points.arm(shared.crash_at)
     engine = Engine(shared, settings)
-    calm_collector()
+    calm_garbage_collector()
     private = HttpServer(
         PrivateApp(engine.health, engine.metrics.registry), host=shared.host, port=settings.metrics_port
     )

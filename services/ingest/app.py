@@ -38,8 +38,8 @@ from services.ingest.settings import IngestSettings
 from services.ingest.sorting import Sorter, Topics
 from services.ingest.sources import Sources
 from services.ingest.ticker import Ticker
-from services.runtime.collector import calm_collector
 from services.runtime.crash_points import arm
+from services.runtime.garbage import calm_garbage_collector
 from services.runtime.health import Health, PrivateApp
 from services.runtime.http_protocol import ConnectionLimits
 from services.runtime.http_server import HttpServer
@@ -297,7 +297,7 @@ async def serve(shared: SharedSettings, settings: IngestSettings, *, stopping: S
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    calm_collector()
+    calm_garbage_collector()
     await Ingest(shared, settings, stopping=stopping).run()
 
 

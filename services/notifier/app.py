@@ -37,9 +37,9 @@ from services.notifier.store.replays import ReplayStore
 from services.notifier.store.secrets import reencrypt_all
 from services.notifier.store.upkeep import UpkeepStore
 from services.notifier.upkeep import Upkeep
-from services.runtime.collector import calm_collector
 from services.runtime.command import Unfinished
 from services.runtime.crash_points import arm
+from services.runtime.garbage import calm_garbage_collector
 from services.runtime.health import Health, PrivateApp
 from services.runtime.http_server import HttpServer
 from services.runtime.kafka import BrokerUnreachable, TopicProblem, check_topics, new_consumer
@@ -63,7 +63,7 @@ async def serve(shared: SharedSettings, settings: NotifierSettings, *, stopping:
     """Run until asked to stop; raises WorkerFailed when a worker fails or the schema or a topic is not as needed."""
     arm(shared.crash_at)
     notifier = _Notifier(shared, settings, stopping)
-    calm_collector()
+    calm_garbage_collector()
     await notifier.run()
 
 

@@ -16,7 +16,7 @@ _YOUNG_MAX = 50_000
 _MIDDLE_EVERY, _ALL_EVERY = 5, 100
 
 
-def calm_collector() -> None:
+def calm_garbage_collector() -> None:
     """Call once, when everything is imported: what exists now stays for good and is not looked at again."""
     gc.collect()
     gc.freeze()
