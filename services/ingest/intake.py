@@ -22,7 +22,7 @@ from services.ingest.inflight import Hold
 from services.ingest.metrics import IngestMetrics
 from services.ingest.origins import check_key_in_address, check_origin, origin_of
 from services.ingest.publisher import Publisher
-from services.ingest.records import Origin
+from services.ingest.records import Arrival
 from services.ingest.routes import Form, Route
 from services.ingest.sorting import Sorted, Sorter
 from services.ingest.sources import OwnLimits, Source, Sources
@@ -118,9 +118,9 @@ class Intake:
         self._observe_skew(unpacked.sent_at, call.received_at)
         source.spend(time.monotonic(), events=len(unpacked.items), body_bytes=body_bytes)
         hold.grow(unpacked.copied_bytes)
-        origin = _origin(principal, call.received_at, headers)
+        arrival = _arrival(principal, call)
         redactor = None if route.form is Form.COMMANDS else source.redactor
-        found = await self._sorter.sort(unpacked, origin, route, redactor)
+        found = await self._sorter.sort(unpacked, arrival, redactor)
         position = await self._publish(found, call.received_at, wants_position=route.form is Form.COMMANDS)
         return Outcome(found.resolved + found.unresolved, found.errors, position)
 
@@ -227,8 +227,7 @@ def _nothing(_: Scope) -> bool:
     return False
 
 
-def _origin(principal: Principal, received_at: datetime, headers: Mapping[bytes, bytes]) -> Origin:
-    traceparent = headers.get(b"traceparent")
-    if traceparent is None or len(traceparent) != _TRACEPARENT_CHARACTERS or not traceparent.isascii():
-        return Origin(principal.key_id, received_at, None)
-    return Origin(principal.key_id, received_at, traceparent.decode())
+def _arrival(principal: Principal, call: _Call) -> Arrival:
+    traceparent = call.headers.get(b"traceparent", b"")
+    sound = len(traceparent) == _TRACEPARENT_CHARACTERS and traceparent.isascii()
+    return Arrival(principal.key_id, call.route.path, call.received_at, traceparent.decode() if sound else None)

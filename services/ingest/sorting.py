@@ -13,9 +13,8 @@ from services.ingest.dialects.unpacked import Unpacked, check_size
 from services.ingest.directory.known_people import KnownPeople
 from services.ingest.directory.person import Person
 from services.ingest.events import IncomingEvent, Rejected, Rejection
-from services.ingest.records import PRODUCT_ACTIVITY, Origin, RecordBuilder, dead_letter_headers
+from services.ingest.records import PRODUCT_ACTIVITY, Arrival, RecordBuilder, dead_letter_headers
 from services.ingest.redaction import Redactor
-from services.ingest.routes import Route
 
 # The broker takes records of 1 MiB; what is longer is not an event that anybody could repair from its whole text.
 DEAD_LETTER_BYTES_MAX = 131_072
@@ -62,18 +61,18 @@ class Sorter:
         self._topics = topics
         self._dead_partitions = cycle(range(topics.partitions))
 
-    async def sort(self, unpacked: Unpacked, origin: Origin, route: Route, redactor: Redactor | None = None) -> Sorted:
+    async def sort(self, unpacked: Unpacked, arrival: Arrival, redactor: Redactor | None = None) -> Sorted:
         """One bad event costs nothing but itself."""
         found = Sorted({self._topics.events: [], self._topics.unresolved: [], self._topics.dead: []})
-        good = await self._read_all(unpacked, origin, route, redactor, found)
+        good = await self._read_all(unpacked, arrival, redactor, found)
         users = {event.user_id for _, _, event in good if event.user_id is not None}
         found.people_before = await self._people.find(users) if users else {}
-        await self._build_all(good, origin, route, found)
+        await self._build_all(good, arrival, found)
         found.errors.sort(key=lambda error: error.index)
         return found
 
     async def _read_all(
-        self, unpacked: Unpacked, origin: Origin, route: Route, redactor: Redactor | None, found: Sorted
+        self, unpacked: Unpacked, arrival: Arrival, redactor: Redactor | None, found: Sorted
     ) -> list[_Read]:
         good: list[_Read] = []
         unbroken_bytes = 0
@@ -99,10 +98,10 @@ class Sorter:
                 unbroken_bytes += len(event.body)
                 good.append((index, item, event))
             except Rejected as rejected:
-                self._reject(index, item, rejected, rejected.message_id, origin, route, found)
+                self._reject(index, item, rejected, arrival, found)
         return good
 
-    async def _build_all(self, good: list[_Read], origin: Origin, route: Route, found: Sorted) -> None:
+    async def _build_all(self, good: list[_Read], arrival: Arrival, found: Sorted) -> None:
         product, unresolved = found.records[self._topics.events], found.records[self._topics.unresolved]
         build, before, after = self._builder.build, found.people_before, found.people_after
         unbroken_bytes = 0
@@ -114,9 +113,10 @@ class Sorter:
             user_id = event.user_id
             person = None if user_id is None else after.get(user_id) or before.get(user_id)
             try:
-                built = build(event, origin, person)
+                built = build(event, arrival, person)
             except Rejected as rejected:
-                self._reject(index, item, rejected, event.message_id, origin, route, found)
+                rejected.message_id = event.message_id
+                self._reject(index, item, rejected, arrival, found)
                 continue
             if user_id is not None and built.person is not None and built.person is not person:
                 after[user_id] = built.person
@@ -128,18 +128,9 @@ class Sorter:
             unresolved += built.unresolved
             found.has_activity = found.has_activity or event.type in PRODUCT_ACTIVITY
 
-    def _reject(
-        self,
-        index: int,
-        item: bytes,
-        rejected: Rejected,
-        message_id: str | None,
-        origin: Origin,
-        route: Route,
-        found: Sorted,
-    ) -> None:
-        found.errors.append(Rejection(index, message_id, rejected.code, rejected.message))
-        headers = dead_letter_headers(rejected, origin=origin, route=route.path)
+    def _reject(self, index: int, item: bytes, rejected: Rejected, arrival: Arrival, found: Sorted) -> None:
+        found.errors.append(Rejection(index, rejected.message_id, rejected.code, rejected.message))
+        headers = dead_letter_headers(rejected, arrival)
         # Written anew, numbers may have become longer.
         text = without_keys(self._addresses.blank(item[:DEAD_LETTER_BYTES_MAX])[:DEAD_LETTER_BYTES_MAX])
         found.records[self._topics.dead].append(Record(next(self._dead_partitions), None, text, headers))

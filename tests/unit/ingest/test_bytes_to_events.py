@@ -22,7 +22,7 @@ from services.ingest.events import ID_BYTES_MAX, BodyInvalid, Rejected
 from services.ingest.json_paths import parse_paths
 from services.ingest.partitions import partitioner
 from services.ingest.people import StaffRule
-from services.ingest.records import Built, Origin, RecordBuilder
+from services.ingest.records import Arrival, Built, RecordBuilder
 from services.ingest.routes import ROUTE_BY_PATH, Form
 from services.runtime import strict_json
 
@@ -97,7 +97,7 @@ def records_from(form: Form, body: bytes, headers: dict[bytes, bytes], type_: st
     built = []
     for item in unpacked.items:
         with suppress(Rejected):
-            built.append(BUILDER.build(unpacked.read(item), Origin("k1", NOW, None), NOBODY))
+            built.append(BUILDER.build(unpacked.read(item), Arrival("k1", "/v1/batch", NOW, None), NOBODY))
     for one in built:
         if one.product is not None:
             check_safe(decode_product_event(one.product.value))

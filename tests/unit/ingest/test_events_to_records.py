@@ -21,7 +21,7 @@ from services.ingest.json_paths import parse_paths
 from services.ingest.message_ids import new_message_id
 from services.ingest.partitions import KEPT_IDS_MAX, partitioner
 from services.ingest.people import StaffRule
-from services.ingest.records import Origin, RecordBuilder, dead_letter_headers
+from services.ingest.records import Arrival, RecordBuilder, dead_letter_headers
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -52,7 +52,7 @@ def record_of(*, staff: tuple[str, ...] = (), received_at: datetime = NOW, **fie
         **fields,
     }
     builder = new_builder(staff=staff)
-    built = builder.build(IncomingEvent(**given_fields), Origin("k1", received_at, None), NOBODY)
+    built = builder.build(IncomingEvent(**given_fields), Arrival("k1", "/v1/batch", received_at, None), NOBODY)
     assert built.product is not None
     return decode_product_event(built.product.value)
 
@@ -177,11 +177,8 @@ def test_positions_survive_the_way_to_the_client_and_back(offsets: dict[int, int
 
 def test_a_dead_letter_says_why_and_whence() -> None:
     """In headers, so that the value stays what was received."""
-    headers = dict(
-        dead_letter_headers(
-            Rejected("account_missing", "Say whose."), origin=Origin("k1", NOW, None), route="/v1/batch"
-        )
-    )
+    rejected = Rejected("account_missing", "Say whose.")
+    headers = dict(dead_letter_headers(rejected, Arrival("k1", "/v1/batch", NOW, None)))
     assert headers == {
         "reason": b"account_missing",
         "message": b"Say whose.",
@@ -195,7 +192,7 @@ def test_a_record_is_what_the_contract_says() -> None:
     """Absent values are left out, so that records stay small."""
     builder = new_builder()
     event = IncomingEvent("command", b"{}", 5, None, "set", "m", None, None)
-    built = builder.build(event, Origin("k1", NOW, "00-" + "a" * 52), None)
+    built = builder.build(event, Arrival("k1", "/v1/batch", NOW, "00-" + "a" * 52), None)
     assert built.product is not None
     value = msgspec.json.decode(built.product.value)
     assert value == {
@@ -221,11 +218,11 @@ def incoming(type_: str, account_id: str | None) -> IncomingEvent:
 
 def test_a_user_who_could_not_be_asked_for_is_not_known_by_what_one_batch_says() -> None:
     """The group call counts for its account; what follows waits for the resolver, which knows of other accounts."""
-    builder, origin = new_builder(), Origin("k1", NOW, None)
-    group = builder.build(incoming("group", "acme"), origin, None)
+    builder, arrival = new_builder(), Arrival("k1", "/v1/batch", NOW, None)
+    group = builder.build(incoming("group", "acme"), arrival, None)
     assert group.product is not None
     assert group.unresolved
-    track = builder.build(incoming("track", None), origin, group.person)
+    track = builder.build(incoming("track", None), arrival, group.person)
     assert track.product is None
     [record] = track.unresolved
     assert record.key == group.unresolved[0].key
@@ -251,6 +248,6 @@ def test_a_record_says_what_named_its_account(fields: dict[str, Any], by: str) -
 def test_a_record_says_that_its_user_named_the_account() -> None:
     """By what was learned of it."""
     event = IncomingEvent("track", b"{}", None, "u-1", "X", "m-1", None, None)
-    built = new_builder().build(event, Origin("k1", NOW, None), Person(("acme",)))
+    built = new_builder().build(event, Arrival("k1", "/v1/batch", NOW, None), Person(("acme",)))
     assert built.product is not None
     assert decode_product_event(built.product.value).resolved_by == "user"

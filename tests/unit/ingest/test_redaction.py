@@ -11,9 +11,9 @@ import pytest
 from services.ingest.accounts import AccountRules
 from services.ingest.client_addresses import ClientAddresses
 from services.ingest.events import IncomingEvent
-from services.ingest.records import Origin
+from services.ingest.records import Arrival
 from services.ingest.redaction import Redaction, Redactor
-from services.ingest.routes import ROUTE_BY_PATH, Form
+from services.ingest.routes import Form
 from services.ingest.sorting import Sorter, Topics
 from tests.unit.ingest.reading import NOW, unpacked
 
@@ -134,6 +134,6 @@ def test_an_event_beyond_its_size_is_not_parsed_to_be_redacted() -> None:
     sorter = Sorter(builder=nothing, people=nothing, addresses=ClientAddresses(()), topics=topics)
     parts = unpacked(Form.SEGMENT_CALL, b'{"a":' + b"[" * 70_000, type_="track")
     redactor = Redactor(Redaction(drop=("a",)), secret="s")
-    found = asyncio.run(sorter.sort(parts, Origin("k1", NOW, None), ROUTE_BY_PATH["/v1/track"], redactor))
+    found = asyncio.run(sorter.sort(parts, Arrival("k1", "/v1/track", NOW, None), redactor))
     assert [error.code for error in found.errors] == ["event_too_large"]
     assert found.records[topics.dead][0].value == b"null"
