@@ -12,6 +12,7 @@ import msgspec
 from starlette.types import Send
 
 from services.ingest.events import Rejection
+from services.runtime.problems import problem_body
 
 BROKER_UNAVAILABLE: Final = (
     503,
@@ -45,7 +46,7 @@ def taken(accepted: int, errors: Sequence[Rejection], position: str | None = Non
 
 def refused(code: str, message: str, request_id: str, **details: Any) -> bytes:
     """The body of an error."""
-    return _encode({"code": code, "message": message, "request_id": request_id, **details})
+    return _encode(problem_body(code, message, request_id, **details))
 
 
 def retry_after() -> tuple[bytes, bytes]:

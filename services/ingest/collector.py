@@ -21,7 +21,6 @@ from services.ingest.answers import (
 )
 from services.ingest.bodies import ClientGone
 from services.ingest.delivery import BrokerUnavailable
-from services.ingest.events import BodyInvalid
 from services.ingest.inflight import Hold, InFlight, Overloaded
 from services.ingest.intake import Intake, Outcome
 from services.ingest.metrics import IngestMetrics
@@ -112,8 +111,6 @@ class Collector:
         except Problem as problem:
             told = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
             return _Answer(problem.status, refused(problem.code, problem.message, request_id), told)
-        except BodyInvalid as error:
-            return _Answer(error.status, refused(error.code, error.message, request_id))
         except Overloaded:
             return _unavailable(OVERLOADED, request_id)
         except BrokerUnavailable:

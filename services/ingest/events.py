@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.product_event import RecordType
+from services.runtime.problems import Problem
 
 ID_BYTES_MAX: Final = 255
 
@@ -21,14 +22,11 @@ class Rejected(Exception):
         self.message_id = message_id
 
 
-class BodyInvalid(Exception):
+class BodyInvalid(Problem):
     """Nothing in the whole body can be taken."""
 
     def __init__(self, code: str, message: str, *, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
+        super().__init__(status, code, message)
 
 
 class IncomingEvent(msgspec.Struct, gc=False):

@@ -104,7 +104,7 @@ class Intake:
     ) -> Outcome:
         """Everything that one request asks for; returns when Kafka has confirmed it.
 
-        Raises Problem, BodyInvalid, ClientGone, Overloaded and BrokerUnavailable.
+        Raises Problem, ClientGone, Overloaded and BrokerUnavailable.
         """
         call = _Call(route, headers, datetime.now(UTC), receive, hold)
         key, in_address = key_of_request(headers, query)
