@@ -266,9 +266,11 @@ def _fire(outcome: Outcome, clock: PartitionClock, appended_ms: int, loaded: Ite
 
 
 def _sweep(outcome: Outcome, clock: PartitionClock, appended_ms: int, due: DueAccounts) -> Iterator[None]:
-    """Look again at the next accounts, because a plan version went live."""
+    """Look again at the next accounts, because a plan version went live, but for those that were due at this tick."""
     for index, held in enumerate(due.sweep):
-        if not held.state.erased:
+        state = held.state
+        looked = state.adopted is outcome.partition.plans and state.looked_ms == clock.clock_ms
+        if not state.erased and not looked:
             _tick_account(outcome, held, clock, appended_ms)
         if index % _STEP == _STEP - 1:
             yield

@@ -115,6 +115,8 @@ class AccountState(Struct, eq=False, gc=False):
     decided: bool = False
     # The plan set that it was last brought up to; not stored.
     adopted: PlanSet | None = None
+    # The clock of the last tick that decided it by that set; not stored.
+    looked_ms: int | None = None
 
     @classmethod
     def new(cls, account_id: str, enrolled_at_ms: int) -> Self:

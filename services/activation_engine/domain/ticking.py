@@ -34,7 +34,7 @@ def apply_tick(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Se
     if clock.holding or clock.clock_ms is None:
         return _NO_SIGNALS
     decided = [] if state.adopted is plans else list(adopt(state, plans, clock))
-    state.next_check_ms = None
+    state.next_check_ms, state.looked_ms = None, clock.clock_ms
     state.dirty = state.decided = True
     for live in plans.live:
         plan_state = state.plans.get(live.plan.id)

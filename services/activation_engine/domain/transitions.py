@@ -91,7 +91,7 @@ def adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequenc
     for known in retired:
         _close(known, LEFT_PLAN, clock.clock_ms or 0)
         state.dirty = state.decided = True
-    state.adopted = plans
+    state.adopted, state.looked_ms = plans, None
     return decided
 
 

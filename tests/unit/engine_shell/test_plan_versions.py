@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from services.activation_engine import batch
 from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode, encode
+from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.plans.registry import RETIRED
 from services.activation_engine.store import Adoption
@@ -99,6 +101,28 @@ async def test_a_sweep_ends_within_the_first_tick(accounts: int) -> None:
         taken = (await engine.transactions.apply({0: [tick]}, {}))[0]
     assert engine.store.adoptions[0, "quick"].version == 1
     assert engine.store.leases[0].sweep_after is None
+
+
+@pytest.mark.parametrize("due_max", [1, 2, 10])
+async def test_a_sweep_leaves_out_what_was_due_at_its_tick(due_max: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each account is decided once at a tick, however many batches that takes; new ones are due at their first tick."""
+    decided: list[str] = []
+
+    def counted(state: AccountState, *more: Any) -> Any:
+        decided.append(state.account_id)
+        return apply_tick(state, *more)
+
+    monkeypatch.setattr(batch, "apply_tick", counted)
+    engine = Engine(due_accounts_max=due_max)
+    engine.store.versions["quick", 1] = ("silent", VERSIONS[1].content)
+    await engine.catalog.refresh()
+    await engine.claim()
+    await engine.apply_many(4)
+    tick = SimpleNamespace(offset=4, timestamp=START_MS, key=None, value=tick_value(START_MS))
+    while not (await engine.transactions.apply({0: [tick]}, {}))[0]:
+        pass
+    assert engine.store.leases[0].sweep_after is None
+    assert sorted(decided) == ["a0", "a1", "a2", "a3"]
 
 
 async def test_a_number_that_a_failover_gave_away_again_is_compiled_anew() -> None:
