@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
+import msgspec
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -37,7 +37,7 @@ _CLIENT_GONE = 499
 _OTHER_ROUTE = "other"
 
 
-class _Answer(NamedTuple):
+class _Answer(msgspec.Struct):
     status: int
     body: bytes
     headers: Sequence[tuple[bytes, bytes]] = ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import NamedTuple
 from urllib.parse import parse_qs
+
+import msgspec
 
 from services.runtime.access import Principal, Scope
 from services.runtime.key_ring import KeyRing
@@ -23,7 +24,7 @@ def key_in_headers(headers: Mapping[bytes, bytes]) -> str | None:
     return found if write_key is None else same_key(found, write_key.decode("latin-1").strip() or None)
 
 
-class FoundKey(NamedTuple):
+class FoundKey(msgspec.Struct):
     """The key that a request names outside of its body, and whether it stands in the address."""
 
     key: str | None

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
 
+import msgspec
 from starlette.types import Receive
 
 from schemas.positions import encode_position
@@ -48,7 +48,7 @@ class Limits:
     group_types: tuple[str, ...]
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct):
     """What is told to the client: `position` for commands only."""
 
     accepted: int
@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
     position: str | None
 
 
-class _Call(NamedTuple):
+class _Call(msgspec.Struct):
     route: Route
     headers: Mapping[bytes, bytes]
     received_at: datetime
@@ -64,7 +64,7 @@ class _Call(NamedTuple):
     hold: Hold
 
 
-class _Read(NamedTuple):
+class _Read(msgspec.Struct):
     """A request whose sender is known, with its body taken apart."""
 
     principal: Principal
@@ -107,16 +107,17 @@ class Intake:
         Raises Problem, ClientGone, Overloaded and BrokerUnavailable.
         """
         call = _Call(route, headers, datetime.now(UTC), receive, hold)
-        key, in_address = key_of_request(headers, query)
-        if key is None and route.form is not Form.COMMANDS:
-            principal, source, body_bytes, unpacked = await self._read_of_unknown(call)
+        found_key = key_of_request(headers, query)
+        if found_key.key is None and route.form is not Form.COMMANDS:
+            read = await self._read_of_unknown(call)
         else:
-            principal, source, body_bytes, unpacked = await self._read_of_known(call, key)
+            read = await self._read_of_known(call, found_key.key)
+        principal, source, unpacked = read.principal, read.source, read.unpacked
         check_origin(principal, origin_of(headers))
-        if in_address:
+        if found_key.in_address:
             check_key_in_address(principal)
         self._observe_skew(unpacked.sent_at, call.received_at)
-        source.spend(time.monotonic(), events=len(unpacked.items), body_bytes=body_bytes)
+        source.spend(time.monotonic(), events=len(unpacked.items), body_bytes=read.body_bytes)
         hold.grow(unpacked.copied_bytes)
         arrival = _arrival(principal, call)
         redactor = None if route.form is Form.COMMANDS else source.redactor

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import msgspec
 
@@ -28,7 +27,7 @@ _ACCOUNT_AMBIGUOUS = (
 _NO_BODY = msgspec.Raw(b"{}")
 
 
-class Arrival(NamedTuple):
+class Arrival(msgspec.Struct):
     """What all events of one request have in common: its key's public id, its path, and when it came."""
 
     source: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -17,7 +17,7 @@ from services.runtime.strict_json import InvalidJson
 Item: TypeAlias = bytes | msgspec.Raw
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct):
     """What a dialect may know besides the body.
 
     `type` is the record type that the path names, if it does; `may` tells which scopes the caller's key has;
@@ -34,7 +34,7 @@ class Request(NamedTuple):
     group_types: tuple[str, ...]
 
 
-class Unpacked(NamedTuple):
+class Unpacked(msgspec.Struct):
     """The unparsed events of a body, the function that reads one of them or raises Rejected, and what all share.
 
     `bytes_max` is the size beyond which one is rejected; `data_in` the field of an unparsed event that its body calls
