@@ -1,0 +1,58 @@
+"""`firstvalue plan diff` where the versions say what sentences do not, and where one of them ended the plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.activation_engine.plans.loader import load_plan
+from services.cli.commands import plan_versions
+from services.cli.output import Refused
+
+FIRST = "plan: mine\nmilestones: {v: {when: {event: Report Made}}}\nfirst_value: v\n"
+FEATURES = FIRST + "core_features: {days: 2, of: [report.made]}\n"
+
+
+class Published:
+    """An engine that has these versions of one plan, the last of which may have ended it."""
+
+    def __init__(self, *sources: str) -> None:
+        self.sources = dict(enumerate(sources, 1))
+
+    def ask(self, _method: str, path: str) -> dict[str, Any]:
+        """As GET /v1/plans/mine, or a version of it."""
+        if path.startswith("/v1/plans/mine/versions/"):
+            return {"source": self.sources[int(path.rpartition("/")[2])]}
+        heads = [{"version": one, **self._head(text)} for one, text in sorted(self.sources.items(), reverse=True)]
+        newest = next(one for one in heads if one["policy"] != "retired")
+        return {"plan": "mine", **newest, "source": self.sources[newest["version"]], "versions": heads}
+
+    def _head(self, text: str) -> dict[str, str]:
+        return {"policy": "silent", "hash": load_plan(text).hash} if text else {"policy": "retired", "hash": ""}
+
+
+def differing(monkeypatch: pytest.MonkeyPatch, *sources: str, words: tuple[str, ...] = ()) -> None:
+    """Compare versions of these sources."""
+    monkeypatch.setattr(plan_versions, "find", lambda *_, **__: None)
+    monkeypatch.setattr(plan_versions, "Client", lambda _: Published(*sources))
+    plan_versions.diff("mine", *words)
+
+
+def test_what_sentences_do_not_tell_is_shown_by_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Core features say nothing where nothing asks for adoption."""
+    differing(monkeypatch, FIRST, FEATURES)
+    *_, title, added = capsys.readouterr().out.splitlines()
+    assert (title, added) == ("In the file", "+ core_features: {days: 2, of: [report.made]}")
+
+
+def test_the_end_of_a_plan_is_no_version_to_compare(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What came before it is; comments are no difference."""
+    differing(monkeypatch, FIRST, "", f"# again\n{FIRST}", "")
+    assert capsys.readouterr().out == "mine version 1 and mine version 3 say the same\n"
+    with pytest.raises(Refused, match="mine version 1 has none before it"):
+        differing(monkeypatch, FIRST, "")
