@@ -36,13 +36,14 @@ from services.activation_engine.domain.wording import (
 
 
 class Subject(Struct, frozen=True):
-    """Whom a signal is about, and what contributed: `message_id` of the record, or None at a tick. `origin` overrides
-    the usual rules when a plan version's going live is what announces."""
+    """Whom a signal is about, as of `now_ms`, and what contributed: `message_id` of the record, or None at a tick.
+    `origin` overrides the usual rules when a plan version's going live is what announces."""
 
     state: AccountState
     live: LivePlan
     plan_state: PlanState
     standing: Standing
+    now_ms: int
     message_id: str | None = None
     origin: str | None = None
 
@@ -184,7 +185,7 @@ def _origin_of_activation(subject: Subject, at_ms: int, *, again: bool) -> str:
     return subject.origin or signals.milestone_origin(subject.state, subject.live, at_ms)
 
 
-def trouble(subject: Subject, verdict: Verdict, clock_ms: int) -> CandidateSignal:
+def trouble(subject: Subject, verdict: Verdict) -> CandidateSignal:
     """`at_risk` or `stalled`, by the first rule that held at this tick. It is dated by the deadline, however late the
     tick, and lengths of time are as of then."""
     rule, standing, plan = verdict.cause, subject.standing, subject.plan
@@ -199,7 +200,7 @@ def trouble(subject: Subject, verdict: Verdict, clock_ms: int) -> CandidateSigna
         milestone=plan.milestone(rule.milestone) if rule.milestone else None,
         status_to=verdict.status,
         reason=rule.reason,
-        likely=likely(standing, subject.state.facts, clock_ms) if stalled else None,
+        likely=likely(standing, subject.state.facts, subject.now_ms) if stalled else None,
         due_at_ms=standing.due_at(rule.milestone) if rule.milestone else None,
         summary=_trouble_text(subject, "stalled" if stalled else "is at risk", rule),
         evidence=_trouble_evidence(subject, verdict, rule),
@@ -208,7 +209,7 @@ def trouble(subject: Subject, verdict: Verdict, clock_ms: int) -> CandidateSigna
     )
 
 
-def escalated(subject: Subject, at_ms: int, clock_ms: int) -> CandidateSignal:
+def escalated(subject: Subject, at_ms: int) -> CandidateSignal:
     """Past the time at which somebody else should know; once per life."""
     standing, plan, facts = subject.standing, subject.plan, subject.state.facts
     assert plan.escalation is not None
@@ -227,7 +228,7 @@ def escalated(subject: Subject, at_ms: int, clock_ms: int) -> CandidateSignal:
         about="",
         episode=f"{subject.state.life}:{at_ms}",
         reason=subject.plan_state.reason,
-        likely=likely(standing, facts, clock_ms),
+        likely=likely(standing, facts, subject.now_ms),
         to=plan.escalation.to,
         summary=f"{subject.state.name} needs help: {passed} after the start{wanted}.",
         evidence=evidence,
@@ -250,7 +251,7 @@ def closed(subject: Subject, life: Life) -> CandidateSignal:
     )
 
 
-def recovered(subject: Subject, clock_ms: int) -> CandidateSignal:
+def recovered(subject: Subject) -> CandidateSignal:
     """Back on track; the episode is that of the trouble it ends."""
     before, standing = subject.plan_state, subject.standing
     deadline = before.deadline_ms or 0
@@ -258,7 +259,7 @@ def recovered(subject: Subject, clock_ms: int) -> CandidateSignal:
     return signal_of(
         subject,
         signals.RECOVERED,
-        clock_ms,
+        subject.now_ms,
         about=before.cause or before.reason or "",
         episode=f"{subject.state.life}:{deadline}",
         milestone=standing.plan.by_id.get(before.cause or ""),

@@ -109,7 +109,7 @@ def what_next(case: Case) -> str:
     rule = case.cause if case.cause_holds else case.verdict.cause
     if rule is not None:
         return remedy(case.standing, rule)
-    return next_step(Subject(state, live, known, case.standing))
+    return next_step(Subject(state, live, known, case.standing, case.now_ms))
 
 
 def _status_sentence(case: Case) -> str:

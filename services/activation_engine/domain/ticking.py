@@ -49,22 +49,23 @@ def _tick_plan(
     """In a pause the start alone: it is a date among the facts, which records tell in a pause too. All that a pause
     moves is decided after it."""
     paused = pause(state, known, clock_ms)
-    subject = Subject(state, live, known, standing_of(live.plan, known, state.facts, clock.holes, clock_ms))
-    started = begin(subject, clock_ms)
+    standing = standing_of(live.plan, known, state.facts, clock.holes, clock_ms)
+    subject = Subject(state, live, known, standing, clock_ms)
+    started = begin(subject)
     if paused:
         return started
     return [
         *started,
-        *_judge(subject, clock_ms),
-        *_escalate(subject, clock_ms),
-        *_watch(subject, clock_ms),
+        *_judge(subject),
+        *_escalate(subject),
+        *_watch(subject),
     ]
 
 
-def _judge(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
+def _judge(subject: Subject) -> list[CandidateSignal]:
     """The status by the rules; one signal at most."""
     known, decided = subject.plan_state, list[CandidateSignal]()
-    verdict = judge(subject.standing, clock_ms)
+    verdict = judge(subject.standing, subject.now_ms)
     before, cause = known.status, verdict.cause
     if verdict.next_due_ms is not None:
         subject.state.check_by(verdict.next_due_ms)
@@ -72,11 +73,11 @@ def _judge(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
         return decided
     if verdict.status in TROUBLED:
         if not _is_relief(before, verdict.status):
-            decided.append(announcements.trouble(subject, verdict, clock_ms))
+            decided.append(announcements.trouble(subject, verdict))
     elif verdict.status == ON_TRACK and before in TROUBLED:
-        decided.append(announcements.recovered(subject, clock_ms))
+        decided.append(announcements.recovered(subject))
     if cause is None:
-        known.enter(verdict.status, clock_ms)
+        known.enter(verdict.status, subject.now_ms)
     else:
         known.enter(
             verdict.status,
@@ -103,7 +104,7 @@ def _is_catch_up(subject: Subject, status: str, deadline_ms: int) -> bool:
     return subject.is_history(deadline_ms)
 
 
-def _escalate(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
+def _escalate(subject: Subject) -> list[CandidateSignal]:
     """Once per life, past the segment's time, unless what the plan asks for is there."""
     known, life = subject.plan_state, subject.state.life
     if known.escalated_life == life:
@@ -111,20 +112,20 @@ def _escalate(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
     at = next_escalation(subject.standing, subject.state.facts)
     if at is None:
         return []
-    if at > clock_ms:
+    if at > subject.now_ms:
         subject.state.check_by(at)
         return []
     known.escalated_life = life
-    return [announcements.escalated(subject, at, clock_ms)]
+    return [announcements.escalated(subject, at)]
 
 
-def _watch(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
+def _watch(subject: Subject) -> list[CandidateSignal]:
     """Risks, then whether the account is healthy, then opportunities, which may ask for that."""
     known, plan = subject.plan_state, subject.plan
     if not plan.watches:
         known.watches, known.watchful, known.healthy_since_ms = {}, False, None
         return []
-    view = View(subject.standing, subject.state.facts, clock_ms)
+    view = View(subject.standing, subject.state.facts, subject.now_ms)
     states: dict[str, WatchState] = {}
     known.watchful = False
     decided = _look_at(subject, plan.risks, view, states)
@@ -133,8 +134,8 @@ def _watch(subject: Subject, clock_ms: int) -> list[CandidateSignal]:
     if not healthy:
         known.healthy_since_ms = None
     elif known.healthy_since_ms is None:
-        known.healthy_since_ms = clock_ms
-    view = View(subject.standing, subject.state.facts, clock_ms, known.healthy_since_ms)
+        known.healthy_since_ms = subject.now_ms
+    view = View(subject.standing, subject.state.facts, subject.now_ms, known.healthy_since_ms)
     decided += _look_at(subject, plan.opportunities, view, states)
     known.watches = states
     return decided

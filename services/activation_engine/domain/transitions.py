@@ -144,7 +144,8 @@ def _subject(
     state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock, now_ms: int, event: Event | None
 ) -> Subject:
     standing = standing_of(live.plan, known, state.facts, clock.holes, now_ms)
-    return Subject(state, live, known, standing, event.message_id if event else None, None if event else _PLAN_CHANGE)
+    origin = None if event else _PLAN_CHANGE
+    return Subject(state, live, known, standing, now_ms, event.message_id if event else None, origin)
 
 
 def _live_on(
@@ -162,16 +163,16 @@ def _live_on(
     if moved:
         known.reached = {**dict.fromkeys(known.reached), **reached}
     subject = _subject(state, live, known, clock, now_ms, event)
-    decided = [*begin(subject, now_ms), *_reach(subject, fresh), *_activate(subject, now_ms)]
-    _hear(subject, now_ms)
+    decided = [*begin(subject), *_reach(subject, fresh), *_activate(subject)]
+    _hear(subject)
     _plan_check(subject, clock, news=moved)
     return decided
 
 
-def _hear(subject: Subject, now_ms: int) -> None:
+def _hear(subject: Subject) -> None:
     """Note since when what is about a date ahead holds; ticks open it."""
     known = subject.plan_state
-    view = View(subject.standing, subject.state.facts, now_ms, known.healthy_since_ms)
+    view = View(subject.standing, subject.state.facts, subject.now_ms, known.healthy_since_ms)
     for watch in subject.plan.ahead:
         kept = hear(watch, known.watches.pop(watch.id, WatchState()), view)
         if not kept.blank:
@@ -218,20 +219,20 @@ def _judge_from(known: PlanState, moment_ms: int) -> None:
     known.judged_from_ms = max(known.judged_from_ms, moment_ms)
 
 
-def begin(subject: Subject, now_ms: int) -> list[CandidateSignal]:
+def begin(subject: Subject) -> list[CandidateSignal]:
     """Enter the plan once its start has come; a tick looks on the day of one that is ahead, also in a pause."""
     known, standing = subject.plan_state, subject.standing
     if not standing.begun:
         if standing.start_ms is not None:
             subject.state.check_by(standing.start_ms)
         if known.status not in (NOT_STARTED, ACTIVATED):
-            known.enter(NOT_STARTED, now_ms)
+            known.enter(NOT_STARTED, subject.now_ms)
         return []
     first = known.begun_ms is None
     known.begun_ms = standing.start_ms
     status_from = known.shown
     if known.status == NOT_STARTED:
-        known.enter(ON_TRACK, now_ms)
+        known.enter(ON_TRACK, subject.now_ms)
     return [announcements.activation_started(subject, status_from)] if first else []
 
 
@@ -249,19 +250,19 @@ def _reach(subject: Subject, fresh: dict[str, int]) -> list[CandidateSignal]:
     return decided
 
 
-def _activate(subject: Subject, now_ms: int) -> list[CandidateSignal]:
+def _activate(subject: Subject) -> list[CandidateSignal]:
     """The first time it is announced, and whenever it ends a trouble."""
     known, standing = subject.plan_state, subject.standing
     if not is_activated(standing):
         if known.status == ACTIVATED:
-            known.enter(ON_TRACK if standing.begun else NOT_STARTED, now_ms)
+            known.enter(ON_TRACK if standing.begun else NOT_STARTED, subject.now_ms)
         return []
     first, troubled = known.activated_at_ms is None, known.status in TROUBLED
-    at = _activated_at(subject, now_ms)
+    at = _activated_at(subject)
     announced = []
     if first or troubled:
         # A version ends a trouble when it goes live, whenever all that it asks for was reached.
-        told_at = max(at, now_ms) if troubled and subject.origin is not None else at
+        told_at = max(at, subject.now_ms) if troubled and subject.origin is not None else at
         announced.append(announcements.activated(subject, told_at, again=not first))
     known.activated_at_ms = at
     if known.status != ACTIVATED:
@@ -269,12 +270,12 @@ def _activate(subject: Subject, now_ms: int) -> list[CandidateSignal]:
     return announced
 
 
-def _activated_at(subject: Subject, now_ms: int) -> int:
+def _activated_at(subject: Subject) -> int:
     """When the last of what is required was reached or, if it is not, waived; with nothing required, now is as good as
     any."""
     known, facts = subject.plan_state, subject.state.facts
     times = [facts.waived_at(one) if (at := known.reached.get(one)) is None else at for one in subject.plan.required]
-    return max(times, default=now_ms if known.activated_at_ms is None else known.activated_at_ms)
+    return max(times, default=subject.now_ms if known.activated_at_ms is None else known.activated_at_ms)
 
 
 def _plan_check(subject: Subject, clock: PartitionClock, *, news: bool) -> None:
