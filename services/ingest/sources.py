@@ -13,7 +13,7 @@ from services.runtime.access import Principal
 from services.runtime.problems import Problem
 
 BURST_SECONDS_DEFAULT: Final = 10.0
-_SOURCES_MAX = 10_000
+SOURCES_MAX = 10_000
 
 
 class Quota(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -113,7 +113,7 @@ class Sources:
         """The source that `principal` is."""
         found = self._sources.get(principal.key_id)
         if found is None or found.document != principal.rules:
-            if len(self._sources) >= _SOURCES_MAX:
+            if len(self._sources) >= SOURCES_MAX:
                 self._sources.clear()
             found = self._sources[principal.key_id] = _new_source(principal.rules, self._secret)
         return found

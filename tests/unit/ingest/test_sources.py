@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.ingest.events import IncomingEvent, Rejected
 from services.ingest.redaction import Redaction, Redactor
-from services.ingest.sources import Bucket, Quota, SourceRules, Sources, encode_rules
+from services.ingest.sources import SOURCES_MAX, Bucket, Quota, SourceRules, Sources, encode_rules
 from services.runtime.access import Principal
 from services.runtime.problems import Problem
 
@@ -35,15 +35,19 @@ def test_a_bucket_gives_no_more_than_its_rate(rate: float, burst: float, asked: 
     assert taken - last <= max(1.0, rate * burst) + rate * now + 1e-3
 
 
-def test_a_source_over_its_quota_hears_how_long_to_wait() -> None:
+@pytest.mark.parametrize(
+    ("quota", "spent"), [("events_per_second", {"events": 45}), ("bytes_per_second", {"body_bytes": 45})]
+)
+def test_a_source_over_its_quota_hears_how_long_to_wait(quota: str, spent: dict[str, int]) -> None:
     """In whole seconds, never 0, in both headers."""
-    source = Sources(secret="").of(principal(events_per_second=10, burst_seconds=1))
+    source = Sources(secret="").of(principal(**{quota: 10}, burst_seconds=1))
     source.admit(1e9)
-    source.spend(1e9, events=45, body_bytes=1)
-    with pytest.raises(Problem) as problem:
-        source.admit(1e9)
-    assert (problem.value.status, problem.value.code) == (429, "quota_exceeded")
-    assert problem.value.headers == {"retry-after": "4", "x-ratelimit-reset": "4"}
+    source.spend(1e9, **{"events": 1, "body_bytes": 1, **spent})
+    for passed_seconds, told in ((0, "4"), (3.4, "1")):
+        with pytest.raises(Problem) as problem:
+            source.admit(1e9 + passed_seconds)
+        assert (problem.value.status, problem.value.code) == (429, "quota_exceeded")
+        assert problem.value.headers == {"retry-after": told, "x-ratelimit-reset": told}
     source.admit(1e9 + 4)
 
 
@@ -65,6 +69,14 @@ def test_changed_rules_count_at_once() -> None:
     slow.spend(1e9, events=1_000, body_bytes=1)
     assert sources.of(principal(events_per_second=1, burst_seconds=1)) is slow
     sources.of(principal(events_per_second=2, burst_seconds=1)).admit(1e9)
+
+
+def test_the_paces_of_many_keys_are_bounded() -> None:
+    """Keys come and go for years; a pace that is forgotten begins anew."""
+    sources = Sources(secret="")
+    for number in range(SOURCES_MAX + 1):
+        sources.of(Principal(f"k{number}", "test", frozenset()))
+    assert len(sources._sources) <= SOURCES_MAX
 
 
 def redacted(value: Any, **paths: tuple[str, ...]) -> Any:
