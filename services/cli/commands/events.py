@@ -115,7 +115,9 @@ def tail(
     with suppress(KeyboardInterrupt):
         rows, places, older = _newest(client, wanted, filters, lines)
         _print_rows(rows, as_json=as_json)
-        if older and not follow:
+        if not (rows or follow):
+            complain("no such events" if status or any(filters.values()) else "no events yet")
+        elif older and not follow:
             complain(f"there are older ones: --lines N shows up to {_LINES_MAX}")
         while follow:
             time.sleep(_PAUSE_SECONDS)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from services.cli.client import Client, engine, notifier
-from services.cli.output import AsJson, print_json, print_json_line, print_table, say
+from services.cli.output import AsJson, complain, print_json, print_json_line, print_table, say
 from services.cli.shared_options import asking
 from services.cli.signal_lines import line_of
 
@@ -43,16 +43,21 @@ def tail(
 ) -> None:
     """Print signals as they come, one line each."""
     place = after if after is not None else (None if from_start or not follow else "latest")
+    none_yet = True
     with suppress(KeyboardInterrupt):
         while True:
             answer = client.ask("GET", "/v1/signals", parameters={"after": place, "limit": _PAGE_ROWS})
             place = answer["next"]
             for sent in answer["data"]:
+                none_yet = False
                 if as_json:
                     print_json_line(sent)
                 else:
                     say(line_of(sent))
-            if not answer["data"]:
-                if not follow:
-                    return
-                time.sleep(_PAUSE_SECONDS)
+            if answer["data"]:
+                continue
+            if not follow:
+                break
+            time.sleep(_PAUSE_SECONDS)
+    if none_yet and not follow:
+        complain("no signals yet")
