@@ -58,7 +58,7 @@ def _of_lines(text: str, name: str) -> Iterator[Item]:
             event = json.loads(line)
         except (ValueError, RecursionError) as error:
             reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-            raise Misused(f"{name}, line {number}: no JSON ({reason}); nothing after it was sent.") from error
+            raise Misused(f"{name}, line {number}: not JSON ({reason}); nothing was sent.") from error
         yield Item(f"line {number}", _event(event, f"{name}, line {number}"))
 
 

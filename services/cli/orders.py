@@ -85,9 +85,11 @@ def _look_for(engine: Client, command: dict[str, Any]) -> dict[str, Any] | None:
             raise
         unseen = f"Nobody has ever seen an account {account_id}"
         if can_ask():
-            confirm(f"{unseen}. Is it spelt right, and the {command['command']} to be its beginning?", yes=False)
+            confirm(f"{unseen}. Is it spelt right, and is the {command['command']} to begin it?", yes=False)
         else:
-            complain(f"{unseen}: this is its beginning. Was it misspelt, erase it again; if not, --new says so.")
+            complain(
+                f"{unseen}, so this begins it. If it is misspelt, `firstvalue account erase {account_id}` undoes that."
+            )
         return None
     return account
 

@@ -170,6 +170,8 @@ class Values:
         away = self.ask("notifier", "POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/away"})["id"]
         delivery = self.ask("notifier", "POST", f"/v1/endpoints/{away}/ping")["delivery_id"]
         replay = self.ask("notifier", "POST", f"/v1/endpoints/{away}/replay", {"since": "2026-01-01T00:00:00Z"})["id"]
+        # Pages begin another one, and cancel one that has ended.
+        until(lambda: self.ask("notifier", "GET", f"/v1/replays/{replay}")["finished_at"], what="the end of the replay")
         self.ask("ingest", "POST", "/v1/commands", _BEGIN)
         letters = self.ask("engine", "GET", "/v1/dead-letters")["data"]
         part = asyncio.run(self._partition_of_a_signal())

@@ -152,7 +152,7 @@ def test_a_new_key_is_all_that_is_printed(run: Run) -> None:
 
 def test_a_tail_of_nothing_says_so(run: Run) -> None:
     """On standard error, and whether there is nothing at all or nothing of the kind."""
-    empty = {"data": [], "next": None, "latest": "p"}
+    empty: Answers = {"data": [], "next": None, "latest": "p"}
     answers: Answers = {"GET /v1/events": empty, "GET /v1/signals": empty}
     assert run(answers, "signal", "tail", "--no-follow").stderr == "no signals yet\n"
     assert run(answers, "event", "tail", "--no-follow").stderr == "no events yet\n"

@@ -33,7 +33,5 @@ def _text(unused: list[EventName]) -> str:
     if not unused:
         return "Every event that arrives is mentioned by a live plan."
     verb = "event name is" if len(unused) == 1 else "event names are"
-    return (
-        f"{len(unused):,} {verb} mentioned by no live plan; the most frequent is {unused[0].name} "
-        f"({unused[0].count:,} times)."
-    )
+    times = "once" if unused[0].count == 1 else f"{unused[0].count:,} times"
+    return f"{len(unused):,} {verb} mentioned by no live plan; the most frequent is {unused[0].name} ({times})."
