@@ -20,8 +20,13 @@ from services.cli.nouns import NOUNS, add_nouns, finish_help
 from services.cli.output import Failure, Misused, Refused, asked_for_json, tell
 from services.runtime import VERSION
 
-# What pydantic says around the rule that a value breaks.
-_LIBRARY = re.compile(r"^(Input should be )|^Value error, |, unable to parse .*$")
+# What libraries say, and what is said in its place.
+_LIBRARY = {
+    "^Value error, ": "",
+    "^Input should be ": "must be ",
+    ", unable to parse .*": "",
+    " does not match the formats? .*": " is not a date; write one like 2026-11-20 or 2026-11-20T10:00:00Z",
+}
 
 
 class _Command(TyperGroup):
@@ -31,7 +36,7 @@ class _Command(TyperGroup):
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
-            error.message = _LIBRARY.sub(lambda found: "must be " if found[1] else "", error.message)
+            error.message = _without_library(error.message)
             raise
 
 
@@ -91,6 +96,12 @@ def main() -> None:
         _end_output()
     tell(failure)
     sys.exit(failure.exit_status)
+
+
+def _without_library(message: str) -> str:
+    for pattern, words in _LIBRARY.items():
+        message = re.sub(pattern, words, message, flags=re.DOTALL)
+    return message
 
 
 def _in_words(error: TyperException) -> str:

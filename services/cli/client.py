@@ -20,6 +20,8 @@ _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 # A service that restarts, or a key beyond its pace, has come back long before.
 _PATIENCE_SECONDS = 600.0
 _PAUSE_SECONDS_MIN = 0.1
+# A field as the API has it: what is sent in a body or a query here is an option.
+_FIELD = re.compile(r"^Correct (?:body|query)\.([\w.]+): ")
 # What services advise to ask, and how that is asked here.
 _ADVICE = {
     "GET /v1/plans": "`firstvalue plan list`",
@@ -27,6 +29,9 @@ _ADVICE = {
     "GET /v1/dead-letters": "`firstvalue ops dead-letters`",
     "GET /v1/signal-types": "`firstvalue signal types`",
     "with `plan`": "with --plan",
+    "list the endpoints to find its id": "`firstvalue endpoint list` shows the ids",
+    "list the deliveries to find its id": "`firstvalue delivery list` shows the ids",
+    "list the keys to find its id": "`firstvalue key list` shows the ids",
 }
 
 _Answered = TypeVar("_Answered")
@@ -139,15 +144,15 @@ def segment(text: str) -> str:
 
 def _unanswered(target: Target, error: Exception) -> str:
     reason = _ERRNO.sub("", str(error)) or type(error).__name__
-    where = f"FIRSTVALUE_{target.service.upper()}_URL"
-    return f"The {target.service} does not answer at {target.url} ({reason}). Does it run, and is {where} right?"
+    service, where = target.service, f"FIRSTVALUE_{target.service.upper()}_URL"
+    return f"{service.capitalize()} does not answer at {target.url} ({reason}). Does it run, and is {where} right?"
 
 
 def _for_people(message: str) -> str:
     """A service's message with verbs and options of the command line where it names the API's."""
     for asked, here in _ADVICE.items():
         message = message.replace(asked, here)
-    return message
+    return _FIELD.sub(r"Correct \1: ", message).replace("Input should be", "must be")
 
 
 def _seconds(text: str | None) -> float | None:

@@ -190,5 +190,5 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return " ".join(map(_shown, value))
+        return " ".join(map(_shown, value)) or NONE
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

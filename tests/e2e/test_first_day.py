@@ -229,7 +229,7 @@ def test_a_stack_that_does_not_run(firstvalue: Run, monkeypatch: pytest.MonkeyPa
     assert "FIRSTVALUE_INGEST_PORT" in found["ports"][0]["message"]
     assert "MiB are free" in found["disk"][0]["message"]
     elsewhere = findings(firstvalue, "--ingest-url", "http://127.0.0.1:9", "--key", "k")
-    assert "FIRSTVALUE_INGEST_URL" in elsewhere["services"][0]["do"]
+    assert "FIRSTVALUE_INGEST_URL" in elsewhere["services"][0]["message"]
 
 
 def test_servers_that_are_away(firstvalue: Run, monkeypatch: pytest.MonkeyPatch, stack: RunningStack) -> None:

@@ -157,3 +157,11 @@ def test_a_tail_of_nothing_says_so(run: Run) -> None:
     assert run(answers, "signal", "tail", "--no-follow").stderr == "no signals yet\n"
     assert run(answers, "event", "tail", "--no-follow").stderr == "no events yet\n"
     assert run(answers, "event", "tail", "--no-follow", "--status", "dead").stderr == "no such events\n"
+
+
+def test_what_services_advise_is_said_as_verbs_and_options() -> None:
+    """A field of a body or a query is an option here, and a list is a verb."""
+    told = client._for_people("Correct body.timeout_seconds: Input should be less than or equal to 30.")
+    assert told == "Correct timeout_seconds: must be less than or equal to 30."
+    told = client._for_people("There is no such endpoint; list the endpoints to find its id.")
+    assert told == "There is no such endpoint; `firstvalue endpoint list` shows the ids."

@@ -102,6 +102,7 @@ def test_json_before_the_verb_is_told_where_it_belongs(
     [
         (["account", "list", "--limit", "0"], "'--limit': must be greater than or equal to 1"),
         (["ops", "resume", "two", "--from", "latest"], "'part': must be a valid integer"),
+        (["endpoint", "replay", "ep_1", "--since", "then"], "2026-11-20 or 2026-11-20T10:00:00Z"),
         (["event", "send", "--file", "nosuch.json"], "Cannot read nosuch.json: No such file or directory."),
         (["endpoint", "list", "--notifier-url", "http://127.0.0.1:1", "--key", "k"], "FIRSTVALUE_NOTIFIER_URL right?"),
     ],

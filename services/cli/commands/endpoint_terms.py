@@ -133,7 +133,7 @@ def rotate(
     if rotated["public_key"]:
         say(f"public  {rotated['public_key']}")
     for old in rotated["keys"][1:]:
-        say(f"one before it signs until {old['expires_at']}")
+        say(f"the one before it signs until {old['expires_at']}")
 
 
 @app.command("secret")

@@ -128,7 +128,7 @@ def say_terms(endpoint: dict[str, Any]) -> None:
         "format": endpoint["format"],
         **{name: " ".join(endpoint[name]) for name in ("types", "origins", "plans", "segments", "owners", "reasons")},
         "timeout": f"{endpoint['timeout_seconds']:g} s",
-        "at once": f"{endpoint['concurrency_max']} requests at most",
+        "concurrency": f"{endpoint['concurrency_max']} requests at once",
         "rate": "" if rate is None else f"{rate:g} a second, {endpoint['burst']} at once after a pause",
         "retries after": " ".join(f"{pause:g} s" for pause in endpoint["retry_schedule_seconds"] or ()),
         "delivers": ""

@@ -9,7 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.client import Client, ingest, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Refused, Rows, complain, confirm, print_fields, print_json, say
+from services.cli.output import (
+    ROWS_DEFAULT,
+    AsJson,
+    Misused,
+    Refused,
+    Rows,
+    complain,
+    confirm,
+    print_fields,
+    print_json,
+    say,
+)
 from services.cli.shared_options import asking, composed
 from services.runtime.access import Scope
 
@@ -95,7 +106,7 @@ def patch(
         body["origins"] = origin
     body |= rules
     if not body:
-        raise Refused("Say what to change, such as --events-per-second 500, or what to take back with --clear.")
+        raise Misused("Say what to change, such as --events-per-second 500, or what to take back with --clear.")
     changed = client.ask("PATCH", f"/v1/keys/{segment(key_id)}", body=body)
     if as_json:
         print_json(changed)
@@ -115,7 +126,7 @@ def list_keys(*, limit: Rows = ROWS_DEFAULT, client: Client, as_json: AsJson = F
     if as_json:
         print_json(rows)
         return
-    print_fields(("id", "name", "scopes", "created_at", "expires_at", "revoked_at"), rows, empty="no keys")
+    print_fields(("id", "name", "scopes", "origins", "created_at", "expires_at", "revoked_at"), rows, empty="no keys")
 
 
 @app.command()

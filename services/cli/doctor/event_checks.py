@@ -42,7 +42,7 @@ def accounts_are_known(look: Look) -> Iterator[Finding]:
     if rows:
         yield problem(
             "unresolved",
-            f"the account is not known of {counted(len(rows), 'event')} of the last day: {_frequent(rows, 'event')}",
+            f"{counted(len(rows), 'event')} of the last day without a known account: {_frequent(rows, 'event')}",
             _SET_ACCOUNT,
         )
     elif rows is not None:

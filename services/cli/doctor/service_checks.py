@@ -34,7 +34,7 @@ def services_answer(look: Look) -> Iterator[Finding]:
             log = look.local.logs / f"{service}.log"
             do = f"`firstvalue status` shows whether it is being started again; its last words are in {log}"
         else:
-            do = f"check FIRSTVALUE_{service.upper()}_URL, and that the service runs and can be reached from here"
+            do = "start it, or correct the address; it has to be reachable from here"
         yield problem("services", str(failure), do)
 
 
