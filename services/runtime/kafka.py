@@ -91,7 +91,8 @@ def new_consumer(
         partition_assignment_strategy=(StickyPartitionAssignor,),
         fetch_max_wait_ms=fetch_wait_ms,
         fetch_max_bytes=fetch_bytes_max,
-        max_partition_fetch_bytes=min(4 * RECORD_BYTES_MAX, fetch_bytes_max),
+        # Twice as much, of each of six partitions, is memory that goes back to the system after each fetch.
+        max_partition_fetch_bytes=min(2 * RECORD_BYTES_MAX, fetch_bytes_max),
         session_timeout_ms=int(session_timeout_seconds * 1000),
         heartbeat_interval_ms=int(session_timeout_seconds * 1000 / 4),
         rebalance_timeout_ms=int(rebalance_timeout_seconds * 1000),
