@@ -89,8 +89,9 @@ async def test_a_body_is_joined_from_its_chunks() -> None:
         await received(chunk, chunk, chunk, last)
     with pytest.raises(BodyInvalid):
         await received({"type": "http.request", "body": b"x" * 101})
-    with pytest.raises(ClientGone):
-        await received(chunk, {"type": "http.disconnect"})
+    for sent in ((), (chunk,)):
+        with pytest.raises(ClientGone):
+            await received(*sent, {"type": "http.disconnect"})
 
 
 async def test_held_bytes_are_bounded_and_given_back() -> None:
