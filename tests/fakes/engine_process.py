@@ -24,19 +24,30 @@ async def eventually(condition: Callable[[], Awaitable[bool]], *, within_seconds
         await asyncio.sleep(0.03)
 
 
-class EngineProcess:
-    """One engine; killed at the end of the test, whatever happens."""
+# Importing takes the longest of a start, and can be done before it is known as what to run.
+_PROGRAM = """
+import json, os, sys
+from services.activation_engine.__main__ import main
+os.environ.update(json.loads(sys.stdin.readline()))
+sys.exit(main(["serve"]))
+"""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+
+class EngineProcess:
+    """One engine; killed at the end of the test, whatever happens. It waits until it is told to `begin`."""
+
+    def __init__(self, log: Path) -> None:
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.activation_engine", "serve"],
-                cwd=ROOT,
-                env=environment,
-                stderr=output,
-                stdout=output,
+                [sys.executable, "-c", _PROGRAM], cwd=ROOT, stdin=subprocess.PIPE, stderr=output, stdout=output
             )
+
+    def begin(self, environment: dict[str, str]) -> None:
+        """Run with these variables beside those of the test."""
+        assert self.process.stdin is not None
+        with self.process.stdin as given:
+            given.write(msgspec.json.encode(environment) + b"\n")
 
     def metrics_url(self, *, within_seconds: float = 30) -> str:
         """Where its metrics are, once it listens."""
@@ -59,6 +70,8 @@ class EngineProcess:
         """SIGKILL, as a machine that loses its power."""
         self.process.kill()
         self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""

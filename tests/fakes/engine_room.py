@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import zlib
 from collections.abc import AsyncIterator, Sequence
@@ -39,6 +38,7 @@ class EngineRoom:
         self.signals_topic = SIGNALS.named(prefix)
         self._folder = folder
         self._engines: list[EngineProcess] = []
+        self._ahead: EngineProcess | None = None
         self._numbers = 0
         self.database: asyncpg.Connection[Any]
         self.producer: Any = None
@@ -102,9 +102,7 @@ class EngineRoom:
     def start(self, *, crash_at: str = "", group: str | None = None, **settings: str) -> EngineProcess:
         """Start an engine. A group of its own, unless one is named, spares the wait for a killed member's session;
         who owns a partition is decided in the database alone."""
-        name = f"{len(self._engines):02d}-{(crash_at or 'engine').replace(':', '-')}"
         environment = {
-            **os.environ,
             "DATABASE_URL": self.database_url,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
             "FIRSTVALUE_TOPIC_PREFIX": self.prefix,
@@ -116,9 +114,16 @@ class EngineRoom:
             "FIRSTVALUE_ENGINE_GROUP": group or secrets.token_hex(4),
             **settings,
         }
-        engine = EngineProcess(environment, self._folder / f"{name}.log")
-        self._engines.append(engine)
+        engine = self._ahead or self.launch_ahead()
+        self._ahead = None
+        engine.begin(environment)
         return engine
+
+    def launch_ahead(self) -> EngineProcess:
+        """Launch what the next start will be of, so that it need not be waited for."""
+        self._ahead = EngineProcess(self._folder / f"{len(self._engines):02d}-engine.log")
+        self._engines.append(self._ahead)
+        return self._ahead
 
     def part_of(self, account: str) -> int:
         """The partition that this test's log keeps an account in."""
@@ -247,8 +252,9 @@ async def _reader(kafka: str) -> AsyncIterator[Any]:
 
 @contextlib.asynccontextmanager
 async def engine_room(**places: Any) -> AsyncIterator[EngineRoom]:
-    """A room, opened, and closed whatever happens."""
+    """A room, opened, and closed whatever happens; its first engine is launched meanwhile."""
     room = EngineRoom(**places)
+    room.launch_ahead()
     await room.open()
     try:
         yield room
