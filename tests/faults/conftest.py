@@ -8,11 +8,11 @@ import pytest
 
 from deploy.local.data_folder import DataFolder
 from tests.fakes.private_servers import private_servers
-from tests.integration.ingest_process import ingest_environment, prepare
+from tests.integration.ingest_process import ingest_environment, prepare, service
 from tests.running_notifier import surroundings
 from tests.running_room import room
 
-__all__ = ["private", "room", "surroundings"]
+__all__ = ["private", "room", "service", "surroundings"]
 
 
 @pytest.fixture(scope="session")

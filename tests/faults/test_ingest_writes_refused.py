@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.topics import PRODUCT_EVENTS
-from tests.integration.ingest_process import IngestProcess, ingest_environment, prepare, running_ingest, wait_until
+from tests.integration.ingest_process import IngestProcess, wait_until
 from tests.integration.topic_reader import message_ids_of
 from tests.topic_settings import set_topic
 
@@ -18,21 +18,14 @@ ACK_SECONDS = 2
 RECOVERY_SECONDS = 5.0
 
 
+SETTINGS = {"ingest_ack_seconds": ACK_SECONDS}
+
+
 @pytest.fixture(scope="module")
-def service(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[IngestProcess]:
-    """One that gives Kafka two seconds, and is ready at the end."""
-    environment = ingest_environment(
-        database_url=database_url,
-        kafka_bootstrap=kafka_bootstrap,
-        topic_prefix=topic_prefix,
-        ingest_ack_seconds=ACK_SECONDS,
-    )
-    prepare(environment)
-    with running_ingest(environment, tmp_path_factory.mktemp("ingest")) as running:
-        yield running
-        assert running.is_ready()
+def service(service: IngestProcess) -> Iterator[IngestProcess]:
+    """It is ready at the end."""
+    yield service
+    assert service.is_ready()
 
 
 def answer_of(service: IngestProcess, message_id: str) -> int:
