@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from services.notifier.claimer import Claimer, ClaimerParts, Wake
+import pytest
+
+from services.notifier.claimer import Claimer, ClaimerParts, Deliverer, Wake
 from services.notifier.dispatcher import Dispatcher
-from services.notifier.domain.outcome import Result
+from services.notifier.domain.outcome import Answer, Result
 from services.notifier.recipients import Unsendable
 from services.notifier.sender.request import Recipient
 from services.notifier.store.queue import Claimed
@@ -140,3 +143,29 @@ async def test_what_waited_too_long_is_given_back_together() -> None:
     async with world.claiming():
         await world.has_given_back(*offered)
         assert world.statements < 10
+
+
+@pytest.mark.parametrize(
+    ("timeout_seconds", "waited_seconds", "sent"), [(15, 43, True), (15, 45, False), (59, 14, True)]
+)
+async def test_what_could_outlast_its_lease_is_not_attempted(
+    timeout_seconds: float, waited_seconds: float, sent: bool
+) -> None:
+    """Of a lease of a minute; a quarter of it may always be waited."""
+    put: list[Any] = []
+
+    async def attempt(delivery: Claimed, to: Recipient) -> Any:
+        return SimpleNamespace(answer=Answer(result=Result.HTTP_2XX))
+
+    async def put_in(attempt: Any) -> None:
+        put.append(attempt)
+
+    deliver = Deliverer(
+        sender=cast(Any, SimpleNamespace(attempt=attempt)),
+        outcomes=cast(Any, SimpleNamespace(put=put_in)),
+        lease_seconds=60,
+    )
+    (claim,) = claims("a", 1)
+    waiting = replace(claim, claimed_at=time.monotonic() - waited_seconds)
+    result = await deliver(waiting, replace(recipient("a", 1), timeout_seconds=timeout_seconds))
+    assert (result, len(put)) == ((Result.HTTP_2XX, 1) if sent else (None, 0))
