@@ -196,9 +196,9 @@ class Ingest:
                 key_body_bytes_max=settings.key_body_bytes_max,
                 event_bytes_max=settings.event_bytes_max,
                 events_max=settings.events_max,
-                group_types=settings.account_group_types,
             ),
             sources=Sources(secret=self._shared.key_pepper.get_secret_value()),
+            group_types=settings.account_group_types,
             events_topic=topics.events,
         )
 

@@ -44,8 +44,6 @@ class Limits:
     key_body_bytes_max: int
     event_bytes_max: int
     events_max: int
-    # Not a limit of size, but of what counts: groups of other types are no accounts.
-    group_types: tuple[str, ...]
 
 
 class Outcome(msgspec.Struct):
@@ -87,6 +85,7 @@ class Intake:
         metrics: IngestMetrics,
         limits: Limits,
         sources: Sources,
+        group_types: tuple[str, ...],
         events_topic: str,
     ) -> None:
         self._ring = ring
@@ -97,6 +96,7 @@ class Intake:
         self._metrics = metrics
         self._limits = limits
         self._sources = sources
+        self._group_types = group_types
         self._events_topic = events_topic
 
     async def take(
@@ -133,21 +133,21 @@ class Intake:
         body = await self._body(call, limits.body_bytes_max, is_trusted=not principal.origins)
         # The body may have taken its time, in which the key was revoked or its rules were changed.
         principal = await authenticate(self._ring, key, call.route.scope)
-        unpacked = _unpack(call, body, principal, limits)
+        unpacked = self._unpack(call, body, principal, limits)
         same_key(key, unpacked.key)
         return _Read(principal, self._sources.of(principal), len(body) + unpacked.copied_bytes, unpacked)
 
     async def _read_of_unknown(self, call: _Call) -> _Read:
         """A request whose key is in its body, if anywhere: the key's own limits can only be lower by then."""
         body = await self._body(call, self._limits.body_bytes_max, is_trusted=False)
-        unpacked = _unpack(call, body, None, self._limits)
+        unpacked = self._unpack(call, body, None, self._limits)
         principal = await authenticate(self._ring, unpacked.key, call.route.scope)
         source = self._admit(principal)
         limits = self._limits_of(source)
         if limits is not self._limits:
             if len(body) > limits.body_bytes_max:
                 raise too_large(limits.body_bytes_max)
-            unpacked = _unpack(call, body, principal, limits)
+            unpacked = self._unpack(call, body, principal, limits)
         return _Read(principal, source, len(body) + unpacked.copied_bytes, unpacked)
 
     def _admit(self, principal: Principal) -> Source:
@@ -162,6 +162,13 @@ class Intake:
         given = {name: getattr(own, name) for name in own.__struct_fields__ if getattr(own, name) is not None}
         limits = replace(self._limits, **given)
         return replace(limits, body_bytes_max=min(limits.body_bytes_max, limits.key_body_bytes_max))
+
+    def _unpack(self, call: _Call, body: bytes, principal: Principal | None, limits: Limits) -> Unpacked:
+        # A key in the body is not known yet; nothing that it would have to be asked for can come with it.
+        may = _nothing if principal is None else principal.may
+        route, sizes = call.route, (limits.events_max, limits.event_bytes_max, limits.body_bytes_max)
+        request = Request(route.type, call.headers, call.received_at, may, *sizes, self._group_types)
+        return UNPACK[route.form](body, request)
 
     async def _body(self, call: _Call, bytes_max: int, *, is_trusted: bool) -> bytes:
         declared = call.headers.get(b"content-length", b"0")
@@ -214,14 +221,6 @@ class Intake:
         if min(offsets.values()) < 0:
             raise BrokerUnavailable("the broker confirmed a repeat and did not say where it is")
         return encode_position(offsets)
-
-
-def _unpack(call: _Call, body: bytes, principal: Principal | None, limits: Limits) -> Unpacked:
-    # A key in the body is not known yet; nothing that it would have to be asked for can come with it.
-    may = _nothing if principal is None else principal.may
-    route, sizes = call.route, (limits.events_max, limits.event_bytes_max, limits.body_bytes_max)
-    request = Request(route.type, call.headers, call.received_at, may, *sizes, limits.group_types)
-    return UNPACK[route.form](body, request)
 
 
 def _nothing(_: Scope) -> bool:

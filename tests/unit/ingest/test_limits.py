@@ -44,14 +44,18 @@ class Room:
             key_body_bytes_max=settings.key_body_bytes_max,
             event_bytes_max=settings.event_bytes_max,
             events_max=settings.events_max,
-            group_types=(),
         )
         parts: dict[str, Any] = dict.fromkeys(("publisher", "sorter", "people", "ticker"))
         parts["ring"] = SimpleNamespace(known=lambda _: sender)
         self.inflight = InFlight(bytes_max=inflight_bytes_max, requests_max=10)
         self.unfinished_bytes = 0
         self.intake = Intake(
-            **parts, metrics=IngestMetrics(), limits=limits, sources=Sources(secret="s"), events_topic="events"
+            **parts,
+            metrics=IngestMetrics(),
+            limits=limits,
+            sources=Sources(secret="s"),
+            group_types=(),
+            events_topic="events",
         )
 
     async def held_bytes(self, body: bytes) -> int:
