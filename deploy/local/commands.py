@@ -70,7 +70,7 @@ def down(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Stop the stack that runs in the data folder."""
+    """Stop the stack that runs in the data folder; its data stays."""
     progress, data = Progress(), DataFolder(data_path(os.environ))
     if wipe and not yes:
         _confirm(f"Delete everything that the stack stored in {data.path}?")
@@ -93,7 +93,10 @@ def status(
     as_json: AsJson = False,
     as_environment: Annotated[bool, typer.Option("--env", help="Print lines that a shell can `eval`.")] = False,
 ) -> None:
-    """Show what runs in the data folder, how it does and how much it holds; exits 0 when it is ready, 3 when not."""
+    """Show what runs in the data folder, how it does and how much it holds.
+
+    Exits 0 when it is ready, 3 when not.
+    """
     from deploy.local.glance import Glance
 
     data = DataFolder(data_path(os.environ))

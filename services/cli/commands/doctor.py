@@ -24,7 +24,10 @@ def doctor(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look for what is usually wrong on the first days, and say what to do; exits 0 when all is well, 1 when not."""
+    """Look for what is usually wrong on the first days, and say what to do.
+
+    Exits 0 when all is well, 1 when not.
+    """
     # What the checks need takes longer to import than every other verb to run.
     from services.cli.doctor.examination import examine
     from services.cli.doctor.look import local_stack, look_around

@@ -38,7 +38,7 @@ def serve(service: Annotated[Service, typer.Argument(help="Which of the three to
 
 
 def migrate(*, as_json: AsJson = False) -> None:
-    """Bring the database to the version that the services need; run it before they start."""
+    """Bring the database to the version that the services need, before they start."""
     for service in _MIGRATION_ORDER:
         _run(service, "migrate", otherwise=f"The migration of {service} failed; nothing after it was run.")
         if not as_json:
@@ -48,7 +48,10 @@ def migrate(*, as_json: AsJson = False) -> None:
 
 
 def reencrypt(*, as_json: AsJson = False) -> None:
-    """Encrypt endpoints' secrets with the current FIRSTVALUE_NOTIFIER_SECRET_KEY; earlier ones are read from …_OLD."""
+    """Encrypt endpoints' secrets anew with the current FIRSTVALUE_NOTIFIER_SECRET_KEY.
+
+    Those of earlier keys are read by FIRSTVALUE_NOTIFIER_SECRET_KEYS_OLD.
+    """
     done = _run(Service.NOTIFIER, "reencrypt", otherwise="Not everything was encrypted anew; see above.")
     if as_json:
         print_json({"message": done})
