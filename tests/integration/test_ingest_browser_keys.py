@@ -93,13 +93,17 @@ def test_preflights_are_answered_by_the_lists_of_all_keys(service: IngestProcess
 
 
 def test_browser_sdks_get_what_they_start_with(service: IngestProcess, browser_key: str) -> None:
-    """The settings of analytics-next and the source of RudderStack, readable for the page."""
+    """The settings of analytics-next and the source of RudderStack, readable for the page; a proxy's address."""
     here = {"origin": PAGE}
     settings = httpx.get(f"{service.url}/v1/projects/{browser_key}/settings", headers=here)
     assert settings.headers["access-control-allow-origin"] == PAGE
     segment = settings.json()["integrations"]["Segment.io"]
     host = service.url.removeprefix("http://")
     assert (segment["apiKey"], segment["apiHost"], segment["protocol"]) == (browser_key, f"{host}/v1", "http")
+    proxied = {**here, "host": "ingest.vendor.example", "x-forwarded-proto": "https, http"}
+    settings = httpx.get(f"{service.url}/v1/projects/{browser_key}/settings", headers=proxied)
+    segment = settings.json()["integrations"]["Segment.io"]
+    assert (segment["apiHost"], segment["protocol"]) == ("ingest.vendor.example/v1", "https")
     basic = httpx.get(service.url + "/sourceConfig/", headers=here, auth=(browser_key, ""))
     named = httpx.get(service.url + "/sourceConfig", params={"writeKey": browser_key})
     for answer in (basic, named):
