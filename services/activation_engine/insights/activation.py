@@ -15,8 +15,8 @@ from services.activation_engine.insights.wording import rounded
 # those on the way or closed, how long they were watched. Integers are quick to send.
 TIMES = """
 count(*) FILTER (WHERE started) AS started,
-array_agg(CAST(days * 100 AS int)) FILTER (WHERE started AND valued) AS done,
-array_agg(CAST(days * 100 AS int)) FILTER (WHERE started AND NOT valued) AS waiting
+array_agg(CAST(days * 100 AS bigint)) FILTER (WHERE started AND valued) AS done,
+array_agg(CAST(days * 100 AS bigint)) FILTER (WHERE started AND NOT valued) AS waiting
 """
 POINTS_MAX = 100
 

@@ -22,7 +22,7 @@ _USE = """
 , used AS (
     SELECT cohort, features, coalesce(bit_count(
         CAST('x' || lpad(active_days ->> 1, 24, '0') AS bit(96))
-            << CAST(clock_ms / :day_ms - CAST(active_days ->> 0 AS bigint) AS int) << 66
+            << CAST(least(clock_ms / :day_ms - CAST(active_days ->> 0 AS bigint), 96) AS int) << 66
     ), 0) AS days
     FROM accounts WHERE started AND status <> 'closed'
 )

@@ -6,77 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.api import insight_documents as documents
 from services.activation_engine.domain.rows import days_key
 from services.runtime.access import Scope
 from tests.integration.engine_api.conftest import Api
+from tests.integration.engine_api.insight_accounts import CLOCK_MS, Accounts
 from tests.integration.engine_api.partition_rows import DAY_MS, PLAN_TEXT, START_MS
 
-# 2026-03-02: 60 days after the start of the year.
-CLOCK_MS = START_MS + 60 * DAY_MS
 OF_PLAN = ("status", "funnel", "ttfv", "adoption", "obstacles", "owners")
-
-
-class Accounts:
-    """Rows under the plan of the tests; days are counted from the start of the year, the clock stands at day 60."""
-
-    def __init__(self, api: Api, database: AsyncEngine) -> None:
-        self._api = api
-        self._database = database
-        self._count = 0
-
-    async def publish(self) -> None:
-        """The plan is live and every clock at day 60."""
-        await self._api.rows.publish()
-        for part in range(3):
-            await self._api.rows.move_lease(part, clock_ms=CLOCK_MS)
-
-    async def add(self, status: str = "on_track", *, start: float | None = 0, **more: Any) -> None:
-        """One account; `data`, `output` and `closed` are days after its start."""
-        self._count += 1
-        begun = None if start is None else START_MS + int(start * DAY_MS)
-        dated = {"first_data": more.get("data"), "first_output": more.get("output")}
-        reached = {name: (begun or 0) + int(day * DAY_MS) for name, day in dated.items() if day is not None}
-        day = more.get("active_day")
-        values = {
-            "id": f"a-{self._count:03}",
-            "part": self._count % 3,
-            "owner": more.get("owner"),
-            "did": more.get("did"),
-            "status": status,
-            "segment": more.get("segment", "smb"),
-            "start": begun,
-            "value": reached.get("first_output"),
-            "closed": None if more.get("closed") is None else (begun or 0) + int(more["closed"] * DAY_MS),
-            "reached": reached,
-            "version": more.get("version", 1),
-            "features": more.get("features"),
-            "days": {} if day is None else {days_key(0, DAY_MS): (day, more["bits"].hex())},
-            "paused": more.get("paused"),
-            "waiting_for": next((one for one in dated if one not in reached and one != more.get("waived")), None),
-        }
-        async with self._database.begin() as connection:
-            await connection.execute(_ACCOUNT, {name: values[name] for name in _OF_ACCOUNT})
-            of_plan = {name: value for name, value in values.items() if name not in _OF_ACCOUNT[1:]}
-            await connection.execute(_STANDING, of_plan)
-
-
-_ACCOUNT = sa.text(
-    "INSERT INTO activation.account (account_id, part, facts, owner, last_event, active_days)"
-    " VALUES (:id, :part, '', :owner, :did, :days)"
-).bindparams(sa.bindparam("days", type_=sa.JSON))
-_OF_ACCOUNT = ("id", "part", "owner", "did", "days")
-_STANDING = sa.text(
-    "INSERT INTO activation.account_plan (account_id, plan, version, status, segment, started_at, first_value_at,"
-    " closed_at, reached, features, waiting_for, paused) VALUES"
-    " (:id, 'b2b-saas', :version, :status, :segment, to_timestamp(CAST(:start AS bigint) / 1000.0),"
-    " to_timestamp(CAST(:value AS bigint) / 1000.0),"
-    " to_timestamp(CAST(:closed AS bigint) / 1000.0), :reached, :features, :waiting_for,"
-    " CAST(CAST(:paused AS text) AS int8multirange))"
-).bindparams(sa.bindparam("reached", type_=sa.JSON))
 
 
 @pytest.fixture
@@ -214,6 +153,16 @@ async def test_use_is_counted_over_the_last_thirty_days(api: Api, accounts: Acco
     assert total["bands"] == {"none": 4, "low": 3, "medium": 2, "high": 2}
     assert total["accounts"] == 11
     assert (total["mean_adoption"], total["features"]) == (None, [])
+
+
+async def test_a_year_may_have_many_days(api: Api, accounts: Accounts) -> None:
+    """In a plan that is watched run: more than a number of four bytes can count."""
+    await api.rows.publish(PLAN_TEXT + "day: 1ms\n", version=2)
+    days = {days_key(0, 1): (START_MS - 300 * DAY_MS, b"\1".hex())}
+    await accounts.add(start=-400, version=2, days=days)
+    for name in OF_PLAN:
+        await asked(api, name)
+    assert (await asked(api, "adoption"))["total"]["bands"]["none"] == 1
 
 
 async def test_adoption_counts_core_features(api: Api, accounts: Accounts) -> None:
