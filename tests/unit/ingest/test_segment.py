@@ -232,3 +232,13 @@ def test_the_time_is_what_the_caller_said() -> None:
     told = "2026-11-20T12:00:00Z"
     assert read_one({**TRACK, "originalTimestamp": told}).timestamp == TRACK["timestamp"]
     assert read_one({**TRACK, "timestamp": None, "originalTimestamp": told}).timestamp == told
+
+
+def test_what_is_nearer_wins() -> None:
+    """The path says the type, whatever the event does; an event's own `sentAt` comes before that of its batch."""
+    [event] = read_all(json.dumps({"batch": [{**TRACK, "type": "screen"}]}).encode(), type_of_route="page")
+    assert isinstance(event, IncomingEvent)
+    assert event.type == "page"
+    assert read_one(TRACK, sentAt="2026-11-20T12:00:00Z").sent_at == "2026-11-20T12:00:00Z"
+    own = {**TRACK, "sentAt": "2026-11-20T11:00:00Z"}
+    assert read_one(own, sentAt="2026-11-20T12:00:00Z").sent_at == "2026-11-20T11:00:00Z"
