@@ -113,7 +113,7 @@ def test_other_shapes_of_files(firstvalue: Run, wrapped: str) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (b'{"event": "E"}\n{"event": \n', "line 2: no JSON"),
+        (b'{"event": "E"}\n{"event": \n', "line 2: not JSON"),
         (b'{"event": "E\xff"}', "line 1: not UTF-8"),
         (b'{"event": "E"}\n[1]', "line 2: an event is a JSON object"),
         (b"", "is empty"),
