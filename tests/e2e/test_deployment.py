@@ -11,8 +11,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+import asyncpg
 import httpx
 import pytest
 
@@ -187,6 +188,27 @@ def test_a_broker_that_does_not_answer_raises_failing_publications(watched: Watc
         assert ingest.private("/readyz").json()["checks"]["producer"] is False
         assert watched.all_live()
     until(lambda: ingest.ask("POST", "/v1/track", json=event).status_code == 200, what="ingest goes on")
+
+
+async def test_a_database_that_is_away_takes_all_out_of_service_and_ends_none(watched: Watched) -> None:
+    """Live and not ready; ready again by themselves, as the same processes."""
+    database = urlsplit(watched.database_url)
+    server = await asyncpg.connect(database._replace(path="/postgres").geturl())
+    name = database.path[1:]
+    pids = [service.process and service.process.pid for service in watched.services.values()]
+    await server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    try:
+        await server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        for service in watched.services.values():
+            _becomes(service, ready=False)
+            assert service.private("/readyz").json()["checks"]["database"] is False
+        assert watched.all_live()
+    finally:
+        await server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        await server.close()
+    for service in watched.services.values():
+        _becomes(service, ready=True)
+    assert pids == [service.process and service.process.pid for service in watched.services.values()]
 
 
 def test_an_engine_that_is_gone_is_a_target_down(watched: Watched) -> None:
