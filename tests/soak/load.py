@@ -23,10 +23,12 @@ _NUMBER = "NUMBER"
 
 
 class Span(NamedTuple):
-    """What was answered in some time: how often which status, and the longest wait."""
+    """What was answered in some time: how often which status, the longest wait, and how long those that got no answer
+    had waited."""
 
     statuses: Counter[int]
     longest_seconds: float
+    unanswered_seconds: list[float]
 
 
 class Answers:
@@ -50,7 +52,9 @@ class Answers:
     def between(self, since: float, until: float) -> Span:
         """What came in that time."""
         span = slice(bisect_left(self._at, since), bisect_left(self._at, until))
-        return Span(Counter(self._status[span]), max(self._seconds[span], default=0.0))
+        statuses, seconds = self._status[span], self._seconds[span]
+        unanswered = [waited for status, waited in zip(statuses, seconds, strict=True) if status == 0]
+        return Span(Counter(statuses), max(seconds, default=0.0), unanswered)
 
     def last_other(self, status: int, since: float) -> float | None:
         """When anything but this status came for the last time, from `since` on."""
@@ -73,6 +77,8 @@ class Load:
     def __init__(self, url: str, key: str) -> None:
         self.answers = Answers()
         self.rate_per_s = 0.0
+        # The most by which a batch was sent too late: beyond a second, the machine stood still or was not ours.
+        self.late_seconds = 0.0
         host, port = url.removeprefix("http://").split(":")
         self._host, self._port = host, int(port)
         self._head = (
@@ -103,6 +109,7 @@ class Load:
             while True:
                 due = max(due + 1 / self.rate_per_s, time.monotonic() - 1)
                 await asyncio.sleep(due - time.monotonic())
+                self.late_seconds = max(self.late_seconds, time.monotonic() - due)
                 if len(self._under_way) < _UNDER_WAY_MAX:
                     task = asyncio.create_task(self._send())
                     self._under_way.add(task)

@@ -124,6 +124,7 @@ async def soak(terms: Terms, around: Surroundings) -> dict[str, float]:
 async def _suffer(outage: Outage, seconds: float, terms: Terms, load: Load, memory: Memory) -> dict[str, float]:
     """One outage from its first moment to the recovery; its figures."""
     before_mib, lost_at = memory.now_mib(), time.monotonic()
+    load.late_seconds = 0.0
     await asyncio.to_thread(outage.begin)
     await asyncio.gather(asyncio.sleep(seconds), outage.beside())
     mended_at = time.monotonic()
@@ -141,8 +142,9 @@ async def _suffer(outage: Outage, seconds: float, terms: Terms, load: Load, memo
         "recovery_s": recovered_at - back_at,
         "grown_mib": memory.peak_mib(lost_at, back_at) - before_mib,
         "crept_mib": memory.creep_mib(lost_at + grace, mended_at),
+        "sent_late_s": load.late_seconds,
     }
-    told = outage.name, figures, dict(during.statuses)
+    told = outage.name, figures, dict(during.statuses), "unanswered after s:", during.unanswered_seconds
     require(max(figures["until_503_s"], figures["longest_answer_s"]) <= grace, "late answers:", *told)
     require(set(during.statuses) == {503}, "not all 503 while Kafka was away:", *told)
     require(figures["recovery_s"] <= _RECOVERY_SECONDS, "slow recovery:", *told)
