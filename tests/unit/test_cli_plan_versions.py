@@ -24,11 +24,13 @@ class Published:
         """As GET /v1/plans/mine, or a version of it."""
         if path.startswith("/v1/plans/mine/versions/"):
             return {"source": self.sources[int(path.rpartition("/")[2])]}
-        heads = [{"version": one, **self._head(text)} for one, text in sorted(self.sources.items(), reverse=True)]
+        heads: list[dict[str, Any]] = [
+            {"version": one, **self._head(text)} for one, text in sorted(self.sources.items(), reverse=True)
+        ]
         newest = next(one for one in heads if one["policy"] != "retired")
         return {"plan": "mine", **newest, "source": self.sources[newest["version"]], "versions": heads}
 
-    def _head(self, text: str) -> dict[str, str]:
+    def _head(self, text: str) -> dict[str, Any]:
         return {"policy": "silent", "hash": load_plan(text).hash} if text else {"policy": "retired", "hash": ""}
 
 
