@@ -108,8 +108,11 @@ def log_of(seed: int, length: int) -> list[Input]:
             case 4:
                 inputs.append(command("erase", at, account=account, message=f"x{number}"))
             case _:
-                late = at - dice.choice([0, 0, HOUR_MS * 30])
-                inputs.append(event(dice.choice(names), late, account=account, message=f"e{number}", appended=at))
+                late, name = at - dice.choice([0, 0, HOUR_MS * 30]), dice.choice(names)
+                inputs += [
+                    event(name, late + again, account=account, message=f"e{number}.{again}", appended=at + again)
+                    for again in range(dice.choice([1, 1, 6]))
+                ]
     return inputs
 
 
