@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
+
 from schemas.timestamps import to_rfc3339
 from tests.builders import START_MS
 from tests.fakes.engine_records import command_value, record_value, tick_value
@@ -88,6 +90,8 @@ class Workload:
             record = self._record()
             self._sent.append(record)
             yield record
+            if self.dice.random() < 0.2:
+                yield from self._goes_on(record)
         if self.dice.random() < 0.7:
             yield from self.ticks()
 
@@ -96,6 +100,15 @@ class Workload:
         self.at_ms += 400_000 if self.dice.random() < 0.02 else self.dice.randrange(1, 2 * MINUTE_MS)
         for part in range(PARTS):
             yield Sent(part, None, tick_value(self.at_ms), self.at_ms)
+
+    def _goes_on(self, sent: Sent) -> Iterator[Sent]:
+        """The same use again and again, which changes nothing more."""
+        use = {} if sent.value is None or sent.value in POISON else msgspec.json.decode(sent.value)
+        for _ in range(4 if use.get("type") == "track" else 0):
+            self.at_ms += 1
+            at = to_rfc3339(self.at_ms)
+            again = use | {"message_id": self._message(), "received_at": at, "occurred_at": at}
+            yield sent._replace(value=msgspec.json.encode(again), at_ms=self.at_ms)
 
     def _record(self) -> Sent:
         # No id is a part of another one, so that whoever was erased can be searched for.
