@@ -73,11 +73,18 @@ async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: st
     return made
 
 
+_ports: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, and another one each time: what was told it may not listen yet."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in _ports:
+            _ports.add(port)
+            return port
 
 
 @dataclass(frozen=True, slots=True)
