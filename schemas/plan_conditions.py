@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_serializer, model_validator
 
 from schemas.plan_terms import Percentage, Text, Value
 
@@ -41,13 +32,6 @@ class ValueTest(Part):
     exists: bool | None = None
     contains: Value = None
     prefix: str | None = None
-
-    @field_validator("in_", "gt", "gte", "lt", "lte", "exists", "prefix", mode="before")
-    @classmethod
-    def _given(cls, value: Any) -> Any:
-        if value is None:
-            raise ValueError("is nothing to compare with")
-        return value
 
     @model_validator(mode="after")
     def _not_empty(self) -> ValueTest:

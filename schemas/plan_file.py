@@ -17,7 +17,6 @@ from schemas.plan_terms import (
     MilestoneId,
     OneOrMore,
     Pace,
-    PlanDay,
     PlanId,
     PositiveDuration,
     Role,
@@ -103,7 +102,7 @@ class PlanFile(Part):
     plan: PlanId
     title: Text | None = None
     events: dict[Text, EventNames] = Field(default={}, max_length=255)
-    day: PlanDay = "24h"
+    day: PositiveDuration = "24h"
     activity: ActivityPart | None = None
     start: Annotated[list[Text], Field(min_length=1, max_length=16), OneOrMore] = Field(default=["first_event"])
     segments: dict[Text, SegmentOrName] | None = Field(default=None, min_length=1, max_length=65)

@@ -9,9 +9,6 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from schemas.plan_measures import DAY_MS, DURATION, DURATION_MS_MAX, PERCENTAGE, due_weeks, duration_ms, share
 
-# Week 520 of the slowest pace then still is a date that the calendar has, whenever the account starts.
-_PLAN_DAY_MS_MAX = 7 * DAY_MS
-
 
 def _duration(text: Any) -> str:
     duration_ms(text)
@@ -21,12 +18,6 @@ def _duration(text: Any) -> str:
 def _positive_duration(text: Any) -> str:
     if duration_ms(text) < 1:
         raise ValueError("must be longer than zero")
-    return str(text).strip()
-
-
-def _plan_day(text: Any) -> str:
-    if duration_ms(_positive_duration(text)) > _PLAN_DAY_MS_MAX:
-        raise ValueError("is longer than 7d")
     return str(text).strip()
 
 
@@ -72,7 +63,6 @@ Duration = Annotated[str, BeforeValidator(_duration), WithJsonSchema({"type": "s
 PositiveDuration = Annotated[
     str, BeforeValidator(_positive_duration), WithJsonSchema({"type": "string", "pattern": DURATION.pattern})
 ]
-PlanDay = Annotated[str, BeforeValidator(_plan_day), WithJsonSchema({"type": "string", "pattern": DURATION.pattern})]
 DueTime = Annotated[str, BeforeValidator(_due), WithJsonSchema({"type": "string", "examples": ["week 4", "30d"]})]
 Percentage = Annotated[
     str, BeforeValidator(_percentage), WithJsonSchema({"type": "string", "pattern": PERCENTAGE.pattern})

@@ -7,6 +7,8 @@ from typing import Any
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+# The last that the calendar has. Plans of earlier releases, whose days may be years, give dates beyond it.
+_LAST_MS = 253_402_300_799_000
 # Traits outside these years are typing errors; the margin keeps later sums inside what datetime can show.
 _YEARS = range(1970, 2200)
 # No client writes more digits; texts as long as events must not fill the memory.
@@ -36,9 +38,13 @@ def _parse(text: str) -> int | None:
 _remembered = lru_cache(maxsize=4096)(_parse)
 
 
+def _moment(instant_ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=min(instant_ms, _LAST_MS))
+
+
 def rfc3339(instant_ms: int) -> str:
-    """`2026-11-20T10:00:00Z`, with milliseconds only when there are some."""
-    moment = _EPOCH + timedelta(milliseconds=instant_ms)
+    """`2026-11-20T10:00:00Z`, with milliseconds only when there are some; in the year 9999 what lies beyond it."""
+    moment = _moment(instant_ms)
     precision = "milliseconds" if instant_ms % 1000 else "seconds"
     return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
@@ -52,7 +58,7 @@ def date_text(instant_ms: int, *, start_ms: int | None, day_ms: int) -> str:
     """`13 Nov 2026` when a plan day is a calendar day, otherwise `day 28` counted from the start."""
     if day_ms != DAY_MS and start_ms is not None:
         return f"day {max(0, instant_ms - start_ms) // day_ms}"
-    moment = _EPOCH + timedelta(milliseconds=instant_ms)
+    moment = _moment(instant_ms)
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
 
 

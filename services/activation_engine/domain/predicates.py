@@ -6,6 +6,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 _ABSENT: Final = object()
+# Null is a value to these alone. Nothing passes another operator with null, which plans of earlier releases may have.
+NULL_COMPARES: Final = frozenset({"eq", "ne", "contains"})
 
 
 def _same(value: Any, wanted: Any) -> bool:
@@ -55,6 +57,8 @@ class Predicate(Struct, frozen=True):
 
     def holds(self, root: Mapping[str, Any]) -> bool:
         """Whether the value at the path passes."""
+        if self.wanted is None and self.operator not in NULL_COMPARES:
+            return False
         value: Any = root
         for step in self.path:
             value = value.get(step, _ABSENT) if isinstance(value, Mapping) else _ABSENT

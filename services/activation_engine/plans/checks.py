@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from schemas.plan_conditions import EventTest
+from schemas.plan_conditions import EventTest, ValueTest
 from schemas.plan_file import PlanFile
+from schemas.plan_measures import DAY_MS, duration_ms
 from schemas.signals import ACCOUNT_TYPES
 from services.activation_engine.domain.encoding import PLAN_STATE_BYTES_MAX, state_bytes_max
+from services.activation_engine.domain.predicates import NULL_COMPARES
 from services.activation_engine.plans.compiler import compile_plan
 from services.activation_engine.plans.conditions import terms_of
 from services.activation_engine.plans.errors import PlanError, nearest
@@ -21,10 +23,14 @@ from services.activation_engine.plans.watch_checks import check_watches
 
 # `snooze` takes one of these or the id of a risk or opportunity.
 _KINDS = frozenset(one.removeprefix("account.") for one in ACCOUNT_TYPES)
+# Week 520 of the slowest pace then still is a date that the calendar has, whenever the account starts.
+_DAY_MS_MAX = 7 * DAY_MS
 
 
 def check(file: PlanFile, source: Source) -> list[PlanError]:
     """Every finding. Later checks run only when what they build on was found right."""
+    if wrong := [*_check_day(file, source), *_check_tests(file, source)]:
+        return wrong
     found = [
         *_check_events(file, source),
         *_check_start(file, source),
@@ -38,6 +44,24 @@ def check(file: PlanFile, source: Source) -> list[PlanError]:
         found += list(check_cycles(file, source)) or list(check_dependents(file, source))
     found = found or [*_check_features(file, source), *check_watches(file, source)]
     return found or [*check_timing(file, source), *_check_size(file, source)]
+
+
+def _check_day(file: PlanFile, source: Source) -> Iterator[PlanError]:
+    if duration_ms(file.day) > _DAY_MS_MAX:
+        yield source.error(("day",), "wrong_value", f"`{file.day}` is longer than 7d", "write 7d or less")
+
+
+def _check_tests(file: PlanFile, source: Source) -> Iterator[PlanError]:
+    """Operators on values that compare with something."""
+    placed = [((*path, "where"), term.where) for path, term in all_terms(file) if isinstance(term, EventTest)]
+    for path, tests in [*placed, (("applies_to",), file.applies_to)]:
+        for name, test in (tests or {}).items():
+            written = test.model_dump() if isinstance(test, ValueTest) else {}
+            for operator, wanted in written.items():
+                if wanted is None and operator not in NULL_COMPARES:
+                    hint = f"give `{operator}` a value, or leave it out"
+                    at = (*path, name, operator)
+                    yield source.error(at, "wrong_value", "`null` is nothing to compare with", hint)
 
 
 def _check_events(file: PlanFile, source: Source) -> Iterator[PlanError]:

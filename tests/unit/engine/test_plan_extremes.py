@@ -7,6 +7,7 @@ import msgspec
 from services.activation_engine.commit_plan import PAYLOAD_BYTES_MAX, Outward, payload_of
 from services.activation_engine.domain.explanation import explain
 from services.activation_engine.domain.signals import to_payload
+from services.activation_engine.plans.loader import plan_from_content
 from tests.builders import day, event, plan, plan_set, traits
 from tests.unit.engine.story import Story
 
@@ -56,3 +57,25 @@ first_value: first
     (reached,) = [one for one in story.signals if one.type == "account.milestone_reached"]
     assert str(to_payload(reached)["due_at"]).startswith("9176-")
     assert explain(story.accounts["acme"], story.plans, story.clock)["plans"]
+
+
+def test_what_was_published_before_it_was_refused_still_runs() -> None:
+    """An earlier release took days of years and tests without a value; their versions are loaded at every start."""
+    stored = plan_from_content(
+        {
+            "plan": "old",
+            "day": "3650d",
+            "segments": {"slow": {"pace": 100.0}, "else": "slow"},
+            "milestones": {
+                "first": {"due": "week 520", "when": "a.b"},
+                "never": {"required": False, "when": {"event": "a.b", "where": {"rows": {"gte": None}}}},
+            },
+            "first_value": "first",
+        }
+    ).plan
+    story = Story(plan_set([stored]))
+    story.happens(event("c.d", day(0)))
+    assert explain(story.accounts["acme"], story.plans, story.clock)["plans"]
+    story.happens(event("a.b", day(1), properties={"rows": 5}))
+    (reached,) = [one for one in story.signals if one.type == "account.milestone_reached"]
+    assert to_payload(reached)["due_at"] == "9999-12-31T23:59:59Z"

@@ -56,6 +56,14 @@ PROPERTIES: dict[str, Any] = {
         ("deep.er.value", "gte", 1, True),
         ("deep.er.value.more", "exists", False, True),
         ("plan.er", "eq", "pro", False),
+        ("seats", "gt", None, False),
+        ("seats", "in", None, False),
+        ("missing", "in", None, False),
+        ("plan", "prefix", None, False),
+        ("plan", "exists", None, False),
+        ("missing", "exists", None, False),
+        ("tags", "contains", None, False),
+        ("seats", "ne", None, True),
     ],
 )
 def test_operator(path: str, operator: str, wanted: Any, holds: bool) -> None:
