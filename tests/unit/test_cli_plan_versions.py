@@ -50,6 +50,26 @@ def test_what_sentences_do_not_tell_is_shown_by_lines(
     assert (title, added) == ("In the file", "+ core_features: {days: 2, of: [report.made]}")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        FIRST.replace("{event: Report Made}", "LONG"),
+        f"{FIRST}risks: {{r: {{after: b.c, unless: LONG, for: 1d}}}}\n",
+        f"{FIRST}escalate: {{at: 30d, unless: LONG, to: owner}}\n",
+    ],
+)
+def test_a_long_condition_is_said_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """Its last value is one of those that people approve."""
+    values = ", ".join(f"some-kind-{number}" for number in range(200))
+    long = f"{{event: a.b, where: {{kind: {{in: [{values}, LAST]}}}}}}"
+    differing(monkeypatch, *(text.replace("LONG", long.replace("LAST", one)) for one in ("this", "that")))
+    sentences, _, _ = capsys.readouterr().out.partition("In the file")
+    assert "this" in sentences
+    assert "that" in sentences
+
+
 def test_the_end_of_a_plan_is_no_version_to_compare(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -125,7 +125,7 @@ def _open(
             "id": watch.id,
             "title": watch.title,
             "opened_at": rfc3339(now.opened_at_ms),
-            "reason": watch.text,
+            "reason": evidence.rule,
             "evidence": {
                 "rule": evidence.rule,
                 "measured": evidence.measured,

@@ -18,7 +18,7 @@ from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.truths import View, parts
 from services.activation_engine.domain.watches import Watch, WatchState
 from services.activation_engine.domain.watching import look
-from services.activation_engine.domain.wording import condition_text, rule_text, way_to
+from services.activation_engine.domain.wording import condition_text, rule_text, shortened, way_to
 
 
 def explain(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _watched(watch: Watch, case: Case) -> dict[str, Any]:
     return {
         "id": watch.id,
         "title": watch.title,
-        "rule": watch.text,
+        "rule": shortened(watch.text),
         "open": now.opened_at_ms is not None,
         "opened_at": rfc3339_or_none(now.opened_at_ms),
         "looked_at_next": rfc3339_or_none(look(watch, now, view).next_ms) if case.judged else None,

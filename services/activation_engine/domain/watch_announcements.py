@@ -7,7 +7,7 @@ from services.activation_engine.domain.timers import after
 from services.activation_engine.domain.truths import Part, View
 from services.activation_engine.domain.watches import Watch
 from services.activation_engine.domain.watching import HELD, OPENED, Happening
-from services.activation_engine.domain.wording import condition_text
+from services.activation_engine.domain.wording import condition_text, shortened
 
 _KINDS = {
     (False, True): signals.RISK_OPENED,
@@ -39,9 +39,8 @@ def announce(subject: Subject, happening: Happening, view: View, *, catch_up: bo
 
 def evidence_of(watch: Watch, part: Part | None) -> Evidence:
     """The rule as written, and the measure of its first part."""
-    if part is None:
-        return Evidence(watch.text)
-    return Evidence(watch.text, part.measured, part.threshold)
+    rule = shortened(watch.text)
+    return Evidence(rule) if part is None else Evidence(rule, part.measured, part.threshold)
 
 
 def _closes_at(watch: Watch, happening: Happening, view: View) -> int | None:
@@ -51,7 +50,7 @@ def _closes_at(watch: Watch, happening: Happening, view: View) -> int | None:
 def _summary(subject: Subject, happening: Happening) -> str:
     name, watch = subject.state.name, happening.watch
     if happening.what == OPENED:
-        return f"{name}: {watch.title} ({watch.text})."
+        return f"{name}: {watch.title} ({shortened(watch.text)})."
     if not watch.opportunity:
         return f"{name}: {watch.title} is over."
     how = "was taken" if happening.outcome == HELD else "was missed"

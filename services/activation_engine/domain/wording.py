@@ -13,16 +13,21 @@ from services.activation_engine.domain.status import (
 from services.activation_engine.domain.timers import between
 
 # A signal repeats a condition up to four times and has room for 64 KiB; a plan file has more to say about one event.
-_CONDITION_CHARS_MAX = 1_000
+_CHARS_MAX = 1_000
 
 
 def condition_text(condition: Condition) -> str:
     """`report.generated, list.built or model.trained`; the first thousand characters of it."""
-    text = _whole_text(condition)
-    return text if len(text) <= _CONDITION_CHARS_MAX else text[:_CONDITION_CHARS_MAX] + "…"
+    return shortened(whole_text(condition))
 
 
-def _whole_text(condition: Condition) -> str:
+def shortened(text: str) -> str:
+    """What a signal has room for: the first thousand characters."""
+    return text if len(text) <= _CHARS_MAX else text[:_CHARS_MAX] + "…"
+
+
+def whole_text(condition: Condition) -> str:
+    """All of it, for people who approve a plan."""
     match condition:
         case Leaf(text=text):
             return text
@@ -32,7 +37,7 @@ def _whole_text(condition: Condition) -> str:
             return label
         case AtLeast(needed=needed, parts=parts):
             texts = [
-                f"({_whole_text(part)})" if isinstance(part, AtLeast) and not part.label else _whole_text(part)
+                f"({whole_text(part)})" if isinstance(part, AtLeast) and not part.label else whole_text(part)
                 for part in parts
             ]
             if needed == len(texts):

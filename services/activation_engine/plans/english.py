@@ -10,7 +10,7 @@ from services.activation_engine.domain.instants import DAY_MS, length_text
 from services.activation_engine.domain.plan import FIRST_EVENT, Milestone, Plan, Segment
 from services.activation_engine.domain.trackers import NO_EVENT
 from services.activation_engine.domain.watches import Watch
-from services.activation_engine.domain.wording import condition_text, listed
+from services.activation_engine.domain.wording import listed, whole_text
 from services.activation_engine.plans.loader import CheckedPlan
 from services.activation_engine.plans.selectors import tests_text
 
@@ -70,7 +70,7 @@ def _segment(plan: Plan, segment: Segment) -> str:
 
 
 def _milestone(plan: Plan, milestone: Milestone) -> str:
-    how = "by hand" if milestone.when is None else f"by {condition_text(milestone.when)}"
+    how = "by hand" if milestone.when is None else f"by {whole_text(milestone.when)}"
     needed = [plan.milestone(one).title for one in milestone.needs]
     after = f", not before {listed(needed, 'and')}" if needed else ""
     role = ", which is the first value" if milestone.id == plan.first_value else ""
@@ -124,7 +124,7 @@ def _escalation(plan: Plan) -> Iterator[str]:
         return
     times = {one.id: one.escalate_after_ms for one in plan.segments.values() if one.escalate_after_ms is not None}
     unless = plan.escalation.unless
-    without = "" if unless is None else f", unless it has {condition_text(unless)}"
+    without = "" if unless is None else f", unless it has {whole_text(unless)}"
     to = listed(list(plan.escalation.to), "and")
     yield f"An account that is not activated after {_by_segment(plan, times)} is escalated once to {to}{without}."
     if plan.core_features:
@@ -139,7 +139,7 @@ def _watch(plan: Plan, watch: Watch) -> str:
         return text
     held = "the quiet are active again" if watch.quiet else ""
     if watch.until is not None:
-        held = f"{condition_text(watch.until)} comes"
+        held = f"{whole_text(watch.until)} comes"
     ends = [f"held once {held}"] if held else []
     if watch.open_ms is not None:
         ends.append(f"missed after {length_text(watch.open_ms, plan.day_ms)}")

@@ -10,7 +10,7 @@ from schemas.plan_watches import FewerThan, OpportunityPart, RiskPart
 from services.activation_engine.domain.activity import ANYONE, PRESENT_DAYS
 from services.activation_engine.domain.instants import length_text
 from services.activation_engine.domain.watches import Bounds, Watch
-from services.activation_engine.domain.wording import condition_text, listed
+from services.activation_engine.domain.wording import listed, whole_text
 from services.activation_engine.plans.conditions import Terms, compile_condition, counted, newest, title_of
 
 
@@ -49,7 +49,7 @@ def rule_in_words(part: RiskPart, terms: Terms) -> str:
     text = listed(list(_clauses(part, terms)), "and")
     if part.for_ is not None and not part.quiet:
         text += f", for {length(part.for_)}"
-    return text if part.unless is None else f"{text}, unless {condition_text(compile_condition(part.unless, terms))}"
+    return text if part.unless is None else f"{text}, unless {whole_text(compile_condition(part.unless, terms))}"
 
 
 def length(duration: str) -> str:
@@ -69,7 +69,7 @@ def _clauses(part: RiskPart, terms: Terms) -> Iterator[str]:
     if part.missing is not None:
         yield f"{part.missing} is missing"
     if part.after is not None:
-        yield f"after {condition_text(newest(part.after, terms))}{_until(part, terms)}"
+        yield f"after {whole_text(newest(part.after, terms))}{_until(part, terms)}"
     if part.before is not None and part.within is not None:
         yield f"{part.before} within {length(part.within)}"
     if isinstance(part, OpportunityPart) and part.healthy is not None:
@@ -77,7 +77,7 @@ def _clauses(part: RiskPart, terms: Terms) -> Iterator[str]:
 
 
 def _until(part: RiskPart, terms: Terms) -> str:
-    return "" if part.until is None else f" until {condition_text(newest(part.until, terms))}"
+    return "" if part.until is None else f" until {whole_text(newest(part.until, terms))}"
 
 
 def _nobody(roles: list[str]) -> str:
