@@ -50,7 +50,10 @@ class _Counter(Counter):
 
 
 class _Histogram(Histogram):
-    def observe(self, amount: float, exemplar: object = None) -> None:
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        if exemplar:
+            super().observe(amount, exemplar)
+            return
         self._sum._value += amount
         self._buckets[bisect_left(self._upper_bounds, amount)]._value += 1
 
