@@ -40,6 +40,7 @@ from services.runtime.health import Health, PrivateApp
 from services.runtime.http_server import HttpServer
 from services.runtime.kafka import BrokerTrouble, TopicProblem, check_topics, new_consumer, new_producer
 from services.runtime.key_ring import KeyRing
+from services.runtime.logs import first_line
 from services.runtime.migrations import StaleSchema, check_current
 from services.runtime.process import Stopping, WorkerFailed, run_workers
 from services.runtime.settings import SharedSettings
@@ -232,7 +233,7 @@ async def _prepare(engine: Engine, stopping: Stopping) -> bool:
         except (SQLAlchemyError, StoreUnavailable, LogUnreachable, BrokerTrouble, OSError) as error:
             if waiting_for != type(error).__name__:
                 waiting_for = type(error).__name__
-                log.warning("waiting_to_start", error=waiting_for, reason=str(error).partition("\n")[0][:200])
+                log.warning("waiting_to_start", error=waiting_for, reason=first_line(error))
             await stopping.sleep(_WAIT_SECONDS)
         else:
             return True

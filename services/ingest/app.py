@@ -45,6 +45,7 @@ from services.runtime.http_protocol import ConnectionLimits
 from services.runtime.http_server import HttpServer
 from services.runtime.kafka import BrokerUnreachable, check_topics, new_consumer, new_producer
 from services.runtime.key_ring import KeyRing
+from services.runtime.logs import first_line
 from services.runtime.migrations import check_current
 from services.runtime.notices import Notices
 from services.runtime.postgres import answers, connect
@@ -263,7 +264,7 @@ class Ingest:
                 return await self._partitions()
             except (SQLAlchemyError, OSError, BrokerUnreachable) as error:
                 if not reported:
-                    log.warning("waiting_for_servers", error=type(error).__name__)
+                    log.warning("waiting_for_servers", error=type(error).__name__, reason=first_line(error))
                 reported = True
             if await self._stopping.sleep(_RETRY_SECONDS):
                 return None

@@ -44,6 +44,7 @@ from services.runtime.health import Health, PrivateApp
 from services.runtime.http_server import HttpServer
 from services.runtime.kafka import BrokerUnreachable, TopicProblem, check_topics, new_consumer
 from services.runtime.key_ring import KeyRing
+from services.runtime.logs import first_line
 from services.runtime.migrations import StaleSchema, check_current
 from services.runtime.postgres import answers, connect, is_transient
 from services.runtime.process import Stopping, WorkerFailed, run_workers
@@ -267,7 +268,7 @@ class _Notifier:
             except (SQLAlchemyError, OSError, BrokerUnreachable) as error:
                 if isinstance(error, SQLAlchemyError) and not is_transient(error):
                     raise
-                log.warning("waiting_for_servers", error=type(error).__name__)
+                log.warning("waiting_for_servers", error=type(error).__name__, reason=first_line(error))
             await self._stopping.sleep(_START_RETRY_SECONDS)
 
     async def _drain(self) -> None:

@@ -15,6 +15,7 @@ from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
     TopicAlreadyExistsError,
+    UnknownError,
     UnknownTopicOrPartitionError,
     for_code,
 )
@@ -170,7 +171,8 @@ async def check_topics(
     bootstrap_servers: str, topics: Sequence[TopicSpec], *, prefix: str, production: bool = False
 ) -> dict[str, int]:
     """Partition counts by name; raises TopicProblem if a topic is missing, counts differ, or one would do other than
-    what it is created for, and BrokerUnreachable if the brokers cannot tell, such as while they start.
+    what it is created for or may not be looked at, and BrokerUnreachable if the brokers cannot tell, such as while they
+    start.
 
     With `production`, also unless every topic has three replicas, two of them in sync to accept a write, and no
     unclean leader election: anything less can lose acknowledged records.
@@ -189,7 +191,9 @@ async def _checked_counts(
     try:
         names = [topic.named(prefix) for topic in topics]
         described = await admin.describe_topics(names)
-        _raise_passing_error(described)
+        for entry in described:
+            if for_code(entry["error_code"]) is not UnknownTopicOrPartitionError:
+                _raise_failure(entry["error_code"], "Describe", entry["topic"])
         counts = {entry["topic"]: len(entry["partitions"]) for entry in described if not entry["error_code"]}
         missing = [name for name in names if not counts.get(name)]
         if missing:
@@ -197,23 +201,30 @@ async def _checked_counts(
         if len(set(counts.values())) > 1:
             raise TopicProblem(f"All topics need the same number of partitions, found {counts}")
         found = await _configs(admin, names)
-        for topic, name in zip(topics, names, strict=True):
-            _check_config(name, found[name], topic.broker_config())
         if production:
             _check_replicas(described)
-            for name in names:
-                _check_durability(name, found[name])
+        for topic, name in zip(topics, names, strict=True):
+            try:
+                _check_config(name, found[name], topic.broker_config())
+                if production:
+                    _check_durability(name, found[name])
+            except KeyError as error:
+                raise TopicProblem(f"{name} cannot be checked: Kafka does not tell {error}") from error
         return counts
     finally:
         await admin.close()
 
 
-def _raise_passing_error(described: list[dict[str, Any]]) -> None:
+def _raise_failure(error_code: int, operation: str, name: str) -> None:
+    if not error_code:
+        return
+    error = for_code(error_code)
     # A broker that is starting knows of a topic and not yet of its leader, which is not the same as a missing topic.
-    for entry in described:
-        error = for_code(entry["error_code"])
-        if error.retriable and error is not UnknownTopicOrPartitionError:
-            raise error(entry["topic"])
+    if error.retriable or error is UnknownError:
+        raise error(name)
+    raise TopicProblem(
+        f"Kafka refuses {operation} on {name} ({error.__name__}); allow it in the ACLs, or correct the name"
+    )
 
 
 def _check_replicas(described: list[dict[str, Any]]) -> None:
@@ -227,8 +238,7 @@ async def _configs(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:
     found = {}
     for answer in await admin.describe_configs(resources):
         for error_code, _, _, name, entries in answer.resources:
-            if error_code:
-                raise for_code(error_code)(name)
+            _raise_failure(error_code, "DescribeConfigs", name)
             found[name] = {entry[0]: entry[1] for entry in entries}
     return found
 

@@ -115,6 +115,11 @@ def configure_logs(*, service: str, level: str) -> None:
     )
 
 
+def first_line(error: Exception) -> str:
+    """What an error of the database or the broker says, without the statement that it quotes below."""
+    return str(error).partition("\n")[0][:200]
+
+
 def _tell_only_listed(_logger: object, _method: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Leave out what is not in FIELDS, and say by name that it was."""
     unlisted = sorted(set(entry) - FIELDS)
