@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -134,7 +135,7 @@ class Publisher:
         self.produce_bytes = produce_bytes
         self._metrics = metrics
         # When it ends, in loop time, and what is waited on.
-        self._awaited: deque[tuple[float, Delivery]] = deque()
+        self._awaited: list[tuple[float, Delivery]] = []
         self._writers = {
             topic: [PartitionWriter(topic=topic, partition=number, publisher=self) for number in range(count)]
             for topic, count in partitions.items()
@@ -165,11 +166,15 @@ class Publisher:
 
     async def run(self) -> None:
         """Worker: keep a producer and all writers, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.keeper.run(), name="producer")
-            group.create_task(self._look(), name="late")
-            for writer in self._all_writers():
-                group.create_task(writer.run())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.keeper.run(), name="producer")
+                group.create_task(self._look(), name="late")
+                for writer in self._all_writers():
+                    group.create_task(writer.run())
+        finally:
+            # Nobody is left who would confirm or end them.
+            self.end_late(math.inf)
 
     async def flush(self, timeout_seconds: float) -> None:
         """Wait until nothing is queued or unconfirmed, at most `timeout_seconds`."""
@@ -191,9 +196,12 @@ class Publisher:
 
     def end_late(self, now: float) -> None:
         """Fail what was not confirmed by `now`, in loop time."""
-        # In the order of their ends: behind one that is under way, others that are done stay for a while.
-        while self._awaited and (self._awaited[0][1].done or self._awaited[0][0] <= now):
-            self._awaited.popleft()[1].failed(BrokerUnavailable("not confirmed in time"))
+        self._awaited = [(end, delivery) for end, delivery in self._awaited if not delivery.done]
+        # In the order of their ends.
+        for end, delivery in self._awaited:
+            if end > now:
+                break
+            delivery.failed(BrokerUnavailable("not confirmed in time"))
 
     async def _look(self) -> None:
         while True:

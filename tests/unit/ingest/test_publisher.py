@@ -31,11 +31,12 @@ class Batch(list[bytes]):
 
 
 class Producer:
-    """One whose broker confirms at once."""
+    """One whose broker confirms at once, unless told when."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int, Batch]] = []
         self.started = asyncio.Event()
+        self.confirmed: asyncio.Event | None = None
 
     async def start(self) -> None:
         self.started.set()
@@ -45,7 +46,12 @@ class Producer:
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[Any]:
         self.sent.append((topic, partition, batch))
-        return asyncio.ensure_future(asyncio.sleep(0, SimpleNamespace(offset=7)))
+        return asyncio.ensure_future(self._confirm())
+
+    async def _confirm(self) -> Any:
+        if self.confirmed is not None:
+            await self.confirmed.wait()
+        return SimpleNamespace(offset=7)
 
 
 def new_publisher(producer: Producer, inflight: InFlight, ack_seconds: float) -> Publisher:
@@ -90,6 +96,38 @@ async def test_what_is_too_much_for_one_batch_leaves_in_its_order() -> None:
         assert all(sum(map(len, batch)) < (300 + 128) * KIB for batch in batches)
     assert delivery.next_offsets[("dead", 1)] == 8
     assert inflight.held_bytes == 0
+
+
+async def test_nobody_waits_for_ever() -> None:
+    """Not while the worker runs and Kafka confirms nothing, nor when a writer has died of something unexpected."""
+    producer = Producer()
+    producer.confirmed = asyncio.Event()
+    publisher = new_publisher(producer, InFlight(bytes_max=KIB, requests_max=1), ack_seconds=0)
+    async with working(publisher, producer):
+        late = publisher.put({"events": [Record(0, b"key", b"value")]})
+        # The batch has longer than what it carries.
+        publisher.ack_seconds = 60
+        with pytest.raises(BrokerUnavailable, match="not confirmed in time"):
+            await late.wait()
+    worker = asyncio.create_task(publisher.run())
+    orphan = publisher.put({"events": [Record(0, b"key", b"value"), Record(1, b"key", b"value")]})
+    producer.create_batch = None  # type: ignore[assignment,method-assign]
+    async with asyncio.timeout(10):
+        with pytest.raises(BrokerUnavailable):
+            await orphan.wait()
+    with pytest.raises(ExceptionGroup):
+        await worker
+
+
+async def test_what_is_done_is_not_kept_behind_what_is_not() -> None:
+    """Thousands are confirmed while one batch is not."""
+    publisher = new_publisher(Producer(), InFlight(bytes_max=100 * KIB, requests_max=1), ack_seconds=5)
+    head, *others = [publisher.put({"events": [Record(0, b"key", b"value")]}) for _ in range(100)]
+    for delivery in others:
+        delivery.acked("events", 0, 1)
+    publisher.end_late(asyncio.get_running_loop().time())
+    assert [delivery for _, delivery in publisher._awaited] == [head]
+    assert not any(delivery.given_up for delivery in others)
 
 
 async def test_a_request_ends_in_its_own_time() -> None:
