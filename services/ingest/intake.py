@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
+import structlog
 from starlette.types import Receive
 
 from schemas.positions import encode_position
@@ -31,6 +32,8 @@ from services.ingest.times import readable_moment
 from services.runtime.access import Principal, Scope
 from services.runtime.crash_points import crash_point
 from services.runtime.key_ring import KeyRing
+
+log = structlog.get_logger(__name__)
 
 _TRACEPARENT_CHARACTERS = 55
 
@@ -116,9 +119,12 @@ class Intake:
         check_origin(principal, origin_of(headers))
         if found_key.in_address:
             check_key_in_address(principal)
+        if route.form is Form.COMMANDS:
+            log.info("change_asked", method="POST", route=route.path, key=principal.key_id)
         self._observe_skew(unpacked.sent_at, call.received_at)
-        source.spend(time.monotonic(), events=len(unpacked.items), body_bytes=read.body_bytes)
+        # First, so that what is not taken in costs nothing.
         hold.grow(unpacked.copied_bytes)
+        source.spend(time.monotonic(), events=len(unpacked.items), body_bytes=read.body_bytes)
         arrival = _arrival(principal, call)
         redactor = None if route.form is Form.COMMANDS else source.redactor
         found = await self._sorter.sort(unpacked, arrival, redactor)

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from structlog.testing import capture_logs
 
 from services.ingest.bodies import ClientGone
 from services.ingest.events import BodyInvalid
-from services.ingest.inflight import Hold, InFlight
+from services.ingest.inflight import Hold, InFlight, Overloaded
 from services.ingest.intake import Intake, Limits
 from services.ingest.metrics import IngestMetrics
 from services.ingest.routes import ROUTE_BY_PATH
 from services.ingest.settings import IngestSettings
-from services.ingest.sources import OwnLimits, SourceRules, Sources, encode_rules
+from services.ingest.sources import OwnLimits, Quota, SourceRules, Sources, encode_rules
 from services.runtime.access import Principal, Scope
 from services.runtime.settings import settings_advice
 
@@ -37,8 +38,9 @@ class Room:
 
     def __init__(self, *, inflight_bytes_max: int, own_bytes_max: int, origins: frozenset[str] = frozenset()) -> None:
         settings = IngestSettings(body_bytes_max=MIB, inflight_bytes_max=inflight_bytes_max)
-        rules = encode_rules(SourceRules(limits=OwnLimits(body_bytes_max=own_bytes_max))).decode()
-        sender = Principal("k", "k", frozenset({Scope.EVENTS_WRITE}), origins, rules)
+        quota = Quota(events_per_second=1, burst_seconds=1)
+        rules = encode_rules(SourceRules(quota, OwnLimits(body_bytes_max=own_bytes_max))).decode()
+        sender = Principal("k", "k", frozenset({Scope.EVENTS_WRITE, Scope.ACCOUNTS_WRITE}), origins, rules)
         limits = Limits(
             body_bytes_max=settings.body_bytes_max,
             key_body_bytes_max=settings.key_body_bytes_max,
@@ -58,8 +60,8 @@ class Room:
             events_topic="events",
         )
 
-    async def held_bytes(self, body: bytes) -> int:
-        """What a whole request to /v1/batch holds when its events are about to be read."""
+    async def held_bytes(self, body: bytes, path: str = "/v1/batch") -> int:
+        """What a whole request holds when its events are about to be read."""
         seen: list[int] = []
 
         async def sort(*_: Any) -> None:
@@ -71,7 +73,7 @@ class Room:
 
         self.intake._sorter = SimpleNamespace(sort=sort)  # type: ignore[assignment]
         with pytest.raises(ClientGone):
-            await self.intake.take(ROUTE_BY_PATH["/v1/batch"], KEY, b"", receive, Hold(self.inflight))
+            await self.intake.take(ROUTE_BY_PATH[path], KEY, b"", receive, Hold(self.inflight))
         return seen[0]
 
     async def take(self, headers: dict[bytes, bytes]) -> None:
@@ -119,3 +121,27 @@ async def test_what_a_batch_says_about_all_is_held_once_for_each() -> None:
     context = b'{"x":"%b"}' % (b"y" * 1_000)
     body = b'{"batch":[%b],"context":%b}' % (b",".join([b"{}"] * 500), context)
     assert await room.held_bytes(body) == len(body) + 500 * len(context)
+
+
+async def test_what_is_not_held_costs_no_quota() -> None:
+    """It is answered 503 and comes again."""
+    room = Room(inflight_bytes_max=12 * MIB, own_bytes_max=MIB)
+    room.inflight.reserve(11 * MIB + MIB // 2)
+    context = b'{"x":"%b"}' % (b"y" * 30_000)
+    with pytest.raises(Overloaded):
+        await room.held_bytes(b'{"batch":[%b],"context":%b}' % (b",".join([b"{}"] * 20), context))
+    await room.held_bytes(b'{"batch":[{}]}')
+
+
+async def test_who_asked_to_change_accounts_is_logged() -> None:
+    """As for every other API; events are too many, and no changes."""
+    room = Room(inflight_bytes_max=12 * MIB, own_bytes_max=MIB)
+    with capture_logs() as lines:
+        await room.held_bytes(b'{"command": "close", "account_id": "acme"}', "/v1/commands")
+    (line,) = lines
+    assert {name: line[name] for name in ("event", "method", "route", "key")} == {
+        "event": "change_asked",
+        "method": "POST",
+        "route": "/v1/commands",
+        "key": "k",
+    }
