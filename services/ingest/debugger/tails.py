@@ -19,12 +19,14 @@ from services.runtime.kafka import BrokerTrouble, new_consumer
 RECORDS_MAX = 50_000
 BYTES_MAX = 4_194_304
 READINGS_MAX = 2
-WAITING_MAX = 6
+# The last of them is answered within 28 s: two readings and rests before its own; the command line waits 30 s.
+WAITING_MAX = 4
 _STEP_RECORDS = (200, 5_000)
 _FETCH_BYTES_MAX = 8_388_608
 _READ_SECONDS = 3.0
 _WHOLE_SECONDS = 6.0
 _STOP_SECONDS = 2.0
+_REST_SECONDS_MAX = 2.0
 _POLL_MS = 100
 
 Offsets = Mapping[int, int]
@@ -173,8 +175,9 @@ class TopicTails:
             try:
                 yield
             finally:
-                # As long again is left to those who send events: on average, one reading is under way at most.
-                asyncio.get_running_loop().call_later(time.monotonic() - began, self._slots.release)
+                # As long again is left to those who send events, as far as those who wait bear it.
+                rest_seconds = min(time.monotonic() - began, _REST_SECONDS_MAX)
+                asyncio.get_running_loop().call_later(rest_seconds, self._slots.release)
         finally:
             self._asked -= 1
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from services.ingest.debugger.tails import READINGS_MAX, TopicTails
+from services.ingest.debugger import tails as bounds
+from services.ingest.debugger.tails import READINGS_MAX, WAITING_MAX, TopicTails
 
 READING_SECONDS = 0.1
 
@@ -22,3 +23,10 @@ async def test_a_reading_is_followed_by_a_rest_of_the_same_length() -> None:
 
     await asyncio.gather(*(read() for _ in range(READINGS_MAX + 1)))
     assert answered[-1] - answered[READINGS_MAX - 1] > 1.9 * READING_SECONDS
+
+
+def test_the_last_of_those_who_wait_is_answered_before_it_gives_up() -> None:
+    """The command line waits 30 seconds, and every reading before may take as long as it is let."""
+    rounds = WAITING_MAX // READINGS_MAX
+    reading_seconds = bounds._WHOLE_SECONDS + bounds._STOP_SECONDS
+    assert rounds * (reading_seconds + bounds._REST_SECONDS_MAX) + reading_seconds < 30
