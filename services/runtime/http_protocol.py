@@ -89,6 +89,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Wait for the next request; uvicorn would set a timer for it each time."""
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
+            if self._deadline is not None:
+                # The rest of the next one was not read meanwhile.
+                self._deadline = self.loop.time() + self._limits.body_seconds
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
@@ -104,6 +107,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close the connection if its client is past its deadline, with an answer if none was begun."""
         if self._deadline is None or self.loop.time() < self._deadline or self.transport.is_closing():
             return
+        if self._owes_an_earlier_answer():
+            return
         answering = not self._reading_headers and self.cycle is not None and self.cycle.response_started
         if answering or (self._reading_headers and self._overhead_bytes == 0):
             self.transport.close()
@@ -111,6 +116,10 @@ class BoundedProtocol(HttpToolsProtocol):
             header, body = self._limits.header_seconds, self._limits.body_seconds
             message = f"Send the headers within {header:g} s and the body within {body:g} s."
             self._refuse(408, "request_too_slow", message)
+
+    def _owes_an_earlier_answer(self) -> bool:
+        next_begun = self._reading_headers and self.cycle is not None and not self.cycle.response_complete
+        return bool(self.pipeline) or next_begun
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for bytes that are no HTTP."""

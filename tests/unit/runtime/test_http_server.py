@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -42,4 +43,62 @@ async def test_a_connection_that_is_not_used_again_ends(late_body: bytes) -> Non
         assert await reader.read() == b""
         writer.close()
         await server.stop()
+    await serving
+
+
+class Gated:
+    """Answers /slow when `opened`, everything else at once, and never before a body is whole."""
+
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        if scope["path"] == "/slow":
+            await self.opened.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.mark.parametrize(
+    ("second", "rest"),
+    [
+        (b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody", b""),
+        (b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbo", b"dy"),
+        (b"POST / HTTP/1.1\r\nhost: a\r\nconte", b"nt-length: 4\r\n\r\nbody"),
+    ],
+    ids=["whole", "without_all_of_its_body", "without_all_of_its_headers"],
+)
+async def test_a_pipelined_request_is_not_late_while_the_one_before_is_worked_on(second: bytes, rest: bytes) -> None:
+    """Both are answered; then the connection is not used again and ends."""
+    app = Gated()
+    limits = ConnectionLimits(header_seconds=0.2, body_seconds=0.2, idle_seconds=0.4)
+    server = HttpServer(app, host="127.0.0.1", port=0, limits=limits)
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n" + second)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 3 * limits.body_seconds)
+        app.opened.set()
+        writer.write(rest)
+        assert (await reader.read()).count(b"200 OK") == 2
+        writer.close()
+        await server.stop()
+    await serving
+
+
+async def test_a_connection_that_idles_does_not_hold_up_the_end() -> None:
+    """It ends at once."""
+    server = HttpServer(Gated(), host="127.0.0.1", port=0)
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        await reader.readuntil(b"ok")
+        stopping = asyncio.create_task(server.stop())
+        assert await reader.read() == b""
+        writer.close()
+        await stopping
     await serving
