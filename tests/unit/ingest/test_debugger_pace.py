@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+from types import SimpleNamespace
+
+import pytest
 
 from services.ingest.debugger import tails as bounds
 from services.ingest.debugger.tails import READINGS_MAX, WAITING_MAX, TopicTails
@@ -23,6 +27,18 @@ async def test_a_reading_is_followed_by_a_rest_of_the_same_length() -> None:
 
     await asyncio.gather(*(read() for _ in range(READINGS_MAX + 1)))
     assert answered[-1] - answered[READINGS_MAX - 1] > 1.9 * READING_SECONDS
+
+
+async def test_a_rest_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the reading was: others wait for it."""
+    monkeypatch.setattr(bounds, "_REST_SECONDS_MAX", 0.01)
+    hours = itertools.count(0, 3600)
+    monkeypatch.setattr(bounds, "time", SimpleNamespace(monotonic=lambda: next(hours)))
+    tails = TopicTails(bootstrap_servers="nowhere:1")
+    async with asyncio.timeout(10):
+        for _ in range(READINGS_MAX + 1):
+            async with tails._slot():
+                pass
 
 
 def test_the_last_of_those_who_wait_is_answered_before_it_gives_up() -> None:
