@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -41,8 +41,7 @@ class Dispatcher:
         self._want_more = want_more
         self._lanes: dict[str, Lane] = {}
         self._known: dict[str, Concurrency] = {}
-        self._turns = tuple(deque[str]() for _ in Priority)
-        self._turn_of: dict[str, int] = {}
+        self._turns = tuple(OrderedDict[str, None]() for _ in Priority)
         self._paces = Paces(self._resume)
         self._parked: dict[str, None] = {}
         self._tasks: dict[Delivering, Claimed] = {}
@@ -131,19 +130,14 @@ class Dispatcher:
             del self._lanes[endpoint_id]
 
     def _take_turn(self, endpoint_id: str, lane: Lane) -> None:
-        """Stand in line as what is first here may; a place taken before for something less counts no more."""
-        better = lane.may_start and lane.priority < self._turn_of.get(endpoint_id, len(Priority))
-        if better and self._paces.permit(endpoint_id, lane.recipient):
-            self._turn_of[endpoint_id] = lane.priority
-            self._turns[lane.priority].append(endpoint_id)
+        """Stand in line as what is first here may; one place in each line, whatever goes before it meanwhile."""
+        if lane.may_start and self._paces.permit(endpoint_id, lane.recipient):
+            self._turns[lane.priority].setdefault(endpoint_id)
 
     def _next_turn(self) -> str | None:
-        for priority, turns in enumerate(self._turns):
-            while turns:
-                endpoint_id = turns.popleft()
-                if self._turn_of.get(endpoint_id) == priority:
-                    del self._turn_of[endpoint_id]
-                    return endpoint_id
+        for turns in self._turns:
+            if turns:
+                return turns.popitem(last=False)[0]
         return None
 
     def _start_all(self) -> None:

@@ -196,6 +196,26 @@ async def test_first_attempts_go_before_retries_before_replays() -> None:
     assert wires.order == ["busy", "retried", *["new"] * 3, *["retried"] * 3, *["replayed"] * 3]
 
 
+async def test_first_attempts_win_no_turns_for_replays() -> None:
+    """However many an endpoint had meanwhile, the replays of another are sent in turn with its own."""
+    wires = Wires()
+    dispatcher = Dispatcher(wires.deliver, in_flight_max=1, want_more=lambda: None)
+    endpoints = {name: recipient(name, 10) for name in ("both", "busy", "replayed")}
+    dispatcher.offer(claims("busy", 1), endpoints)
+    dispatcher.offer([*claims("both", 6, Priority.REPLAY), *claims("replayed", 6, Priority.REPLAY)], endpoints)
+    for _ in range(5):
+        dispatcher.offer([*claims("both", 1), *claims("busy", 1)], endpoints)
+        for _ in range(2):
+            wires.release.release()
+            for _ in range(5):
+                await asyncio.sleep(0)
+    wires.order.clear()
+    for _ in range(13):
+        wires.release.release()
+    await dispatcher.finish()
+    assert wires.order == ["both", "replayed"] * 6
+
+
 async def test_a_delivery_that_is_claimed_again_while_it_is_sent_holds_nothing_up() -> None:
     """A lease that ends before the attempt does brings it back here: each has its own permit and its own end."""
     wires = Wires()
