@@ -274,12 +274,8 @@ class _Notifier:
     async def _drain(self) -> None:
         """Claim nothing more, let requests on the wire end, record them, leave the group, close the door."""
         self._health.drain()
-        await self._claimer.stop()
-        try:
-            seconds = max(self._shared.drain_seconds - _CLOSING_SECONDS, self._shared.drain_seconds / 2)
-            await asyncio.wait_for(self._dispatcher.finish(), seconds)
-        except TimeoutError:
-            await self._claimer.give_back(self._dispatcher.abandon())
+        seconds = max(self._shared.drain_seconds - _CLOSING_SECONDS, self._shared.drain_seconds / 2)
+        await self._claimer.stop(finish_seconds=seconds)
         await self._outcomes.flush()
         await self._intake.stopped.wait()
         await self._public.stop()

@@ -92,7 +92,7 @@ class ClaimerParts:
 
 
 class Claimer:
-    """The worker; `stop()` ends claiming and leaves what is on the wire to finish."""
+    """The worker; `stop()` ends it."""
 
     def __init__(self, parts: ClaimerParts, *, poll_seconds: float) -> None:
         self._parts = parts
@@ -125,12 +125,18 @@ class Claimer:
             finally:
                 self._idle.set()
 
-    async def stop(self) -> None:
-        """Claim nothing more and give back what was claimed but not started."""
+    async def stop(self, *, finish_seconds: float) -> None:
+        """Claim nothing more, let what is on the wire end within this time, and give back what is left."""
         self._stopped = True
         self._parts.wake()
         await self._idle.wait()
-        await self.give_back(self._parts.dispatcher.take_back())
+        dispatcher = self._parts.dispatcher
+        await self.give_back(dispatcher.take_back())
+        try:
+            await asyncio.wait_for(dispatcher.finish(), finish_seconds)
+        except TimeoutError:
+            await self.give_back(dispatcher.abandon())
+        await self.give_back(dispatcher.take_stale())
 
     async def give_back(self, claims: list[Claimed]) -> None:
         """Release leases; when this fails they end by themselves."""

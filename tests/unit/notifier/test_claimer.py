@@ -93,7 +93,7 @@ class World:
         running = asyncio.create_task(self.claimer.run())
         yield
         self.release.release()
-        await self.claimer.stop()
+        await self.claimer.stop(finish_seconds=5)
         await running
 
 
@@ -143,6 +143,27 @@ async def test_what_waited_too_long_is_given_back_together() -> None:
     async with world.claiming():
         await world.has_given_back(*offered)
         assert world.statements < 10
+
+
+async def test_what_turns_out_to_have_waited_too_long_during_the_drain_is_given_back() -> None:
+    """Nobody asks for it again in this process, and its successor need not wait for the end of its lease."""
+    offered = claims("a", 1)
+    world = World(*offered)
+    world.late = True
+    async with world.claiming():
+        await world.count_sent(1)
+    assert world.given_back == offered
+
+
+async def test_what_does_not_end_during_the_drain_is_cut_off_and_given_back() -> None:
+    """An endpoint that answers too slowly holds no process up."""
+    offered = claims("a", 1)
+    world = World(*offered)
+    running = asyncio.create_task(world.claimer.run())
+    await world.count_sent(1)
+    await world.claimer.stop(finish_seconds=0.01)
+    assert world.given_back == offered
+    await running
 
 
 @pytest.mark.parametrize(
