@@ -100,8 +100,8 @@ _EXPIRE = sa.text(
 )
 # An outcome belongs to the claim it was made under; when the lease ended meanwhile it is logged as late and changes
 # nothing, unless it is a success: that still spares the endpoint another attempt. A batch may hold two of one delivery,
-# the late one and its successor's: one of them counts. A late answer is not kept, for the
-# lease may have ended because the account was erased that the answer speaks of.
+# the late one and its successor's: one of them counts. A late answer is not kept, for the lease may have ended because
+# the account was erased that the answer speaks of.
 _RECORD = sa.text(
     """WITH given AS (
         SELECT * FROM unnest(

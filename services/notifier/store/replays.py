@@ -80,7 +80,7 @@ _TAKE_BACK = sa.text(
 
 
 class ReplayRunning(Exception):
-    """The endpoint has a replay, `id`, that has not ended; one at a time."""
+    """The endpoint has a replay, `id`, that has not ended, or only just now; one at a time."""
 
     def __init__(self, id_: int) -> None:
         super().__init__(id_)
