@@ -115,7 +115,7 @@ def _open(
     watches: tuple[Watch, ...], known: PlanState, standing: Standing, state: AccountState, clock: PartitionClock
 ) -> Iterator[dict[str, Any]]:
     """The risks or opportunities that are open, as measured now."""
-    view = View(standing, state.facts, clock.clock_ms or 0, known.healthy_since_ms)
+    view = View(standing, state, clock.clock_ms or 0, known.healthy_since_ms)
     for watch in watches:
         now = known.watches.get(watch.id)
         if now is None or now.opened_at_ms is None:

@@ -83,7 +83,7 @@ def _rule(standing: Standing, rule: Deadline) -> dict[str, Any]:
 def _watched(watch: Watch, case: Case) -> dict[str, Any]:
     """A risk or opportunity: whether it is open, when time alone may change that, and each part as it is now."""
     now = case.known.watches.get(watch.id) or WatchState()
-    view = View(case.standing, case.state.facts, case.now_ms, case.known.healthy_since_ms)
+    view = View(case.standing, case.state, case.now_ms, case.known.healthy_since_ms)
     return {
         "id": watch.id,
         "title": watch.title,

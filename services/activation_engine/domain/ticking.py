@@ -125,7 +125,7 @@ def _watch(subject: Subject) -> list[CandidateSignal]:
     if not plan.watches:
         known.watches, known.watchful, known.healthy_since_ms = {}, False, None
         return []
-    view = View(subject.standing, subject.state.facts, subject.now_ms)
+    view = View(subject.standing, subject.state, subject.now_ms)
     states: dict[str, WatchState] = {}
     known.watchful = False
     decided = _look_at(subject, plan.risks, view, states)
@@ -135,7 +135,7 @@ def _watch(subject: Subject) -> list[CandidateSignal]:
         known.healthy_since_ms = None
     elif known.healthy_since_ms is None:
         known.healthy_since_ms = subject.now_ms
-    view = View(subject.standing, subject.state.facts, subject.now_ms, known.healthy_since_ms)
+    view = View(subject.standing, subject.state, subject.now_ms, known.healthy_since_ms)
     decided += _look_at(subject, plan.opportunities, view, states)
     known.watches = states
     return decided

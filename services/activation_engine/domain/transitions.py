@@ -172,7 +172,7 @@ def _live_on(
 def _hear(subject: Subject) -> None:
     """Note since when what is about a date ahead holds; ticks open it."""
     known = subject.plan_state
-    view = View(subject.standing, subject.state.facts, subject.now_ms, known.healthy_since_ms)
+    view = View(subject.standing, subject.state, subject.now_ms, known.healthy_since_ms)
     for watch in subject.plan.ahead:
         kept = hear(watch, known.watches.pop(watch.id, WatchState()), view)
         if not kept.blank:

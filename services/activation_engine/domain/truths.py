@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.activity import PRESENT_DAYS, quiet_since, was_active
 from services.activation_engine.domain.conditions import Condition
 from services.activation_engine.domain.facts import Facts
@@ -23,9 +24,14 @@ class View(Struct, frozen=True):
     """One account under one plan at a tick; `healthy_since_ms` as in PlanState."""
 
     standing: Standing
-    facts: Facts
+    state: AccountState
     clock_ms: int
     healthy_since_ms: int | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the account."""
+        return self.state.facts
 
     def reached_at(self, condition: Condition | None) -> int | None:
         """When a condition became true, or its newest event came; None while it did not."""
@@ -122,11 +128,13 @@ def _fall(share: float, known: WatchState, view: View) -> Part:
 
 
 def _missing(trait: str, view: View) -> Part:
-    """From the account's start on, or since the value was taken back."""
+    """From the account's start on, or since the value was taken back, which nobody can before the first record."""
     start, told = view.standing.start_ms, view.facts.traits.get(trait)
     if start is None or not view.standing.begun or (told is not None and told[2] is not None):
         return Part("missing", False)
-    return Part("missing", True, start if told is None else max(start, told[0]))
+    if told is None or told[0] <= view.state.enrolled_at_ms:
+        return Part("missing", True, start)
+    return Part("missing", True, max(start, told[0]))
 
 
 def _loop(watch: Watch, view: View) -> Part:

@@ -63,10 +63,14 @@ def test_an_imported_renewal_pages_nobody(records: list[Record]) -> None:
 
 @pytest.mark.parametrize(("start", "origin"), [(-300, "catch_up"), (0, "live")])
 @pytest.mark.parametrize("length", [0, 5])
-def test_what_is_missing_from_the_start_on_is_no_news_of_an_import(start: float, origin: str, length: float) -> None:
-    """It counts from the start, when it could first be told; who is new has `for` to tell it."""
+@pytest.mark.parametrize("told", [{}, {"owner": None}])
+def test_what_is_missing_from_the_start_on_is_no_news_of_an_import(
+    start: float, origin: str, length: float, told: dict[str, Any]
+) -> None:
+    """It counts from the start, when it could first be told, also if it is said to be missing; who is new has `for` to
+    tell it."""
     story = watching(Watch("unowned", "Unowned", missing="owner", for_ms=days(length)), start=CONTRACT)
-    story.happens(traits(day(0), contract_start=rfc3339(day(start))))
+    story.happens(traits(day(0), contract_start=rfc3339(day(start)), **told))
     assert story.until(6) == ["risk_opened:unowned"]
     assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(start + length), origin)
 
