@@ -149,6 +149,8 @@ def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
         if command == ERASE_PERSON:
             person = event.text("user_id")
             outcome.erased_people.append(Erasure(partition.part, record.offset, event.account_id, person))
+            # It names the person, and of erased people the newest alone are known.
+            partition.repeats.forget()
     except InvalidBody as error:
         _refuse(outcome, record, Reason.BODY_INVALID, str(error)[:500])
         return

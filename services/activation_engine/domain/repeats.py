@@ -10,7 +10,7 @@ from services.activation_engine.domain.plan_set import PlanSet
 
 class Repeats:
     """What is known of the newest stretch of time in which uses of one kind count as one. It stays true, since facts
-    only grow, until an account is erased or other plans are live."""
+    only grow, until an account or a person is erased or other plans are live."""
 
     __slots__ = ("_after_ms", "_from_ms", "_plans", "_to_ms")
 
@@ -44,10 +44,12 @@ class Repeats:
     def learn(self, event: Event, plans: PlanSet, facts: Facts) -> None:
         """The event was folded into these facts and changed nothing."""
         kind, at = _kind(event, plans), event.occurred_at_ms
-        # By a wrong clock of one client the newest stretch would be one to come.
-        if kind is None or at > event.appended_at_ms:
+        if kind is None:
             return
         if at > self._to_ms or plans is not self._plans:
+            # By a wrong clock of one client the newest stretch would be one to come.
+            if at > event.appended_at_ms:
+                return
             self._plans = plans
             self._from_ms, self._to_ms = plans.fold_by.stretch(at)
             self.forget()

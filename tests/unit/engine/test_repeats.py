@@ -129,6 +129,9 @@ def test_a_new_stretch_begins_anew_and_a_clock_ahead_begins_none() -> None:
     for minute in (0, 1):
         taken(repeats, use(60 * 24 * 9 + minute, appended=day(0)), state, plans)
     assert repeats.cover(use(2), plans)
+    for minute in (3, 4):
+        taken(repeats, use(minute, user="bob", appended=day(0)), state, plans)
+    assert repeats.cover(use(5, user="bob"), plans), "ahead by a moment, in a stretch that others began"
     for minute in (0, 1):
         taken(repeats, use(60 * 24 * 11 + minute), state, plans)
     assert not repeats.cover(use(2), plans)

@@ -135,6 +135,15 @@ def test_a_person_is_erased_from_dead_letters_too() -> None:
     assert [letter.reason for letter in outcome.dead_letters] == ["body_invalid"]
 
 
+def test_what_an_erased_person_repeats_is_forgotten() -> None:
+    """It has the id, and would stay known when so many more were erased that it has to be folded again."""
+    held, again = partition(), event("Page Viewed", START_MS + 3, user="ann")
+    run(held, [event("Page Viewed", START_MS + number, user="ann") for number in range(2)])
+    assert held.repeats.cover(again, held.plans)
+    run(held, [command("erase_person", START_MS + 2, user_id="ann")])
+    assert len(held.repeats) == 0
+
+
 def test_what_tells_of_an_erasure_is_blanked_once_it_is_published() -> None:
     """By whichever owner: a claim brings those that are pending."""
     held = partition(notices={3: pseudonym("other")})
