@@ -143,7 +143,10 @@ def _besides(case: Case) -> Iterator[str]:
     """The other causes of its trouble, one of a kind: who mends the first alone would be surprised by them."""
     if case.cause is None or not case.judged or not case.cause_holds:
         return
-    others = {one.reason: one for one in reversed(case.verdict.held) if one.reason != case.cause.reason}
+    verdict, told = case.verdict, {case.cause.reason}
+    if verdict.cause is not None and verdict.status != case.known.status:
+        told.add(verdict.cause.reason)
+    others = {one.reason: one for one in reversed(verdict.held) if one.reason not in told}
     if others:
         yield f"Besides, {listed([case.why(one) for one in others.values()], 'and')}."
 
@@ -157,8 +160,8 @@ def _ahead(case: Case) -> Iterator[str]:
     if to and case.known.escalated_life == case.state.life:
         yield f"It was {to}."
     coming = [(stalls, "stalled"), (escalates, to)] if case.verdict.status == AT_RISK else [(escalates, to)]
-    told = [f"{what} on {case.date(at)}" for at, what in coming if at is not None]
-    if told:
+    told = [f"{what} on {case.date(at)}" for at, what in coming if at is not None and at > case.now_ms]
+    if told and case.verdict.status in TROUBLED:
         yield f"Unless that changes, it is {listed(told, 'and')}."
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from services.activation_engine.domain.explanation import explain
 from services.cli.account_views import show_explanation
 from tests.builders import SMALL_PLAN, command, day, event, plan, plan_set, traits
@@ -12,9 +14,9 @@ from tests.unit.engine.story import Story
 ESCALATING = SMALL_PLAN + "escalate: {at: 20d, to: [owner, product]}\n"
 
 
-def begun() -> Story:
+def begun(text: str = ESCALATING) -> Story:
     """An account of segment smb that started on day 0: output is due on day 7, at risk on 10, stalled on 14."""
-    story = Story(plan_set([plan(ESCALATING)]))
+    story = Story(plan_set([plan(text)]))
     story.happens(traits(day(0), segment="smb", contract_start="2026-11-02"), event("Data Imported", day(0)))
     return story
 
@@ -48,6 +50,33 @@ def test_every_cause_of_a_trouble_is_told() -> None:
     text = told_of(story)["text"]
     assert "Output is 8 days overdue (due 9 Nov 2026); 1 of 2 required milestones are reached." in text
     assert " Besides, nobody was active for 14 days. Output is reached by report.made." in text
+
+
+def held_at(story: Story, at: float) -> str:
+    """What is told when the clock has gone on in a hold, so that nothing was decided."""
+    story.clock = msgspec.structs.replace(story.clock, clock_ms=day(at), hold_until_ms=day(at) + 1_000)
+    return str(told_of(story)["text"])
+
+
+def test_what_holds_by_now_is_told_once() -> None:
+    """In a hold a cause that is to be decided is none besides."""
+    story = begun(ESCALATING.replace("overdue: 7d, ", ""))
+    story.until(11)
+    assert held_at(story, 15).count("nobody was active for 14 days") == 1
+
+
+def test_nothing_past_is_promised() -> None:
+    """Neither what a hold has put off, nor what comes of a trouble that the next tick ends."""
+    story = begun()
+    story.until(11)
+    assert "escalated to" in held_at(story, 15)
+    assert "escalated to" not in held_at(story, 23)
+    story = begun()
+    story.until(11)
+    story.happens(traits(day(11), segment="large"))
+    text = told_of(story)["text"]
+    assert "By what is known now it is on track" in text
+    assert "Unless" not in text
 
 
 def test_a_person_sees_what_is_optional_and_what_was_dated_by_hand(capsys: Any) -> None:
