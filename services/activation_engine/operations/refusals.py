@@ -6,7 +6,7 @@ PARTITION_UNKNOWN = ("partition_unknown", "No such partition; GET /v1/partitions
 NOT_STOPPED = ("partition_not_stopped", "The partition is not stopped: there is nothing to decide.")
 PARTITION_CHANGED = ("partition_changed", "Somebody else claimed or resumed it just now; look at it again.")
 LETTER_UNKNOWN = ("dead_letter_unknown", "No such dead letter; GET /v1/dead-letters lists those that are kept.")
-LETTER_ERASED = ("dead_letter_erased", "Its record was erased with the account; there is nothing to send again.")
+LETTER_ERASED = ("dead_letter_erased", "Its record was erased; there is nothing to send again.")
 
 
 class Refused(Exception):
