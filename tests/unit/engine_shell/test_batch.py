@@ -12,13 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.activation_engine import batch
 from services.activation_engine.batch import DueAccounts, Outcome, begin, due_by, fold
 from services.activation_engine.commit_plan import PAYLOAD_BYTES_MAX, Outward, distinct, ledger_rows, next_lease
 from services.activation_engine.decoder import Input, Poison, Reason, TickInput
+from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.encoding import decode, encode
 from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.plain_fold import Tick, fold_partition
 from services.activation_engine.domain.plan_set import PlanSet
+from services.activation_engine.domain.ticking import apply_tick
+from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.loading import accounts_touched
 from services.activation_engine.partition import AccountCache, Held, Partition
 from services.activation_engine.store import Lease, LedgerRow
@@ -250,6 +254,29 @@ def test_after_an_erasure_nothing_is_known_of_the_account(cut: int) -> None:
         outcome = run(begin(held), part)
         shelf.commit(outcome, set())
     assert outcome.dirty["acme"].state.enrolled_at_ms == START_MS + 3
+
+
+@pytest.mark.parametrize("met", [False, True])
+def test_a_sweep_looks_at_what_other_plans_decided_by_that_clock(met: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless it was due as well; a record that an account met since then adopts, and decides no deadline."""
+    decided: list[tuple[PlanSet, int | None]] = []
+
+    def counted(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Any:
+        decided.append((plans, clock.clock_ms))
+        return apply_tick(state, plans, clock)
+
+    monkeypatch.setattr(batch, "apply_tick", counted)
+    held = partition()
+    before = held.plans
+    run(begin(held), [event("Data Imported", START_MS)])
+    acme = held.accounts.get("acme")
+    assert acme is not None
+    outcome = run(begin(held), [tick(START_MS)], DueAccounts([acme], sweep=[acme]))
+    assert decided == [(before, START_MS)]
+    held.lease, held.plans = replace(held.lease, clock=outcome.clock), plan_set()
+    outcome = run(begin(held), [event("Page Viewed", START_MS + 1)] if met else [])
+    run(outcome, [tick(START_MS)], DueAccounts(sweep=[acme]))
+    assert decided == [(before, START_MS), (held.plans, START_MS)]
 
 
 def test_a_known_signal_takes_no_number() -> None:
