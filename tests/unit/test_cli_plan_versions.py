@@ -50,6 +50,23 @@ def test_what_sentences_do_not_tell_is_shown_by_lines(
     assert (title, added) == ("In the file", "+ core_features: {days: 2, of: [report.made]}")
 
 
+def test_what_sentences_do_not_tell_is_shown_beside_what_they_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever approves a new date sees that it is not all."""
+    differing(monkeypatch, FIRST.replace("{when", "{due: 3d, when"), FEATURES.replace("{when", "{due: 4d, when"))
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "Milestones",
+        "- V, which is the first value: reached by Report Made; due 3 days after the start.",
+        "+ V, which is the first value: reached by Report Made; due 4 days after the start.",
+        "",
+        "In the file",
+        "- milestones: {v: {due: 3d, when: {event: Report Made}}}",
+        "+ milestones: {v: {due: 4d, when: {event: Report Made}}}",
+        "+ core_features: {days: 2, of: [report.made]}",
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -204,18 +204,15 @@ def _before(listed: dict[str, Any], version: int) -> str:
 
 
 def _differences(before: _Version, after: _Version) -> Iterator[tuple[str, list[str], list[str]]]:
-    """(title, what is said no more, what is said now); the lines of the files where sentences do not tell."""
+    """(title, what is said no more, what is said now), and the lines of the files: sentences do not say everything."""
     if before.checked.hash == after.checked.hash:
         return
     old, new = sections(before.checked), sections(after.checked)
-    told = False
     for title in dict.fromkeys([*new, *old]):
         was, is_now = old.get(title, []), new.get(title, [])
         gone, come = [one for one in was if one not in is_now], [one for one in is_now if one not in was]
         if gone or come:
-            told = True
             yield title, gone, come
-    if not told:
-        lines = [*unified_diff(before.source.splitlines(), after.source.splitlines(), n=0, lineterm="")][2:]
-        gone, come = ([one[1:] for one in lines if one.startswith(sign)] for sign in "-+")
-        yield "In the file", gone, come
+    lines = [*unified_diff(before.source.splitlines(), after.source.splitlines(), n=0, lineterm="")][2:]
+    gone, come = ([one[1:] for one in lines if one.startswith(sign)] for sign in "-+")
+    yield "In the file", gone, come

@@ -107,6 +107,10 @@ async def test_versions_are_listed_shown_and_compared(terminal: Terminal, tmp_pa
         "Milestones",
         "- First data: reached by data.ingested; due in week 1 (7 days for smb, 14 days for big).",
         "+ First data: reached by data.loaded; due in week 2 (14 days for smb, 28 days for big).",
+        "",
+        "In the file",
+        "-   first_data:   {due: week 1, when: data.ingested}",
+        "+   first_data:   {due: week 2, when: data.loaded}",
     ]
     assert before.output.splitlines() == [f"b2b-saas version 1 and {file}", "", *said]
     assert between.output.splitlines() == ["b2b-saas version 1 and b2b-saas version 2", "", *said]
@@ -114,7 +118,7 @@ async def test_versions_are_listed_shown_and_compared(terminal: Terminal, tmp_pa
     assert by_number == by_hash
     assert "First data: reached by data.ingested" in by_number
     assert (back["from"]["version"], back["to"]["version"]) == (2, 1)
-    assert [one["removed"] for one in back["differences"]] == [[said[2][2:]]]
+    assert [one["removed"] for one in back["differences"]] == [[said[2][2:]], [said[6][2:]]]
     assert same.output == f"b2b-saas version 2 and {file} say the same\n"
     for words, complaint in (
         (
