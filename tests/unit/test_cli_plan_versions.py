@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -23,12 +24,15 @@ class Published:
     def ask(self, _method: str, path: str) -> dict[str, Any]:
         """As GET /v1/plans/mine, or a version of it."""
         if path.startswith("/v1/plans/mine/versions/"):
-            return {"source": self.sources[int(path.rpartition("/")[2])]}
+            source = self.sources.get(int(path.rpartition("/")[2]))
+            if not source:
+                raise Refused("There is none.", problem={"code": "plan_unknown", "request_id": "r"})
+            return {"source": source}
         heads: list[dict[str, Any]] = [
             {"version": one, **self._head(text)} for one, text in sorted(self.sources.items(), reverse=True)
         ]
         newest = next(one for one in heads if one["policy"] != "retired")
-        return {"plan": "mine", **newest, "source": self.sources[newest["version"]], "versions": heads}
+        return {"plan": "mine", **newest, "source": self.sources[newest["version"]], "versions": heads[:100]}
 
     def _head(self, text: str) -> dict[str, Any]:
         return {"policy": "silent", "hash": load_plan(text).hash} if text else {"policy": "retired", "hash": ""}
@@ -85,6 +89,32 @@ def test_a_long_condition_is_said_to_its_end(
     sentences, _, _ = capsys.readouterr().out.partition("In the file")
     assert "this" in sentences
     assert "that" in sentences
+
+
+def test_versions_before_those_that_are_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are read by their numbers; their hashes are not known here."""
+    sources = [FIRST, FEATURES] * 75
+    differing(monkeypatch, *sources, words=("50", "51"))
+    asked = capsys.readouterr().out
+    plan_versions.diff("mine", None, "51")
+    assert capsys.readouterr().out == asked
+    with pytest.raises(Refused, match="zz is no version: no hash of the newest 100 begins so"):
+        plan_versions.diff("mine", "zz")
+
+
+def test_digits_that_are_too_many_for_a_number_begin_a_hash(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A few of them are a number, or none: a slip by one is not the version whose hash happens to begin so."""
+    titled = (f"{FIRST}title: {number}th\n" for number in count())
+    hashed = next(one for one in titled if load_plan(one).hash[:4].isdecimal())
+    digits = load_plan(hashed).hash
+    differing(monkeypatch, hashed, FIRST, words=(digits[:4],))
+    assert capsys.readouterr().out.startswith("mine version 1 and mine version 2\n")
+    with pytest.raises(Refused, match=f"mine has no version {digits[:3]} to be read"):
+        plan_versions.diff("mine", digits[:3])
 
 
 def test_the_end_of_a_plan_is_no_version_to_compare(

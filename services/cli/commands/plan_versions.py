@@ -29,6 +29,7 @@ from services.cli.plan_sources import loaded, read_text
 
 _LINE_CHARACTERS = 100
 _HASH_CHARACTERS = 12
+_NUMBER_DIGITS = 3
 
 What = Annotated[
     str, typer.Argument(metavar="FILE|PLAN", help="A plan file, - , or the id of a published plan.", show_default=False)
@@ -76,7 +77,7 @@ def show(
 
 def list_plans(
     plan: Annotated[
-        str | None, typer.Argument(metavar="[PLAN]", help="Its versions instead, newest first.", show_default=False)
+        str | None, typer.Argument(metavar="[PLAN]", help="Its newest 100 versions instead.", show_default=False)
     ] = None,
     *,
     limit: Rows = ROWS_DEFAULT,
@@ -163,11 +164,13 @@ def _loaded(text: str, label: str, about: dict[str, Any], *, as_json: bool) -> _
 
 
 def _published(client: Client, listed: dict[str, Any], version: str | None, *, as_json: bool) -> _Version:
-    """The newest version that is listed, or one by its number or the beginning of its hash. Raises Refused."""
+    """The newest version that is listed, or one by its number or the beginning of its hash, which digits are when they
+    are more than a number would have. Raises Refused."""
     plan, versions, found = listed["plan"], listed["versions"], listed
     about = {"plan": plan, "version": found["version"], "retired": versions[0]["policy"] == "retired"}
     if version is not None:
-        is_number = version.isdecimal() and len(version) < _HASH_CHARACTERS
+        digits = max(_NUMBER_DIGITS, len(str(versions[0]["version"])))
+        is_number = version.isdecimal() and len(version) <= digits
         number = int(version) if is_number else _number(versions, version)
         about = {"plan": plan, "version": number}
         if number != found["version"]:
@@ -189,18 +192,19 @@ def _number(versions: list[dict[str, Any]], hash_begins: str) -> int:
     """The newest version whose hash begins so. Raises Refused when there is none, or two with different hashes."""
     found = [one for one in versions if one["hash"].startswith(hash_begins.lower())]
     if len({one["hash"] for one in found}) != 1:
-        how = "more than one hash begins" if found else "no hash begins"
-        raise Refused(f"{hash_begins} is no version: {how} so. `firstvalue plan list PLAN` shows numbers and hashes.")
+        known = "" if versions[-1]["version"] == 1 else f" of the newest {len(versions)}"
+        how = "more than one hash" if found else "no hash"
+        raise Refused(f"{hash_begins} is no version: {how}{known} begins so. `firstvalue plan list PLAN` shows hashes.")
     return int(found[0]["version"])
 
 
 def _before(listed: dict[str, Any], version: int) -> str:
     """The number of the version before, the ends of the plan left out. Raises Refused."""
     older = (one for one in listed["versions"] if one["version"] < version and one["policy"] != "retired")
-    before = next(older, None)
-    if before is None:
+    before = next((one["version"] for one in older), version - 1)
+    if before == 0:
         raise Refused(f"{listed['plan']} version {version} has none before it: there is nothing to compare it with.")
-    return str(before["version"])
+    return str(before)
 
 
 def _differences(before: _Version, after: _Version) -> Iterator[tuple[str, list[str], list[str]]]:
