@@ -202,6 +202,18 @@ async def test_cancel_puts_back_what_was_not_sent(owed: Owed) -> None:
     assert not await owed.replays.cancel(number)
 
 
+async def test_cancel_makes_no_attempt_earlier(owed: Owed) -> None:
+    """What waited for its next attempt, and was not sent, waits until then."""
+    await owed.add(2, "pending", failures=3)
+    await query(owed.servers, "UPDATE notifier.delivery SET next_at = now() + interval '5 hours'")
+    before = [row["next_at"] for row in await owed.rows()]
+    number = await owed.begin()
+    assert await owed.replays.step(number) == 2
+    assert await owed.replays.cancel(number)
+    assert [row["next_at"] for row in await owed.rows()] == before
+    assert await owed.queue.claim({}) == []
+
+
 async def test_cancel_wins_over_a_step_at_the_same_time(owed: Owed) -> None:
     """However the two meet, nothing of a cancelled replay waits to be sent."""
     await owed.add(40)

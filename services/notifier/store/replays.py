@@ -55,6 +55,7 @@ _QUEUE = sa.text(
     )
     UPDATE notifier.delivery d SET status = 'pending', hold_reason = NULL, priority = {Priority.REPLAY},
         manual = false, next_at = now() + batch.place * interval '1 microsecond', replay_id = :id,
+        replayed_next_at = d.next_at,
         replayed_status = CASE WHEN d.status = 'pending' THEN coalesce(d.replayed_status, 'pending') ELSE d.status END,
         failures = CASE WHEN d.status = 'pending' THEN d.failures ELSE 0 END,
         restarted_at = CASE WHEN d.status = 'pending' THEN d.restarted_at ELSE now() END
@@ -70,11 +71,12 @@ _CANCEL = sa.text(
     """UPDATE notifier.replay SET status = 'cancelled', finished_at = now()
     WHERE id = :id AND status = 'running' RETURNING id"""
 )
-# Also what was on the wire at the time of the cancel and has come back since.
+# Also what was on the wire at the time of the cancel and has come back since. What waited for its next attempt before
+# goes on waiting for it.
 _TAKE_BACK = sa.text(
     f"""UPDATE notifier.delivery d SET status = d.replayed_status, replay_id = NULL, replayed_status = NULL,
         priority = {Priority.RETRY}, hold_reason = CASE WHEN d.replayed_status = 'held' THEN 'disabled' END,
-        next_at = CASE WHEN d.replayed_status = 'pending' THEN d.next_at END
+        next_at = CASE WHEN d.replayed_status = 'pending' THEN greatest(d.next_at, d.replayed_next_at) END
     FROM notifier.replay r WHERE r.status = 'cancelled' AND d.replay_id = r.id AND d.status = 'pending'"""  # noqa: S608
 )
 
