@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest_asyncio
+import sqlalchemy as sa
 
 from services.notifier.domain.gate import GateChanges
 from services.notifier.domain.outcome import Exhaustion, Result, Status
 from services.notifier.domain.schedule import DEADLINE_SECONDS
 from services.notifier.secret_box import SecretBox
+from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX
 from services.notifier.store.upkeep import UpkeepStore
 from tests.notifier_tables import Owed, outcome
-from tests.running_notifier import query
+from tests.running_notifier import query, until
 
 
 @pytest_asyncio.fixture
@@ -147,6 +150,22 @@ async def add_retries(owed: Owed, count: int) -> None:
         next_at = now() + interval '1 hour' - id * interval '1 minute' WHERE endpoint_id = $1""",
         owed.endpoint_id,
     )
+
+
+async def test_a_retry_by_hand_locks_in_the_order_of_recording(owed: Owed) -> None:
+    """The gate first: while it waits for that, it keeps nobody from the delivery."""
+    await add_retries(owed, 1)
+    await fail(owed, 5)
+    (row,) = await owed.rows()
+    blocked = """SELECT FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND query ~ 'endpoint_gate' AND datname = current_database()"""
+    async with owed.engine.begin() as recording:
+        await recording.execute(sa.text("SELECT FROM notifier.endpoint_gate FOR UPDATE"))
+        retrying = asyncio.create_task(DeliveryStore(owed.engine).retry(row["id"]))
+        await until(lambda: query(owed.servers, blocked))
+        await recording.execute(sa.text("SELECT FROM notifier.delivery FOR UPDATE NOWAIT"))
+    assert await retrying
+    assert not (await owed.gate())["closed"]
 
 
 async def test_enabling_pulls_retries_forward(owed: Owed) -> None:

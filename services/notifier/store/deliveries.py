@@ -31,6 +31,11 @@ _LOG = sa.text(
         FROM notifier.attempt WHERE delivery_id = :id AND at >= :since ORDER BY at DESC LIMIT :most
     ) AS newest ORDER BY at"""
 )
+# The gate before the delivery: the order in which recording locks them.
+_LOCK_GATE = sa.text(
+    """SELECT g.endpoint_id FROM notifier.endpoint_gate g JOIN notifier.delivery d USING (endpoint_id)
+    WHERE d.id = :id FOR UPDATE OF g"""
+)
 # What is leased is on the wire: only its outcome may change it. What was erased has no body to send. What had ended
 # starts its schedule anew.
 _RETRY = sa.text(
@@ -180,6 +185,7 @@ class DeliveryStore:
         """Make it due now, in place of its next automatic attempt; False while on the wire or its endpoint disabled."""
         async with self._engine.begin() as connection:
             await connection.execute(KEEP_ENDPOINTS)
+            await connection.execute(_LOCK_GATE, {"id": delivery_id})
             endpoint_id = await connection.scalar(_RETRY, {"id": delivery_id})
             if endpoint_id is not None:
                 await connection.execute(_PROBE_NOW, {"id": endpoint_id})
