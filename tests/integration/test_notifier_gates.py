@@ -278,6 +278,19 @@ async def test_an_old_410_does_not_disable_what_was_mended(owed: Owed) -> None:
     assert gone.gates.closed == {owed.endpoint_id}
 
 
+async def test_what_waited_while_its_endpoint_was_disabled_is_not_given_up_at_its_first_failure(owed: Owed) -> None:
+    """Its deadline counts from the enabling, and its failures go on. To enable what is enabled changes nothing."""
+    await owed.add(2, "pending", failures=3)
+    endpoints = EndpointStore(owed.engine, SecretBox(bytes(32)))
+    await endpoints.set_enabled(owed.endpoint_id, True)
+    (old,) = await owed.queue.claim({owed.endpoint_id: CLAIM_MAX - 1})
+    await endpoints.set_enabled(owed.endpoint_id, False)
+    await endpoints.set_enabled(owed.endpoint_id, True)
+    (new,) = (each for each in await owed.queue.claim({}) if each.endpoint_id == owed.endpoint_id)
+    assert (old.failures, new.failures) == (3, 3)
+    assert old.age_seconds > DEADLINE_SECONDS > DEADLINE_SECONDS / 2 > new.age_seconds
+
+
 async def test_what_was_held_for_days_is_not_given_up_at_its_first_failure(owed: Owed) -> None:
     """Its schedule begins when somebody asks for it to be sent, not when it was owed."""
     await owed.add(1, "pending", failures=0)

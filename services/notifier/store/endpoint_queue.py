@@ -30,6 +30,15 @@ _RELEASE_STEP = sa.text(
     UPDATE notifier.delivery d SET hold_reason = 'backlog', failures = 0, restarted_at = now()
     FROM step WHERE d.id = step.id RETURNING d.id"""
 )
+# While the endpoint was disabled nothing could be sent: those days do not bring the end of what waits nearer.
+_RESTART_STEP = sa.text(
+    """WITH step AS MATERIALIZED (
+        SELECT d.id FROM notifier.delivery d JOIN notifier.endpoint e ON e.id = d.endpoint_id AND NOT e.enabled
+        WHERE d.endpoint_id = :id AND d.status = 'pending' AND d.id > :after
+        ORDER BY d.id LIMIT :most FOR UPDATE OF d
+    )
+    UPDATE notifier.delivery d SET restarted_at = now() FROM step WHERE d.id = step.id RETURNING d.id"""
+)
 _COUNT_HELD = sa.text(
     "SELECT count(*) FROM notifier.delivery WHERE endpoint_id = :id AND status = 'held' AND hold_reason <> 'digest'"
 )
@@ -44,6 +53,11 @@ async def count_held(engine: AsyncEngine, endpoint_id: str) -> int:
 async def release_held(engine: AsyncEngine, endpoint_id: str) -> None:
     """Let maintenance send what is held, while the endpoint is enabled."""
     await _in_steps(engine, _RELEASE_STEP, endpoint_id)
+
+
+async def restart_waiting(engine: AsyncEngine, endpoint_id: str) -> None:
+    """Give what waits for a disabled endpoint, which is about to be enabled, the whole time until its deadline."""
+    await _in_steps(engine, _RESTART_STEP, endpoint_id)
 
 
 async def cancel_most(engine: AsyncEngine, endpoint_id: str) -> None:

@@ -273,6 +273,8 @@ class EndpointStore:
     async def set_enabled(self, endpoint_id: str, enabled: bool, *, send_held: bool = False) -> int | None:
         """Enable (with an open gate) or disable by hand; returns what is still held, None without such an endpoint."""
         reason = None if enabled else "manual"
+        if enabled:
+            await endpoint_queue.restart_waiting(self._engine, endpoint_id)
         async with self._engine.begin() as connection:
             parameters = {"id": endpoint_id, "enabled": enabled, "reason": reason}
             await connection.execute(CHANGE_ENDPOINTS)
