@@ -168,8 +168,9 @@ class Values:
         key = self.ask("ingest", "POST", "/v1/keys", {"name": "page", "scopes": ["events:write"]})
         endpoint = self.ask("notifier", "POST", "/v1/endpoints", {"url": f"{self.receiver_url}/hook"})["id"]
         away = self.ask("notifier", "POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/away"})["id"]
-        # One of nothing, which ends at once: with the ping it would go on until that is given up.
+        # One of nothing, ended before there is a ping: with that it would go on until that is given up.
         replay = self.ask("notifier", "POST", f"/v1/endpoints/{away}/replay", {"since": "2026-01-01T00:00:00Z"})["id"]
+        until(lambda: self.ask("notifier", "GET", f"/v1/replays/{replay}")["status"] != "running", what="it has ended")
         delivery = self.ask("notifier", "POST", f"/v1/endpoints/{away}/ping")["delivery_id"]
         self.ask("ingest", "POST", "/v1/commands", _BEGIN)
         letters = self.ask("engine", "GET", "/v1/dead-letters")["data"]

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -36,6 +37,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 def _becomes(service: Running, *, ready: bool) -> None:
     until(lambda: service.ready() is ready, what=f"{service.name} {'' if ready else 'not '}ready")
+
+
+def _misses_database(service: Running) -> bool:
+    return not service.private("/readyz").json()["checks"]["database"]
 
 
 @contextmanager
@@ -200,8 +205,8 @@ async def test_a_database_that_is_away_takes_all_out_of_service_and_ends_none(wa
     try:
         await server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
         for service in watched.services.values():
-            _becomes(service, ready=False)
-            assert service.private("/readyz").json()["checks"]["database"] is False
+            until(partial(_misses_database, service), what=f"{service.name} misses its database")
+            assert not service.ready()
         assert watched.all_live()
     finally:
         await server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
