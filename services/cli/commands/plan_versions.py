@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from services.activation_engine.plans.english import in_english, sections
-from services.activation_engine.plans.loader import CheckedPlan, load_plan
+from services.activation_engine.plans.loader import CheckedPlan, load_plan, plan_from_content
 from services.cli.addresses import EngineUrl, Key, find
 from services.cli.client import Client, segment
 from services.cli.output import (
@@ -62,7 +62,7 @@ def show(
         found = _file(what, as_json=as_json)
     else:
         client = Client(find("engine", url=engine_url, key=key))
-        found = _published(client, newest(client, what), version, as_json=as_json)
+        found = _published(client, newest(client, what), version)
     checked = found.checked
     english = in_english(checked, width=min(terminal_width(otherwise=_LINE_CHARACTERS), _LINE_CHARACTERS))
     if as_json:
@@ -124,9 +124,9 @@ def diff(
         listed = newest(client, after.checked.plan.id)
     else:
         listed = newest(client, what)
-        after = _published(client, listed, b, as_json=as_json)
+        after = _published(client, listed, b)
         a = a or _before(listed, after.about["version"])
-    before = _published(client, listed, a, as_json=as_json)
+    before = _published(client, listed, a)
     differences = list(_differences(before, after))
     if as_json:
         ends = {name: {"hash": one.checked.hash, **one.about} for name, one in (("from", before), ("to", after))}
@@ -154,28 +154,25 @@ def _is_file(what: str) -> bool:
 
 
 def _file(file: str, *, as_json: bool) -> _Version:
-    return _loaded(read_text(file), file, {}, as_json=as_json)
+    text = read_text(file)
+    return _Version(loaded(lambda: load_plan(text, file=file), file, as_json=as_json), file, text, {})
 
 
-def _loaded(text: str, label: str, about: dict[str, Any], *, as_json: bool) -> _Version:
-    file = f"{about['plan']}.yaml" if about else label
-    checked = loaded(lambda: load_plan(text, file=file), file, as_json=as_json)
-    return _Version(checked, label, text, {name: value for name, value in about.items() if name != "plan"})
-
-
-def _published(client: Client, listed: dict[str, Any], version: str | None, *, as_json: bool) -> _Version:
+def _published(client: Client, listed: dict[str, Any], version: str | None) -> _Version:
     """The newest version that is listed, or one by its number or the beginning of its hash, which digits are when they
     are more than a number would have. Raises Refused."""
     plan, versions, found = listed["plan"], listed["versions"], listed
-    about = {"plan": plan, "version": found["version"], "retired": versions[0]["policy"] == "retired"}
+    about = {"version": found["version"], "retired": versions[0]["policy"] == "retired"}
     if version is not None:
         digits = max(_NUMBER_DIGITS, len(str(versions[0]["version"])))
         is_number = version.isdecimal() and len(version) <= digits
         number = int(version) if is_number else _number(versions, version)
-        about = {"plan": plan, "version": number}
+        about = {"version": number}
         if number != found["version"]:
             found = _version(client, plan, number)
-    return _loaded(found["source"], f"{plan} version {about['version']}", about, as_json=as_json)
+    # By what was published, not by its text: that would be held to what is asked of plans today.
+    checked = plan_from_content(found["content"])
+    return _Version(checked, f"{plan} version {about['version']}", found["source"], about)
 
 
 def _version(client: Client, plan: str, number: int) -> Any:
