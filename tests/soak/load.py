@@ -19,6 +19,8 @@ PEOPLE_NUMBER = 0
 # More than ingest works on at once: what it does with those beyond is part of what is looked at.
 _UNDER_WAY_MAX = 2_000
 _PATIENCE_SECONDS = 20.0
+# A connection that waits for longer is not used again: ingest ends it after 75 s, and what is sent then gets no answer.
+_IDLE_SECONDS_MAX = 60.0
 _NUMBER = "NUMBER"
 
 
@@ -86,7 +88,8 @@ class Load:
             "content-type: application/json\r\ncontent-length: %d\r\n\r\n"
         ).encode()
         self._body = json.dumps({"batch": [_event(place) for place in range(EVENTS_PER_BATCH)]}).encode()
-        self._idle: list[Connection] = []
+        # Newest last, with the time since which each waits.
+        self._idle: list[tuple[float, Connection]] = []
         self._all: list[Connection] = []
         self._under_way: set[asyncio.Task[None]] = set()
         self._next = PEOPLE_NUMBER + 1
@@ -129,16 +132,17 @@ class Load:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 connection = await self._connection()
                 status = await connection.ask(self._head % len(body) + body)
-                self._idle.append(connection)
+                self._idle.append((time.monotonic(), connection))
         except (OSError, TimeoutError):
             pass
         self.answers.add(number, status, began)
 
     async def _connection(self) -> Connection:
         while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open:
+            since, connection = self._idle.pop()
+            if connection.is_open and time.monotonic() - since < _IDLE_SECONDS_MAX:
                 return connection
+            connection.close()
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(Connection, self._host, self._port)
         self._all.append(connection)
