@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import IntEnum, StrEnum
 
@@ -116,10 +117,12 @@ def parse_retry_after(text: str | None, *, now_seconds: float) -> float | None:
     if text.isascii() and text.isdigit():
         return min(float(text[:12]), GATE_SECONDS_MAX)
     try:
-        moment = parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        # HTTP's dates are all in UTC, also that of C's asctime, which does not say so.
+        seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now_seconds
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(moment - now_seconds, 0.0), GATE_SECONDS_MAX)
+    return min(max(seconds, 0.0), GATE_SECONDS_MAX)
 
 
 def decide(answer: Answer, *, failures: int, age_seconds: float, schedule: Schedule, chance: float) -> Decision:
@@ -132,7 +135,7 @@ def decide(answer: Answer, *, failures: int, age_seconds: float, schedule: Sched
     gate_seconds = _gate_seconds(answer)
     counts = gate_seconds is None and answer.result is not Result.INTERNAL
     slot = schedule.slot(failures + 1)
-    asked_seconds = gate_seconds or answer.retry_after_seconds or 0.0
+    asked_seconds = max(gate_seconds or 0.0, answer.retry_after_seconds or 0.0)
     # What is not charged is no last attempt: where the schedule is used up it comes back as after the first failure.
     floor_seconds = max(
         slot or schedule.slots_seconds[0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -116,6 +117,13 @@ def test_retry_after_of_other_failures_is_never_undercut() -> None:
     assert (decision.delay_seconds, decision.counts, decision.gate_seconds) == (700, True, None)
 
 
+@pytest.mark.parametrize("status_code", [502, 504])
+def test_a_proxy_s_retry_after_holds_for_its_delivery(status_code: int) -> None:
+    """The endpoint is left alone for a minute, the delivery for as long as the answer asked."""
+    decision = after(http(status_code, 700.0))
+    assert (decision.delay_seconds, decision.counts, decision.gate_seconds) == (700, False, 60)
+
+
 def test_gone_disables() -> None:
     """410 ends it for the endpoint."""
     assert after(http(410)).disables
@@ -151,6 +159,17 @@ def test_our_own_failures_never_count() -> None:
 def test_retry_after_is_read(text: str | None, seconds: float | None) -> None:
     """Seconds or a date, at most 24 h; garbage is as if it were not there."""
     assert parse_retry_after(text, now_seconds=NOW) == seconds
+
+
+def test_a_date_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As C's asctime writes it, which HTTP still allows; not on the clock of where the notifier happens to run."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert parse_retry_after("Fri Nov 20 10:05:00 2026", now_seconds=NOW) == 300
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @given(st.text(max_size=60))
