@@ -32,7 +32,7 @@ def read_record(record: Any) -> Message | Poison | None:
         return _poison(record, "body_too_large")
     try:
         signal = decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _poison(record, "undecodable")
     if not _ID.fullmatch(signal.id) or not _TYPE.fullmatch(signal.type) or len(signal.type) > ID_CHARACTERS_MAX:
         return _poison(record, "id_invalid")

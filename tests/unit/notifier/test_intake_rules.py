@@ -143,6 +143,14 @@ def test_unreadable_records_have_a_reason(value: bytes, reason: str) -> None:
     assert read_record(Record(value)) == Poison(0, 7, reason, value)
 
 
+def test_nesting_without_an_end_is_poison_like_any_other() -> None:
+    """Wherever it begins: it does not end the process, which would read it again after each start."""
+    whole, deep = encode(a_signal()), b"[" * 100_000
+    for value in (whole.replace(b'"traits":{}', b'"traits":{"deep":' + deep), whole[:-1] + b',"unknown":' + deep):
+        assert value != whole
+        assert read_record(Record(value)) == Poison(0, 7, "undecodable", value)
+
+
 @pytest.mark.parametrize("value", [None, b""])
 def test_an_erased_signal_is_neither_a_message_nor_poison(value: bytes | None) -> None:
     """Its record has nothing but a number, which is followed like any other."""
