@@ -86,9 +86,10 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._owned.clear()
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        """Let the transaction under way finish, then forget all positions."""
+        """Let the transaction under way finish, then forget all positions, and with them whose gaps are shown."""
         async with self._in_transaction:
             self._owned.clear()
+            self._parts.writer.watch_gaps(self._owned)
 
     async def _read(self) -> None:
         while not self._parts.stopping:
@@ -124,7 +125,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         for entry in unclaimed:
             part, position = entry.partition, positions[entry.partition]
             if not beginnings[part] <= position.next_offset <= ends[entry]:
-                position = await self._move_into_topic(part, position, beginnings[part])
+                position = await self._move(part, position, beginnings[part])
             if entry not in self._consumer.assignment():
                 continue
             self._consumer.seek(entry, position.next_offset)
@@ -136,20 +137,24 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         found: Mapping[Any, int] = await self._consumer.beginning_offsets(partitions)
         return found
 
-    async def _move_into_topic(self, part: int, position: Position, beginning: int) -> Position:
-        """The topic was recreated or its retention passed us; ids dedupe, so its beginning is a safe start."""
+    async def _move(self, part: int, position: Position, beginning: int) -> Position:
+        """The topic was recreated, lost its end, or its retention passed us; ids dedupe, so its beginning is a safe
+        start."""
         log.error("intake_position_outside_topic", partition=part, position=position.next_offset, beginning=beginning)
         await self._parts.store.reset(part, expected=position.next_offset, next_offset=beginning)
         return Position(beginning, position.progress)
 
     async def _take(self, polled: Mapping[Any, Sequence[Any]]) -> None:
         async with self._in_transaction:
-            batch = {
-                entry.partition: [record for record in records if record.offset >= owned.next_offset]
-                for entry, records in polled.items()
-                if (owned := self._owned.get(entry.partition)) is not None
-            }
-            batch = {part: records for part, records in batch.items() if records}
+            batch: dict[int, Sequence[Any]] = {}
+            for entry, records in polled.items():
+                owned = self._owned.get(entry.partition)
+                if owned is None or not records:
+                    continue
+                if records[0].offset < owned.next_offset:
+                    # The log has lost our place, and the client went back to its beginning by itself.
+                    self._owned[entry.partition] = await self._move(entry.partition, owned, records[0].offset)
+                batch[entry.partition] = records
             if not batch:
                 return
             before = {part: self._owned[part] for part in batch}

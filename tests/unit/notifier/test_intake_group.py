@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
+from prometheus_client import CollectorRegistry
 
+from services.notifier.backlog import Backlog
+from services.notifier.domain.sequence import Progress
 from services.notifier.intake import Intake, IntakeParts
+from services.notifier.intake_batch import BatchWriter
+from services.notifier.metrics import NotifierMetrics
+from services.notifier.store.intake import Position
 from services.runtime import kafka
 from services.runtime.health import Health
 from services.runtime.process import Stopping
@@ -90,11 +98,90 @@ async def test_no_more_is_read_at_once_than_one_transaction_may_hold() -> None:
     assert idle.asked == [17]
 
 
-def _intake(broker: Any, *, writer: object = None) -> Intake:
+class Shortened(Idle):
+    """A log of nine records, all read, that loses the last four and at once gets others in their places, and more. As
+    the client does, it goes back to the beginning by itself then. The process is stopped once all was read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.end, self.reads_at, self.stored, self.taken = 9, 0, 9, list[int]()
+        self.records_max = 100
+
+    def assignment(self) -> set[Any]:
+        """One partition."""
+        return {TopicPartition("signals", 0)}
+
+    async def beginning_offsets(self, partitions: Sequence[Any]) -> dict[Any, int]:
+        """Nothing has expired."""
+        return dict.fromkeys(partitions, 0)
+
+    async def end_offsets(self, partitions: Sequence[Any]) -> dict[Any, int]:
+        """Where it ends now."""
+        return dict.fromkeys(partitions, self.end)
+
+    def seek(self, _: object, offset: int) -> None:
+        """Read on from there."""
+        self.reads_at = offset
+
+    def pause(self, *_: object) -> None:
+        """Nothing is read meanwhile anyway."""
+
+    resume = watch_gaps = pause
+
+    async def commit(self, _: object) -> None:
+        """For others to look at."""
+
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[Any, Any]:
+        """All that there is."""
+        first = 0 if self.end == 9 else self.reads_at
+        self.end = self.reads_at = 12
+        if first == self.end:
+            self.stopping.request()
+        return {TopicPartition("signals", 0): [SimpleNamespace(offset=each) for each in range(first, self.end)]}
+
+    async def positions(self, beginnings: Mapping[int, int]) -> dict[int, Position]:
+        """As stored."""
+        return {part: Position(self.stored, Progress()) for part in beginnings}
+
+    async def reset(self, _: int, *, expected: int, next_offset: int) -> None:
+        """Store it."""
+        assert expected == self.stored
+        self.stored = next_offset
+
+    async def write(self, before: Mapping[int, Position], batch: Mapping[int, Sequence[Any]]) -> dict[int, Position]:
+        """Take them."""
+        assert before[0].next_offset == self.stored == batch[0][0].offset
+        self.taken += [record.offset for record in batch[0]]
+        self.stored = self.taken[-1] + 1
+        return {0: Position(self.stored, Progress())}
+
+
+async def test_a_log_that_lost_our_place_is_read_again() -> None:
+    """What comes anew under offsets that were read before is not taken for what was read: ids tell the repeats."""
+    log = Shortened()
+    await asyncio.wait_for(_intake(log, writer=log, store=log).run(), 5)
+    assert log.taken == list(range(12))
+
+
+async def test_who_gives_its_partitions_away_shows_no_gaps_of_theirs() -> None:
+    """Their next owner does, and clears the alarm; one that gets no other partitions would show them for ever."""
+    writer = BatchWriter(
+        store=cast(Any, None),
+        backlog=Backlog(waiting_max=1),
+        metrics=NotifierMetrics(registry := CollectorRegistry()),
+        on_committed=lambda: None,
+    )
+    writer.watch_gaps({0: Position(9, Progress(4, ((2, 3),)))})
+    assert registry.get_sample_value("firstvalue_notifier_sequence_missing") == 2
+    await _intake(Idle(), writer=writer).on_partitions_revoked(set())
+    assert registry.get_sample_value("firstvalue_notifier_sequence_missing") == 0
+
+
+def _intake(broker: Any, *, writer: object = None, store: object = None) -> Intake:
     parts = IntakeParts(
         new_consumer=broker.new_consumer,
         topic="signals",
-        store=cast(Any, None),
+        store=cast(Any, store),
         writer=cast(Any, writer),
         metrics=cast(Any, None),
         health=Health(checks={}),
