@@ -16,8 +16,9 @@ from services.notifier.domain.addresses import Address
 # An answer is used this long; the connection is made to the vetted address in any case.
 CACHE_SECONDS = 10.0
 _CACHE_NAMES_MAX = 10_000
-# Each name whose servers are silent keeps a thread for as long as the system's resolver tries, 10 s and more.
-_LOOKUPS_AT_ONCE = 64
+# Each name whose servers are silent keeps a thread for as long as the system's resolver tries, 10 s and more. So names
+# that were answered when last asked have threads of their own, as many as all others.
+_LOOKUPS_AT_ONCE = 32
 
 Lookup = Callable[[str], list[str]]
 
@@ -43,7 +44,8 @@ class Resolver(AbstractResolver):
         self._cache_seconds = cache_seconds
         self._cache: dict[str, tuple[float, list[Address]]] = {}
         self._running: dict[str, asyncio.Future[list[Address]]] = {}
-        self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="dns")
+        self._answering = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="dns")
+        self._others = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="dns-other")
 
     async def addresses(self, host: str) -> list[Address]:
         """All addresses of `host`, A and AAAA; raises NameUnresolved."""
@@ -79,12 +81,13 @@ class Resolver(AbstractResolver):
 
     async def close(self) -> None:
         """Forget what is still being looked up."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._answering, self._others):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _ask(self, host: str) -> list[Address]:
-        loop = asyncio.get_running_loop()
+        threads = self._answering if host in self._cache else self._others
         try:
-            texts = await loop.run_in_executor(self._threads, self._lookup, host)
+            texts = await asyncio.get_running_loop().run_in_executor(threads, self._lookup, host)
         except (OSError, UnicodeError) as error:
             raise NameUnresolved(f"{host} has no address: {error}") from error
         return [ip_address(text) for text in dict.fromkeys(texts)]
@@ -92,6 +95,7 @@ class Resolver(AbstractResolver):
     def _answered(self, host: str, done: asyncio.Future[list[Address]]) -> None:
         self._running.pop(host, None)
         if done.cancelled() or done.exception() is not None:
+            self._cache.pop(host, None)
             return
         if len(self._cache) >= _CACHE_NAMES_MAX:
             self._cache.clear()
