@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
@@ -296,8 +295,6 @@ async def serve(shared: SharedSettings, settings: IngestSettings, *, stopping: S
     arm(shared.crash_at)
     # Its own retries fill the log while a broker is away; what matters is logged where it is handled.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     calm_garbage_collector()
     await Ingest(shared, settings, stopping=stopping).run()
 

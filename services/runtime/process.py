@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -76,7 +78,13 @@ async def run_workers(
 
 
 def run(main: Callable[[Stopping], Coroutine[Any, Any, None]]) -> int:
-    """Run `main` on uvloop with SIGTERM and SIGINT bound to its Stopping; the exit status for the shell."""
+    """Run `main` on uvloop with SIGTERM and SIGINT bound to its Stopping; the exit status for the shell.
+
+    It may have as many connections as the system lets it: the lower limit is for programs that cannot count so far.
+    """
+    with suppress(ValueError, OSError):
+        _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))
 
     async def bound() -> None:
         stopping = Stopping()

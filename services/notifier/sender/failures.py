@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 import traceback
 
@@ -12,6 +13,9 @@ from services.notifier.sender.connector import AddressBlocked
 from services.notifier.sender.resolver import NameUnresolved
 
 ERROR_CHARACTERS_MAX = 300
+
+# What this machine has too few of: no fault of the other side.
+_OUR_OWN = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 # The first match counts: special before general.
 _RESULTS: tuple[tuple[type[BaseException], Result], ...] = (
@@ -38,6 +42,8 @@ def result_of_failure(error: BaseException, *, connected: bool) -> Result:
     for cause in (error, error.__cause__, getattr(error, "os_error", None)):
         if isinstance(cause, AddressBlocked | NameUnresolved):
             error = cause
+    if getattr(error, "errno", None) in _OUR_OWN:
+        return Result.INTERNAL
     if isinstance(error, TimeoutError) and not connected:
         return Result.CONNECT
     return next((result for kind, result in _RESULTS if isinstance(error, kind)), Result.INTERNAL)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
+import errno
 from typing import Any
 
 import aiohttp
 import pytest
 import yarl
+from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import SecretStr, ValidationError
 
 from services.notifier.domain.outcome import Result
-from services.notifier.sender.failures import ERROR_CHARACTERS_MAX, describe
+from services.notifier.sender.failures import ERROR_CHARACTERS_MAX, describe, result_of_failure
 from services.notifier.settings import NotifierSettings
 
 
@@ -38,6 +40,14 @@ def test_error_does_not_tell_the_url() -> None:
     request = aiohttp.RequestInfo(url, "POST", CIMultiDictProxy(CIMultiDict()), url)
     described = describe(aiohttp.ClientResponseError(request, (), status=400, message="no status"), Result.PROTOCOL)
     assert described == "400, message='no status'"
+
+
+@pytest.mark.parametrize(("number", "result"), [(errno.ECONNREFUSED, Result.CONNECT), (errno.EMFILE, Result.INTERNAL)])
+def test_what_we_have_too_few_of_is_charged_to_no_endpoint(number: int, result: Result) -> None:
+    """No connection for want of a file is our own failure."""
+    key = ConnectionKey("hooks.example.com", 443, True, True, None, None, None)
+    error = aiohttp.ClientConnectorError(key, OSError(number, "as it happens"))
+    assert result_of_failure(error, connected=False) is result
 
 
 @pytest.mark.parametrize(

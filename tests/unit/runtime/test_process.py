@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 
 import pytest
 
-from services.runtime.process import Stopping, WorkerFailed, run_workers
+from services.runtime.process import Stopping, WorkerFailed, run, run_workers
 
 
 async def nothing() -> None:
@@ -70,3 +71,19 @@ async def test_stopping_cuts_a_wait_short() -> None:
     assert not await stopping.sleep(0.001)
     stopping.request()
     assert await stopping.sleep(60)
+
+
+def test_a_process_may_have_as_many_connections_as_the_system_lets_it() -> None:
+    """Whatever lower limit the shell that started it had."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    found: list[tuple[int, int]] = []
+
+    async def look(_: Stopping) -> None:
+        found.append(resource.getrlimit(resource.RLIMIT_NOFILE))
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1] - 1, limits[1]))
+    try:
+        assert run(look) == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert found == [(limits[1], limits[1])]
