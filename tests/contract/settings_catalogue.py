@@ -83,6 +83,8 @@ def _default(value: Any) -> str:
         return value.get_secret_value()
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(f"{each:g}" for each in value)
     return str(value) if isinstance(value, str | int | float) else ""
 
 

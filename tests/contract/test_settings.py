@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+
+import pytest
 from pydantic_settings import BaseSettings
 
 from tests.contract import settings_catalogue
@@ -10,6 +13,18 @@ from tests.contract import settings_catalogue
 def test_the_example_environment_is_fresh() -> None:
     """`python -m tests.contract.settings_catalogue` would change nothing."""
     assert settings_catalogue.FILE.read_text(encoding="utf-8") == "".join(settings_catalogue.lines())
+
+
+def test_the_example_environment_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once what is required was filled in: an empty line would say that there is nothing, not that it is left out."""
+    required = {"DATABASE_URL": "postgresql://", "KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}
+    required["FIRSTVALUE_NOTIFIER_SECRET_KEY"] = base64.b64encode(bytes(32)).decode()
+    for line in settings_catalogue.FILE.read_text(encoding="utf-8").splitlines():
+        name, sign, value = line.partition("=")
+        if sign and not name.startswith("#"):
+            monkeypatch.setenv(name, required.get(name, value))
+    for _, settings in settings_catalogue._SECTIONS:
+        assert settings() is not None
 
 
 def test_the_page_of_settings_is_fresh() -> None:
