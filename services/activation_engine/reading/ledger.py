@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+# What erasure has blanked is no signal any more.
 _TIMELINE = sa.text(
     "SELECT seq, payload FROM activation.ledger WHERE account_id = :account_id AND seq > :after"
-    " ORDER BY seq LIMIT :limit"
+    " AND payload IS NOT NULL ORDER BY seq LIMIT :limit"
 )
 # Numbers are gapless per partition and commit in their order, so a place per partition never skips a row that
 # commits late. Within an answer partitions take turns; each keeps its own order.
@@ -20,18 +21,16 @@ FROM activation.partition_lease AS lease
 LEFT JOIN unnest(CAST(:parts AS integer[]), CAST(:seqs AS bigint[])) AS place(part, seq) USING (part)
 CROSS JOIN LATERAL (
     SELECT seq, payload, row_number() OVER (ORDER BY seq) AS turn FROM activation.ledger
-    WHERE part = lease.part AND seq > coalesce(place.seq, 0) ORDER BY seq LIMIT :limit
+    WHERE part = lease.part AND seq > coalesce(place.seq, 0) AND payload IS NOT NULL ORDER BY seq LIMIT :limit
 ) AS found
 ORDER BY found.turn, lease.part LIMIT :limit
 """)
-
-
 _ENDS = sa.text("SELECT part, out_seq FROM activation.partition_lease")
 
 
 @dataclass(frozen=True, slots=True)
 class SentSignal:
-    """One signal by its place; `payload` is the JSON that was sent, empty once the account was erased."""
+    """One signal by its place; `payload` is the JSON that was sent."""
 
     part: int
     seq: int
@@ -48,7 +47,7 @@ class LedgerReads:
         """At most `limit` signals of the account numbered above `after`, as they were sent, each with its number."""
         async with self._engine.connect() as connection:
             rows = await connection.execute(_TIMELINE, {"account_id": account_id, "after": after, "limit": limit})
-            return [(row.seq, _bytes(row.payload)) for row in rows]
+            return [(row.seq, row.payload) for row in rows]
 
     async def ends(self) -> dict[int, int]:
         """The number of the newest signal of each partition, 0 where there is none."""
@@ -60,8 +59,4 @@ class LedgerReads:
         values = {"parts": list(places), "seqs": list(places.values()), "limit": limit}
         async with self._engine.connect() as connection:
             rows = await connection.execute(_STREAM, values)
-            return [SentSignal(row.part, row.seq, _bytes(row.payload)) for row in rows]
-
-
-def _bytes(payload: bytes | str | None) -> bytes:
-    return payload.encode() if isinstance(payload, str) else payload or b""
+            return [SentSignal(row.part, row.seq, row.payload) for row in rows]

@@ -9,6 +9,8 @@ import time
 
 import httpx
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.positions import encode_position
 from services.activation_engine.api import new_engine_api
@@ -67,6 +69,16 @@ async def test_latest_begins_with_what_comes_next(api: Api) -> None:
     await api.rows.record("new", payloads("new", 1), part=1)
     page = (await api.http.get("/v1/signals", params={"after": start["next"]})).json()
     assert [signal["account"]["id"] for signal in page["data"]] == ["new"]
+
+
+async def test_what_erasure_has_blanked_is_passed_over(api: Api, database: AsyncEngine) -> None:
+    """More than a page of it too: empty `data` means that nothing is left."""
+    for name, count in (("gone", 5), ("kept", 1)):
+        await api.rows.record(name, payloads(name, count), part=0)
+    async with database.begin() as connection:
+        await connection.execute(sa.text("UPDATE activation.ledger SET payload = NULL WHERE account_id = 'gone'"))
+    page = (await api.http.get("/v1/signals", params={"limit": 2})).json()
+    assert [signal["account"]["id"] for signal in page["data"]] == ["kept"]
 
 
 def _encoded(value: object) -> str:
