@@ -13,16 +13,16 @@ from services.activation_engine.insights.wording import accounts_text, are, roun
 
 # Active days of the last 30 plan days: none is 0, low 1-4, medium 5-12, high 13 and more.
 BANDS = ("none", "low", "medium", "high")
-DAYS = 30
 
 # `active_days` is the newest active day's number and a bitmap that has its lowest bit there. Shifted left by the days
 # that have passed since, bit n is the day n days ago; a shift to the left by 66 more then drops what is older than 30
-# of the 96 days. (A negative shift goes the other way and drops days that lie ahead of the clock.)
+# of the 96 days. (A negative shift goes the other way and drops days that lie ahead of the clock.) Days are whole,
+# and `day_ms` comes as a float.
 _USE = """
 , used AS (
     SELECT cohort, features, coalesce(bit_count(
         CAST('x' || lpad(active_days ->> 1, 24, '0') AS bit(96))
-            << CAST(least(clock_ms / :day_ms - CAST(active_days ->> 0 AS bigint), 96) AS int) << 66
+            << CAST(least(clock_ms / CAST(:day_ms AS bigint) - CAST(active_days ->> 0 AS bigint), 96) AS int) << 66
     ), 0) AS days
     FROM accounts WHERE started AND status <> 'closed'
 )

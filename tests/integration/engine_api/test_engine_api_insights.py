@@ -155,6 +155,14 @@ async def test_use_is_counted_over_the_last_thirty_days(api: Api, accounts: Acco
     assert (total["mean_adoption"], total["features"]) == (None, [])
 
 
+async def test_a_day_lasts_until_it_is_over(api: Api, accounts: Accounts) -> None:
+    """In the evening too, what was done 29 days ago is of the last 30 days."""
+    for part in range(3):
+        await api.rows.move_lease(part, clock_ms=CLOCK_MS + DAY_MS * 3 // 4)
+    await accounts.add(active_day=CLOCK_MS // DAY_MS - 29, bits=b"\x01")
+    assert (await asked(api, "adoption"))["total"]["bands"]["low"] == 1
+
+
 async def test_a_year_may_have_many_days(api: Api, accounts: Accounts) -> None:
     """In a plan that is watched run: more than a number of four bytes can count."""
     await api.rows.publish(PLAN_TEXT + "day: 1ms\n", version=2)
