@@ -10,12 +10,12 @@ from fastapi import APIRouter, Depends, Query, Response
 from services.activation_engine.api import examples
 from services.activation_engine.api.account_paths import AccountId
 from services.activation_engine.api.answers import (
-    FILTER_PATTERN,
     LIMIT,
     MILESTONE_UNKNOWN,
     SEGMENT_UNKNOWN,
     Cursor,
     Limit,
+    Text,
     answer,
     names_refused,
     shown,
@@ -47,7 +47,6 @@ _UNKNOWN = (
     "No event or command of this account has arrived: check the id, or send one with its account id to ingest first.",
 )
 
-Text = Annotated[str | None, Query(pattern=FILTER_PATTERN, max_length=512)]
 After = Annotated[
     str | None,
     Query(

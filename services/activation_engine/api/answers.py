@@ -24,6 +24,7 @@ MILESTONE_UNKNOWN = (
     "`first_otput` is no milestone of b2b-saas. Name one of these: first_data, first_output.",
 )
 
+Text = Annotated[str | None, Query(pattern=FILTER_PATTERN, max_length=512)]
 Cursor = Annotated[str | None, Query(max_length=4096, description="The `next` of the answer before")]
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Rows at most")]
 LIMIT = LIMIT_DEFAULT

@@ -168,7 +168,9 @@ class Use(BaseModel):
     13 and more."""
 
     accounts: int
-    mean_adoption: float | None = Field(description="Null when the plan names no core features")
+    mean_adoption: float | None = Field(
+        description="Null when the plan names no core features, or its version has judged no account yet"
+    )
     distribution: list[AdoptionShare]
     features: list[FeatureUse] = Field(description="In the order of the plan")
     bands: dict[str, int]
@@ -208,7 +210,7 @@ class Obstacle(BaseModel):
 
 
 class ObstaclesInsight(OfPlan):
-    """What started accounts that are neither activated nor closed wait for."""
+    """What started accounts that are neither activated, paused nor closed wait for."""
 
     accounts: int
     obstacles: list[Obstacle]

@@ -90,7 +90,7 @@ _TTFV = {
     "curve": [{"day": 2.31, "at_risk": 196, "rate": 0.0051, "low": 0.0007, "high": 0.0357}],
 }
 TTFV = {
-    "text": "64% activate in the window; half of 196 accounts reach first value within 27.4 days."
+    "text": "64% reach first value within their window; half of 196 accounts reach first value within 27.4 days."
     " Counting only those that did, it would seem 19.5 days.",
     **_PLAN,
     "by": "month",
@@ -101,14 +101,14 @@ TTFV = {
 
 _USE = {
     "accounts": 193,
-    "mean_adoption": 0.4684,
+    "mean_adoption": 0.4922,
     "distribution": [{"adoption": 0.2, "accounts": 52}, {"adoption": 0.6, "accounts": 141}],
     "features": [{"feature": "data.ingested, on 2 days", "accounts": 160, "share": 0.829}],
     "bands": {"none": 11, "low": 40, "medium": 82, "high": 60},
 }
 ADOPTION = {
     "text": "Of 193 accounts, 60 are active on 13 or more of the last 30 days and 11 on none."
-    " On average an account uses 47% of the core features.",
+    " On average an account uses 49% of the core features.",
     **_PLAN,
     "by": "month",
     "total": _USE,
@@ -117,10 +117,10 @@ ADOPTION = {
 }
 
 OBSTACLES = {
-    "text": "53 of 83 accounts on the way wait for First output, for 9 days at the median; 17 of them are at risk or"
-    " stalled. What most of them did last: Data Imported.",
+    "text": "53 of 82 accounts on the way wait for First output, for 9 days at the median; 17 of them are at risk or"
+    " stalled. What they did last most often: Data Imported.",
     **_PLAN,
-    "accounts": 83,
+    "accounts": 82,
     "obstacles": [
         {
             "milestone": "first_output",

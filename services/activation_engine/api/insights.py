@@ -18,6 +18,7 @@ from services.activation_engine.api.answers import (
     LIMIT,
     SEGMENT_UNKNOWN,
     Limit,
+    Text,
     answer,
     names_refused,
     shown,
@@ -35,11 +36,10 @@ from services.activation_engine.reading.event_names import EventNames
 from services.runtime.api import problem_responses
 from services.runtime.problems import Problem
 
-_UNCLEAR = (400, "plan_unclear", "Several plans are live; name one with `plan`: api-product, b2b-saas.")
-_NOT_LIVE = (404, "plan_not_live", "This plan is not live; name one of these with `plan`: b2b-saas.")
+PLAN_UNCLEAR = (400, "plan_unclear", "Name one of the live plans with `plan`: api-product, b2b-saas.")
+PLAN_NOT_LIVE = (404, "plan_not_live", "`b2b_saas` is not live. Name one of the live plans with `plan`: b2b-saas.")
 _NO_TIME = (400, "time_invalid", "Write `started_from` and `started_to` as a date, 2026-11-01, or as RFC 3339 time.")
 
-Text = Annotated[str | None, Query(pattern=FILTER_PATTERN, max_length=512)]
 Time = Annotated[str | None, Query(max_length=64, description="A date (UTC) or RFC 3339", examples=["2026-11-01"])]
 Insight = Callable[[Scope], Coroutine[Any, Any, dict[str, Any]]]
 
@@ -82,7 +82,10 @@ def _add(
         summary=summary,
         description=f"{insight.__doc__} Scope `accounts:read`.",
         response_class=Response,
-        responses={**shown(document, example), **problem_responses(_UNCLEAR, _NOT_LIVE, SEGMENT_UNKNOWN, _NO_TIME)},
+        responses={
+            **shown(document, example),
+            **problem_responses(PLAN_UNCLEAR, PLAN_NOT_LIVE, SEGMENT_UNKNOWN, _NO_TIME),
+        },
     )
 
 

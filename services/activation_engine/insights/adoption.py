@@ -39,7 +39,7 @@ async def adoption_insight(scope: Scope) -> dict[str, Any]:
     rows = await scope.rows(_USE)
     shape = partial(_shape, scope.plan)
     found = with_cohorts(rows, cohort=lambda row: row.cohort, size=lambda row: int(row.accounts), shape=shape)
-    return {**scope.head(), "text": _text(found["total"]), **found}
+    return {**scope.head(), "text": _text(scope, found["total"]), **found}
 
 
 def _shape(plan: Plan, rows: list[Any]) -> dict[str, Any]:
@@ -74,14 +74,16 @@ def _used(features: bytes) -> list[int]:
     return [number for number in range(bits.bit_length()) if bits >> number & 1]
 
 
-def _text(total: dict[str, Any]) -> str:
+def _text(scope: Scope, total: dict[str, Any]) -> str:
     if not total["accounts"]:
-        return "No account has started yet."
+        return f"{scope.nobody} has started yet."
     bands = total["bands"]
     often = (
         f"Of {accounts_text(total['accounts'])}, {bands['high']:,} {are(bands['high'])} active on 13 or more of the "
         f"last 30 days and {bands['none']:,} on none."
     )
-    if total["mean_adoption"] is None:
+    if not total["features"]:
         return f"{often} The plan names no core features, so that adoption is not known."
+    if total["mean_adoption"] is None:
+        return f"{often} By version {scope.version} of the plan nobody's adoption is known yet."
     return f"{often} On average an account uses {share_text(total['mean_adoption'])} of the core features."

@@ -34,7 +34,7 @@ async def funnel_insight(scope: Scope) -> dict[str, Any]:
         shape=lambda of_cohort: _shape(scope, of_cohort[0]) if of_cohort else {},
     )
     found["total"] = _shape(scope, whole)
-    return {**scope.head(), "text": _text(found["total"]), **found}
+    return {**scope.head(), "text": _text(scope, found["total"]), **found}
 
 
 def _ids(order: Sequence[str]) -> dict[str, str]:
@@ -84,16 +84,19 @@ def _milestone(row: Any, place: int) -> dict[str, Any]:
     }
 
 
-def _text(total: dict[str, Any]) -> str:
+def _text(scope: Scope, total: dict[str, Any]) -> str:
     if not total["accounts"]:
-        return "No account has started yet."
-    required = [one for one in total["milestones"] if one["required"]]
+        return f"{scope.nobody} has started yet."
+    milestones = total["milestones"]
+    required = [one for one in milestones if one["required"]]
     fewest = min(required, key=lambda one: one["share"])
-    slow = max(required, key=lambda one: one["step_median_days"] or 0)
+    # The step to the first milestone begins at the start.
+    steps = [(one["step_median_days" if one is not milestones[0] else "median_days"], one) for one in required]
+    days, slow = max(steps, key=lambda step: step[0] or 0)
     text = (
         f"Of {accounts_text(total['accounts'])} that started, {share_text(fewest['share'])} reached {fewest['title']}, "
         "the required milestone that the fewest reach."
     )
-    if slow["step_median_days"]:
-        text += f" The longest step is to {slow['title']}: {days_text(slow['step_median_days'])} at the median."
+    if days:
+        text += f" The longest step is to {slow['title']}: {days_text(days)} at the median."
     return text

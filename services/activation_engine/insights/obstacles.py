@@ -44,7 +44,7 @@ async def obstacles_insight(scope: Scope) -> dict[str, Any]:
     found = [_obstacle(scope.plan, order[place - 1], counts, events) for place, (counts, *events) in rows.items()]
     accounts = sum(one["accounts"] for one in found)
     head = {name: value for name, value in scope.head().items() if name != "by"}
-    return {**head, "text": _text(accounts, found), "accounts": accounts, "obstacles": found}
+    return {**head, "text": _text(scope, accounts, found), "accounts": accounts, "obstacles": found}
 
 
 def due_order(plan: Plan) -> list[str]:
@@ -66,9 +66,9 @@ def _obstacle(plan: Plan, milestone: str, row: Any, events: list[Any]) -> dict[s
     }
 
 
-def _text(accounts: int, found: list[dict[str, Any]]) -> str:
+def _text(scope: Scope, accounts: int, found: list[dict[str, Any]]) -> str:
     if not found:
-        return "No account is on the way."
+        return f"{scope.nobody} is on the way."
     most = max(found, key=lambda one: one["accounts"])
     troubled = most["at_risk"] + most["stalled"]
     wait = "waits" if most["accounts"] == 1 else "wait"
@@ -78,7 +78,7 @@ def _text(accounts: int, found: list[dict[str, Any]]) -> str:
         f"{troubled:,} of them {are(troubled)} at risk or stalled."
     )
     if most["last_events"]:
-        text += f" What most of them did last: {most['last_events'][0]['event']}."
+        text += f" What they did last most often: {most['last_events'][0]['event']}."
     longest = max(found, key=lambda one: one["waiting_median_days"])
     if longest is not most:
         text += (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from services.activation_engine.insights.activation import TIMES, activation_rate, curve_of, in_days
@@ -21,28 +22,35 @@ _COUNTS = ("accounts", "started", "activated", "at_risk", "stalled")
 
 async def owners_insight(scope: Scope) -> dict[str, Any]:
     """Owners with most accounts first; the owner null stands for accounts without one."""
-    by_owner = grouped(await scope.rows(_OWNERS.format(times=TIMES)), lambda row: row.owner)
-    ordered = sorted(by_owner, key=lambda name: (-sum(row.accounts for row in by_owner[name]), name or ""))
-    # In a thread, because curves of many accounts take some hundred milliseconds.
-    owners = await asyncio.to_thread(
-        lambda: [_owner(scope, name, by_owner[name]) for name in ordered[:COHORTS_MAX]],
-    )
+    rows = await scope.rows(_OWNERS.format(times=TIMES))
     head = {name: value for name, value in scope.head().items() if name != "by"}
-    return {**head, "text": _text(owners), "owners": owners, "owners_left_out": len(ordered) - len(owners)}
+    # In a thread, because curves of many accounts take some hundred milliseconds.
+    return {**head, **await asyncio.to_thread(_compared, scope, rows)}
 
 
-def _owner(scope: Scope, name: str | None, rows: list[Any]) -> dict[str, Any]:
+def _compared(scope: Scope, rows: Sequence[Any]) -> dict[str, Any]:
+    by_owner = grouped(rows, lambda row: row.owner)
+    counts = [{"owner": name, **_counts(of_owner)} for name, of_owner in by_owner.items()]
+    counts.sort(key=lambda one: (-one["accounts"], one["owner"] or ""))
+    owners = [{**one, **_timing(scope, by_owner[one["owner"]])} for one in counts[:COHORTS_MAX]]
+    return {"text": _text(scope, counts), "owners": owners, "owners_left_out": len(counts) - len(owners)}
+
+
+def _counts(rows: list[Any]) -> dict[str, int]:
+    return {column: sum(getattr(row, column) for row in rows) for column in _COUNTS}
+
+
+def _timing(scope: Scope, rows: list[Any]) -> dict[str, Any]:
     return {
-        "owner": name,
-        **{column: sum(getattr(row, column) for row in rows) for column in _COUNTS},
         "activation_rate": activation_rate(scope.plan, rows),
         "median_days": in_days(curve_of(rows).quantile(0.5)),
     }
 
 
-def _text(owners: list[dict[str, Any]]) -> str:
+def _text(scope: Scope, owners: list[dict[str, Any]]) -> str:
+    """Of all owners, also of those that are left out."""
     if not owners:
-        return "No account runs under this plan yet."
+        return f"{scope.nobody} runs under this plan yet."
     troubled = max(owners, key=lambda one: one["at_risk"] + one["stalled"])
     count = troubled["at_risk"] + troubled["stalled"]
     whose = troubled["owner"] or "nobody in particular"

@@ -125,9 +125,18 @@ class Scope:
             "by": self.wanted.by,
         }
 
+    @property
+    def nobody(self) -> str:
+        """The subject of a sentence that says of the wanted accounts that there are none."""
+        return "No such account" if self._filters else "No account"
+
+    @property
+    def _filters(self) -> dict[str, Any]:
+        return {name: value for name in _CONDITIONS if (value := getattr(self.wanted, name)) is not None}
+
     async def rows(self, query: str, **values: Any) -> Sequence[Any]:
         """Rows of a query `FROM accounts`."""
-        given = {name: value for name in _CONDITIONS if (value := getattr(self.wanted, name)) is not None}
+        given = self._filters
         conditions = "".join(f" AND {_CONDITIONS[name]}" for name in given)
         accounts = _ACCOUNTS.format(
             cohort=_COHORTS[self.wanted.by], conditions=conditions, start=_START_MS, until=_UNTIL_MS

@@ -28,7 +28,7 @@ def _shape(rows: list[Any]) -> dict[str, Any]:
 
 def _text(scope: Scope, total: dict[str, Any]) -> str:
     if not total["accounts"]:
-        return f"No account is under {scope.plan.id} yet."
+        return f"{scope.nobody} is under {scope.plan.id} yet."
     statuses = total["statuses"]
     activated, on_track = statuses["activated"], statuses["on_track"]
     at_risk, stalled = statuses["at_risk"], statuses["stalled"]

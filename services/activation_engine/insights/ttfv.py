@@ -26,20 +26,23 @@ async def ttfv_insight(scope: Scope) -> dict[str, Any]:
         size=lambda row: int(row.started),
         shape=partial(timing, scope.plan),
     )
-    return {**scope.head(), "text": _text(found["total"]), **found}
+    return {**scope.head(), "text": _text(scope, found["total"]), **found}
 
 
-def _text(total: dict[str, Any]) -> str:
+def _text(scope: Scope, total: dict[str, Any]) -> str:
     if not total["accounts"]:
-        return "No account has started yet."
-    rate = total["activation_rate"]["rate"]
-    within = f"{share_text(rate or 0)} reach first value within their window"
-    if rate is None:
-        within = "Nobody was watched for a whole window yet"
+        return f"{scope.nobody} has started yet."
     median, naive = total["median_days"], total["naive_median_days"]
+    half = f"half of {accounts_text(total['accounts'])} reach first value within {days_text(median)}"
     if median is None:
         half = f"fewer than half of {accounts_text(total['accounts'])} have reached first value so far"
-    else:
-        half = f"half of {accounts_text(total['accounts'])} get there within {days_text(median)}"
     flattering = "" if naive is None else f" Counting only those that did, it would seem {days_text(naive)}."
-    return f"{within}; {half}.{flattering}"
+    return f"{_in_window(scope, total['activation_rate']['rate'])}{half}.{flattering}"
+
+
+def _in_window(scope: Scope, rate: float | None) -> str:
+    if rate is not None:
+        return f"{share_text(rate)} reach first value within their window; "
+    if any(segment.window_ms is not None for segment in scope.plan.segments.values()):
+        return "Nobody was watched for a whole window yet; "
+    return "The plan has no window; "
