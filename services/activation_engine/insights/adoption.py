@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -36,13 +37,12 @@ async def adoption_insight(scope: Scope) -> dict[str, Any]:
     """Over started accounts that are not closed: how many have each adoption (0 to 1), its mean, how many use each core
     feature, and how many are active how often. Accounts that were not judged by the live version yet, which takes a
     tick, have no adoption."""
-    rows = await scope.rows(_USE)
     shape = partial(_shape, scope.plan)
-    found = with_cohorts(rows, cohort=lambda row: row.cohort, size=lambda row: int(row.accounts), shape=shape)
+    found = with_cohorts(scope, await scope.rows(_USE), size=lambda row: int(row.accounts), shape=shape)
     return {**scope.head(), "text": _text(scope, found["total"]), **found}
 
 
-def _shape(plan: Plan, rows: list[Any]) -> dict[str, Any]:
+def _shape(plan: Plan, rows: Sequence[Any]) -> dict[str, Any]:
     adoptions: Counter[float] = Counter()
     users: Counter[int] = Counter()
     bands: Counter[str] = Counter(dict.fromkeys(BANDS, 0))

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from services.activation_engine.insights.scope import COHORTS_MAX
+from services.activation_engine.insights.scope import COHORTS_MAX, Scope
 
 Row = TypeVar("Row")
+Key = TypeVar("Key", bound=Hashable)
 
 
 def with_cohorts(
-    rows: Iterable[Row],
-    *,
-    cohort: Callable[[Row], str | None],
-    size: Callable[[Row], int],
-    shape: Callable[[list[Row]], dict[str, Any]],
+    scope: Scope, rows: Sequence[Any], *, size: Callable[[Any], int], shape: Callable[[Sequence[Any]], dict[str, Any]]
 ) -> dict[str, Any]:
-    """`total`, `cohorts` and how many `cohorts_left_out`; each is what `shape` makes of its rows."""
-    every = list(rows)
-    groups = grouped(every, cohort)
+    """`by` what cohorts are made, `total`, `cohorts` and how many `cohorts_left_out`; each is what `shape` makes of its
+    rows, which have a `cohort`."""
+    groups = grouped(rows, lambda row: row.cohort)
     largest = sorted(groups, key=lambda name: (-sum(map(size, groups[name])), name or ""))[:COHORTS_MAX]
     return {
-        "total": shape(every),
+        "by": scope.wanted.by,
+        "total": shape(rows),
         "cohorts": [{"cohort": name, **shape(groups[name])} for name in sorted(largest, key=_last_if_none)],
         "cohorts_left_out": len(groups) - len(largest),
     }
-
-
-Key = TypeVar("Key", bound=Hashable)
 
 
 def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]]:

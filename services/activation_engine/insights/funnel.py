@@ -27,13 +27,13 @@ async def funnel_insight(scope: Scope) -> dict[str, Any]:
     from the start and, for those that reached both, from the milestone before. Only those that reached it are timed."""
     rows = await scope.rows(_steps(len(scope.plan.display_order)), **_ids(scope.plan.display_order))
     whole = next(row for row in rows if row.whole)
+    # A cohort has one row; where there is but one cohort, that is the whole too.
     found = with_cohorts(
+        scope,
         [row for row in rows if not row.whole],
-        cohort=lambda row: row.cohort,
         size=lambda row: int(row.accounts),
-        shape=lambda of_cohort: _shape(scope, of_cohort[0]) if of_cohort else {},
+        shape=lambda of_cohort: _shape(scope, of_cohort[0] if len(of_cohort) == 1 else whole),
     )
-    found["total"] = _shape(scope, whole)
     return {**scope.head(), "text": _text(scope, found["total"]), **found}
 
 

@@ -43,8 +43,7 @@ async def obstacles_insight(scope: Scope) -> dict[str, Any]:
     rows = grouped(found_rows, lambda row: int(row.place))
     found = [_obstacle(scope.plan, order[place - 1], counts, events) for place, (counts, *events) in rows.items()]
     accounts = sum(one["accounts"] for one in found)
-    head = {name: value for name, value in scope.head().items() if name != "by"}
-    return {**head, "text": _text(scope, accounts, found), "accounts": accounts, "obstacles": found}
+    return {**scope.head(), "text": _text(scope, accounts, found), "accounts": accounts, "obstacles": found}
 
 
 def due_order(plan: Plan) -> list[str]:

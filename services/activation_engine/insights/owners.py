@@ -23,9 +23,8 @@ _COUNTS = ("accounts", "started", "activated", "at_risk", "stalled")
 async def owners_insight(scope: Scope) -> dict[str, Any]:
     """Owners with most accounts first; the owner null stands for accounts without one."""
     rows = await scope.rows(_OWNERS.format(times=TIMES))
-    head = {name: value for name, value in scope.head().items() if name != "by"}
     # In a thread, because curves of many accounts take some hundred milliseconds.
-    return {**head, **await asyncio.to_thread(_compared, scope, rows)}
+    return {**scope.head(), **await asyncio.to_thread(_compared, scope, rows)}
 
 
 def _compared(scope: Scope, rows: Sequence[Any]) -> dict[str, Any]:

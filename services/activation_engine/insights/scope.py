@@ -122,7 +122,6 @@ class Scope:
             "as_of": rfc3339_or_none(self.as_of_ms),
             "plan": self.plan.id,
             "version": self.version,
-            "by": self.wanted.by,
         }
 
     @property

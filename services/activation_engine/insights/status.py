@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from services.activation_engine.domain.account import STATUSES
@@ -14,12 +15,11 @@ _COUNTS = "SELECT cohort, status, count(*) AS accounts FROM accounts GROUP BY co
 
 async def status_insight(scope: Scope) -> dict[str, Any]:
     """`statuses` of all accounts and by cohort; an account without a start is in the cohort null."""
-    rows = await scope.rows(_COUNTS)
-    found = with_cohorts(rows, cohort=lambda row: row.cohort, size=lambda row: int(row.accounts), shape=_shape)
+    found = with_cohorts(scope, await scope.rows(_COUNTS), size=lambda row: int(row.accounts), shape=_shape)
     return {**scope.head(), "text": _text(scope, found["total"]), **found}
 
 
-def _shape(rows: list[Any]) -> dict[str, Any]:
+def _shape(rows: Sequence[Any]) -> dict[str, Any]:
     statuses = dict.fromkeys(STATUSES, 0)
     for row in rows:
         statuses[row.status] += row.accounts

@@ -21,8 +21,8 @@ async def ttfv_insight(scope: Scope) -> dict[str, Any]:
     # Curves of many accounts are some hundred milliseconds of work, during which others shall be served.
     found = await asyncio.to_thread(
         with_cohorts,
+        scope,
         rows,
-        cohort=lambda row: row.cohort,
         size=lambda row: int(row.started),
         shape=partial(timing, scope.plan),
     )
