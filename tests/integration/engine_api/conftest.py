@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.api import new_engine_api
-from services.runtime.access import Scope, generate_key, hash_key
 from services.runtime.http_server import HttpServer
 from services.runtime.key_ring import KeyRing
 from services.runtime.postgres import connect
@@ -29,11 +28,10 @@ ADMIN_KEY = "an admin key"
 
 @dataclass(frozen=True)
 class Api:
-    """A client with the admin key, the rows behind it, and a way to other keys."""
+    """A client with the admin key, and the rows behind it."""
 
     http: httpx.AsyncClient
     rows: PartitionRows
-    key_with: Callable[[Scope], Awaitable[str]]
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +71,6 @@ async def impatient_api(database: AsyncEngine) -> AsyncIterator[Api]:
 async def serving(database: AsyncEngine, **waits: float) -> AsyncIterator[Api]:
     """The app with these waits."""
     keys = KeyRing(database, admin_key=ADMIN_KEY, pepper="")
-
-    async def key_with(scope: Scope) -> str:
-        key_id, key = generate_key()
-        async with database.begin() as connection:
-            await connection.execute(
-                sa.text(
-                    "INSERT INTO ingest.api_key (id, name, scopes, secret_hash) VALUES (:id, 'test', :scopes, :hash)"
-                ),
-                {"id": key_id, "scopes": [scope.value], "hash": hash_key(key, pepper="")},
-            )
-        await keys.refresh()
-        return key
-
     rows = PartitionRows(database)
     await rows.claim_all()
     operations = operations_over(database)
@@ -93,7 +78,7 @@ async def serving(database: AsyncEngine, **waits: float) -> AsyncIterator[Api]:
     transport = httpx.ASGITransport(app=app)
     headers = {"authorization": f"Bearer {ADMIN_KEY}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://engine", headers=headers) as client:
-        yield Api(client, rows, key_with)
+        yield Api(client, rows)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.activation_engine.api import insight_documents as documents
 from services.activation_engine.api.insights import PLAN_NOT_LIVE, PLAN_UNCLEAR
 from services.activation_engine.domain.rows import days_key
-from services.runtime.access import Scope
 from tests.integration.engine_api.conftest import Api
 from tests.integration.engine_api.insight_accounts import CLOCK_MS, Accounts
 from tests.integration.engine_api.partition_rows import DAY_MS, PLAN_TEXT, START_MS
@@ -294,12 +293,3 @@ async def test_wrong_parameters_are_named(
     """A problem that says what to write instead."""
     answer = await api.http.get("/v1/insights/ttfv", params=parameters)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-
-
-@pytest.mark.parametrize("path", ["/v1/catalog", *(f"/v1/insights/{name}" for name in (*OF_PLAN, "surprises"))])
-async def test_insights_need_their_scope(api: Api, accounts: Accounts, path: str) -> None:
-    """A key for something else is refused, a reader's passes."""
-    other = {"authorization": f"Bearer {await api.key_with(Scope.EVENTS_WRITE)}"}
-    assert (await api.http.get(path, headers=other)).status_code == 403
-    reader = {"authorization": f"Bearer {await api.key_with(Scope.ACCOUNTS_READ)}"}
-    assert (await api.http.get(path, headers=reader)).status_code == 200

@@ -1,4 +1,4 @@
-"""Jobs and dead letters over HTTP, on a real database and without a broker; and who may ask."""
+"""Jobs and dead letters over HTTP, on a real database and without a broker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.operations.job_runner import JobRunner, Progress
 from services.activation_engine.operations.jobs import AlreadyRunning, JobStore
-from services.runtime.access import Scope
 from tests.fakes.engine_process import eventually
 from tests.integration.engine_api.conftest import Api
 
@@ -25,6 +24,19 @@ async def jobs(database: AsyncEngine) -> JobStore:
     async with database.begin() as connection:
         await connection.execute(sa.text("TRUNCATE activation.job, activation.dead_letter"))
     return JobStore(database)
+
+
+_LETTER = sa.text(
+    'INSERT INTO activation.dead_letter (part, "offset", reason, detail, key, value, appended_ms)'
+    " VALUES (0, :offset, :reason, 'x', :key, :value, 1) RETURNING id"
+)
+
+
+async def letter(database: AsyncEngine, reason: str, *, key: bytes | None, value: bytes | None, offset: int = 1) -> int:
+    """The id of a new dead letter."""
+    values = {"offset": offset, "reason": reason, "key": key, "value": value}
+    async with database.begin() as connection:
+        return int(await connection.scalar(_LETTER, values))
 
 
 async def state_of(api: Api, job_id: UUID | str) -> dict[str, Any]:
@@ -100,13 +112,8 @@ async def test_a_job_that_was_stopped_or_broke_says_so(api: Api, jobs: JobStore)
 async def test_without_a_broker_nothing_is_marked_as_requeued(api: Api, jobs: JobStore, database: AsyncEngine) -> None:
     """503 with Retry-After; a letter too large to show, or empty, is listed all the same."""
     assert jobs
-    insert = sa.text(
-        'INSERT INTO activation.dead_letter (part, "offset", reason, detail, key, value, appended_ms)'
-        " VALUES (0, :offset, 'not_valid', 'x', 'k', :value, 1)"
-    )
-    async with database.begin() as connection:
-        await connection.execute(insert, {"offset": 1, "value": None})
-        await connection.execute(insert, {"offset": 2, "value": b'"' + b"a" * 20_000 + b'"'})
+    await letter(database, "not_valid", key=b"k", value=None)
+    await letter(database, "not_valid", key=b"k", value=b'"' + b"a" * 20_000 + b'"', offset=2)
     large, empty = (await api.http.get("/v1/dead-letters")).json()["data"]
     assert (large["value"], large["value_bytes"], len(large["value_base64"])) == (None, 20_002, 21_848)
     assert (empty["value"], empty["value_base64"], empty["value_bytes"]) == (None, None, None)
@@ -119,34 +126,9 @@ async def test_without_a_broker_nothing_is_marked_as_requeued(api: Api, jobs: Jo
 async def test_a_letter_that_was_erased_is_not_requeued(api: Api, jobs: JobStore, database: AsyncEngine) -> None:
     """Its place is kept for audits, its record is gone: there is nothing to send again."""
     assert jobs
-    insert = sa.text(
-        'INSERT INTO activation.dead_letter (part, "offset", reason, detail, appended_ms)'
-        " VALUES (0, 1, 'wrong_partition', 'x', 1) RETURNING id"
-    )
-    async with database.begin() as connection:
-        letter_id = await connection.scalar(insert)
+    letter_id = await letter(database, "wrong_partition", key=None, value=None)
     answer = await api.http.post(f"/v1/dead-letters/{letter_id}/requeue")
     assert (answer.status_code, answer.json()["code"]) == (409, "dead_letter_erased")
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "scope"),
-    [
-        ("GET", "/v1/dead-letters", Scope.PLANS_WRITE),
-        ("POST", "/v1/dead-letters/1/requeue", Scope.PLANS_WRITE),
-        ("POST", "/v1/partitions/0/resume", Scope.PLANS_WRITE),
-        ("POST", "/v1/partitions/0/republish", Scope.PLANS_WRITE),
-        ("POST", "/v1/audits", Scope.PLANS_WRITE),
-        ("GET", f"/v1/jobs/{NOBODY}", Scope.ACCOUNTS_READ),
-        ("DELETE", f"/v1/jobs/{NOBODY}", Scope.ACCOUNTS_READ),
-    ],
-)
-async def test_only_who_may_operate_does(api: Api, method: str, path: str, scope: Scope) -> None:
-    """A key of a lesser scope is refused before anything else is looked at."""
-    lesser = {"authorization": f"Bearer {await api.key_with(scope)}"}
-    body = {"from": "latest", "reason": "x"} if "resume" in path else {"from_seq": 1}
-    refused = await api.http.request(method, path, headers=lesser, json=body)
-    assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
 
 
 async def test_what_cannot_be_meant_is_refused(api: Api) -> None:

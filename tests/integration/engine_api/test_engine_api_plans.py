@@ -18,7 +18,6 @@ from services.activation_engine.api.plan_documents import (
 )
 from services.activation_engine.plans.advice import SeenName, advise
 from services.activation_engine.plans.registry import PLANS_MAX
-from services.runtime.access import Scope
 from tests.integration.engine_api.conftest import Api
 from tests.integration.engine_api.partition_rows import PARTITIONS, PLAN_TEXT, usage
 
@@ -295,14 +294,3 @@ async def test_an_unknown_plan_or_version_is_a_problem(api: Api, path: str) -> N
     await api.rows.publish()
     answer = await api.http.get(f"/v1/plans/{path}")
     assert (answer.status_code, answer.json()["code"]) == (404, "plan_unknown")
-
-
-async def test_publishing_needs_its_scope(api: Api) -> None:
-    """A key that reads plans may neither check nor publish them, and the other way round."""
-    reader = {"authorization": f"Bearer {await api.key_with(Scope.ACCOUNTS_READ)}"}
-    writer = {"authorization": f"Bearer {await api.key_with(Scope.PLANS_WRITE)}"}
-    assert (await api.http.put("/v1/plans/b2b-saas", content=PLAN_TEXT, headers=reader)).status_code == 403
-    assert (await api.http.post("/v1/plans/b2b-saas/check", content=PLAN_TEXT, headers=reader)).status_code == 403
-    assert (await api.http.get("/v1/plans", headers=writer)).status_code == 403
-    assert (await api.http.post("/v1/plans/b2b-saas/check", content=PLAN_TEXT, headers=writer)).json()["valid"] is True
-    assert (await api.http.get("/v1/plans", headers=reader)).json()["data"] == []
