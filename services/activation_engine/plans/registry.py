@@ -49,8 +49,8 @@ _VERSION = sa.text(
 )
 _CONTENTS = sa.text(
     "SELECT plan, version, content FROM activation.plan_version"
-    " JOIN unnest(CAST(:plans AS text[]), CAST(:versions AS integer[])) AS wanted(plan, version)"
-    " USING (plan, version)"
+    " JOIN unnest(CAST(:plans AS text[]), CAST(:versions AS integer[]), CAST(:hashes AS text[]))"
+    " AS wanted(plan, version, known) USING (plan, version) WHERE hash <> known"
 )
 
 
@@ -142,7 +142,8 @@ async def read_version(connection: AsyncConnection, plan: str, version: int) -> 
 
 
 class PlanMemory:
-    """Compiled plan versions by (plan, version); read from the database once, since they never change."""
+    """Compiled plan versions by (plan, version), read again only when their content is not what was published: a
+    failover may lose a publication, and the next one takes its number."""
 
     _KEPT_MAX = 4 * PLANS_MAX
 
@@ -153,13 +154,15 @@ class PlanMemory:
         self, connection: AsyncConnection, wanted: Collection[tuple[str, int]]
     ) -> Mapping[tuple[str, int], Plan]:
         """The plans for all `wanted`; KeyError when one does not exist."""
-        missing = [key for key in wanted if key not in self._plans]
-        if missing:
-            if len(self._plans) > self._KEPT_MAX:
-                self._plans = {key: self._plans[key] for key in wanted if key in self._plans}
-            rows = await connection.execute(
-                _CONTENTS, {"plans": [plan for plan, _ in missing], "versions": [version for _, version in missing]}
-            )
-            for row in rows:
-                self._plans[row.plan, row.version] = plan_from_content(row.content).plan
-        return {key: self._plans[key] for key in wanted}
+        found = {key: self._plans[key] for key in wanted if key in self._plans}
+        values = {
+            "plans": [plan for plan, _ in wanted],
+            "versions": [version for _, version in wanted],
+            "hashes": [found[key].hash if key in found else "" for key in wanted],
+        }
+        for row in await connection.execute(_CONTENTS, values):
+            found[row.plan, row.version] = plan_from_content(row.content).plan
+        if len(self._plans) > self._KEPT_MAX:
+            self._plans.clear()
+        self._plans |= found
+        return {key: found[key] for key in wanted}

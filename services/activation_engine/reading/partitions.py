@@ -22,9 +22,10 @@ _PROGRESS = sa.text(
 # What a view is made of: the clock of `lease`, and the newest version of each plan that its partition adopted.
 VIEW_COLUMNS = (
     "lease.part, lease.clock_ms, lease.last_event_at_ms, lease.holes, lease.hold_until_ms,"
-    " (SELECT json_agg(json_build_array(plan, version, live_from_ms, policy) ORDER BY plan) FROM ("
+    " (SELECT json_agg(json_build_array(plan, version, live_from_ms, newest.policy, hash) ORDER BY plan) FROM ("
     "SELECT DISTINCT ON (plan) plan, version, live_from_ms, policy FROM activation.partition_plan"
-    " WHERE partition_plan.part = lease.part ORDER BY plan, version DESC) AS newest) AS adopted"
+    " WHERE partition_plan.part = lease.part ORDER BY plan, version DESC) AS newest"
+    " JOIN activation.plan_version USING (plan, version)) AS adopted"
 )
 _VIEWS = sa.text(
     f"SELECT {VIEW_COLUMNS} FROM activation.partition_lease AS lease WHERE part = ANY(CAST(:parts AS integer[]))"  # noqa: S608 - of constants
@@ -91,18 +92,17 @@ class PartitionViews:
         return {row.part: await self.of(connection, row) for row in rows}
 
     async def of(self, connection: AsyncConnection, row: Any) -> PartitionView:
-        """The view that a row with VIEW_COLUMNS describes; the connection is asked for what no version has changed
-        since it was published."""
-        live = tuple(tuple(one) for one in row.adopted or () if one[-1] != RETIRED)
+        """The view that a row with VIEW_COLUMNS describes; the connection is asked for plans that are not known."""
+        live = tuple(tuple(one) for one in row.adopted or () if one[3] != RETIRED)
         return PartitionView(await self._plan_set(connection, live), _clock(row))
 
     async def _plan_set(self, connection: AsyncConnection, live: tuple[tuple[Any, ...], ...]) -> PlanSet:
         found = self._sets.get(live)
         if found is None:
-            plans = await self._plans.get(connection, [(plan, version) for plan, version, _, _ in live])
+            plans = await self._plans.get(connection, [(plan, version) for plan, version, *_ in live])
             found = PlanSet.of(
                 LivePlan(plans[plan, version], version, live_from_ms, policy)
-                for plan, version, live_from_ms, policy in live
+                for plan, version, live_from_ms, policy, _ in live
             )
             if len(self._sets) >= self._KEPT_MAX:
                 self._sets.clear()

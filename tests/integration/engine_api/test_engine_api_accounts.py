@@ -6,6 +6,8 @@ from typing import get_args
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.signals import Status
 from services.activation_engine.api.documents import AccountDocument, AccountList, Explanation, Timeline
@@ -47,6 +49,18 @@ async def test_each_partition_judges_by_what_it_has_adopted(api: Api) -> None:
         plan = (await api.http.get(f"/v1/accounts/{name}")).json()["plans"][0]
         due[name] = (plan["version"], plan["milestones"][0]["due_at"])
     assert due == {"old": (1, "2026-01-15T00:00:00Z"), "new": (2, "2026-01-22T00:00:00Z")}
+
+
+async def test_a_publication_that_a_failover_lost_is_forgotten(api: Api, database: AsyncEngine) -> None:
+    """The next one has its number and another content."""
+    await api.rows.publish()
+    await api.rows.apply("acme", usage("acme", "data.ingested", day=0))
+    due = {(await api.http.get("/v1/accounts/acme")).json()["plans"][0]["milestones"][0]["due_at"]}
+    async with database.begin() as connection:
+        await connection.execute(sa.text("TRUNCATE activation.plan_version, activation.partition_plan"))
+    await api.rows.publish(PLAN_TEXT.replace("{due: week 2, needs", "{due: week 3, needs"))
+    due.add((await api.http.get("/v1/accounts/acme")).json()["plans"][0]["milestones"][0]["due_at"])
+    assert due == {"2026-01-15T00:00:00Z", "2026-01-22T00:00:00Z"}
 
 
 async def test_an_explanation_measures_each_condition(api: Api) -> None:
