@@ -31,6 +31,7 @@ def sections(checked: CheckedPlan) -> dict[str, list[str]]:
         "": [f"{plan.title} ({plan.id})", *_frame(plan)],
         "Milestones": [_milestone(plan, one) for one in plan.displayed()],
         "Status": list(_status(plan)),
+        "Adoption": list(_adoption(plan)),
         "Escalation": list(_escalation(plan)),
         "Risks": [_watch(plan, one) for one in plan.risks],
         "Opportunities": [_watch(plan, one) for one in plan.opportunities],
@@ -119,6 +120,13 @@ def _hours_or_days(plan: Plan, length_ms: int) -> str:
     return length_text(length_ms, plan.day_ms)
 
 
+def _adoption(plan: Plan) -> Iterator[str]:
+    if plan.core_features:
+        features = listed([one.text.rpartition(", on ")[0] for one in plan.core_features], "and")
+        on = plan.core_features[0].text.rpartition(", on ")[2]
+        yield f"It is the share of these that came on {on}: {features}."
+
+
 def _escalation(plan: Plan) -> Iterator[str]:
     if plan.escalation is None:
         return
@@ -127,10 +135,6 @@ def _escalation(plan: Plan) -> Iterator[str]:
     without = "" if unless is None else f", unless it has {whole_text(unless)}"
     to = listed(list(plan.escalation.to), "and")
     yield f"An account that is not activated after {_by_segment(plan, times)} is escalated once to {to}{without}."
-    if plan.core_features:
-        features = listed([one.text.rpartition(", on ")[0] for one in plan.core_features], "and")
-        on = plan.core_features[0].text.rpartition(", on ")[2]
-        yield f"Adoption is the share of these that came on {on}: {features}."
 
 
 def _watch(plan: Plan, watch: Watch) -> str:

@@ -19,7 +19,7 @@ from services.activation_engine.domain.trackers import (
 )
 from services.activation_engine.domain.watches import Bounds
 from services.activation_engine.plan_templates import template_text
-from services.activation_engine.plans.english import in_english
+from services.activation_engine.plans.english import in_english, sections
 from services.activation_engine.plans.loader import load_plan, plan_from_content
 from tests.builders import DAY_MS
 from tests.unit.engine.plan_files import plan_files
@@ -60,11 +60,13 @@ Status
 - Stalled: nobody was active for 14 days.
 - Stalled: the window is over without First output.
 
+Adoption
+- It is the share of these that came on 2 days: data.ingested, workflow.run, report.generated,
+  list.built and model.trained.
+
 Escalation
 - An account that is not activated after 30 days for smb, 45 days for mid_market, 75 days for
   enterprise is escalated once to owner and product, unless it has adoption of 40% and First output.
-- Adoption is the share of these that came on 2 days: data.ingested, workflow.run, report.generated,
-  list.built and model.trained.
 
 Risks
 - Account quiet: nobody active for 14 days.
@@ -193,3 +195,9 @@ risks:
 def test_english_of_the_template() -> None:
     """The whole text."""
     assert in_english(B2B) == ENGLISH
+
+
+def test_core_features_are_told_of_every_plan_that_has_them() -> None:
+    """Also of one that escalates nothing."""
+    text = "plan: x\nfirst_value: v\nmilestones: {v: {when: a.b}}\ncore_features: {days: 2, of: [a.b, c.d]}\n"
+    assert sections(load_plan(text))["Adoption"] == ["It is the share of these that came on 2 days: a.b and c.d."]
