@@ -117,7 +117,7 @@ class EventNames:
         views = await self._views.read(connection, parts)
         newest = await connection.scalar(_NEWEST)
         # Partitions mostly share their plans; their holes differ by seconds, and those of the first one serve.
-        live = {id(one): one.plan for view in views.values() for one in view.plans.live}
+        live = {id(one.plan): one.plan for view in views.values() for one in view.plans.live}
         holes = views[min(parts)].clock.holes if parts else ()
         uses = Uses([plan_use(plan) for plan in live.values()], holes, newest or 0)
         return await asyncio.to_thread(lambda: [uses.seen(row) for row in rows])
