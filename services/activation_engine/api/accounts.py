@@ -103,7 +103,7 @@ def _add_list(routes: APIRouter, accounts: AccountReads) -> None:
         except PlanUnknown as error:
             raise Problem(404, "plan_unknown", f"`{plan}` is not published. {_choice(error.live)}") from error
         following = encode_cursor([found[limit - 1].state.account_id]) if len(found) > limit else None
-        return answer({"data": [_row(seen) for seen in found[:limit]], "next": following})
+        return answer({"data": [_shown(seen, briefly=True) for seen in found[:limit]], "next": following})
 
 
 def _add_explanation(routes: APIRouter, accounts: AccountReads) -> None:
@@ -158,8 +158,7 @@ def _add_account(routes: APIRouter, accounts: AccountReads, applied: AppliedPosi
         Scope `accounts:read`."""
         if after is not None:
             await applied.wait_for(after)
-        seen = await _known(accounts, account_id)
-        return answer(describe(seen.state, seen.view.plans, seen.view.clock))
+        return answer(_shown(await _known(accounts, account_id)))
 
 
 async def _known(accounts: AccountReads, account_id: str) -> SeenAccount:
@@ -173,7 +172,5 @@ def _choice(live: tuple[str, ...]) -> str:
     return f"Name one of the live plans: {', '.join(live)}." if live else "None is: publish one first."
 
 
-def _row(seen: SeenAccount) -> dict[str, Any]:
-    whole = describe(seen.state, seen.view.plans, seen.view.clock)
-    plans = [{key: value for key, value in plan.items() if key != "milestones"} for plan in whole["plans"]]
-    return {**{key: value for key, value in whole.items() if key != "people"}, "plans": plans}
+def _shown(seen: SeenAccount, *, briefly: bool = False) -> dict[str, Any]:
+    return describe(seen.state, seen.view.plans, seen.view.clock, briefly=briefly)

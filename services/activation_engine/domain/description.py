@@ -8,7 +8,6 @@ from services.activation_engine.domain.activity import PEOPLE_KEPT, Seen, is_era
 from services.activation_engine.domain.held import superseded
 from services.activation_engine.domain.instants import in_days, rfc3339, rfc3339_or_none
 from services.activation_engine.domain.orders import DIAGNOSIS
-from services.activation_engine.domain.plan import Milestone
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.rows import row_of, standings
 from services.activation_engine.domain.status import Standing, phase, standing_of
@@ -18,15 +17,16 @@ from services.activation_engine.domain.watch_announcements import evidence_of
 from services.activation_engine.domain.watches import Watch
 
 
-def describe(state: AccountState, plans: PlanSet, clock: PartitionClock) -> dict[str, Any]:
-    """The account with its traits and where it stands under every live plan."""
+def describe(state: AccountState, plans: PlanSet, clock: PartitionClock, *, briefly: bool = False) -> dict[str, Any]:
+    """The account with its traits and where it stands under every live plan; briefly, as in a list, without its people
+    and milestones, which are most of the work."""
     return {
         "id": state.account_id,
         "traits": state.facts.trait_values(),
         "last_activity_at": last_activity_at(state),
         "diagnosis": _diagnosis(state),
-        "people": list(_people(state, plans)),
-        "plans": [_describe_plan(state, live, known, clock) for live, known in standings(state, plans)],
+        **({} if briefly else {"people": list(_people(state, plans))}),
+        "plans": [_describe_plan(state, live, known, clock, briefly) for live, known in standings(state, plans)],
     }
 
 
@@ -81,7 +81,9 @@ def standing_in(state: AccountState, live: LivePlan, known: PlanState, clock: Pa
     return standing_of(live.plan, known, state.facts, clock.holes, clock.clock_ms or 0)
 
 
-def _describe_plan(state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock) -> dict[str, Any]:
+def _describe_plan(
+    state: AccountState, live: LivePlan, known: PlanState, clock: PartitionClock, briefly: bool
+) -> dict[str, Any]:
     plan, standing = live.plan, standing_in(state, live, known, clock)
     row = row_of(plan, known, state.facts)
     adoption = None if row.features is None else plan.adoption_of(row.features)
@@ -99,7 +101,7 @@ def _describe_plan(state: AccountState, live: LivePlan, known: PlanState, clock:
         "completion_rate": _completion(standing),
         "reached": [one for one in plan.display_order if standing.is_reached(one)],
         "adoption": None if adoption is None else round(adoption, 4),
-        "milestones": [_describe_milestone(one, standing, known, state) for one in plan.displayed()],
+        **({} if briefly else {"milestones": _milestones(standing, known, state)}),
         "risks": list(_open(plan.risks, known, standing, state, clock)),
         "opportunities": list(_open(plan.opportunities, known, standing, state, clock)),
     }
@@ -151,14 +153,15 @@ def _time_to_first_value(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _describe_milestone(
-    milestone: Milestone, standing: Standing, known: PlanState, state: AccountState
-) -> dict[str, Any]:
-    return {
-        "id": milestone.id,
-        "title": milestone.title,
-        "required": milestone.required and milestone.id not in standing.waived,
-        "due_at": rfc3339_or_none(standing.due_at(milestone.id)),
-        "reached_at": rfc3339_or_none(standing.reached.get(milestone.id)),
-        "superseded": superseded(standing.plan, state.facts, known.held, milestone.id),
-    }
+def _milestones(standing: Standing, known: PlanState, state: AccountState) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": one.id,
+            "title": one.title,
+            "required": one.required and one.id not in standing.waived,
+            "due_at": rfc3339_or_none(standing.due_at(one.id)),
+            "reached_at": rfc3339_or_none(standing.reached.get(one.id)),
+            "superseded": superseded(standing.plan, state.facts, known.held, one.id),
+        }
+        for one in standing.plan.displayed()
+    ]
