@@ -136,7 +136,7 @@ def test_an_account_fits_a_narrow_terminal(narrow: int, capsys: pytest.CaptureFi
     printed = capsys.readouterr().out
     assert max(map(cell_len, printed.splitlines())) <= narrow
     assert printed.startswith("acme, last active about 2026-11-16\ndiagnosed as execution, action help")
-    assert "about 2026-11-15" in printed
+    assert "about 2026-11-16" in printed
     assert "risk single_threaded (Single threaded) open since" in printed
 
 

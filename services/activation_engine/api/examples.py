@@ -1,4 +1,4 @@
-"""Example answers for OpenAPI; a contract test holds each against its document."""
+"""Example answers for OpenAPI; tests hold each against its document, and against what is answered."""
 
 from __future__ import annotations
 
@@ -10,31 +10,59 @@ events:
   data.ingested:    [Data Imported]
   report.generated: [Report Generated]
 start: [contract_start, first_event]
+segments:
+  smb:        {pace: 0.75, window: 60d}
+  enterprise: {pace: 1.5, window: 180d}
+  else: smb
+grace: 3d
 milestones:
   first_data:   {due: week 2, when: data.ingested}
   first_output: {due: week 4, needs: [first_data], when: report.generated}
 first_value: first_output
+core_features: {days: 2, of: [data.ingested, report.generated]}
 stalled: {overdue: 7d, quiet: 14d}
+escalate: {at: 52d}
+risks:
+  single_threaded: {people: {lt: 2}, for: 14d}
 """
 
 SIGNAL: dict[str, Any] = {
-    "type": "account.first_value_reached",
-    "id": "1d3d4a4e-52d0-5d0e-9b4a-4f2b6f0f3a11",
-    "timestamp": "2026-11-12T09:30:00Z",
-    "summary": "Acme reached first value on day 21: First output.",
+    "type": "account.at_risk",
+    "id": "3237b3cf-32fd-5e47-afb1-1112dfdf0c5f",
+    "timestamp": "2026-11-15T10:00:00Z",
+    "summary": "Acme is at risk: First output is 3 days overdue (due 12 Nov 2026) and nobody was active for 9 days.",
     "account": {
-        "id": "acme", "name": "Acme", "segment": "smb", "owner": "dana@vendor.example", "traits": {"crm_id": "0015"}
+        "id": "acme",
+        "name": "Acme",
+        "segment": "smb",
+        "owner": "dana@vendor.example",
+        "traits": {"crm_id": "0015"},
     },
     "plan": {"id": "b2b-saas", "version": 3},
-    "evidence": {"rule": "report.generated", "measured": 1, "threshold": 1, "events": ["m-1"], "also": []},
-    "sequence": 4,
     "milestone": {"id": "first_output", "title": "First output"},
+    "status": {"from": "on_track", "to": "at_risk"},
+    "reason": "milestone_overdue",
+    "likely": None,
+    "to": ["owner"],
     "due_at": "2026-11-12T10:00:00Z",
-    "days_since_start": 21.0,
-    "ttfv_days": 21.0,
+    "days_since_start": 24.0,
+    "ttfv_days": None,
+    "evidence": {
+        "rule": "first_output due week 4 (smb, pace 0.75)",
+        "measured": 0,
+        "threshold": 1,
+        "events": [],
+        "also": [],
+    },
+    "next": "First output is reached by report.generated.",
+    "risk": None,
+    "opportunity": None,
+    "outcome": None,
+    "links": {},
     "origin": "live",
     "late": False,
-}  # fmt: skip
+    "sequence": 4,
+}
 TIMELINE = {"data": [SIGNAL], "superseded": [], "next": None}
 STREAM = {"data": [SIGNAL], "next": "eyIwIjoxMiwiMSI6N30"}
 
@@ -51,15 +79,15 @@ _PLAN_ROW: dict[str, Any] = {
     "ttfv_days": {"gross": None, "net": None, "before_start": False},
     "completion_rate": 0.5,
     "reached": ["first_data"],
-    "adoption": 0.4,
+    "adoption": 0.5,
     "risks": [
         {
             "id": "single_threaded",
             "title": "Single threaded",
-            "opened_at": "2026-11-14T10:00:00Z",
-            "reason": "fewer than 2 people in 28 days, for 30 days",
+            "opened_at": "2026-11-13T09:00:00Z",
+            "reason": "fewer than 2 people in 28 days, for 14 days",
             "evidence": {
-                "rule": "fewer than 2 people in 28 days, for 30 days",
+                "rule": "fewer than 2 people in 28 days, for 14 days",
                 "measured": 1,
                 "threshold": 2,
             },
@@ -87,20 +115,32 @@ _MILESTONES = [
 ]
 _ACCOUNT: dict[str, Any] = {
     "id": "acme",
-    "traits": {"name": "Acme", "segment": "smb", "owner": "dana@vendor.example", "contract_start": "2026-10-22"},
-    "last_activity_at": "2026-11-16T00:00:00Z",
+    "traits": {
+        "name": "Acme",
+        "segment": "smb",
+        "owner": "dana@vendor.example",
+        "crm_id": "0015",
+        "contract_start": "2026-10-22T10:00:00Z",
+    },
+    "last_activity_at": "2026-11-16T08:05:00Z",
     "diagnosis": {"cause": "execution", "action": "help", "at": "2026-11-15T12:00:00Z"},
 }
 ACCOUNT = {
     **_ACCOUNT,
     "people": [
-        {"id": "u-7", "role": "champion", "last_seen_at": "2026-11-15T16:20:00Z"},
+        {"id": "u-7", "role": "champion", "last_seen_at": "2026-11-16T03:45:00Z"},
         {"id": "u-9", "role": "executive", "last_seen_at": None},
     ],
     "plans": [{**_PLAN_ROW, "milestones": _MILESTONES}],
 }
 ACCOUNTS = {"data": [{**_ACCOUNT, "plans": [_PLAN_ROW]}], "next": "WyJhY21lIl0"}
 
+_NEXT = "First output is reached by report.generated."
+_TEXT = (
+    "Acme is at risk under b2b-saas (version 3) since 15 Nov 2026: First output is 4 days overdue (due 12 Nov 2026); "
+    f"1 of 2 required milestones are reached. {_NEXT} Unless that changes, it is stalled on 19 Nov 2026 and escalated "
+    "to owner on 13 Dec 2026."
+)
 _CONDITIONS: list[dict[str, Any]] = [
     {
         "milestone": "first_data",
@@ -115,7 +155,7 @@ _CONDITIONS: list[dict[str, Any]] = [
         "at": "2026-10-30T08:12:00Z",
         "due_at": "2026-11-01T22:00:00Z",
         "waiting_for": [],
-        "text": "data.ingested",
+        "text": "First data is reached by data.ingested.",
         "parts": [],
     },
     {
@@ -131,15 +171,14 @@ _CONDITIONS: list[dict[str, Any]] = [
         "at": None,
         "due_at": "2026-11-12T10:00:00Z",
         "waiting_for": [],
-        "text": "report.generated",
+        "text": _NEXT,
         "parts": [],
     },
 ]
 EXPLANATION = {
-    "text": "Acme is at risk under b2b-saas (version 3) since 15 Nov 2026: First output is 4 days overdue (due "
-    "12 Nov 2026). escalated is snoozed until 2026-12-01T00:00:00Z.",
+    "text": f"{_TEXT} escalated is snoozed until 2026-12-01T00:00:00Z.",
     "clock_at": "2026-11-16T10:00:00Z",
-    "last_activity_at": "2026-11-16T00:00:00Z",
+    "last_activity_at": "2026-11-16T08:05:00Z",
     "last_event": "Data Imported",
     "snoozes": [{"kind": "escalated", "until": "2026-12-01T00:00:00Z", "mutes": True}],
     "plans": [
@@ -151,8 +190,8 @@ EXPLANATION = {
             "since": "2026-11-15T10:00:00Z",
             "next_due_at": "2026-11-19T10:00:00Z",
             "escalates_at": "2026-12-13T10:00:00Z",
-            "next": "One report.generated reaches First output; without it the account stalls on 19 Nov 2026.",
-            "text": "Acme is at risk under b2b-saas (version 3) since 15 Nov 2026: First output is 4 days overdue.",
+            "next": _NEXT,
+            "text": _TEXT,
             "entered_by": {
                 "reason": "milestone_overdue",
                 "milestone": "first_output",
@@ -174,10 +213,10 @@ EXPLANATION = {
                 {
                     "id": "single_threaded",
                     "title": "Single threaded",
-                    "rule": "fewer than 2 people in 28 days, for 30 days",
+                    "rule": "fewer than 2 people in 28 days, for 14 days",
                     "open": True,
-                    "opened_at": "2026-11-14T10:00:00Z",
-                    "looked_at_next": "2026-11-26T10:00:00Z",
+                    "opened_at": "2026-11-13T09:00:00Z",
+                    "looked_at_next": "2026-12-14T09:00:00Z",
                     "parts": [{"part": "people", "holds": True, "measured": 1, "threshold": 2}],
                 }
             ],
@@ -187,10 +226,10 @@ EXPLANATION = {
     ],
 }
 
-_HASH = "6d0c1f5b7a0e4e8f9b3c2d1a0f9e8d7c6b5a49382716f5e4d3c2b1a09f8e7d6c"
+_HASH = "1e49420672f28c3615bedfb701cd27ef2c87aa7fd63a2b4970e71b7f89c31c1f"
 _EFFECT = {
-    "counts_from_publish": ["team_using"],
-    "newly_required": ["team_using"],
+    "counts_from_publish": ["first_output"],
+    "newly_required": ["first_data"],
     "fall_back_max": 12,
     "milestones_removed": ["first_invite"],
     "events_dropped": ["Invite Sent"],
@@ -234,15 +273,6 @@ PLAN_VERSION = {
 PLAN_CONTENT = {**PLAN_VERSION, "content": {"plan": "b2b-saas", "first_value": "first_output"}, "source": PLAN_YAML}
 PLAN = {**PLAN_CONTENT, "versions": [PLAN_VERSION]}
 PLANS = {"data": [PLAN_VERSION], "next": None}
-PLAN_ERROR = {
-    "file": "b2b-saas.yaml",
-    "line": 9,
-    "column": 42,
-    "path": "milestones.first_output.needs[0]",
-    "code": "unknown_milestone",
-    "message": "`first_dat` is not a milestone",
-    "hint": "did you mean `first_data`?",
-}
 
 PARTITIONS = {
     "data": [

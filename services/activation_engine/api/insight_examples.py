@@ -1,4 +1,4 @@
-"""Example answers of the catalogue and the insights for OpenAPI; a contract test holds each against its document."""
+"""Example answers of the catalogue and the insights for OpenAPI; tests hold each against its document and its text."""
 
 from __future__ import annotations
 

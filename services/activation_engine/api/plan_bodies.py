@@ -17,7 +17,7 @@ from services.runtime.problems import Problem
 PLAN_INVALID = (
     422,
     "plan_invalid",
-    "Correct the plan: b2b-saas.yaml:9:42: `first_dat` is not a milestone.",
+    "Correct the plan: b2b-saas.yaml:14:39: there is no milestone `first_dat`.",
 )
 
 

@@ -17,9 +17,9 @@ from services.activation_engine.plans.loader import load_plan
 NOWHERE: Any = None
 
 
-def scope(text: str = PLAN_YAML, **filters: str) -> Scope:
+def scope(text: str = PLAN_YAML, *, owner: str | None = None) -> Scope:
     """Of a plan, without a database."""
-    return Scope(NOWHERE, load_plan(text).plan, 3, None, Wanted(**filters))
+    return Scope(NOWHERE, load_plan(text).plan, 3, None, Wanted(owner=owner))
 
 
 TOLD: dict[str, tuple[dict[str, Any], Callable[[Scope, Any], str]]] = {
@@ -58,9 +58,9 @@ def test_the_longest_step_may_be_the_first() -> None:
 def test_a_plan_without_a_window_has_no_rate() -> None:
     """However long somebody was watched."""
     total = {**examples.TTFV["total"], "activation_rate": {"rate": None}}
-    assert ttfv._text(scope(), total).startswith("The plan has no window; half of 196 accounts")
-    windowed = scope(PLAN_YAML + "segments: {all: {window: 90d}, else: all}\n")
-    assert ttfv._text(windowed, total).startswith("Nobody was watched for a whole window yet; half of")
+    assert ttfv._text(scope(), total).startswith("Nobody was watched for a whole window yet; half of")
+    without = "plan: mine\nmilestones: {value: {when: a.b}}\nfirst_value: value\n"
+    assert ttfv._text(scope(without), total).startswith("The plan has no window; half of 196 accounts")
 
 
 def test_adoption_is_not_known_before_somebody_was_judged() -> None:
