@@ -23,7 +23,7 @@ _ENDPOINT: dict[str, Any] = {
 _SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="  # noqa: S105 - an example
 _DELIVERY: dict[str, Any] = {
     "id": "dlv_1042",
-    "signal_id": "7f276fe0-1128-59fc-ae1c-e21fc377b7c0",
+    "signal_id": "c6caf4d9-2c7b-5634-ab4e-5066ae43c96a",
     "type": "account.stalled",
     "account_id": "acme",
     "endpoint_id": "ep_k7f3a2qwmz4tchj5pv8n",

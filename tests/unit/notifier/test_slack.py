@@ -72,13 +72,13 @@ def test_a_stalled_account_reads_well() -> None:
     texts = [block["text"]["text"] for block in message["blocks"] if "text" in block]
     assert texts == [
         "Stalled: Acme",
-        "Acme stalled: First output is 7 days overdue (due 13 Nov 2026) and nobody was active for 3 days.",
-        "*Next:* One of report.generated, list.built, model.trained.",
+        "Acme stalled: First output is 7 days overdue (due 13 Nov 2026) and nobody was active for 2 days.",
+        "*Next:* First output is reached by report.generated, list.built or model.trained.",
         "<https://crm.vendor.example/accounts/acme|Open the account>",
     ]
     (details,) = message["blocks"][-1]["elements"]
     assert details["text"] == (
-        "Plan: b2b-saas v3 · Milestone: First output · Segment: smb · Owner: dana@vendor.example · Likely: execution"
+        "Plan: b2b-saas v3 · Milestone: First output · Segment: smb · Owner: dana@vendor.example · Likely: fit"
     )
 
 
