@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
+import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer.main
 from pydantic_settings import BaseSettings
 
+from services.cli.__main__ import new_command
 from tests.contract import settings_catalogue
 
 
@@ -30,6 +35,22 @@ def test_the_example_environment_is_taken_as_it_is(monkeypatch: pytest.MonkeyPat
 def test_the_page_of_settings_is_fresh() -> None:
     """The same command writes it."""
     assert settings_catalogue.PAGE.read_text(encoding="utf-8") == "".join(settings_catalogue.page())
+
+
+def variables(command: Any) -> Iterator[str]:
+    """Those that a command and the verbs below it read."""
+    for option in command.params:
+        named = option.envvar or ()
+        yield from (named,) if isinstance(named, str) else named
+    for verb in getattr(command, "commands", {}).values():
+        yield from variables(verb)
+
+
+def test_the_variables_of_the_command_line_are_told() -> None:
+    """Each of them, beside those that are settings of the services."""
+    read = {"FIRSTVALUE_DATA_DIR", *variables(typer.main.get_command(new_command()))}
+    told = set(re.findall(r"`([A-Z_]{5,})`", settings_catalogue._PAGE_TAIL))
+    assert told == read - {"KAFKA_BOOTSTRAP_SERVERS", "FIRSTVALUE_TOPIC_PREFIX"}
 
 
 def test_every_setting_says_what_it_is() -> None:
