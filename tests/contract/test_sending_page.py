@@ -19,6 +19,7 @@ from services.ingest.origins import ORIGINS_MAX
 from services.ingest.routes import ROUTE_BY_PATH
 from services.ingest.settings import IngestSettings
 from services.ingest.sorting import DEAD_LETTER_BYTES_MAX
+from services.runtime.access import Scope
 from services.runtime.http_protocol import ConnectionLimits
 from services.runtime.strict_json import DEPTH_MAX
 from tests.unit.ingest.reading import account_of, read_all
@@ -103,6 +104,12 @@ def test_the_limits_that_a_key_may_have_are_told() -> None:
         with pytest.raises(ValidationError):
             LimitsDocument(**{name: given[name] + 1})
     assert page.count(f"{ORIGINS_MAX} at most") == page.count(f"{PATHS_MAX} of each at most") == 1
+
+
+def test_every_scope_of_a_key_is_told() -> None:
+    """On the page of keys, in the order in which the command line lists them."""
+    page = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+:\w+|admin)` \| ", page, re.MULTILINE) == [str(scope) for scope in Scope]
 
 
 def with_unit(name: str, most: float) -> str:
