@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,8 +24,6 @@ _WHAT = ("event", "page", "screen", "identify", *sorted(COMMANDS - {"erase"}))
 _EXPECTED = ("day", "account", "type", "milestone", "risk", "opportunity", "outcome", "reason")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _TOP_KEY = re.compile(r"^[A-Za-z_]", re.MULTILINE)
-
-Entry: TypeAlias = Mapping[str, Any]
 
 
 class Happening(Struct, frozen=True):

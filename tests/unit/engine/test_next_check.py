@@ -15,9 +15,7 @@ from tests.fakes.oracle import Oracle, Record, Tick
 HASTY = SMALL_PLAN.replace("week 1", "3d").replace("quiet: 14d", "quiet: 5d")
 VERSIONS = [
     plan_set([plan(), plan(SMALL_PLAN.replace("plan: small", "plan: fitted") + "applies_to: {product: crm}\n")]),
-    plan_set(
-        [plan(SMALL_PLAN.replace("week 1", "3d").replace("quiet: 14d", "quiet: 5d"))], version=2, live_from=day(9)
-    ),
+    plan_set([plan(HASTY)], version=2, live_from=day(9)),
     plan_set([plan(SMALL_PLAN + "at_risk_after: {smb: 4d, else: 9d}\n")], version=3, policy="emit"),
 ]
 MOMENTS = st.sampled_from([f"2026-11-{number:02}" for number in (1, 2, 5, 9, 20)] + ["2026-12-24", "soon", None])
