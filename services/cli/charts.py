@@ -1,4 +1,4 @@
-"""Shares as a person sees them in a terminal."""
+"""Shares and days as a person sees them in a terminal."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def bar(share: float) -> str:
 def percent(share: float | None) -> str | None:
     """Whole percent; None stays None."""
     return None if share is None else f"{share:.0%}"
+
+
+def days(number: float | None) -> str | None:
+    """One decimal, as in the sentence of an insight; None stays None."""
+    return None if number is None else f"{number:.1f}"

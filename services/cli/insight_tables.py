@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from services.cli.charts import bar, percent
+from services.cli.charts import bar, days, percent
 from services.cli.output import print_table, say
 
 Answer = dict[str, Any]
 CURVE_LINES_MAX = 15
+_FUNNEL_DAYS = ("median_days", "p90_days", "step_median_days", "step_p90_days")
 
 
 def _rows(answer: Answer) -> Iterable[tuple[str, Answer]]:
@@ -28,12 +29,11 @@ def show_status(answer: Answer) -> None:
 
 def show_funnel(answer: Answer) -> None:
     """A line per milestone, then shares by cohort."""
-    days = ("median days", "p90 days", "step median days", "step p90 days")
-    titles = ("milestone", "required", "reached", "share", "", *days)
+    titles = ("milestone", "required", "reached", "share", "", *(name.replace("_", " ") for name in _FUNNEL_DAYS))
     lines = (
         (
             *(one["title"], one["required"], one["reached"], percent(one["share"]), bar(one["share"])),
-            *(one[name] for name in ("median_days", "p90_days", "step_median_days", "step_p90_days")),
+            *(days(one[name]) for name in _FUNNEL_DAYS),
         )
         for one in answer["total"]["milestones"]
     )
@@ -55,15 +55,15 @@ def show_ttfv(answer: Answer) -> None:
         say("\nReached first value, by days after the start:")
         every = max(1, -(-len(curve) // CURVE_LINES_MAX))
         chosen = [*curve[every - 1 :: every], *([curve[-1]] if len(curve) % every else [])]
-        lines = ((one["day"], percent(one["rate"]), bar(one["rate"]), one["at_risk"]) for one in chosen)
+        lines = ((days(one["day"]), percent(one["rate"]), bar(one["rate"]), one["at_risk"]) for one in chosen)
         print_table(("day", "share", "", "at risk"), lines, empty="")
 
 
 def _timing_line(name: str, one: Answer) -> tuple[Any, ...]:
     rate = one["activation_rate"]
     interval = None if rate["low"] is None else f"{percent(rate['low'])}-{percent(rate['high'])}"
-    days = (one[part] for part in ("median_days", "p90_days", "naive_median_days"))
-    return (name, one["accounts"], one["reached"], percent(rate["rate"]), interval, *days)
+    lengths = (days(one[part]) for part in ("median_days", "p90_days", "naive_median_days"))
+    return (name, one["accounts"], one["reached"], percent(rate["rate"]), interval, *lengths)
 
 
 def show_adoption(answer: Answer) -> None:
@@ -96,7 +96,7 @@ def show_obstacles(answer: Answer) -> None:
     lines = (
         (
             *(one["title"], one["accounts"], bar(one["accounts"] / answer["accounts"]), one["at_risk"], one["stalled"]),
-            *(one["waiting_median_days"], one["waiting_p90_days"]),
+            *(days(one["waiting_median_days"]), days(one["waiting_p90_days"])),
             ", ".join(f"{last['event']} {last['accounts']}" for last in one["last_events"]) or None,
         )
         for one in answer["obstacles"]
@@ -108,7 +108,12 @@ def show_owners(answer: Answer) -> None:
     """A line per owner."""
     counts = ("accounts", "started", "activated", "at_risk", "stalled")
     lines = (
-        (one["owner"], *(one[name] for name in counts), percent(one["activation_rate"]["rate"]), one["median_days"])
+        (
+            one["owner"],
+            *(one[name] for name in counts),
+            percent(one["activation_rate"]["rate"]),
+            days(one["median_days"]),
+        )
         for one in answer["owners"]
     )
     titles = ("owner", *(name.replace("_", " ") for name in counts), "in window", "median days")
