@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from textwrap import wrap
 from typing import Any
 
+from schemas.plan_file import PlanFile
+from schemas.plan_measures import duration_ms
 from services.activation_engine.domain.instants import DAY_MS, length_text
 from services.activation_engine.domain.plan import FIRST_EVENT, Milestone, Plan, Segment
 from services.activation_engine.domain.trackers import NO_EVENT
@@ -14,7 +16,7 @@ from services.activation_engine.domain.wording import listed, whole_text
 from services.activation_engine.plans.loader import CheckedPlan
 from services.activation_engine.plans.selectors import tests_text
 
-_LESS_THAN_AN_HOUR_MS = 3_600_000
+_HOUR_MS = 3_600_000
 
 
 def in_english(checked: CheckedPlan, *, width: int = 100) -> str:
@@ -30,7 +32,7 @@ def sections(checked: CheckedPlan) -> dict[str, list[str]]:
     found = {
         "": [f"{plan.title} ({plan.id})", *_frame(plan)],
         "Milestones": [_milestone(plan, one) for one in plan.displayed()],
-        "Status": list(_status(plan)),
+        "Status": list(_status(plan, grace=_grace(checked))),
         "Adoption": list(_adoption(plan)),
         "Escalation": list(_escalation(plan)),
         "Risks": [_watch(plan, one) for one in plan.risks],
@@ -96,11 +98,11 @@ def _by_segment(plan: Plan, values: Mapping[str, int]) -> str:
     return ", ".join(f"{length} for {segment}" for segment, length in lengths.items())
 
 
-def _status(plan: Plan) -> Iterator[str]:
+def _status(plan: Plan, *, grace: str) -> Iterator[str]:
     titles = [plan.milestone(one).title for one in plan.display_order if plan.milestone(one).required]
     yield f"Activated: {listed(titles, 'and')} {'is' if len(titles) == 1 else 'are'} reached."
     if any(one.obligations for one in plan.segments.values()):
-        yield f"At risk: one of them is overdue by more than {_hours_or_days(plan, plan.grace_ms)}."
+        yield f"At risk: one of them is overdue by more than {grace}."
     late = {one.id: one.at_risk_after_ms for one in plan.segments.values() if one.at_risk_after_ms is not None}
     if late:
         title = plan.milestone(plan.first_value).title
@@ -113,11 +115,12 @@ def _status(plan: Plan) -> Iterator[str]:
         yield f"Stalled: the window is over without {plan.milestone(plan.first_value).title}."
 
 
-def _hours_or_days(plan: Plan, length_ms: int) -> str:
-    hours = length_ms * DAY_MS / plan.day_ms / _LESS_THAN_AN_HOUR_MS
-    if hours < 24:
-        return "1 hour" if hours == 1 else f"{hours:g} hours"
-    return length_text(length_ms, plan.day_ms)
+def _grace(checked: CheckedPlan) -> str:
+    """As the file says it: a plan whose day is short has no whole milliseconds for an hour."""
+    length_ms = duration_ms(checked.content.get("grace", PlanFile.model_fields["grace"].default))
+    if length_ms >= DAY_MS:
+        return length_text(length_ms, DAY_MS)
+    return "1 hour" if length_ms == _HOUR_MS else f"{length_ms / _HOUR_MS:g} hours"
 
 
 def _adoption(plan: Plan) -> Iterator[str]:

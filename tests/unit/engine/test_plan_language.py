@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from services.activation_engine.domain.activity import ActivityRule
@@ -201,3 +202,13 @@ def test_core_features_are_told_of_every_plan_that_has_them() -> None:
     """Also of one that escalates nothing."""
     text = "plan: x\nfirst_value: v\nmilestones: {v: {when: a.b}}\ncore_features: {days: 2, of: [a.b, c.d]}\n"
     assert sections(load_plan(text))["Adoption"] == ["It is the share of these that came on 2 days: a.b and c.d."]
+
+
+@pytest.mark.parametrize(
+    ("grace", "told"), [("", "1 hour"), ("grace: 90m", "1.5 hours"), ("grace: 1d", "1 day"), ("grace: 2d", "2 days")]
+)
+@pytest.mark.parametrize("day", ["24h", "2s", "1s"])
+def test_the_grace_is_told_as_the_file_gives_it(day: str, grace: str, told: str) -> None:
+    """However short the plan's day is."""
+    plan = f"plan: x\nday: {day}\nfirst_value: v\nmilestones: {{v: {{due: 3d, when: a.b}}}}\n{grace}\n"
+    assert f"overdue by more than {told}.\n" in in_english(load_plan(plan))
