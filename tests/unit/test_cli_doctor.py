@@ -209,6 +209,31 @@ def test_the_key_of_the_command_is_told_when_it_was_refused(failure: Refused, wo
     assert words in said(service_checks.key_is_known, seen)
 
 
+@pytest.mark.parametrize(
+    ("code", "level", "words"),
+    [
+        ("key_unknown", "problem", "is unknown, expired or revoked"),
+        ("scope_missing", "problem", "may not send events"),
+        ("overloaded", "problem", "was not judged"),
+        ("origin_not_allowed", "ok", "from its own pages"),
+    ],
+)
+def test_the_key_of_the_product_is_told_with_one_advice(code: str, level: str, words: str) -> None:
+    """The service's own advice is not repeated; a browser's key is no worse for being kept to its pages."""
+    told = Refused("Create one with `firstvalue key create`.", problem={"code": code, "request_id": "r-1"})
+    (finding,) = service_checks.write_key_may_write(
+        Look(now=NOW, targets=TARGETS, write_key="k", write_key_failure=told)
+    )
+    assert (finding.level, words in finding.message) == (level, True)
+    assert f"{finding.message} {finding.do}".count("key create") <= 1
+
+
+def test_a_worker_that_hangs_is_told() -> None:
+    """An intake that stands still leaves nothing due by which it could be seen."""
+    seen = Look(now=NOW, live={"ingest": {"event_loop": True}, "notifier": {"intake": False, "claimer": True}})
+    assert "notifier hangs: nothing moved for a minute in intake:" in said(service_checks.workers_move, seen)
+
+
 def test_refused_events_are_told_by_cause() -> None:
     """Two mistakes of one kind need two remedies; only so many are told, and that there are more."""
     row = {"at": NOW.isoformat(), "reason": "command_invalid", "event": None}

@@ -23,6 +23,7 @@ CHECKS: tuple[Callable[[Look], Iterator[Finding]], ...] = (
     server_checks.database_is_current,
     service_checks.services_answer,
     service_checks.services_are_ready,
+    service_checks.workers_move,
     service_checks.services_find_their_servers,
     service_checks.key_is_known,
     service_checks.write_key_may_write,

@@ -49,6 +49,7 @@ class Look:
     failures: dict[ServiceName, list[Failed]] = field(default_factory=dict)
     answers: dict[str, Any] = field(default_factory=dict)
     ready: dict[ServiceName, dict[str, bool]] = field(default_factory=dict)
+    live: dict[ServiceName, dict[str, bool]] = field(default_factory=dict)
     local: Local | None = None
     write_key: str | None = None
     write_key_failure: Failed | None = None
@@ -107,9 +108,10 @@ def _probe(look: Look, service: ServiceName, connection: Mapping[str, Any]) -> N
     metrics_url = (connection.get(service) or {}).get("metrics")
     if metrics_url is None:
         return
-    with suppress(httpx.HTTPError, ValueError, KeyError):
-        answer = httpx.get(f"{metrics_url.removesuffix('/metrics')}/readyz", timeout=_PROBE_SECONDS, trust_env=False)
-        look.ready[service] = answer.json()["checks"]
+    for path, seen in (("readyz", look.ready), ("livez", look.live)):
+        with suppress(httpx.HTTPError, ValueError, KeyError):
+            url = f"{metrics_url.removesuffix('metrics')}{path}"
+            seen[service] = httpx.get(url, timeout=_PROBE_SECONDS, trust_env=False).json()["checks"]
 
 
 def _ask_ingest(look: Look) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from services.cli.doctor.findings import Finding, fine, problem
 from services.cli.doctor.look import SERVICES, Look
-from services.cli.output import Failed, Refused, Unreachable
+from services.cli.output import Refused, Unreachable
 
 _NEEDED = {
     "database": "PostgreSQL does not answer it",
@@ -50,6 +50,15 @@ def services_are_ready(look: Look) -> Iterator[Finding]:
             yield fine("ready", f"{service} is ready")
 
 
+def workers_move(look: Look) -> Iterator[Finding]:
+    """What each service does beside answering, such as the notifier's intake of signals; also when nothing is due."""
+    for service, workers in look.live.items():
+        hung = [name for name, moves in workers.items() if not moves]
+        if hung:
+            told = f"{service} hangs: nothing moved for a minute in {', '.join(hung)}"
+            yield problem("live", told, "start it anew: `firstvalue down`, then `firstvalue up`; nothing is lost")
+
+
 def services_find_their_servers(look: Look) -> Iterator[Finding]:
     """A service that asks to come back later has lost its database or its broker."""
     for service, failures in look.failures.items():
@@ -78,14 +87,15 @@ def write_key_may_write(look: Look) -> Iterator[Finding]:
     """The key that the product sends with, when it is given."""
     if look.write_key is None or not look.reached("ingest"):
         return
-    failure: Failed | None = look.write_key_failure
+    failure = look.write_key_failure
+    code = failure.code if failure else None
     if failure is None:
         yield fine("write_key", "the product's key may send events")
-    elif isinstance(failure, Refused) and failure.code == "scope_missing":
-        yield problem(
-            "write_key",
-            "the product's key may not send events",
-            "create one with `firstvalue key create product --scope events:write`",
-        )
+    elif code == "origin_not_allowed":
+        yield fine("write_key", "the product's key may send events from its own pages")
+    elif code in (*_UNKNOWN_KEY, "scope_missing"):
+        what = "may not send events" if code == "scope_missing" else "is unknown, expired or revoked"
+        do = "create one with `firstvalue key create product --scope events:write`"
+        yield problem("write_key", f"the product's key {what}", do)
     else:
-        yield problem("write_key", f"the product's key: {failure}", "create one with `firstvalue key create`")
+        yield problem("write_key", f"the product's key was not judged: {failure}", "run doctor again a little later")
