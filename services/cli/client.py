@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -100,6 +100,10 @@ class Client:
             return Unreachable(f"Something else answers at {where}: correct the address, or the proxy in between.")
         kind = Unreachable if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else Refused
         return kind(_for_people(message), problem=problem)
+
+
+# What a verb gets that may do without a client; raises what the functions below raise.
+FindClient: TypeAlias = Callable[[], Client]
 
 
 def ingest(*, ingest_url: IngestUrl = None, key: Key = None) -> Client:

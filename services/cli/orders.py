@@ -10,13 +10,13 @@ import typer
 
 from schemas.plan_measures import duration_ms
 from schemas.timestamps import to_milliseconds, to_rfc3339
+from services.cli import client
 from services.cli.account_views import diagnosis_text
-from services.cli.addresses import EngineUrl, IngestUrl, Key, find
-from services.cli.client import Client, segment
+from services.cli.client import Client, FindClient, segment
 from services.cli.live_plans import unknown_milestones
 from services.cli.order_checks import check, check_with, no_dates, waived_by
 from services.cli.output import AsJson, Misused, Refused, can_ask, complain, confirm, print_json, say
-from services.cli.shared_options import composed
+from services.cli.shared_options import composed, later
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
@@ -36,7 +36,7 @@ def order(name: str, account_id: str, **fields: Any) -> dict[str, Any]:
 
 def gives(verb: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     """What the command line runs for a `verb` that makes an order of its arguments."""
-    run = composed(give, command=verb)
+    run = composed(give, command=verb, ingest=client.ingest, find_engine=later(client.engine))
     run.__doc__ = verb.__doc__
     return run
 
@@ -46,17 +46,15 @@ def give(
     *,
     new: New = False,
     no_wait: NoWait = False,
-    ingest_url: IngestUrl = None,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    ingest: Client,
+    find_engine: FindClient,
     as_json: AsJson = False,
 ) -> None:
     """Post the command; print the account's status under each plan once it is applied. An account that nobody has seen
     is pointed out first, as it may be a misspelt one; `set` is meant to begin some. Raises Refused, Unreachable."""
     check(command, datetime.now(UTC))
-    ingest = Client(find("ingest", url=ingest_url, key=key))
     # Found before anything is changed, so that an address that is missing changes nothing.
-    engine = None if no_wait else Client(find("engine", url=engine_url, key=key))
+    engine = None if no_wait else find_engine()
     if engine is not None:
         begins = new or command["command"] == "set"
         check_with(engine, command, None if begins else _look_for(engine, command))

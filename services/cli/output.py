@@ -17,6 +17,7 @@ from services.cli.layout import NONE, prose_lines, table_lines
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 ROWS_DEFAULT = 100
 Rows = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Rows at most.")]

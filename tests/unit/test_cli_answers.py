@@ -18,14 +18,17 @@ Answers = dict[str, Any]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """The command with these words, where every path answers what `answers` has for the longest beginning of it."""
+    """The command with these words, where every path answers what `answers` has for it, or refuses."""
     for service in ("INGEST", "ENGINE", "NOTIFIER"):
         monkeypatch.setenv(f"FIRSTVALUE_{service}_URL", "http://service.example")
     monkeypatch.setenv("FIRSTVALUE_API_KEY", "k")
 
     def run_words(answers: Answers, *words: str) -> Result:
         def ask(_: object, method: str, path: str, **__: object) -> Any:
-            return answers[f"{method} {path}"]
+            answer = answers[f"{method} {path}"]
+            if isinstance(answer, Refused):
+                raise answer
+            return answer
 
         monkeypatch.setattr(client.Client, "ask", ask)
         return CliRunner().invoke(new_command(), words)
@@ -101,10 +104,28 @@ def test_deliveries_are_listed_with_their_time(run: Run) -> None:
 
 def test_an_event_is_somebodys(run: Run) -> None:
     """Ingest would keep it as a dead letter; a property may name the account."""
-    answers: Answers = {"POST /v1/batch": {"errors": []}}
+    answers: Answers = {"POST /v1/batch": {"errors": []}, "GET /v1/events": {"data": []}}
     assert isinstance(run(answers, "event", "send", "Recipe Saved").exception, Misused)
     for whose in (["--account", "acme"], ["--user", "kim"], ["--property", "account_id=acme"]):
-        assert run(answers, "event", "send", "Recipe Saved", *whose).stdout == "accepted 1, rejected 0\n"
+        sent = run(answers, "event", "send", "Recipe Saved", *whose)
+        assert (sent.stdout, sent.stderr) == ("accepted 1, rejected 0\n", "")
+
+
+@pytest.mark.parametrize(("waiting", "told"), [(True, True), (None, True), (False, False)])
+def test_an_event_that_waits_for_its_account_says_so(run: Run, waiting: bool | None, told: bool) -> None:
+    """With what ends the wait; a person who is known by now is nothing to tell of."""
+    answers: Answers = {"POST /v1/batch": {"errors": []}, "GET /v1/events": {"data": [{"waiting": waiting}]}}
+    sent = run(answers, "event", "send", "Recipe Saved", "--user", "kim")
+    assert sent.stdout == "accepted 1, rejected 0\n"
+    assert ("a group call says of which account kim is" in sent.stderr) == told
+    assert run(answers, "event", "send", "Recipe Saved", "--user", "kim", "--account", "acme").stderr == ""
+
+
+def test_a_key_that_only_writes_is_told_of_what_was_accepted(run: Run) -> None:
+    """It may not ask whose the event is."""
+    answers: Answers = {"POST /v1/batch": {"errors": []}, "GET /v1/events": Refused("Lacks accounts:read.")}
+    sent = run(answers, "event", "send", "Recipe Saved", "--user", "kim")
+    assert (sent.exit_code, sent.stdout, sent.stderr) == (0, "accepted 1, rejected 0\n", "")
 
 
 @pytest.mark.parametrize(("lines", "following", "older"), [("1", None, True), ("9", None, False), ("9", "c", True)])

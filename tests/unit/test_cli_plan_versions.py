@@ -47,27 +47,22 @@ def _content(text: str) -> dict[str, Any]:
     return shape.content()
 
 
-def differing(monkeypatch: pytest.MonkeyPatch, *sources: str, words: tuple[str, ...] = ()) -> None:
+def differing(*sources: str, words: tuple[str | None, ...] = ()) -> None:
     """Compare versions of these sources."""
-    monkeypatch.setattr(plan_versions, "find", lambda *_, **__: None)
-    monkeypatch.setattr(plan_versions, "Client", lambda _: Published(*sources))
-    plan_versions.diff("mine", *words)
+    engine: Any = Published(*sources)
+    plan_versions.diff("mine", *words, client=engine)
 
 
-def test_what_sentences_do_not_tell_is_shown_by_lines(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_sentences_do_not_tell_is_shown_by_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """Core features say nothing where nothing asks for adoption."""
-    differing(monkeypatch, FIRST, FEATURES)
+    differing(FIRST, FEATURES)
     *_, title, added = capsys.readouterr().out.splitlines()
     assert (title, added) == ("In the file", "+ core_features: {days: 2, of: [report.made]}")
 
 
-def test_what_sentences_do_not_tell_is_shown_beside_what_they_do(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_sentences_do_not_tell_is_shown_beside_what_they_do(capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever approves a new date sees that it is not all."""
-    differing(monkeypatch, FIRST.replace("{when", "{due: 3d, when"), FEATURES.replace("{when", "{due: 4d, when"))
+    differing(FIRST.replace("{when", "{due: 3d, when"), FEATURES.replace("{when", "{due: 4d, when"))
     assert capsys.readouterr().out.splitlines()[2:] == [
         "Milestones",
         "- V, which is the first value: reached by Report Made; due 3 days after the start.",
@@ -88,57 +83,47 @@ def test_what_sentences_do_not_tell_is_shown_beside_what_they_do(
         f"{FIRST}escalate: {{at: 30d, unless: LONG, to: owner}}\n",
     ],
 )
-def test_a_long_condition_is_said_to_its_end(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
-) -> None:
+def test_a_long_condition_is_said_to_its_end(capsys: pytest.CaptureFixture[str], text: str) -> None:
     """Its last value is one of those that people approve."""
     values = ", ".join(f"some-kind-{number}" for number in range(200))
     long = f"{{event: a.b, where: {{kind: {{in: [{values}, LAST]}}}}}}"
-    differing(monkeypatch, *(text.replace("LONG", long.replace("LAST", one)) for one in ("this", "that")))
+    differing(*(text.replace("LONG", long.replace("LAST", one)) for one in ("this", "that")))
     sentences, _, _ = capsys.readouterr().out.partition("In the file")
     assert "this" in sentences
     assert "that" in sentences
 
 
-def test_versions_before_those_that_are_listed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_versions_before_those_that_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """They are read by their numbers; their hashes are not known here."""
     sources = [FIRST, FEATURES] * 75
-    differing(monkeypatch, *sources, words=("50", "51"))
+    differing(*sources, words=("50", "51"))
     asked = capsys.readouterr().out
-    plan_versions.diff("mine", None, "51")
+    differing(*sources, words=(None, "51"))
     assert capsys.readouterr().out == asked
     with pytest.raises(Refused, match="zz is no version: no hash of the newest 100 begins so"):
-        plan_versions.diff("mine", "zz")
+        differing(*sources, words=("zz",))
 
 
-def test_digits_that_are_too_many_for_a_number_begin_a_hash(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_digits_that_are_too_many_for_a_number_begin_a_hash(capsys: pytest.CaptureFixture[str]) -> None:
     """A few of them are a number, or none: a slip by one is not the version whose hash happens to begin so."""
     titled = (f"{FIRST}title: {number}th\n" for number in count())
     hashed = next(one for one in titled if load_plan(one).hash[:4].isdecimal())
     digits = load_plan(hashed).hash
-    differing(monkeypatch, hashed, FIRST, words=(digits[:4],))
+    differing(hashed, FIRST, words=(digits[:4],))
     assert capsys.readouterr().out.startswith("mine version 1 and mine version 2\n")
     with pytest.raises(Refused, match=f"mine has no version {digits[:3]} to be read"):
-        plan_versions.diff("mine", digits[:3])
+        differing(hashed, FIRST, words=(digits[:3],))
 
 
-def test_the_end_of_a_plan_is_no_version_to_compare(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_end_of_a_plan_is_no_version_to_compare(capsys: pytest.CaptureFixture[str]) -> None:
     """What came before it is; comments are no difference."""
-    differing(monkeypatch, FIRST, "", f"# again\n{FIRST}", "")
+    differing(FIRST, "", f"# again\n{FIRST}", "")
     assert capsys.readouterr().out == "mine version 1 and mine version 3 say the same\n"
     with pytest.raises(Refused, match="mine version 1 has none before it"):
-        differing(monkeypatch, FIRST, "")
+        differing(FIRST, "")
 
 
-def test_a_version_that_would_be_refused_today_can_be_compared(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_version_that_would_be_refused_today_can_be_compared(capsys: pytest.CaptureFixture[str]) -> None:
     """What is asked of new files is not asked of what was published."""
-    differing(monkeypatch, f"{FIRST}day: 10d\n", FIRST)
+    differing(f"{FIRST}day: 10d\n", FIRST)
     assert "- day: 10d" in capsys.readouterr().out

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.addresses import EngineUrl, IngestUrl, Key, find
-from services.cli.client import Client, segment
+from services.cli.client import Client, FindClient, segment
 from services.cli.event_files import read_file
 from services.cli.imports.accounts import AccountImport, RowError
 from services.cli.imports.columns import REACHED, WAIVED, Column, Kind, columns_of
@@ -57,9 +56,8 @@ def import_accounts(
     encoding: Annotated[str | None, typer.Option(help="Such as cp1252. Default: UTF-8.")] = None,
     delimiter: Annotated[str | None, typer.Option(help="One character. Default: what the header has most of.")] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until the engine has applied it.")] = False,
-    ingest_url: IngestUrl = None,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    find_ingest: FindClient,
+    find_engine: FindClient,
     as_json: AsJson = False,
 ) -> None:
     """Import accounts from a CSV file: a row each, with the column account_id and a column for each trait.
@@ -73,7 +71,7 @@ def import_accounts(
     table = Table(text_of(read_file(file), file, encoding=encoding), file, delimiter=delimiter)
     rows = (row.cells for row in table.rows() if isinstance(row, Row))
     columns = columns_of(table.header, rows, mapped=dict(_pairs("--map", mapping)), kinds=_kinds(types))
-    kept, warnings = _asked(columns, engine_url, key)
+    kept, warnings = _asked(columns, find_engine)
     importing = AccountImport(table, columns, as_of=_time_of(file, as_of), now=datetime.now(UTC), unwaivable=kept)
     good, bad, errors = _judged(importing)
     if not as_json:
@@ -81,7 +79,8 @@ def import_accounts(
         for warning in warnings:
             complain(f"warning: {warning}")
     stop = check or (bad and not skip_bad)
-    outcome = Outcome() if stop or not good else _sent(importing, good, ingest_url, engine_url, key, wait=not no_wait)
+    idle = stop or not good
+    outcome = Outcome() if idle else _sent(importing, good, find_ingest(), None if no_wait else find_engine())
     failed = bool(bad or outcome.rejected)
     counts = {"rows": good + bad, "wrong": bad, "sent": outcome.accepted, "rejected": outcome.rejected}
     if as_json:
@@ -95,7 +94,7 @@ def import_accounts(
         raise typer.Exit(REFUSED)
 
 
-def _asked(columns: Sequence[Column], engine_url: str | None, key: str | None) -> tuple[set[str], list[str]]:
+def _asked(columns: Sequence[Column], find_engine: FindClient) -> tuple[set[str], list[str]]:
     """(the milestones that cannot be waived, what to say of those that no live plan has), as far as an engine is known
     to ask."""
     prefixes = (REACHED, WAIVED)
@@ -103,7 +102,7 @@ def _asked(columns: Sequence[Column], engine_url: str | None, key: str | None) -
     if not named:
         return set(), []
     try:
-        engine = Client(find("engine", url=engine_url, key=key))
+        engine = find_engine()
     except (Unreachable, Misused):
         return set(), []
     try:
@@ -128,11 +127,8 @@ def _judged(importing: AccountImport) -> tuple[int, int, list[RowError]]:
     return good, len(wrong), errors
 
 
-def _sent(
-    importing: AccountImport, good: int, ingest_url: str | None, engine_url: str | None, key: str | None, *, wait: bool
-) -> Outcome:
-    ingest = Client(find("ingest", url=ingest_url, key=key))
-    engine = Client(find("engine", url=engine_url, key=key)) if wait else None
+def _sent(importing: AccountImport, good: int, ingest: Client, engine: Client | None) -> Outcome:
+    """Send what is good, and wait until an engine that is given has applied it."""
     last = ""
 
     def commands() -> Iterator[Item]:

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from services.cli.client import engine, ingest
 from services.cli.commands.account_import import import_accounts
 from services.cli.commands.accounts import AccountId, app
 from services.cli.orders import date_text, gives, order, trait_values
-from services.cli.output import Misused, confirm
+from services.cli.output import Misused, Yes, confirm
+from services.cli.shared_options import composed, later
 
 Pairs = Annotated[
     list[str],
@@ -19,7 +21,6 @@ Pairs = Annotated[
 EventName = Annotated[str, typer.Argument(metavar="EVENT", help="A plan's event name, such as conversation.held.")]
 Milestone = Annotated[str, typer.Argument(help="The milestone's id in the plan.")]
 Reason = Annotated[str, typer.Option(help="Why, in a sentence of at most 200 characters.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 _WHEN = "A date like 2026-12-01, or a length from now like 14d"
 
@@ -147,6 +148,6 @@ _VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "erase-person": erase_person,
 }
 
-app.command("import")(import_accounts)
+app.command("import")(composed(import_accounts, find_ingest=later(ingest), find_engine=later(engine)))
 for _name, _verb in _VERBS.items():
     app.command(_name)(gives(_verb))

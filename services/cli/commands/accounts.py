@@ -8,10 +8,10 @@ import typer
 
 from schemas.signals import Status
 from services.cli.account_views import about, show_account, show_explanation
-from services.cli.addresses import EngineUrl, Key, find
-from services.cli.client import Client, segment
+from services.cli.client import Client, engine, segment
 from services.cli.live_plans import live_plans
 from services.cli.output import ROWS_DEFAULT, AsJson, Refused, Rows, complain, print_json, print_table, say
+from services.cli.shared_options import asking
 from services.cli.signal_lines import line_of
 
 app = typer.Typer()
@@ -22,6 +22,7 @@ AccountId = Annotated[str, typer.Argument(help="The account's id, as the product
 
 
 @app.command("list")
+@asking(engine)
 def list_accounts(
     *,
     plan: Annotated[str | None, typer.Option(help="Under this plan only.")] = None,
@@ -30,13 +31,11 @@ def list_accounts(
     milestone: Annotated[str | None, typer.Option(help="That reached this milestone, by its id.")] = None,
     owner: Annotated[str | None, typer.Option(help="The trait `owner`.")] = None,
     limit: Rows = ROWS_DEFAULT,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """List accounts with their status under each plan."""
     wanted = {"plan": plan, "status": status, "segment": segment_name, "milestone": milestone, "owner": owner}
-    client = Client(find("engine", url=engine_url, key=key))
     rows = list(client.rows("/v1/accounts", parameters=wanted, limit=limit))
     if as_json:
         print_json(rows)
@@ -47,9 +46,9 @@ def list_accounts(
 
 
 @app.command()
-def show(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False) -> None:
+@asking(engine)
+def show(account_id: AccountId, *, client: Client, as_json: AsJson = False) -> None:
     """Show one account: traits, people, milestones under each plan."""
-    client = Client(find("engine", url=engine_url, key=key))
     account = client.ask("GET", f"/v1/accounts/{segment(account_id)}")
     if as_json:
         print_json(account)
@@ -58,9 +57,9 @@ def show(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = None
 
 
 @app.command()
-def explain(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = None, as_json: AsJson = False) -> None:
+@asking(engine)
+def explain(account_id: AccountId, *, client: Client, as_json: AsJson = False) -> None:
     """Say why an account has its status, and what would change it."""
-    client = Client(find("engine", url=engine_url, key=key))
     explanation = client.ask("GET", f"/v1/accounts/{segment(account_id)}/explain")
     if as_json:
         print_json(explanation)
@@ -71,16 +70,15 @@ def explain(account_id: AccountId, *, engine_url: EngineUrl = None, key: Key = N
 
 
 @app.command()
+@asking(engine)
 def timeline(
     account_id: AccountId,
     *,
     limit: Rows = ROWS_DEFAULT,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """List what was announced about an account, in the order in which it was sent."""
-    client = Client(find("engine", url=engine_url, key=key))
     path = f"/v1/accounts/{segment(account_id)}/timeline"
     pages = list(client.pages(path, limit=limit))
     rows, superseded = [row for page in pages for row in page["data"]], pages[-1]["superseded"]

@@ -8,7 +8,7 @@ import typer
 
 from services.cli.attempts import followed, told
 from services.cli.client import Client, notifier, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Rows, confirm, counted, print_fields, print_json, say
+from services.cli.output import ROWS_DEFAULT, AsJson, Rows, Yes, confirm, counted, print_fields, print_json, say
 from services.cli.shared_options import asking
 
 app = typer.Typer()
@@ -102,7 +102,7 @@ def disable(endpoint_id: EndpointId, *, client: Client, as_json: AsJson = False)
 def delete(
     endpoint_id: EndpointId,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     client: Client,
     as_json: AsJson = False,
 ) -> None:

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.addresses import IngestUrl, Key
-from services.cli.client import Client, engine, ingest, patiently
+from services.cli.client import Client, FindClient, engine, ingest, patiently
 from services.cli.event_files import events_of, named, read_file
 from services.cli.event_lines import COLOURS, line_of, mark_of
 from services.cli.orders import trait_values
@@ -19,6 +18,7 @@ from services.cli.output import (
     REFUSED,
     ROWS_DEFAULT,
     AsJson,
+    Failed,
     Misused,
     Rows,
     complain,
@@ -30,7 +30,7 @@ from services.cli.output import (
 )
 from services.cli.progress import counting
 from services.cli.sending import Item, send_all
-from services.cli.shared_options import asking
+from services.cli.shared_options import asking, may_ask
 
 app = typer.Typer()
 
@@ -49,6 +49,7 @@ class Status(StrEnum):
 
 
 @app.command()
+@may_ask(ingest)
 def send(
     name: Annotated[str | None, typer.Argument(metavar="EVENT", help="Name of one event to send.")] = None,
     *,
@@ -63,8 +64,7 @@ def send(
     file: Annotated[
         str | None, typer.Option(help="JSON or a JSON object per line, as SDKs send events; - is standard input.")
     ] = None,
-    ingest_url: IngestUrl = None,
-    key: Key = None,
+    find_client: FindClient,
     as_json: AsJson = False,
 ) -> None:
     """Send one event, or those in a file; says what to change in each that is rejected."""
@@ -80,7 +80,7 @@ def send(
     if file is None and not (account or user or properties):
         raise Misused("Say whose event it is: --account acme, or --user kim for a person whose account is known.")
     items = list(events_of(read_file(file), file)) if file else [Item("event", named(_event(name, one)))]
-    client = ingest(ingest_url=ingest_url, key=key)
+    client = find_client()
     with counting("sending", total=len(items)) as told:
         outcome = send_all(client, "/v1/batch", items, wrap=lambda batch: {"batch": batch}, told=told)
     if as_json:
@@ -92,6 +92,8 @@ def send(
         if outcome.rejected > _ERRORS_SHOWN:
             complain(f"and {outcome.rejected - _ERRORS_SHOWN} more; --json lists them")
         say(f"accepted {outcome.accepted}, rejected {outcome.rejected}")
+    if outcome.accepted and user is not None and account is None:
+        _tell_if_it_waits(client, items[0].value)
     if outcome.rejected:
         raise typer.Exit(REFUSED)
 
@@ -146,6 +148,16 @@ def names(
         for one in rows
     )
     print_table(titles, lines, empty="no events yet")
+
+
+def _tell_if_it_waits(client: Client, event: dict[str, Any]) -> None:
+    """That nobody knows whose an accepted event is, as far as the key may ask."""
+    with suppress(Failed):
+        rows = _page(client, Status.UNRESOLVED, {"message_id": event["messageId"]}, limit=1)["data"]
+        if rows and rows[0]["waiting"] is not False:
+            complain(
+                f"It waits until a group call says of which account {event['userId']} is; --account names one at once."
+            )
 
 
 def _event(name: str | None, given: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from services.cli.output import (
     Misused,
     Refused,
     Rows,
+    Yes,
     complain,
     confirm,
     print_fields,
@@ -134,7 +135,7 @@ def list_keys(*, limit: Rows = ROWS_DEFAULT, client: Client, as_json: AsJson = F
 def revoke(
     key_id: Annotated[str, typer.Argument(help="The public id, as listed.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     client: Client,
     as_json: AsJson = False,
 ) -> None:

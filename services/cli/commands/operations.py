@@ -18,6 +18,7 @@ from services.cli.output import (
     Misused,
     Refused,
     Rows,
+    Yes,
     complain,
     confirm,
     counted,
@@ -54,7 +55,7 @@ def resume(
     *,
     place: Annotated[str, typer.Option("--from", help="earliest, latest, or an offset.")],
     reason: Annotated[str | None, typer.Option(help="Why it is stopped, as listed. Default: as it is now.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     client: Client,
     as_json: AsJson = False,
 ) -> None:

@@ -14,8 +14,7 @@ from services.activation_engine.plans.advice import SeenName, advise, seen_names
 from services.activation_engine.plans.examples import load_example, with_expected
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.plans.rehearsal import Outcome, rehearse
-from services.cli.addresses import EngineUrl, Key, find
-from services.cli.client import Client, segment
+from services.cli.client import Client, FindClient, segment
 from services.cli.output import (
     REFUSED,
     AsJson,
@@ -80,8 +79,7 @@ def check(
     *,
     catalog: Catalogue = None,
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the engine for the event names seen.")] = False,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    find_client: FindClient,
     as_json: AsJson = False,
 ) -> None:
     """Check a plan file; each error says its line and what to write instead.
@@ -95,8 +93,8 @@ def check(
     effect: dict[str, Any] = {}
     if catalog is not None:
         seen = _listed(catalog)
-    elif not offline and (engine := _engine(engine_url, key)) is not None:
-        seen, effect = _seen(engine), _effect(engine, checked.plan.id, text)
+    elif not offline and (client := _known(find_client)) is not None:
+        seen, effect = _seen(client), _effect(client, checked.plan.id, text)
     warnings = advise(text, file=file, seen=seen)
     if as_json:
         about = {"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "valid": True}
@@ -117,28 +115,28 @@ def _listed(catalog: str) -> list[SeenName]:
         raise Misused(f"{catalog} is not a list of event names: {error}") from error
 
 
-def _engine(url: str | None, key: str | None) -> Client | None:
+def _known(find_client: FindClient) -> Client | None:
     """None when no engine is known, which stops nobody."""
     try:
-        return Client(find("engine", url=url, key=key))
+        return find_client()
     except (Unreachable, Misused) as error:
         complain(f"warning: the event names are not checked: {error} --offline checks without them.")
         return None
 
 
-def _seen(engine: Client) -> list[SeenName] | None:
+def _seen(client: Client) -> list[SeenName] | None:
     """The names that the engine knows; None when it does not say."""
     try:
-        return seen_names(engine.rows("/v1/catalog", limit=_NAMES_MAX))
+        return seen_names(client.rows("/v1/catalog", limit=_NAMES_MAX))
     except (Unreachable, Refused, ValueError) as error:
         complain(f"warning: the event names are not checked: {error}")
         return None
 
 
-def _effect(engine: Client, plan: str, text: str) -> dict[str, Any]:
+def _effect(client: Client, plan: str, text: str) -> dict[str, Any]:
     """What publishing would do to accounts; nothing when the engine does not say, such as to a key that only reads."""
     try:
-        answer = engine.ask("POST", f"/v1/plans/{segment(plan)}/check", content=text.encode(), headers=PLAN_HEADERS)
+        answer = client.ask("POST", f"/v1/plans/{segment(plan)}/check", content=text.encode(), headers=PLAN_HEADERS)
     except (Unreachable, Refused) as error:
         complain(f"warning: what publishing it would do to accounts is not known: {error}")
         return {}

@@ -11,8 +11,7 @@ import typer
 
 from services.activation_engine.plans.english import in_english, sections
 from services.activation_engine.plans.loader import CheckedPlan, load_plan, plan_from_content
-from services.cli.addresses import EngineUrl, Key, find
-from services.cli.client import Client, segment
+from services.cli.client import Client, FindClient, segment
 from services.cli.output import (
     ROWS_DEFAULT,
     AsJson,
@@ -51,8 +50,7 @@ def show(
     version: Annotated[
         str | None, typer.Option("--version", metavar="N|HASH", help="Of a published plan. Default: the newest.")
     ] = None,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    find_client: FindClient,
     as_json: AsJson = False,
 ) -> None:
     """Print a plan as English sentences: a file here, a published plan by its newest version or another."""
@@ -61,7 +59,7 @@ def show(
             raise Misused("--version is of a published plan: name it by its id, not by a file.")
         found = _file(what, as_json=as_json)
     else:
-        client = Client(find("engine", url=engine_url, key=key))
+        client = find_client()
         found = _published(client, newest(client, what), version)
     checked = found.checked
     english = in_english(checked, width=min(terminal_width(otherwise=_LINE_CHARACTERS), _LINE_CHARACTERS))
@@ -81,12 +79,10 @@ def list_plans(
     ] = None,
     *,
     limit: Rows = ROWS_DEFAULT,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """List published plans, each by its newest version, or the versions of one."""
-    client = Client(find("engine", url=engine_url, key=key))
     rows = list(client.rows("/v1/plans", limit=limit)) if plan is None else newest(client, plan)["versions"][:limit]
     if as_json:
         print_json({"data": rows, "next": None})
@@ -111,14 +107,12 @@ def diff(
         typer.Argument(metavar="[B]", help="The version after. Default: the newest, or the file.", show_default=False),
     ] = None,
     *,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Print the sentences by which two versions of a plan differ, or a file and the newest version of its plan."""
     if b is not None and _is_file(what):
         raise Misused("A file is compared with one version of its plan: leave B out.")
-    client = Client(find("engine", url=engine_url, key=key))
     if _is_file(what):
         after = _file(what, as_json=as_json)
         listed = newest(client, after.checked.plan.id)

@@ -11,13 +11,13 @@ import typer
 from msgspec import convert
 
 from services.activation_engine.plans.errors import PlanError
-from services.cli.addresses import EngineUrl, Key, find
-from services.cli.client import Client, segment
+from services.cli.client import Client, engine, segment
 from services.cli.commands import plan_files, plan_versions
 from services.cli.output import (
     REFUSED,
     AsJson,
     Refused,
+    Yes,
     complain,
     confirm,
     print_json,
@@ -26,14 +26,15 @@ from services.cli.output import (
 from services.cli.plan_effects import tell_effect
 from services.cli.plan_sources import PLAN_HEADERS, PlanPath, read_bytes, show_errors
 from services.cli.plan_warnings import warning_texts
+from services.cli.shared_options import asking, may_ask
 
 app = typer.Typer()
 app.command()(plan_files.new)
-app.command()(plan_files.check)
+app.command()(may_ask(engine)(plan_files.check))
 app.command("test")(plan_files.try_out)
-app.command()(plan_versions.show)
-app.command()(plan_versions.diff)
-app.command("list")(plan_versions.list_plans)
+app.command()(may_ask(engine)(plan_versions.show))
+app.command()(asking(engine)(plan_versions.diff))
+app.command("list")(asking(engine)(plan_versions.list_plans))
 
 _PLAN_ID = re.compile(r"^plan:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The id of a published plan.")]
@@ -47,16 +48,15 @@ class Policy(StrEnum):
 
 
 @app.command()
+@asking(engine)
 def retire(
     plan: PlanName,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    yes: Yes = False,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """End a plan: accounts leave it without a signal, and what it alone tracked is forgotten."""
-    client = Client(find("engine", url=engine_url, key=key))
     if not yes:
         _look_for(client, plan)
     confirm(f"Retire the plan {plan}? Accounts leave it, and what it alone tracked is forgotten.", yes=yes)
@@ -79,18 +79,17 @@ def _look_for(client: Client, plan: str) -> None:
 
 
 @app.command()
+@asking(engine)
 def publish(
     file: PlanPath,
     *,
     policy: Annotated[
         Policy, typer.Option(help="Milestones reached before: noted only, or announced.")
     ] = Policy.SILENT,
-    engine_url: EngineUrl = None,
-    key: Key = None,
+    client: Client,
     as_json: AsJson = False,
 ) -> None:
     """Publish a plan file as the newest version of its plan, and wait until it is live."""
-    client = Client(find("engine", url=engine_url, key=key))
     try:
         answer = _send(read_bytes(file), file, client, policy=policy)
     except Refused as refusal:
