@@ -26,7 +26,10 @@ _WAITS_MAX = 6
 _OF_MILESTONES = ("reached", "waived")
 
 New = Annotated[bool, typer.Option("--new", help="The account may be one that nobody has seen yet: do not ask.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until the engine has applied it.")]
+NoWait = Annotated[
+    bool,
+    typer.Option("--no-wait", help="Ask no engine: neither check it against the plans nor wait until it is applied."),
+]
 
 
 def order(name: str, account_id: str, **fields: Any) -> dict[str, Any]:
