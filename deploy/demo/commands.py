@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from deploy.local.commands import LOCAL_PANEL, errors_told
+from deploy.local.commands import START_PANEL, errors_told
 from deploy.local.data_folder import DataFolder
 from deploy.local.errors import AlreadyRunning, StackError, StopRequested
 from deploy.local.places import root
@@ -50,7 +50,7 @@ def demo(
 
 def register(application: typer.Typer) -> None:
     """Adds the command to an application."""
-    application.command(rich_help_panel=LOCAL_PANEL)(demo)
+    application.command(rich_help_panel=START_PANEL)(demo)
 
 
 def _run(progress: Progress, *, keep: bool) -> Proof:

@@ -18,13 +18,13 @@ from deploy.local.data_folder import DataFolder
 from deploy.local.errors import AlreadyRunning, StackError, StopRequested
 from deploy.local.places import data_path
 from deploy.local.progress import Progress
-from services.cli.output import AsJson, Refused, print_json
+from services.cli.output import AsJson, Refused, Yes, confirm, print_json
 
 if TYPE_CHECKING:
     from deploy.local.running import Extra
 
-LOCAL_PANEL = "Local stack"
-_REFUSED, _UNREACHABLE, _INTERRUPTED = 1, 3, 130
+START_PANEL = "Start and check"
+_UNREACHABLE, _INTERRUPTED = 3, 130
 _ADD_PROMETHEUS = "`firstvalue down && firstvalue up --observability`"
 
 
@@ -67,13 +67,12 @@ def up(
 def down(
     *,
     wipe: Annotated[bool, typer.Option("--wipe", help="Delete its data as well.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Stop the stack that runs in the data folder; its data stays."""
     progress, data = Progress(), DataFolder(data_path(os.environ))
-    if wipe and not yes:
-        _confirm(f"Delete everything that the stack stored in {data.path}?")
+    confirm(f"Delete everything that the stack stored in {data.path}?", yes=yes or not wipe)
     with errors_told(progress):
         from deploy.local.running import stop_running
 
@@ -123,15 +122,7 @@ def status(
 def register(application: typer.Typer) -> None:
     """Adds the three commands to an application."""
     for command in (up, down, status):
-        application.command(rich_help_panel=LOCAL_PANEL)(command)
-
-
-def _confirm(question: str) -> None:
-    try:
-        typer.confirm(question, abort=True, err=True)
-    except typer.Abort:
-        typer.echo("\nNothing is stopped or deleted: answer y, or say so with --yes.", err=True)
-        raise typer.Exit(_REFUSED) from None
+        application.command(rich_help_panel=START_PANEL)(command)
 
 
 def _run_in_foreground(data: DataFolder, extras: Collection["Extra"], *, as_json: bool, progress: Progress) -> None:

@@ -16,6 +16,7 @@ from deploy.demo import commands as demo
 from deploy.local import commands as local_stack
 from services.cli.commands import services
 from services.cli.commands.doctor import doctor
+from services.cli.examples import in_order
 from services.cli.nouns import NOUNS, add_nouns, finish_help
 from services.cli.output import Failure, Misused, Refused, asked_for_json, tell
 from services.runtime import VERSION
@@ -31,6 +32,9 @@ _LIBRARY = {
 
 class _Command(TyperGroup):
     """Says what is wrong with an argument without the words of the library that found it."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return in_order(super().list_commands(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -53,11 +57,11 @@ def new_command() -> typer.Typer:
     )
     app.callback()(_options)
     add_nouns(app)
-    app.command()(doctor)
+    app.command(rich_help_panel=local_stack.START_PANEL)(doctor)
     local_stack.register(app)
     demo.register(app)
     for job in (services.serve, services.migrate, services.topics, services.reencrypt):
-        app.command(rich_help_panel="Deployment")(job)
+        app.command(rich_help_panel="Operate")(job)
     return app
 
 

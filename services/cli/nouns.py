@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from services.cli.examples import example_text
+from services.cli.examples import example_text, in_order
 
 # What each is for, and the modules of services.cli.commands that hold its verbs; the first has the `app` of all.
 NOUNS = {
@@ -32,7 +32,7 @@ def add_nouns(application: typer.Typer) -> None:
     """Add all of them to the command."""
     for noun, (purpose, _) in NOUNS.items():
         verbs = typer.Typer(cls=_Noun, help=purpose, no_args_is_help=True)
-        application.add_typer(verbs, name=noun)
+        application.add_typer(verbs, name=noun, rich_help_panel="Operate" if noun == "ops" else "Use")
 
 
 def finish_help(verbs: Mapping[str, Any], noun: str = "") -> None:
@@ -47,6 +47,9 @@ class _Noun(TyperGroup):
 
     def __init__(self, *, name: str, commands: object, **given: Any) -> None:
         super().__init__(name=name, commands=_Verbs(name), **given)  # type: ignore[arg-type]
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return in_order(super().list_commands(ctx), self.name or "")
 
 
 class _Verbs(Mapping[str, Any]):
