@@ -65,7 +65,11 @@ def give(
     if engine is None:
         answer, text = taken, f"{command['account_id']}: {command['command']} is on its way"
     else:
-        account = _applied(engine, command, taken["position"])
+        try:
+            account = _applied(engine, command, taken["position"])
+        except KeyboardInterrupt:
+            complain(_not_yet(command))
+            raise
         answer, text = {**taken, "account": account}, _standing(command, account)
         plans = [] if account is None else account["plans"]
         for doubt in (*doubts(command, plans), *no_dates(engine, command, plans)):
@@ -166,9 +170,13 @@ def _applied(engine: Client, command: dict[str, Any], position: str) -> dict[str
                 raise
         else:
             return account
-    raise Refused(
-        f"The {command['command']} of {account_id} is accepted and will not be lost, but the engine has not applied it "
-        "yet: `firstvalue ops partitions` shows how far it is."
+    raise Refused(_not_yet(command))
+
+
+def _not_yet(command: dict[str, Any]) -> str:
+    return (
+        f"The {command['command']} of {command['account_id']} is accepted and will not be lost, but the engine has not "
+        "applied it yet: `firstvalue ops partitions` shows how far it is."
     )
 
 

@@ -18,7 +18,7 @@ Answers = dict[str, Any]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """The command with these words, where every path answers what `answers` has for it, or refuses."""
+    """The command with these words, where every path answers what `answers` has for it, or raises."""
     for service in ("INGEST", "ENGINE", "NOTIFIER"):
         monkeypatch.setenv(f"FIRSTVALUE_{service}_URL", "http://service.example")
     monkeypatch.setenv("FIRSTVALUE_API_KEY", "k")
@@ -26,7 +26,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     def run_words(answers: Answers, *words: str) -> Result:
         def ask(_: object, method: str, path: str, **__: object) -> Any:
             answer = answers[f"{method} {path}"]
-            if isinstance(answer, Refused):
+            if isinstance(answer, BaseException):
                 raise answer
             return answer
 
@@ -137,6 +137,14 @@ def test_a_tail_that_ends_says_what_it_leaves_out(run: Run, lines: str, followin
     answers = {"GET /v1/events": {"data": [row, row], "next": following, "latest": "p"}}
     told = run(answers, "event", "tail", "--no-follow", "--status", "dead", "--lines", lines).stderr
     assert ("--lines N" in told) == older
+
+
+def test_a_command_that_nobody_waits_for_is_not_lost(run: Run) -> None:
+    """Whoever interrupts the wait has given it all the same."""
+    answers: Answers = {"POST /v1/commands": {"position": "p"}, "GET /v1/accounts/acme": KeyboardInterrupt()}
+    interrupted = run(answers, "account", "resume", "acme", "--new")
+    assert (interrupted.exit_code, interrupted.stdout) == (130, "")
+    assert "The resume of acme is accepted and will not be lost" in interrupted.stderr
 
 
 def test_an_account_that_was_closed_by_hand_says_why(run: Run) -> None:
