@@ -42,7 +42,7 @@ def test_from_template_to_english(tmp_path: Path) -> None:
 
 def test_list_and_unknown_templates() -> None:
     """Each with what it is for."""
-    rows = json.loads(run("new", "--list", "--json").stdout)["data"]
+    rows = json.loads(run("new", "--list", "--json").stdout)
     assert [one["template"] for one in rows] == ["b2b-saas", "smb", "abm-martech", "api-product"]
     assert isinstance(run("new", "--template", "none").exception, Misused)
 

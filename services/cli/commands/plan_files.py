@@ -69,7 +69,7 @@ def new(
 
 def _list_templates(*, as_json: bool) -> None:
     if as_json:
-        print_json({"data": [{"template": name, "for": what} for name, what in TEMPLATES.items()]})
+        print_json([{"template": name, "for": what} for name, what in TEMPLATES.items()])
     else:
         print_table(("template", "for"), TEMPLATES.items(), empty="There are no templates.")
 

@@ -85,7 +85,7 @@ def list_plans(
     """List published plans, each by its newest version, or the versions of one."""
     rows = list(client.rows("/v1/plans", limit=limit)) if plan is None else newest(client, plan)["versions"][:limit]
     if as_json:
-        print_json({"data": rows, "next": None})
+        print_json(rows)
         return
     columns = ["plan", "version", "title", "policy", "live", "published_at"]
     if plan is not None:

@@ -94,7 +94,7 @@ async def test_versions_are_listed_shown_and_compared(terminal: Terminal, tmp_pa
     before = await terminal.run("plan", "diff", str(file))
     async with terminal.rows.adopting():
         await terminal.run("plan", "publish", str(file))
-    listed = json.loads((await terminal.run("plan", "list", "b2b-saas", "--json")).output)["data"]
+    listed = json.loads((await terminal.run("plan", "list", "b2b-saas", "--json")).output)
     by_number, by_hash = [
         (await terminal.run("plan", "show", "b2b-saas", "--version", one)).output
         for one in ("1", listed[1]["hash"][:12])
