@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from services.cli.output import Misused
 from services.cli.sending import Item
-
-FILE_BYTES_MAX = 268_435_456
-
-
-def read_file(path: str) -> bytes:
-    """The bytes of a file, or of standard input for `-`. Raises Misused."""
-    try:
-        content = sys.stdin.buffer.read(FILE_BYTES_MAX + 1) if path == "-" else _bytes_of(Path(path))
-    except OSError as error:
-        raise Misused(f"Cannot read {path}: {error.strerror}.") from error
-    if len(content) > FILE_BYTES_MAX:
-        raise Misused(f"{path} is larger than {FILE_BYTES_MAX // 1_048_576} MiB: split it.")
-    return content
 
 
 def events_of(content: bytes, name: str) -> Iterator[Item]:
@@ -76,8 +61,3 @@ def _whole(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _bytes_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(FILE_BYTES_MAX + 1)

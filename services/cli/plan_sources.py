@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from services.activation_engine.plans.errors import PlanErrors
+from services.cli.files import read_file
 from services.cli.output import REFUSED, Misused, Refused, complain, print_json
 
 PlanPath = Annotated[str, typer.Argument(metavar="FILE", help="A plan file, or - for standard input.")]
@@ -17,19 +17,9 @@ Loaded = TypeVar("Loaded")
 PLAN_HEADERS = {"content-type": "application/yaml"}
 
 
-def read_bytes(file: str) -> bytes:
-    """The file, or standard input for `-`. Raises Misused when it cannot be read."""
-    if file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise Misused(f"Cannot read {file}: {error.strerror}") from error
-
-
 def read_text(file: str) -> str:
-    """The same as text. Raises Refused when it is not UTF-8."""
-    content = read_bytes(file)
+    """The file, or standard input for `-`. Raises Misused when it cannot be read, Refused when it is not UTF-8."""
+    content = read_file(file)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

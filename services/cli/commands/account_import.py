@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.client import Client, FindClient, segment
-from services.cli.event_files import read_file
+from services.cli.files import read_file
 from services.cli.imports.accounts import AccountImport, RowError
 from services.cli.imports.columns import REACHED, WAIVED, Column, Kind, columns_of
 from services.cli.imports.table import Row, Table, text_of

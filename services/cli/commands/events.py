@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.client import Client, FindClient, engine, ingest, patiently
-from services.cli.event_files import events_of, named, read_file
+from services.cli.event_files import events_of, named
 from services.cli.event_lines import COLOURS, line_of, mark_of
+from services.cli.files import read_file
 from services.cli.orders import trait_values
 from services.cli.output import (
     REFUSED,

@@ -13,6 +13,7 @@ from msgspec import convert
 from services.activation_engine.plans.errors import PlanError
 from services.cli.client import Client, engine, segment
 from services.cli.commands import plan_files, plan_versions
+from services.cli.files import read_file
 from services.cli.output import (
     REFUSED,
     AsJson,
@@ -24,7 +25,7 @@ from services.cli.output import (
     say,
 )
 from services.cli.plan_effects import tell_effect
-from services.cli.plan_sources import PLAN_HEADERS, PlanPath, read_bytes, show_errors
+from services.cli.plan_sources import PLAN_HEADERS, PlanPath, show_errors
 from services.cli.plan_warnings import warning_texts
 from services.cli.shared_options import asking, may_ask
 
@@ -91,7 +92,7 @@ def publish(
 ) -> None:
     """Publish a plan file as the newest version of its plan, and wait until it is live."""
     try:
-        answer = _send(read_bytes(file), file, client, policy=policy)
+        answer = _send(read_file(file), file, client, policy=policy)
     except Refused as refusal:
         problem = refusal.problem
         if not problem.get("errors"):
