@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from io import StringIO
 from typing import Annotated, Any
 
 import typer
@@ -85,6 +86,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; exits 0 (done), 1 (refused), 2 (used wrongly) or 3 (nobody answers)."""
+    # Where a shell has closed it.
+    sys.stdout = sys.stdout or StringIO()
     command: Any = get_command(new_command())
     finish_help({name: verb for name, verb in command.commands.items() if name not in NOUNS})
     try:
@@ -96,6 +99,9 @@ def main() -> None:
         failure = Refused("Nothing was done: the question was not answered with yes.")
     except Failure as error:
         failure = error
+    except OSError as error:
+        # Of a file, or of standard output on a full disk.
+        failure = Refused(": ".join(filter(None, (error.filename, error.strerror or str(error)))))
     finally:
         _end_output()
     tell(failure)
@@ -116,12 +122,12 @@ def _in_words(error: TyperException) -> str:
 
 
 def _end_output() -> None:
-    """Write what is left; a reader that has gone, such as `head`, is no failure to tell of."""
+    """Write what is left; a reader that has gone, such as `head`, or a full disk is not told of again."""
     if sys.__stdout__ is None:
         return
     try:
         sys.__stdout__.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
 
 

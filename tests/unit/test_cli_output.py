@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -117,6 +119,16 @@ def test_mistakes_are_told_without_the_words_of_libraries(
     message = json.loads(capsys.readouterr().err)["message"]
     assert message.endswith(told)
     assert "Errno" not in message
+
+
+@pytest.mark.parametrize(
+    ("output", "ended"), [(">&-", (0, "")), (">/dev/full", (1, "No space left on device\n"))], ids=["closed", "full"]
+)
+def test_an_output_that_takes_nothing_is_no_traceback(output: str, ended: tuple[int, str]) -> None:
+    """Closed by the shell, or on a full disk."""
+    line = f"exec {shlex.quote(sys.executable)} -m services.cli plan new - {output}"
+    done = subprocess.run(("bash", "-c", line), stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == ended
 
 
 @pytest.mark.parametrize(("ready", "told"), [(False, "starting or stopping"), (None, "firstvalue up")])

@@ -88,3 +88,10 @@ def test_wipe_deletes_what_the_stack_made_and_nothing_else(data: DataFolder) -> 
     (data.path / "notes.txt").unlink()
     data.wipe()
     assert not data.path.exists()
+
+
+def test_a_file_in_place_of_the_folder_has_no_stack(tmp_path: Path) -> None:
+    """Asked, it says so; starting one says why it cannot."""
+    (tmp_path / "file").touch()
+    data = DataFolder(tmp_path / "file")
+    assert (data.lock_holder(), data.read_state()) == (None, {})

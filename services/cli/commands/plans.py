@@ -11,7 +11,7 @@ import typer
 from msgspec import convert
 
 from services.activation_engine.plans.errors import PlanError
-from services.cli.client import Client, engine, segment
+from services.cli.client import Client, FindClient, engine, segment
 from services.cli.commands import plan_files, plan_versions
 from services.cli.files import read_file
 from services.cli.output import (
@@ -80,19 +80,19 @@ def _look_for(client: Client, plan: str) -> None:
 
 
 @app.command()
-@asking(engine)
+@may_ask(engine)
 def publish(
     file: PlanPath,
     *,
     policy: Annotated[
         Policy, typer.Option(help="Milestones reached before: noted only, or announced.")
     ] = Policy.SILENT,
-    client: Client,
+    find_client: FindClient,
     as_json: AsJson = False,
 ) -> None:
     """Publish a plan file as the newest version of its plan, and wait until it is live."""
     try:
-        answer = _send(read_file(file), file, client, policy=policy)
+        answer = _send(read_file(file), file, find_client(), policy=policy)
     except Refused as refusal:
         problem = refusal.problem
         if not problem.get("errors"):
