@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from services.cli.output import Misused
+from services.cli.output import Misused, counted
 
 _DELIMITERS = ",;\t|"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -71,7 +71,7 @@ class Table:
                     if len(row.cells) > width
                     else "a cell is missing"
                 )
-                yield Broken(row.line, f"{len(row.cells)} cells where the header has {width}: {why}")
+                yield Broken(row.line, f"{counted(len(row.cells), 'cell')} where the header has {width}: {why}")
 
     def _read(self) -> Iterator[Row | Broken]:
         # newline="" leaves line ends inside of quotes alone.
