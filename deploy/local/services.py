@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.data_folder import DataFolder
+from deploy.local.errors import StackError
 from deploy.local.loopback_http import answers_ok
 from deploy.local.places import root
 from deploy.local.processes import Launcher, Program
@@ -56,7 +57,7 @@ class Application:
 def plan_application(data: DataFolder, servers: Servers, *, environment: Mapping[str, str]) -> Application:
     """Chooses ports and settings; starts nothing. Every FIRSTVALUE_ variable of the environment wins over ours."""
     given = {name: value for name, value in environment.items() if name.startswith("FIRSTVALUE_") and value}
-    wanted = {port: int(given[variable]) for port, variable in _port_variables().items() if variable in given}
+    wanted = {port: _number(variable, given) for port, variable in _port_variables().items() if variable in given}
     ports = data.ports(_port_variables(), wanted=wanted)
     settings = _settings(data, servers, ports) | given
     whole = dict(environment) | settings
@@ -94,3 +95,9 @@ def _settings(data: DataFolder, servers: Servers, ports: Mapping[str, int]) -> d
         "FIRSTVALUE_NOTIFIER_ALLOWED_ADDRESSES": "127.0.0.1",
         "FIRSTVALUE_NOTIFIER_SECRET_KEY": secrets["notifier_secret_key"],
     } | {variable: str(ports[port]) for port, variable in _port_variables().items()}
+
+
+def _number(variable: str, given: Mapping[str, str]) -> int:
+    if not given[variable].isdecimal():
+        raise StackError(f"{variable}={given[variable]}: write the number of a port, or leave it out for a free one")
+    return int(given[variable])

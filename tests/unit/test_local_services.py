@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.data_folder import DataFolder
+from deploy.local.errors import StackError
 from deploy.local.progress import Silence
 from deploy.local.servers import Servers, plan_servers
 from deploy.local.services import plan_application
@@ -80,3 +81,9 @@ def test_servers_that_run_already_are_not_started(data: DataFolder) -> None:
     assert one.connection == {"kafka": both.kafka_bootstrap_servers, "database": "postgresql://there/d"}
     given = {"DATABASE_URL": "postgresql://there/d", "KAFKA_BOOTSTRAP_SERVERS": "there:9092"}
     assert plan_servers(data, jars=data.path, environment=given, progress=progress).parts == ()
+
+
+def test_a_port_that_is_no_number_is_refused(data: DataFolder) -> None:
+    """With the variable that has it."""
+    with pytest.raises(StackError, match="FIRSTVALUE_INGEST_PORT=abc: write the number of a port"):
+        plan_application(data, _SERVERS, environment={"FIRSTVALUE_INGEST_PORT": "abc"})
