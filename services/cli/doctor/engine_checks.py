@@ -50,6 +50,8 @@ def engine_keeps_up(look: Look) -> Iterator[Finding]:
             f"the clock stands still in {len(late)} of {len(rows)} partitions: no ingest sends ticks",
             "nothing becomes due until one does: start ingest, or see above why it is not ready",
         )
+    elif not any(row["last_append_at"] for row in rows):
+        yield note("clock", "nothing was applied yet", "ingest sends a tick every ten seconds: run doctor again then")
     else:
         worst = max((_age(look, row) for row in late if row["last_append_at"]), default=0.0)
         yield problem(

@@ -56,7 +56,8 @@ def workers_move(look: Look) -> Iterator[Finding]:
         hung = [name for name, moves in workers.items() if not moves]
         if hung:
             told = f"{service} hangs: nothing moved for a minute in {', '.join(hung)}"
-            yield problem("live", told, "start it anew: `firstvalue down`, then `firstvalue up`; nothing is lost")
+            do = "if PostgreSQL and Kafka answer, start it anew: `firstvalue down`, then `firstvalue up`"
+            yield problem("live", told, do)
 
 
 def services_find_their_servers(look: Look) -> Iterator[Finding]:
@@ -91,8 +92,6 @@ def write_key_may_write(look: Look) -> Iterator[Finding]:
     code = failure.code if failure else None
     if failure is None:
         yield fine("write_key", "the product's key may send events")
-    elif code == "origin_not_allowed":
-        yield fine("write_key", "the product's key may send events from its own pages")
     elif code in (*_UNKNOWN_KEY, "scope_missing"):
         what = "may not send events" if code == "scope_missing" else "is unknown, expired or revoked"
         do = "create one with `firstvalue key create product --scope events:write`"
