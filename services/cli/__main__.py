@@ -26,7 +26,7 @@ from services.runtime import VERSION
 _LIBRARY = {
     "^Value error, ": "",
     "^Input should be ": "must be ",
-    ", unable to parse .*": "",
+    ", (unable to parse|input is) .*": "",
     " does not match the formats? .*": " is not a date; write one like 2026-11-20 or 2026-11-20T10:00:00Z",
 }
 

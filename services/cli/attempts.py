@@ -28,6 +28,11 @@ _REASONS = {
 }
 
 
+def under_way(delivery_id: str) -> str:
+    """What is said of one that nobody waits for."""
+    return f"{delivery_id} is on its way; `firstvalue delivery show {delivery_id}` tells what became of it"
+
+
 def followed(client: Client, delivery_id: str) -> dict[str, Any]:
     """The delivery once an attempt has ended, or as it stands when that takes too long."""
     deadline = time.monotonic() + _WAIT_SECONDS

@@ -32,6 +32,8 @@ _ADVICE = {
     "list the endpoints to find its id": "`firstvalue endpoint list` shows the ids",
     "list the deliveries to find its id": "`firstvalue delivery list` shows the ids",
     "list the keys to find its id": "`firstvalue key list` shows the ids",
+    "after Retry-After seconds": "a little later",
+    "after the seconds in Retry-After": "a little later",
 }
 
 _Answered = TypeVar("_Answered")

@@ -138,10 +138,14 @@ def _sent(importing: AccountImport, good: int, ingest: Client, engine: Client | 
                 last = one.value["account_id"]
                 yield one
 
-    with counting("sending", total=good) as told:
-        outcome = send_all(ingest, "/v1/commands", commands(), wrap=list, told=told)
-    if engine is not None and outcome.position is not None:
-        _wait(engine, last, outcome.position)
+    try:
+        with counting("sending", total=good) as told:
+            outcome = send_all(ingest, "/v1/commands", commands(), wrap=list, told=told)
+        if engine is not None and outcome.position is not None:
+            _wait(engine, last, outcome.position)
+    except KeyboardInterrupt:
+        complain("What was sent stays and is applied; the same file again sets nothing twice.")
+        raise
     return outcome
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from services.cli.attempts import under_way
 from services.cli.client import Client, notifier, segment
 from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_fields, print_json, say
 from services.cli.shared_options import asking
@@ -79,7 +80,7 @@ def retry(
     if as_json:
         print_json(answer)
     else:
-        say(f"{answer['delivery_id']} is on its way; `firstvalue delivery show` tells what became of it")
+        say(under_way(answer["delivery_id"]))
 
 
 def _answer(attempt: dict[str, Any]) -> str | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.attempts import followed, told
+from services.cli.attempts import followed, told, under_way
 from services.cli.client import Client, notifier, segment
 from services.cli.output import ROWS_DEFAULT, AsJson, Rows, Yes, confirm, counted, print_fields, print_json, say
 from services.cli.shared_options import asking
@@ -152,7 +152,7 @@ def _held(endpoint: dict[str, Any]) -> str:
 
 def _follow(client: Client, sent: dict[str, Any], *, wait: bool, as_json: bool) -> None:
     if not wait:
-        print_json(sent) if as_json else say("it is on its way; `firstvalue delivery show` tells what became of it")
+        print_json(sent) if as_json else say(under_way(sent["delivery_id"]))
         return
     delivery = followed(client, sent["delivery_id"])
     if as_json:
