@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,6 +146,15 @@ def test_a_command_that_nobody_waits_for_is_not_lost(run: Run) -> None:
     interrupted = run(answers, "account", "resume", "acme", "--new")
     assert (interrupted.exit_code, interrupted.stdout) == (130, "")
     assert "The resume of acme is accepted and will not be lost" in interrupted.stderr
+
+
+def test_an_import_that_is_interrupted_says_what_it_leaves(run: Run, tmp_path: Path) -> None:
+    """It can be begun again."""
+    file = tmp_path / "accounts.csv"
+    file.write_text("account_id,name\nacme,Acme\n")
+    interrupted = run({"POST /v1/commands": KeyboardInterrupt()}, "account", "import", str(file))
+    assert interrupted.exit_code == 130
+    assert "the same file again sets nothing twice" in interrupted.stderr
 
 
 def test_an_account_that_was_closed_by_hand_says_why(run: Run) -> None:
