@@ -6,6 +6,7 @@ Consumers have been seen to hang for good after a broker's restart, with heartbe
 from __future__ import annotations
 
 import time
+from uuid import UUID
 
 import structlog
 
@@ -29,8 +30,9 @@ class Watchdog:
         self._leases = leases
         self._probe = probe
         self._stall_seconds = stall_seconds
-        # By partition: the offset at which it stands, and since when records wait behind it.
-        self._standing: dict[int, tuple[int, float]] = {}
+        # By partition: the stamp under which it stands, and since when records wait for the next one. A tick that takes
+        # many transactions leaves the offset where it was, and moves on all the same.
+        self._standing: dict[int, tuple[UUID, float]] = {}
         self._rebuilt_at: float | None = None
 
     async def run(self, stopping: Stopping) -> None:
@@ -48,16 +50,17 @@ class Watchdog:
         now = time.monotonic()
         standing = {}
         for part, end in ends.items():
-            offset = held[part].lease.next_offset
-            if offset < end:
+            lease = held[part].lease
+            if lease.next_offset < end:
                 known = self._standing.get(part)
-                standing[part] = known if known is not None and known[0] == offset else (offset, now)
+                standing[part] = known if known is not None and known[0] == lease.stamp else (lease.stamp, now)
         self._standing = standing
         if not ends:
             return
         longest = max((now - since for _, since in standing.values()), default=0.0)
         if not standing or longest < self._stall_seconds:
-            if self._rebuilt_at is not None and (not standing or now - self._rebuilt_at > self._stall_seconds):
+            # The new consumer stands no sooner than it has joined and claimed, so it gets twice the time to show it.
+            if self._rebuilt_at is not None and (not standing or now - self._rebuilt_at > 2 * self._stall_seconds):
                 self._rebuilt_at = None
             return
         if self._rebuilt_at is not None:
