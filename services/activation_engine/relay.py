@@ -132,15 +132,14 @@ class Relay:
                     for lane in list(self._lanes.values()):
                         if not lane.busy and lane.has_work():
                             lane.busy = True
-                            tasks.create_task(self._publish(lane))
+                            tasks.create_task(self._publish(lane, self._producer))
                     await self._wake.wait()
                     self._wake.clear()
         finally:
             await _close(self._producer)
 
-    async def _publish(self, lane: _Lane) -> None:
+    async def _publish(self, lane: _Lane, producer: Any) -> None:
         """Publish what the lane's ledger has; at a failure give way for a moment and start at the first unacked row."""
-        producer = self._producer
         try:
             while self._lanes.get(lane.part) is lane and lane.has_work():
                 # New ones first, a batch of each in turn: a long repetition holds nobody up.

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
-from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+import pytest
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, ProducerClosed
 from prometheus_client import CollectorRegistry
 
+from services.activation_engine import relay as relay_module
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.relay import Relay
 from services.activation_engine.store import LedgerRow
@@ -71,7 +73,8 @@ class Producer:
 
     async def _deliver(self, rows: list[int], part: int) -> None:
         broker = self._broker
-        assert not self._dead
+        if self._dead:
+            raise ProducerClosed
         assert broker.in_flight.get(part, 0) == 0, "two batches of one partition in flight"
         broker.in_flight[part] = 1
         await asyncio.sleep(0)
@@ -132,6 +135,22 @@ async def test_a_failed_batch_is_repeated_with_a_new_producer() -> None:
         first_times = list(dict.fromkeys(broker.landed[0]))
         assert first_times == list(range(1, 11))
         assert broker.producers == 2
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_partition_that_comes_while_a_batch_fails_is_published(
+    turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever that is: its first batch may find that the producer was dropped just now."""
+    monkeypatch.setattr(relay_module, "_RETRY_SECONDS", 0)
+    broker, store = Broker("refused"), store_with(3, parts=2)
+    async with relay_of(broker, store) as relay:
+        relay.start(0, acked_seq=0, out_seq=3)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        relay.start(1, acked_seq=0, out_seq=3)
+        await relay.flush()
+    assert broker.landed == {0: [1, 2, 3], 1: [1, 2, 3]}
 
 
 async def test_a_broker_that_is_away_is_waited_for() -> None:
