@@ -85,7 +85,7 @@ class Consumer:
                     beat()
                     try:
                         await self._turn(batches)
-                    except KafkaError as error:
+                    except (KafkaError, OSError) as error:
                         log.warning("poll_failed", error=type(error).__name__, reason=str(error)[:200])
                         await stopping.sleep(_ERROR_PAUSE_SECONDS)
         finally:

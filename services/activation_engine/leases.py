@@ -26,6 +26,8 @@ from services.runtime.crash_points import crash_point
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS_MAX = 30.0
+# A frozen database takes its time to fail for each partition, and the loop has to show that it lives meanwhile.
+_CLAIMS_SECONDS_MAX = 10.0
 
 
 class Leases:
@@ -99,19 +101,23 @@ class Leases:
             self._failures.pop(part, None)
 
     def claimable(self) -> list[int]:
-        """Assigned partitions whose wait is over."""
+        """Assigned partitions whose wait is over, the longest first."""
         now = asyncio.get_running_loop().time()
-        return [part for part, retry_at in self._waiting.items() if retry_at <= now]
+        return sorted((part for part, at in self._waiting.items() if at <= now), key=self._waiting.__getitem__)
 
     async def claim(self, parts: Collection[int]) -> list[Partition]:
-        """A2 and A3 for these partitions; returns those that may run now; a stopped one stays unclaimed."""
+        """A2 and A3 for as many of these partitions as there is time for; returns those that may run now; a stopped one
+        stays unclaimed."""
         generation = self.generation
         claims = await self._write_stamps(parts)
+        if not claims:
+            return []
         try:
             checked = await self._probe.check([claim.lease for claim in claims])
         except LogUnreachable as error:
-            log.warning("log_not_checked", parts=sorted(parts), error=str(error))
-            self._retry_all(generation, parts)
+            claimed = sorted(claim.lease.part for claim in claims)
+            log.warning("log_not_checked", parts=claimed, error=str(error))
+            self._retry_all(generation, claimed)
             return []
         crash_point("engine.a3_checked")
         running = []
@@ -138,10 +144,13 @@ class Leases:
         self._show()
 
     async def _write_stamps(self, parts: Collection[int]) -> list[Claim]:
-        """A2: one short transaction each."""
+        """A2: one short transaction each. Those for which there was no time are claimable still."""
         claims = []
-        generation = self.generation
+        generation, loop = self.generation, asyncio.get_running_loop()
+        until = loop.time() + _CLAIMS_SECONDS_MAX
         for part in parts:
+            if loop.time() > until:
+                break
             try:
                 async with self.transaction:
                     if generation != self.generation:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry
@@ -30,11 +31,18 @@ class Group:
     and checks of the log that find no broker."""
 
     def __init__(
-        self, *, begin: int = 0, end: int = 3, starts_fail: int = 0, checks_fail: int = 0, parts: int = 1
+        self,
+        *,
+        begin: int = 0,
+        end: int = 3,
+        starts_fail: int = 0,
+        failure: type[Exception] = KafkaConnectionError,
+        checks_fail: int = 0,
+        parts: int = 1,
     ) -> None:
         self.begin, self.end = begin, end
         self.places = [TopicPartition("events", part) for part in range(parts)]
-        self.starts_fail, self.checks_fail = starts_fail, checks_fail
+        self.starts_fail, self.failure, self.checks_fail = starts_fail, failure, checks_fail
         self.opened: list[Member] = []
         self.closing = asyncio.Event()
 
@@ -69,7 +77,7 @@ class Member:
     async def start(self) -> None:
         if self._group.starts_fail:
             self._group.starts_fail -= 1
-            raise KafkaConnectionError
+            raise self._group.failure
         if self._listener is not None:
             # As the library does while others of the group are slow to join.
             await asyncio.Event().wait()
@@ -189,9 +197,10 @@ async def consume(
     return leases, transactions
 
 
-async def test_a_broker_that_is_away_when_the_consumer_starts_is_waited_for() -> None:
+@pytest.mark.parametrize("failure", [KafkaConnectionError, TimeoutError, OSError])
+async def test_a_broker_that_is_away_when_the_consumer_starts_is_waited_for(failure: type[Exception]) -> None:
     """What failed to start is stopped, and another one is made."""
-    group, store = Group(starts_fail=1), MemoryStore()
+    group, store = Group(starts_fail=1, failure=failure), MemoryStore()
     await consume(group, store, lambda _: bool(store.leases) and store.leases[0].next_offset == 3)
     assert [member.stopped for member in group.opened] == [True, False]
 
