@@ -23,7 +23,7 @@ from services.activation_engine.store import DeadLetter, Erasure, NameSeen
 LATE_MS = 5 * 60_000
 # Event names that are kept; several engines at once may each meet some new ones before they know of each other's.
 NAMES_MAX = 10_000
-# Accounts erased by one transaction: each may have hundreds of rows, and a statement has ten seconds.
+# Accounts and people erased by one transaction: each may have hundreds of rows, and a statement has ten seconds.
 ERASURES_MAX = 500
 # Records or accounts between two chances for the event loop: about five milliseconds of work.
 _STEP = 250
@@ -74,6 +74,7 @@ class Outcome:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     erasures: dict[str, Erasure] = field(default_factory=dict)
     erased_people: list[Erasure] = field(default_factory=list)
+    erasures_left: int = ERASURES_MAX
     names: dict[str, list[int]] = field(default_factory=dict)
     applied: int = 0
     unchanged: int = 0
@@ -104,11 +105,12 @@ def due_by(clock: PartitionClock, records: Sequence[Record], inputs: Sequence[In
 
 
 def fold(outcome: Outcome, records: Sequence[Record], inputs: Sequence[Input], due: DueAccounts) -> Iterator[None]:
-    """Take the records in, in order; yields now and then so that the caller may let others run."""
+    """Take the records in, in order, up to the erasure that would be one too many; yields now and then so that the
+    caller may let others run."""
     for index, (record, given) in enumerate(zip(records, inputs, strict=True)):
-        if outcome.erasures and len(outcome.erasures) == ERASURES_MAX:
-            return
         if isinstance(given, Event):
+            if given.type == "command" and given.name in (ERASE, ERASE_PERSON) and outcome.erasures_left <= 0:
+                return
             _take_event(outcome, record, given)
         elif isinstance(given, TickInput):
             consumed = yield from _take_tick(outcome, record, given, due)
@@ -149,6 +151,7 @@ def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
         if command == ERASE_PERSON:
             person = event.text("user_id")
             outcome.erased_people.append(Erasure(partition.part, record.offset, event.account_id, person))
+            outcome.erasures_left -= 1
             # It names the person, and of erased people the newest alone are known.
             partition.repeats.forget()
     except InvalidBody as error:
@@ -179,6 +182,7 @@ def _erase(outcome: Outcome, record: Record, event: Event, state: AccountState) 
     outcome.signals.append(Announced(state, erase(state, event), record.timestamp, event.received_at_ms))
     outcome.dirty.pop(account_id, None)
     outcome.erasures[account_id] = Erasure(partition.part, record.offset, account_id)
+    outcome.erasures_left -= 1
     partition.erase(account_id, record.offset)
     _count_event(outcome, event, record.timestamp, changed=True)
 

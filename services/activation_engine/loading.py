@@ -68,17 +68,15 @@ def accounts_touched(partition: Partition, inputs: Iterable[Input]) -> dict[str,
 
 
 async def load_due(store: Store, shares: Sequence[Share], *, limit: int) -> None:
-    """What the ticks of these shares have to look at: at most `limit` accounts of each, and as many of a sweep."""
-    ticking: list[Share] = []
-    queries: list[DueQuery] = []
-    for share in shares:
-        clock_ms = due_by(share.partition.lease.clock, share.records, share.inputs)
-        if clock_ms is not None:
-            ticking.append(share)
-            sweep_after = share.outcome.sweep_after
-            queries.append(DueQuery(share.partition.part, clock_ms, limit, sweep_after))
-    if queries:
-        for share, due in zip(ticking, await store.load_due(queries), strict=True):
+    """What the ticks of these shares have to look at: at most `limit` accounts of all, and as many of sweeps."""
+    clocks = [(share, due_by(share.partition.lease.clock, share.records, share.inputs)) for share in shares]
+    ticking = [(share, clock_ms) for share, clock_ms in clocks if clock_ms is not None]
+    if ticking:
+        each = max(1, limit // len(ticking))
+        queries = [
+            DueQuery(share.partition.part, clock_ms, each, share.outcome.sweep_after) for share, clock_ms in ticking
+        ]
+        for (share, _), due in zip(ticking, await store.load_due(queries), strict=True):
             share.due = _admitted(share.partition, due)
 
 

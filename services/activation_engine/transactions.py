@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from services.activation_engine.batch import begin, fold
+from services.activation_engine.batch import ERASURES_MAX, begin, fold
 from services.activation_engine.commit_plan import (
     ROWS_PER_STEP,
     Outward,
@@ -162,6 +162,9 @@ class Transactions:
         shares = []
         for partition in partitions:
             records = taken.get(partition.part, ())
+            if partition.midway:
+                # What follows is not taken before the tick is decided for all, and would be loaded for nothing.
+                records = records[:1]
             inputs: list[Input] = []
             for start in range(0, len(records), _DECODE_STEP):
                 inputs += map(decode_record, records[start : start + _DECODE_STEP])
@@ -196,9 +199,12 @@ class Transactions:
 
     async def _fold(self, shares: Sequence[Share]) -> None:
         """B4: the records into the accounts, in the order of each partition's log."""
+        left = ERASURES_MAX
         for share in shares:
+            share.outcome.erasures_left = left
             for _ in fold(share.outcome, share.records, share.inputs, share.due):
                 await asyncio.sleep(0)
+            left = share.outcome.erasures_left
         crash_point("engine.b4_folded")
 
     async def _encode(self, shares: Sequence[Share]) -> tuple[Commit, dict[int, Lease]]:

@@ -120,11 +120,13 @@ def test_an_account_of_another_partition_is_not_erased() -> None:
     assert outcome.erasures == {}
 
 
-def test_a_batch_erases_a_bounded_number_of_accounts() -> None:
-    """The others wait for the next one."""
-    many: list[Input] = [command("erase", account=f"a{number}") for number in range(batch.ERASURES_MAX + 3)]
-    outcome = run(partition(), many)
-    assert (outcome.taken, outcome.next_offset) == (batch.ERASURES_MAX, batch.ERASURES_MAX)
+def test_a_batch_erases_a_bounded_number_of_accounts_and_people() -> None:
+    """The others wait for the next one, and so does what follows them."""
+    accounts: list[Input] = [command("erase", account=f"a{number}") for number in range(batch.ERASURES_MAX - 1)]
+    people: list[Input] = [command("erase_person", user_id=f"u{number}") for number in range(2)]
+    outcome = run(partition(), [*accounts, people[0], event(), people[1], event()])
+    assert (outcome.taken, outcome.next_offset) == (batch.ERASURES_MAX + 1, batch.ERASURES_MAX + 1)
+    assert len(outcome.erasures) + len(outcome.erased_people) == batch.ERASURES_MAX
 
 
 def test_a_person_is_erased_from_dead_letters_too() -> None:

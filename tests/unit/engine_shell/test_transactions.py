@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,16 +11,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas.erasure import account_hash
-from services.activation_engine import batch
+from services.activation_engine import batch, transactions
 from services.activation_engine.commit_plan import ROWS_PER_STEP, Outward
-from services.activation_engine.domain.encoding import STATE_BYTES_ALARM, STATE_BYTES_SOFT
+from services.activation_engine.domain.encoding import STATE_BYTES_ALARM, STATE_BYTES_SOFT, decode
 from services.activation_engine.leases import Leases
 from services.activation_engine.log_probe import Checked
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.plan_adoption import PlanCatalog
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.relay import Relay
-from services.activation_engine.store import Commit, Lease, StoreUnavailable
+from services.activation_engine.store import Commit, Due, DueQuery, Lease, StoredAccount, StoreUnavailable
 from services.activation_engine.transactions import Transactions
 from tests.fakes.engine_records import QUICK_PLAN, command_value, event_value, tick_value
 from tests.fakes.memory_store import MemoryStore
@@ -222,6 +222,66 @@ async def test_a_tick_that_the_database_can_never_take_stops_its_partition() -> 
     assert engine.store.leases[0].stopped == "rows_refused"
     assert engine.store.leases[1].next_offset == 2
     assert engine.store.dead_letters == []
+
+
+async def test_a_transaction_erases_a_bounded_number_of_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many partitions it has; in the end all are erased."""
+    monkeypatch.setattr(transactions, "ERASURES_MAX", 3)
+    engine = Engine()
+    await engine.claim()
+    records = {
+        part: [
+            SimpleNamespace(
+                offset=number, timestamp=1_000, key=b"a%d-%d" % (part, number), value=_erasure(f"a{part}-{number}")
+            )
+            for number in range(2)
+        ]
+        for part in (0, 1)
+    }
+    assert await engine.transactions.apply(records, {}) == {0: 2, 1: 1}
+    assert await engine.transactions.apply({1: records[1][1:]}, {}) == {1: 1}
+    assert len(engine.store.tombstones) == 4
+
+
+def _erasure(account: str) -> bytes:
+    return command_value(account, "erase", f"erase-{account}", at_ms=1_000)
+
+
+@pytest.mark.parametrize("due_max", [1, 4, 100])
+async def test_a_transaction_looks_at_a_bounded_number_of_accounts(
+    due_max: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Due at its ticks, however many partitions it has; in the end each was looked at. Those of records that wait for
+    such a tick are not loaded meanwhile."""
+    asked, loaded = list[int](), list[str]()
+    engine = Engine(due_accounts_max=due_max)
+    load_due, load_accounts = engine.store.load_due, engine.store.load_accounts
+
+    async def noted(queries: Sequence[DueQuery]) -> list[Due]:
+        asked.append(sum(one.limit for one in queries))
+        return await load_due(queries)
+
+    async def noted_too(account_ids: Collection[str]) -> list[StoredAccount]:
+        loaded.extend(account_ids)
+        return await load_accounts(account_ids)
+
+    monkeypatch.setattr(engine.store, "load_due", noted)
+    monkeypatch.setattr(engine.store, "load_accounts", noted_too)
+    engine.store.versions["quick", 1] = ("silent", load_plan(QUICK_PLAN).content)
+    await engine.catalog.refresh()
+    await engine.claim()
+    taken = {part: [engine._record(part, f"a{part}-{n}", ahead=n) for n in range(3)] for part in (0, 1)}
+    assert await engine.transactions.apply(taken, {}) == {0: 3, 1: 3}
+    tick = SimpleNamespace(offset=3, timestamp=2_000, key=None, value=tick_value(2_000))
+    waiting = {part: [tick, engine._record(part, f"z{part}", ahead=1)] for part in (0, 1)}
+    while waiting:
+        for part, count in (await engine.transactions.apply(waiting, {})).items():
+            waiting[part] = waiting[part][count:]
+        waiting = {part: left for part, left in waiting.items() if left}
+    assert max(asked) <= max(due_max, 2)
+    assert loaded.count("z0") <= 2
+    checks = [decode(one, row.facts).next_check_ms for one, row in engine.store.accounts.items() if one[0] == "a"]
+    assert all(check is None or check > 2_000 for check in checks)
 
 
 async def test_event_names_are_limited_over_all_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
