@@ -53,13 +53,15 @@ class Facts(Struct, array_like=True, gc=False):
             name[prefix:] for name, dated in self.traits.items() if name[:prefix] == WAIVE_PREFIX and dated[2]
         )
 
-    def waived_at(self, milestone: str) -> int:
-        """Since when a milestone is waived: from the first word on, however often a program repeats it; where it was
-        taken back in between, from the newest, because a fold cannot keep them all."""
+    def waived_at(self, milestone: str, *, by_ms: int | None = None) -> int:
+        """Since when a milestone is waived: from the first word on, however often a program repeats it. Where it was
+        taken back in between, a fold cannot keep which was the first since then: from the newest, or from `by_ms`, by
+        when it is known to have been waived."""
         name = WAIVE_PREFIX + milestone
         first, withdrawn = self.waivers.get(name, _NO_WAIVER)
         if first is None or (withdrawn is not None and first <= withdrawn):
-            return self.traits[name][0]
+            newest = self.traits[name][0]
+            return newest if by_ms is None else min(newest, by_ms)
         return first
 
 

@@ -274,7 +274,11 @@ def _activated_at(subject: Subject) -> int:
     """When the last of what is required was reached or, if it is not, waived; with nothing required, now is as good as
     any."""
     known, facts = subject.plan_state, subject.state.facts
-    times = [facts.waived_at(one) if (at := known.reached.get(one)) is None else at for one in subject.plan.required]
+    by_ms = known.activated_at_ms if known.status == ACTIVATED else None
+    times = [
+        facts.waived_at(one, by_ms=by_ms) if (at := known.reached.get(one)) is None else at
+        for one in subject.plan.required
+    ]
     return max(times, default=subject.now_ms if known.activated_at_ms is None else known.activated_at_ms)
 
 
