@@ -98,14 +98,14 @@ class Plan(Struct, frozen=True):
     risks: tuple[Watch, ...] = ()
     opportunities: tuple[Watch, ...] = ()
     by_id: dict[str, Milestone] = {}
-    # Risks and opportunities, and those of them that are about a date ahead.
+    # Risks and opportunities, and those of them that are about a trait.
     watches: tuple[Watch, ...] = ()
-    ahead: tuple[Watch, ...] = ()
+    of_traits: tuple[Watch, ...] = ()
 
     def __post_init__(self) -> None:
         force_setattr(self, "by_id", {milestone.id: milestone for milestone in self.milestones})
         force_setattr(self, "watches", (*self.risks, *self.opportunities))
-        force_setattr(self, "ahead", tuple(one for one in self.watches if one.before is not None))
+        force_setattr(self, "of_traits", tuple(one for one in self.watches if one.of_trait))
 
     def milestone(self, milestone_id: str) -> Milestone:
         """By id; KeyError when the plan has none of that name."""

@@ -170,10 +170,10 @@ def _live_on(
 
 
 def _hear(subject: Subject) -> None:
-    """Note since when what is about a date ahead holds; ticks open it."""
+    """Note since when what is about a trait holds; ticks open it."""
     known = subject.plan_state
     view = View(subject.standing, subject.state, subject.now_ms, known.healthy_since_ms)
-    for watch in subject.plan.ahead:
+    for watch in subject.plan.of_traits:
         kept = hear(watch, known.watches.pop(watch.id, WatchState()), view)
         if not kept.blank:
             known.watches[watch.id] = kept

@@ -48,9 +48,14 @@ class Watch(Struct, frozen=True):
     text: str = ""
 
     @property
+    def of_trait(self) -> bool:
+        """Whether it is about a trait, of which only the newest telling is known."""
+        return self.before is not None or self.missing is not None
+
+    @property
     def dated_by_hearing(self) -> bool:
         """Whether it may begin with the record that tells of it, or with the start or the first use."""
-        return self.before is not None or self.after is not None or self.missing is not None
+        return self.of_trait or self.after is not None
 
     def conditions(self) -> tuple[Condition, ...]:
         """Those with facts of their own."""

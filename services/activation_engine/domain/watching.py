@@ -86,15 +86,18 @@ def _look_at_open(watch: Watch, known: WatchState, view: View, found: list[Part]
 
 def _since(watch: Watch, known: WatchState, view: View, found: list[Part]) -> int:
     """Since when all parts hold together, unbroken as far as ticks saw: by the facts, or where these do not date a part
-    by the clock of the first tick that saw it. Neither what happens again in an open loop begins `for` anew, nor a date
-    that is told again; without `for` a loop is dated by its newest X."""
+    by the clock of the first tick that saw it. Neither what happens again in an open loop begins `for` anew, nor what
+    is told again of a trait; without `for` a loop is dated by its newest X."""
     dated = max((one.from_ms for one in found if one.from_ms is not None), default=0)
     undated = any(one.from_ms is None for one in found)
     if known.since_ms is None or _interrupted(watch, known, view):
         return view.clock_ms if undated else dated
     if undated:
         return known.since_ms
-    return min(known.since_ms, dated) if watch.for_ms or watch.before is not None else dated
+    if watch.of_trait:
+        # By the start of now, which may have been corrected.
+        return max(view.standing.start_ms or 0, min(known.since_ms, dated))
+    return min(known.since_ms, dated) if watch.for_ms else dated
 
 
 def _interrupted(watch: Watch, known: WatchState, view: View) -> bool:

@@ -75,6 +75,25 @@ def test_what_is_missing_from_the_start_on_is_no_news_of_an_import(
     assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(start + length), origin)
 
 
+@pytest.mark.parametrize("length", [0, 5])
+def test_what_is_said_to_be_missing_again_is_no_news_of_an_import(length: float) -> None:
+    """Before any tick saw the import; unless it had a value meanwhile. It counts from the newest word on the start."""
+    told: tuple[tuple[dict[str, Any], float, str], ...] = (
+        ({"owner": None}, -300 + length, "catch_up"),
+        ({"contract_start": rfc3339(day(-200))}, -200 + length, "catch_up"),
+        ({"owner": "dana"}, 0.02 + length, "live"),
+    )
+    for meanwhile, opened, origin in told:
+        story = watching(Watch("unowned", "Unowned", missing="owner", for_ms=days(length)), start=CONTRACT)
+        story.happens(
+            traits(day(0), contract_start=rfc3339(day(-300)), owner=None),
+            traits(day(0.01), **meanwhile),
+            traits(day(0.02), owner=None),
+        )
+        assert story.until(6) == ["risk_opened:unowned"]
+        assert (story.signals[-1].timestamp_ms, story.signals[-1].origin) == (day(opened), origin)
+
+
 def test_what_is_missing_before_the_plan_came_is_history() -> None:
     """And what is taken back under it is news, of an import too: dated by that, though it is told again and again."""
     story = watching(Watch("unowned", "Unowned", missing="owner", for_ms=days(2)), start=CONTRACT)
