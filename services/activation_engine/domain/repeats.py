@@ -46,15 +46,13 @@ class Repeats:
         kind, at = _kind(event, plans), event.occurred_at_ms
         if kind is None:
             return
-        if at > self._to_ms or plans is not self._plans:
-            # By a wrong clock of one client the newest stretch would be one to come.
-            if at > event.appended_at_ms:
-                return
+        # By a clock that is ahead the newest stretch would be one to come.
+        now = min(at, event.appended_at_ms)
+        if now > self._to_ms or plans is not self._plans:
             self._plans = plans
-            self._from_ms, self._to_ms = plans.fold_by.stretch(at)
+            self._from_ms, self._to_ms = plans.fold_by.stretch(now)
             self.forget()
-        after = plans.deaf_after(facts, event) if at > self._from_ms else None
-        if after is not None:
+        if self._from_ms < at <= self._to_ms and (after := plans.deaf_after(facts, event)) is not None:
             self._after_ms[kind] = after
 
 

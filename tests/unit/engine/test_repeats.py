@@ -177,6 +177,19 @@ def test_a_new_stretch_begins_anew_and_a_clock_ahead_begins_none() -> None:
     assert len(repeats) == 1
 
 
+def test_clocks_that_are_all_ahead_are_learned_from() -> None:
+    """As of one program that sends everything, or where the broker's clock is behind: once the log is in their stretch,
+    which begins with the minute 541 here."""
+    repeats, plans, state = Repeats(), plan_set([plan(EVERY_KIND)]), AccountState.new("acme", day(0))
+
+    def ahead(minute: int) -> Event:
+        return use(minute, appended=day(0) + (minute - 60) * 60_000)
+
+    for minute, covered in ((542, False), (543, False), (600, False), (601, False), (602, True), (603, True)):
+        assert repeats.cover(ahead(minute), plans) is covered, minute
+        taken(repeats, ahead(minute), state, plans)
+
+
 def test_it_is_bounded() -> None:
     """Beyond the limit it begins anew."""
     repeats, _, plans = learned()
