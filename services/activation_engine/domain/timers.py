@@ -37,6 +37,9 @@ class PartitionClock(Struct, frozen=True):
 def advance(clock: PartitionClock, *, append_ms: int, sent_at_ms: int, last_event_at_ms: int | None) -> PartitionClock:
     """The clock after a tick: never backwards, holes found on the way added, the hold extended past their end."""
     now = min(append_ms, sent_at_ms + SENDER_LEAD_MS_MAX)
+    if last_event_at_ms is not None:
+        # By a sender's clock that is ahead only how long ago that was; and it was before the tick in any case.
+        last_event_at_ms = min(now, last_event_at_ms - max(0, sent_at_ms - now))
     before = clock.clock_ms
     if before is None:
         newest = now if last_event_at_ms is None else last_event_at_ms

@@ -44,6 +44,17 @@ def test_one_wrong_clock_cannot_throw_time_forward() -> None:
     assert wrong_sender.clock_ms == 10_000
 
 
+@pytest.mark.parametrize("mended", [False, True])
+def test_one_wrong_clock_hides_no_silence(*, mended: bool) -> None:
+    """What a tick says of the newest event, by a clock that is days ahead, is how long ago that was; where the clock
+    was set right since, it was by the tick at the latest."""
+    lead, event_at = 30 * DAY_MS, 30 * DAY_MS - MINUTE_MS
+    clock = advance(PartitionClock(), append_ms=0, sent_at_ms=lead, last_event_at_ms=event_at)
+    assert clock.last_event_at_ms == -MINUTE_MS
+    clock = advance(clock, append_ms=MINUTE_MS, sent_at_ms=MINUTE_MS + lead * (not mended), last_event_at_ms=event_at)
+    assert clock.last_event_at_ms == (MINUTE_MS if mended else -MINUTE_MS)
+
+
 @pytest.mark.parametrize(("step", "holes"), [(5 * MINUTE_MS, ()), (5 * MINUTE_MS + 1, ((0, 5 * MINUTE_MS + 1),))])
 def test_long_step_is_a_hole(step: int, holes: tuple[tuple[int, int], ...]) -> None:
     """More than five minutes without a tick means that nothing was being accepted."""
