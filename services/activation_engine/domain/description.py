@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from services.activation_engine.domain.account import AccountState, PlanState
-from services.activation_engine.domain.activity import PEOPLE_KEPT, Seen, is_erased, was_active
 from services.activation_engine.domain.held import superseded
 from services.activation_engine.domain.instants import in_days, rfc3339, rfc3339_or_none
 from services.activation_engine.domain.orders import DIAGNOSIS
+from services.activation_engine.domain.people import PEOPLE_KEPT, Seen, is_erased, was_active
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.rows import row_of, standings
 from services.activation_engine.domain.status import Standing, phase, standing_of

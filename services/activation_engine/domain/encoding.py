@@ -4,9 +4,9 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from services.activation_engine.domain.account import AccountState, PlanState
-from services.activation_engine.domain.activity import PEOPLE_KEPT, ROLES_KEPT
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.held import ELSEWHERE_BYTES_MAX, dated_bytes
+from services.activation_engine.domain.people import PEOPLE_KEPT, ROLES_KEPT
 from services.activation_engine.domain.plan import Plan
 
 _VERSION = 2

@@ -6,20 +6,14 @@ from typing import Literal, NamedTuple, Self, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.activation_engine.domain.activity import (
-    PRESENT_DAYS,
-    Activity,
-    ActivityRule,
-    Fold,
-    fold_activity,
-    know_person,
-    pseudonym,
-)
+from services.activation_engine.domain.activity import PRESENT_DAYS, Activity, ActivityRule, know_person
+from services.activation_engine.domain.activity_fold import Fold, fold_activity
 from services.activation_engine.domain.commands import apply_command
 from services.activation_engine.domain.event import USAGE_TYPES, Event
 from services.activation_engine.domain.facts import Facts, fold_traits
 from services.activation_engine.domain.instants import DAY_MS
 from services.activation_engine.domain.orders import MOVE
+from services.activation_engine.domain.people import pseudonym
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.domain.trackers import Tracker, person64
 

@@ -16,13 +16,13 @@ from services.activation_engine.domain.account import (
     AccountState,
     PlanState,
 )
-from services.activation_engine.domain.announcements import Subject, next_step
 from services.activation_engine.domain.description import standing_in
 from services.activation_engine.domain.instants import date_text, rfc3339, rfc3339_or_none
 from services.activation_engine.domain.orders import Pause, life_of, pause_from
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.domain.plan_set import LivePlan
 from services.activation_engine.domain.status import Deadline, Standing, Verdict, judge, next_escalation
+from services.activation_engine.domain.subject import Subject, next_step
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.wording import lapsed_text, listed, reason_text, remedy
 

@@ -3,7 +3,6 @@ and starts that lay in the future."""
 
 from collections.abc import Iterable, Sequence
 
-from services.activation_engine.domain import announcements
 from services.activation_engine.domain.account import (
     ACTIVATED,
     AT_RISK,
@@ -14,12 +13,13 @@ from services.activation_engine.domain.account import (
     AccountState,
     PlanState,
 )
-from services.activation_engine.domain.announcements import Subject
 from services.activation_engine.domain.plan_set import LivePlan, PlanSet
 from services.activation_engine.domain.signals import CandidateSignal, audible
 from services.activation_engine.domain.status import judge, next_escalation, standing_of
+from services.activation_engine.domain.subject import Subject
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.transitions import adopt, begin, pause
+from services.activation_engine.domain.trouble_announcements import escalated, recovered, trouble
 from services.activation_engine.domain.truths import View
 from services.activation_engine.domain.watch_announcements import announce
 from services.activation_engine.domain.watches import Watch, WatchState
@@ -73,9 +73,9 @@ def _judge(subject: Subject) -> list[CandidateSignal]:
         return decided
     if verdict.status in TROUBLED:
         if not _is_relief(before, verdict.status):
-            decided.append(announcements.trouble(subject, verdict))
+            decided.append(trouble(subject, verdict))
     elif verdict.status == ON_TRACK and before in TROUBLED:
-        decided.append(announcements.recovered(subject))
+        decided.append(recovered(subject))
     if cause is None:
         known.enter(verdict.status, subject.now_ms)
     else:
@@ -116,7 +116,7 @@ def _escalate(subject: Subject) -> list[CandidateSignal]:
         subject.state.check_by(at)
         return []
     known.escalated_life = life
-    return [announcements.escalated(subject, at)]
+    return [escalated(subject, at)]
 
 
 def _watch(subject: Subject) -> list[CandidateSignal]:

@@ -16,7 +16,6 @@ from services.activation_engine.domain.account import (
     AccountState,
     PlanState,
 )
-from services.activation_engine.domain.announcements import Subject
 from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.facts import Facts, retain
 from services.activation_engine.domain.held import bring_up
@@ -25,6 +24,7 @@ from services.activation_engine.domain.plan import reached_milestones
 from services.activation_engine.domain.plan_set import Change, LivePlan, PlanSet
 from services.activation_engine.domain.signals import CATCH_UP_DAYS, CandidateSignal
 from services.activation_engine.domain.status import is_activated, next_check, standing_of
+from services.activation_engine.domain.subject import Subject
 from services.activation_engine.domain.timers import SENDER_LEAD_MS_MAX, PartitionClock
 from services.activation_engine.domain.truths import View
 from services.activation_engine.domain.watches import WatchState

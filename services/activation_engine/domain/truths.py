@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from services.activation_engine.domain.account import AccountState
-from services.activation_engine.domain.activity import PRESENT_DAYS, quiet_since, was_active
+from services.activation_engine.domain.activity import PRESENT_DAYS, quiet_since
 from services.activation_engine.domain.conditions import Condition
 from services.activation_engine.domain.facts import Facts
 from services.activation_engine.domain.instants import in_days, parse_instant
+from services.activation_engine.domain.people import was_active
 from services.activation_engine.domain.status import Standing
 from services.activation_engine.domain.timers import after, between
 from services.activation_engine.domain.watches import Bounds, Watch, WatchState

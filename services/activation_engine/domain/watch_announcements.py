@@ -1,8 +1,8 @@
 """The signals of risks and opportunities: opened, closed, held and missed, each with what was measured."""
 
 from services.activation_engine.domain import signals
-from services.activation_engine.domain.announcements import Subject, next_step, signal_of
 from services.activation_engine.domain.signals import CandidateSignal, Evidence
+from services.activation_engine.domain.subject import Subject, next_step, signal_of
 from services.activation_engine.domain.timers import after
 from services.activation_engine.domain.truths import Part, View
 from services.activation_engine.domain.watches import Watch

@@ -9,18 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.activation_engine.domain.account import AccountState
-from services.activation_engine.domain.activity import (
-    DAYS_KEPT,
-    PEOPLE_KEPT,
-    ROLES_KEPT,
-    Activity,
-    ActivityRule,
-    Fold,
-    copy_of,
-    fold_activity,
-    join_activity,
-)
+from services.activation_engine.domain.activity import DAYS_KEPT, Activity, ActivityRule, copy_of, join_activity
+from services.activation_engine.domain.activity_fold import Fold, fold_activity
 from services.activation_engine.domain.event import Event
+from services.activation_engine.domain.people import PEOPLE_KEPT, ROLES_KEPT
 from services.activation_engine.domain.rows import active_days, days_key
 from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.trackers import Selector
