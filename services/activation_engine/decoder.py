@@ -32,6 +32,7 @@ class Reason(enum.StrEnum):
     BODY_INVALID = "body_invalid"
     WRONG_PARTITION = "wrong_partition"
     ROWS_REFUSED = "rows_refused"
+    FOLD_FAILED = "fold_failed"
 
 
 class Record(Protocol):

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 OUTCOMES = ("applied", "unchanged", "redelivered", "dead_lettered")
 # Why a partition does not run: see `log_probe`, and `suspects` for the last.
-STOPS = ("source_changed", "records_expired", "tail_lost", "recreated", "rows_refused")
+STOPS = ("source_changed", "records_expired", "tail_lost", "recreated", "rows_refused", "fold_failed")
 PHASES = ("decode", "load", "fold", "encode", "commit")
 # The objective: so soon after its append a record is applied.
 FRESH_SECONDS = 60

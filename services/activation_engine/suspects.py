@@ -1,11 +1,33 @@
-"""Finding the one record whose rows the database can never take: after a refusal, records come one by one."""
+"""Finding the one record that can never be applied, when it took a whole batch to notice: records come one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 
 from services.activation_engine.decoder import Input, Poison, Reason, Record
 from services.activation_engine.domain.event import Event
+from services.activation_engine.store import StoreUnavailable
+
+_DETAILS = {
+    Reason.ROWS_REFUSED: "the database refused what this record would have written",
+    Reason.FOLD_FAILED: "the engine failed at this record; its log says where",
+}
+
+
+class FoldFailed(Exception):
+    """A mistake of ours, which would be made again at the same record after every start."""
+
+
+@contextlib.contextmanager
+def mistakes_told_apart() -> Iterator[None]:
+    """Raises FoldFailed for whatever is raised inside but what passes: a database that is away, too little memory."""
+    try:
+        yield
+    except (StoreUnavailable, MemoryError):
+        raise
+    except Exception as error:
+        raise FoldFailed(type(error).__name__) from error
 
 
 class Suspects:
@@ -14,7 +36,7 @@ class Suspects:
 
     def __init__(self) -> None:
         self._until: dict[int, int] = {}
-        self._poisonous: dict[int, int] = {}
+        self._poisonous: dict[int, tuple[int, Reason]] = {}
 
     def narrowed(self, taken: Mapping[int, Sequence[Record]]) -> Mapping[int, Sequence[Record]]:
         """The records to apply now: all of them, or the next one of a partition under suspicion."""
@@ -27,22 +49,25 @@ class Suspects:
             self._poisonous.pop(part, None)
         return taken
 
-    def refused(self, taken: Mapping[int, Sequence[Record]]) -> bool:
-        """Note that the rows of these records were refused; False when nothing is left to try, because the record that
-        is to blame can be put aside no more, or is a tick, which everybody needs."""
+    def refused(self, taken: Mapping[int, Sequence[Record]], problem: Reason) -> bool:
+        """Note that one of these records can never be applied, and why; False when nothing is left to try, because the
+        record that is to blame can be put aside no more, or is a tick, which everybody needs."""
         given = [(part, record) for part, records in taken.items() for record in records]
         for part, record in given:
             self._until[part] = max(record.offset, self._until.get(part, -1))
         if len(given) > 1:
             return True
         for part, record in given:
-            if record.key is not None and self._poisonous.get(part) != record.offset:
-                self._poisonous[part] = record.offset
+            if record.key is not None and self._problem(part, record) is None:
+                self._poisonous[part] = record.offset, problem
                 return True
         return False
 
     def judged(self, part: int, record: Record, given: Input) -> Input:
         """What a record is to the fold."""
-        if isinstance(given, Event) and self._poisonous.get(part) == record.offset:
-            return Poison(Reason.ROWS_REFUSED, "the database refused what this record would have written")
-        return given
+        problem = self._problem(part, record)
+        return given if problem is None or not isinstance(given, Event) else Poison(problem, _DETAILS[problem])
+
+    def _problem(self, part: int, record: Record) -> Reason | None:
+        offset, problem = self._poisonous.get(part, (None, None))
+        return problem if offset == record.offset else None

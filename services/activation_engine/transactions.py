@@ -22,7 +22,7 @@ from services.activation_engine.commit_plan import (
     ledger_rows,
     next_lease,
 )
-from services.activation_engine.decoder import Input, Record, decode_record
+from services.activation_engine.decoder import Input, Reason, Record, decode_record
 from services.activation_engine.leases import Leases
 from services.activation_engine.loading import Share, load_accounts, load_due
 from services.activation_engine.metrics import EngineMetrics
@@ -41,7 +41,7 @@ from services.activation_engine.store import (
     Store,
     StoreUnavailable,
 )
-from services.activation_engine.suspects import Suspects
+from services.activation_engine.suspects import FoldFailed, Suspects, mistakes_told_apart
 from services.runtime.crash_points import crash_point
 
 log = structlog.get_logger(__name__)
@@ -107,8 +107,9 @@ class Transactions:
             async with self._making:
                 shares = await timed("decode", self._decode(taken, redelivered, partitions))
                 await timed("load", self._load(shares))
-                await timed("fold", self._fold(shares))
-                commit, leases = await timed("encode", self._encode(shares))
+                with mistakes_told_apart():
+                    await timed("fold", self._fold(shares))
+                    commit, leases = await timed("encode", self._encode(shares))
             await timed("commit", self._commit(commit, generation))
         except _Revoked:
             return {}
@@ -119,23 +120,24 @@ class Transactions:
             if generation == self._leases.generation:
                 self._leases.evict(parts)
             return {}
-        except RowsRefused as error:
-            log.error("rows_refused", parts=sorted(parts), reason=str(error))
+        except (RowsRefused, FoldFailed) as error:
+            problem = Reason.ROWS_REFUSED if isinstance(error, RowsRefused) else Reason.FOLD_FAILED
+            log.error(problem, parts=sorted(parts), reason=str(error), exc_info=error.__cause__)
             if generation == self._leases.generation:
-                await self._refused(taken, parts)
+                await self._refused(taken, parts, problem)
             return {}
         self._adopt(shares, leases)
         crash_point("engine.b6_adopted")
         self._measure(shares, time.monotonic() - started)
         return {share.partition.part: share.outcome.taken for share in shares}
 
-    async def _refused(self, taken: Mapping[int, Sequence[Record]], parts: set[int]) -> None:
+    async def _refused(self, taken: Mapping[int, Sequence[Record]], parts: set[int], problem: Reason) -> None:
         """Look for the record that is to blame, from the state that is stored; stop where there is none to put aside,
         for the same would be tried for ever."""
-        guilty = set() if self._suspects.refused(taken) else parts
+        guilty = set() if self._suspects.refused(taken, problem) else parts
         self._leases.evict(parts - guilty)
         for part in guilty:
-            await self._leases.stop(part, "rows_refused")
+            await self._leases.stop(part, problem)
 
     async def save_progress(self) -> None:
         """Write how far the relay came, so that the next owner repeats nothing."""

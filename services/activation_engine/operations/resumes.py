@@ -109,7 +109,7 @@ def _decide(part: int, lease: Any, reason: str, place: Place, bounds: Bounds) ->
             "offset_outside_log", f"The log holds offsets {bounds.begin} to {bounds.end}: choose `from` among them."
         )
     # A log that only lost its oldest records, or nothing, continues what was applied; any other begins anew.
-    continued = reason in ("records_expired", "rows_refused")
+    continued = reason in ("records_expired", "rows_refused", "fold_failed")
     return Resumed(
         part,
         reason,

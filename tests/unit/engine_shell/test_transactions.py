@@ -175,55 +175,6 @@ async def test_a_new_account_in_two_partitions_at_once_belongs_to_the_first() ->
     assert engine.store.accounts["acme"].part == 0
 
 
-async def settle(engine: Engine, records: dict[int, list[Any]]) -> None:
-    """Apply these until all are consumed, or their partition is stopped; claiming anew whenever that is due."""
-    for _ in range(100):
-        for part, waiting in records.items():
-            lease = engine.store.leases[part]
-            records[part] = [one for one in waiting if one.offset >= lease.next_offset and lease.stopped is None]
-        taken = {part: waiting for part, waiting in records.items() if waiting}
-        if not taken:
-            return
-        await engine.leases.claim(engine.leases.claimable())
-        await engine.transactions.apply(taken, {})
-    raise AssertionError(f"left: {records}")
-
-
-async def test_one_record_that_the_database_can_never_take_stops_nobody() -> None:
-    """It alone becomes a dead letter, whoever shares its batch; its account goes on once it is taken."""
-    engine = Engine()
-    engine.store.refused = frozenset({"cursed"})
-    await engine.claim()
-    names = {0: ["acme", "cursed", "birch", "cursed"], 1: ["cedar", "doge"]}
-    records = {part: [engine._record(part, one, ahead=n) for n, one in enumerate(names[part])] for part in names}
-    await settle(engine, records)
-    assert [(letter.offset, letter.reason) for letter in engine.store.dead_letters] == [
-        (1, "rows_refused"),
-        (3, "rows_refused"),
-    ]
-    assert set(engine.store.accounts) == {"acme", "birch", "cedar", "doge"}
-    assert [engine.store.leases[part].next_offset for part in (0, 1)] == [4, 2]
-    engine.store.refused = frozenset()
-    assert await engine.apply(p0="cursed") == {0: 1}
-    assert "cursed" in engine.store.accounts
-
-
-async def test_a_tick_that_the_database_can_never_take_stops_its_partition() -> None:
-    """Nobody can do without a tick, and trying for ever helps nobody."""
-    engine = Engine()
-    checked = load_plan(QUICK_PLAN)
-    engine.store.versions["quick", 1] = ("silent", checked.content)
-    await engine.catalog.refresh()
-    await engine.claim()
-    assert await engine.apply(p0="cursed", p1="acme") == {0: 1, 1: 1}
-    engine.store.refused = frozenset({"cursed"})
-    tick = SimpleNamespace(offset=1, timestamp=2_000, key=None, value=tick_value())
-    await settle(engine, {0: [tick], 1: [engine._record(1, "birch")]})
-    assert engine.store.leases[0].stopped == "rows_refused"
-    assert engine.store.leases[1].next_offset == 2
-    assert engine.store.dead_letters == []
-
-
 async def test_a_transaction_erases_a_bounded_number_of_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many partitions it has; in the end all are erased."""
     monkeypatch.setattr(transactions, "ERASURES_MAX", 3)

@@ -24,7 +24,8 @@ _ADOPTIONS = sa.text(
     " ORDER BY from_offset, plan, version"
 )
 _REFUSED = sa.text(
-    "SELECT \"offset\" FROM activation.dead_letter WHERE part = :part AND reason IN ('wrong_partition', 'rows_refused')"
+    'SELECT "offset" FROM activation.dead_letter WHERE part = :part'
+    " AND reason IN ('wrong_partition', 'rows_refused', 'fold_failed')"
 )
 _RESUMED = sa.text("SELECT count(*) FROM activation.partition_resume WHERE part = :part")
 _ACCOUNTS = sa.text(
