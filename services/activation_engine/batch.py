@@ -14,7 +14,7 @@ from services.activation_engine.domain.erasure import ERASE, ERASE_PERSON, erase
 from services.activation_engine.domain.event import Event, InvalidBody
 from services.activation_engine.domain.signals import ERASED, CandidateSignal
 from services.activation_engine.domain.ticking import apply_tick
-from services.activation_engine.domain.timers import PartitionClock, advance
+from services.activation_engine.domain.timers import PartitionClock, advance, log_time
 from services.activation_engine.domain.transitions import apply_event
 from services.activation_engine.partition import Held, Partition
 from services.activation_engine.store import DeadLetter, Erasure, NameSeen
@@ -60,7 +60,7 @@ class Announced:
 @dataclass(slots=True)
 class Outcome:
     """What a batch made of one partition. `taken` records were consumed; fewer than given when timers wait for a next
-    batch, which begins `midway` when some of them were decided."""
+    batch, which begins `midway` when some of them were decided; `erasures_left` are left to its transaction."""
 
     partition: Partition
     clock: PartitionClock
@@ -131,12 +131,13 @@ def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
         _count_event(outcome, event, record.timestamp, changed=False)
         return
     partition = outcome.partition
+    event.appended_at_ms = log_time(outcome.clock, append_ms=record.timestamp, received_ms=event.received_at_ms)
     held = partition.accounts.get(event.account_id)
     if held is None:
         if event.account_id in partition.foreign:
             _refuse(outcome, record, Reason.WRONG_PARTITION, "the account belongs to another partition")
             return
-        held = _enter(outcome, record, event.account_id)
+        held = _enter(outcome, record, event)
     if record.offset <= held.erased_to:
         outcome.unchanged += 1
         return
@@ -166,10 +167,10 @@ def _take_event(outcome: Outcome, record: Record, event: Event) -> None:
     _count_event(outcome, event, record.timestamp, changed=state.dirty)
 
 
-def _enter(outcome: Outcome, record: Record, account_id: str) -> Held:
+def _enter(outcome: Outcome, record: Record, event: Event) -> Held:
     """An account of which nothing is known yet, unless the record is older than its erasure."""
-    partition = outcome.partition
-    held = Held(AccountState.new(account_id, record.timestamp), erased_to=partition.erased_to(account_id))
+    partition, account_id = outcome.partition, event.account_id
+    held = Held(AccountState.new(account_id, event.appended_at_ms), erased_to=partition.erased_to(account_id))
     if record.offset > held.erased_to:
         partition.accounts.put(held)
         outcome.dirty[account_id] = held

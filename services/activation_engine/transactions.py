@@ -23,6 +23,7 @@ from services.activation_engine.commit_plan import (
     next_lease,
 )
 from services.activation_engine.decoder import Input, Reason, Record, decode_record
+from services.activation_engine.domain.timers import SENDER_LEAD_MS_MAX
 from services.activation_engine.leases import Leases
 from services.activation_engine.loading import Share, load_accounts, load_due
 from services.activation_engine.metrics import EngineMetrics
@@ -185,7 +186,10 @@ class Transactions:
     def _go_live(self, share: Share) -> None:
         """Judge by newly published versions from this batch on, and let a sweep look at every account again."""
         partition, lease = share.partition, share.partition.lease
-        now = max(lease.clock.clock_ms or 0, lease.last_append_ms or 0)
+        # Ticks come with the records, so an append long after the last one is that of a wrong clock.
+        clock_ms, now = lease.clock.clock_ms, lease.last_append_ms or 0
+        if clock_ms is not None:
+            now = max(clock_ms, min(now, clock_ms + SENDER_LEAD_MS_MAX))
         for one in self._waiting(partition):
             adoption = Adoption(lease.part, one.plan, one.version, lease.next_offset, now, one.policy)
             share.adoptions.append(adoption)

@@ -32,9 +32,9 @@ class InvalidBody(ValueError):
 
 
 class Event(Struct, gc=False, eq=False):
-    """A decoded envelope. `name` is the event name, or the command's name for type `command`; `body` is the
-    client's own JSON object, decoded at most once and only when a condition or a trait needs it; `idle`: that it
-    changes nothing was known before the fold."""
+    """A decoded envelope. `name` is the event name, or the command's name for type `command`; `appended_at_ms` is by
+    the broker's clock, and once it is folded `log_time`; `body` is the client's own JSON object, decoded at most once
+    and only when a condition or a trait needs it; `idle`: that it changes nothing was known before the fold."""
 
     account_id: str
     message_id: str

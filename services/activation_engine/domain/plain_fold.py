@@ -15,7 +15,7 @@ from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.domain.signals import CandidateSignal, number
 from services.activation_engine.domain.ticking import apply_tick
-from services.activation_engine.domain.timers import PartitionClock, advance
+from services.activation_engine.domain.timers import PartitionClock, advance, log_time
 from services.activation_engine.domain.transitions import apply_event
 
 
@@ -46,6 +46,10 @@ class Oracle:
     def take(self, record: Record) -> list[CandidateSignal]:
         """Fold one record; the signals that it owes."""
         before = len(self.signals)
+        if isinstance(record, Event):
+            record.appended_at_ms = log_time(
+                self.clock, append_ms=record.appended_at_ms, received_ms=record.received_at_ms
+            )
         if isinstance(record, PlanSet):
             self._adopt(record)
         elif isinstance(record, Tick):

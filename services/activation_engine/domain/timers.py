@@ -52,6 +52,13 @@ def advance(clock: PartitionClock, *, append_ms: int, sent_at_ms: int, last_even
     return moved if hole_from is None else _with_hole(moved, hole_from, now)
 
 
+def log_time(clock: PartitionClock, *, append_ms: int, received_ms: int) -> int:
+    """The log's time at a record: its append, unless that is so long after its arrival that the broker's clock may be
+    wrong. Then it is that of the last tick, as for a record that waited on its way."""
+    latest = received_ms + SENDER_LEAD_MS_MAX
+    return append_ms if append_ms <= latest else max(clock.clock_ms or 0, latest)
+
+
 def _hole_start(before: int, now: int, seen: int) -> int | None:
     """Where in (before, now] observation stopped, judged by the newest event known until now."""
     if now - before > STEP_MS_MAX:

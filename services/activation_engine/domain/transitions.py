@@ -25,7 +25,7 @@ from services.activation_engine.domain.plan_set import Change, LivePlan, PlanSet
 from services.activation_engine.domain.signals import CATCH_UP_DAYS, CandidateSignal
 from services.activation_engine.domain.status import is_activated, next_check, standing_of
 from services.activation_engine.domain.subject import Subject
-from services.activation_engine.domain.timers import SENDER_LEAD_MS_MAX, PartitionClock
+from services.activation_engine.domain.timers import PartitionClock
 from services.activation_engine.domain.truths import View
 from services.activation_engine.domain.watches import WatchState
 from services.activation_engine.domain.watching import hear
@@ -60,17 +60,11 @@ def apply_event(state: AccountState, event: Event, plans: PlanSet, clock: Partit
         state.check_by(clock.clock_ms or 0)
     if not changed.settle:
         return announced
-    now_ms = _log_now(clock, event)
+    now_ms = max(clock.clock_ms or 0, event.appended_at_ms)
     decided = list(announced)
     for live in changed.settle:
         decided += _settle(state, plans, live, clock, now_ms, event=event)
     return decided
-
-
-def _log_now(clock: PartitionClock, event: Event) -> int:
-    """The log's time at a record, by the rule of ticks: neither one wrong broker clock nor one wrong ingest clock alone
-    can bring a future start forward."""
-    return max(clock.clock_ms or 0, min(event.appended_at_ms, event.received_at_ms + SENDER_LEAD_MS_MAX))
 
 
 def adopt(state: AccountState, plans: PlanSet, clock: PartitionClock) -> Sequence[CandidateSignal]:

@@ -38,6 +38,19 @@ def test_which_deadlines_are_history(known_from: str, deadline: int, over: bool)
     assert is_history(state, plan_state, plan_set(live_from=live).live[0], deadline) == over
 
 
+@pytest.mark.parametrize(("waited", "origin"), [(0, "live"), (11, "catch_up")])
+def test_one_wrong_broker_clock_makes_no_history(waited: float, origin: str) -> None:
+    """An append a year after the arrival is as new as the last tick; so is that of a record that waited on its way."""
+    story = Story()
+    story.until(waited)
+    first, segment = event(at=day(0), appended=day(waited)), traits(day(0), appended=day(waited), segment="smb")
+    for record in (first, segment):
+        record.received_at_ms, record.appended_at_ms = day(0), day(waited or 365)
+    story.happens(first, segment)
+    assert story.until(12)[-1] == "stalled:data"
+    assert {one.origin for one in story.signals if one.due_at_ms and one.status_from != one.status_to} == {origin}
+
+
 WATCHED = (
     SMALL_PLAN
     + """

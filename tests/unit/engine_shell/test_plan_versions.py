@@ -15,7 +15,7 @@ from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.plans.registry import RETIRED
 from services.activation_engine.store import Adoption
-from tests.builders import START_MS
+from tests.builders import DAY_MS, START_MS
 from tests.fakes.engine_records import QUICK_PLAN, event_value, tick_value
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.oracle import fold_log
@@ -123,6 +123,22 @@ async def test_a_sweep_leaves_out_what_was_due_at_its_tick(due_max: int, monkeyp
         pass
     assert engine.store.leases[0].sweep_after is None
     assert sorted(decided) == ["a0", "a1", "a2", "a3"]
+
+
+@pytest.mark.parametrize(("appended_ms", "live_ms"), [(10_000, 10_000), (30 * DAY_MS, 5 * 60_000)])
+async def test_one_wrong_broker_clock_makes_no_version_a_thing_to_come(appended_ms: int, live_ms: int) -> None:
+    """Its accounts would be told nothing but history until then."""
+    engine = Engine()
+    await engine.claim()
+    tick = SimpleNamespace(offset=0, timestamp=START_MS, key=None, value=tick_value(START_MS))
+    assert await engine.transactions.apply({0: [tick]}, {}) == {0: 1}
+    record = engine._record(0, "acme")
+    record.timestamp = START_MS + appended_ms
+    assert await engine.transactions.apply({0: [record]}, {}) == {0: 1}
+    engine.store.versions["quick", 1] = ("silent", VERSIONS[1].content)
+    await engine.catalog.refresh()
+    await engine.transactions.apply({0: []}, {})
+    assert engine.store.adoptions[0, "quick"].live_from_ms == START_MS + live_ms
 
 
 async def test_a_number_that_a_failover_gave_away_again_is_compiled_anew() -> None:
