@@ -23,6 +23,8 @@ class PlanCatalog:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._compiled: dict[tuple[str, int], Plan] = {}
+        # Under which hash each was published; a later release may find another one for the same content.
+        self._hashes: dict[tuple[str, int], str] = {}
         self.published: dict[str, PublishedPlan] = {}
 
     async def watch(self, stopping: Stopping, *, poll_seconds: float) -> None:
@@ -37,9 +39,11 @@ class PlanCatalog:
         """Learn what is published, compiled before any partition adopts it. Raises StoreUnavailable."""
         newest = await self._store.published_plans()
         for one in newest:
-            if one.policy != RETIRED and (await self._plan(one.plan, one.version)).hash != one.hash:
-                del self._compiled[one.plan, one.version]
-                await self._plan(one.plan, one.version)
+            key = one.plan, one.version
+            if one.policy != RETIRED and self._hashes.get(key) != one.hash:
+                self._compiled.pop(key, None)
+                await self._plan(*key)
+                self._hashes[key] = one.hash
         self.published = {one.plan: one for one in newest}
 
     def pending(self, adopted: Mapping[str, Adoption]) -> list[PublishedPlan]:

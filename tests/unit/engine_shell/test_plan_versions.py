@@ -141,6 +141,22 @@ async def test_one_wrong_broker_clock_makes_no_version_a_thing_to_come(appended_
     assert engine.store.adoptions[0, "quick"].live_from_ms == START_MS + live_ms
 
 
+async def test_a_version_of_an_earlier_release_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it wrote into a content, this one leaves out, and so finds another hash: that is no other version."""
+    engine, read = Engine(), list[int]()
+    plan_content = engine.store.plan_content
+
+    async def noted(plan: str, version: int) -> Any:
+        read.append(version)
+        return await plan_content(plan, version)
+
+    monkeypatch.setattr(engine.store, "plan_content", noted)
+    engine.store.versions["quick", 1] = ("silent", {**VERSIONS[1].content, "escalate": None})
+    for _ in range(3):
+        await engine.catalog.refresh()
+    assert read == [1]
+
+
 async def test_a_number_that_a_failover_gave_away_again_is_compiled_anew() -> None:
     """A publication was lost after it was seen, and another one has its number."""
     engine = Engine()
