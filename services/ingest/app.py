@@ -30,11 +30,11 @@ from services.ingest.key_store import KEYS_CHANNEL, SCHEMA, KeyStore
 from services.ingest.metrics import IngestMetrics
 from services.ingest.partitions import partitioner
 from services.ingest.people import StaffRule
+from services.ingest.processing import EventProcessor, Topics
 from services.ingest.producers import ProducerKeeper
 from services.ingest.publisher import Publisher
 from services.ingest.records import RecordBuilder
 from services.ingest.settings import IngestSettings
-from services.ingest.sorting import Sorter, Topics
 from services.ingest.sources import Sources
 from services.ingest.ticker import Ticker
 from services.runtime.crash_points import arm
@@ -182,7 +182,7 @@ class Ingest:
         return Intake(
             ring=self._ring,
             publisher=publisher,
-            sorter=Sorter(
+            processor=EventProcessor(
                 builder=self._new_builder(topics),
                 people=self._people,
                 addresses=ClientAddresses(parse_paths(settings.address_paths)),

@@ -22,10 +22,10 @@ from services.ingest.events import Rejection
 from services.ingest.inflight import Hold
 from services.ingest.metrics import IngestMetrics
 from services.ingest.origins import check_key_in_address, check_origin, origin_of
+from services.ingest.processing import EventProcessor, Processed
 from services.ingest.publisher import Publisher
 from services.ingest.records import Arrival
 from services.ingest.routes import Form, Route
-from services.ingest.sorting import Sorted, Sorter
 from services.ingest.sources import OwnLimits, Source, Sources
 from services.ingest.ticker import Ticker
 from services.ingest.times import readable_moment
@@ -82,7 +82,7 @@ class Intake:
         *,
         ring: KeyRing,
         publisher: Publisher,
-        sorter: Sorter,
+        processor: EventProcessor,
         people: KnownPeople,
         ticker: Ticker,
         metrics: IngestMetrics,
@@ -93,7 +93,7 @@ class Intake:
     ) -> None:
         self._ring = ring
         self._publisher = publisher
-        self._sorter = sorter
+        self._processor = processor
         self._people = people
         self._ticker = ticker
         self._metrics = metrics
@@ -127,9 +127,9 @@ class Intake:
         source.spend(time.monotonic(), events=len(unpacked.items), body_bytes=read.body_bytes)
         arrival = _arrival(principal, call)
         redactor = None if route.form is Form.COMMANDS else source.redactor
-        found = await self._sorter.sort(unpacked, arrival, redactor)
-        position = await self._publish(found, call.received_at, wants_position=route.form is Form.COMMANDS)
-        return Outcome(found.resolved + found.unresolved, found.errors, position)
+        processed = await self._processor.process(unpacked, arrival, redactor)
+        position = await self._publish(processed, call.received_at, wants_position=route.form is Form.COMMANDS)
+        return Outcome(processed.resolved + processed.unresolved, processed.errors, position)
 
     async def _read_of_known(self, call: _Call, key: str | None) -> _Read:
         """A request that names its key before its body, which may be as large as the key's own limit."""
@@ -194,29 +194,29 @@ class Intake:
         if sent is not None:
             self._metrics.client_clock_skew.observe((sent - received_at).total_seconds())
 
-    async def _publish(self, found: Sorted, received_at: datetime, *, wants_position: bool) -> str | None:
+    async def _publish(self, processed: Processed, received_at: datetime, *, wants_position: bool) -> str | None:
         """Returns when all is confirmed: what was accepted and, as dead letters, what was not."""
         began = time.perf_counter()
         try:
             crash_point("ingest.before_produce")
-            delivery = self._publisher.put(found.records)
+            delivery = self._publisher.put(processed.records)
             await delivery.wait()
             crash_point("ingest.acked_unanswered")
         except BrokerUnavailable:
-            self._metrics.unacknowledged.inc(found.resolved + found.unresolved)
+            self._metrics.unacknowledged.inc(processed.resolved + processed.unresolved)
             raise
         finally:
             self._metrics.publish_duration.observe(time.perf_counter() - began)
-        self._metrics.accepted.inc(found.resolved)
-        if found.unresolved:
-            self._metrics.unresolved.inc(found.unresolved)
-        for error in found.errors:
+        self._metrics.accepted.inc(processed.resolved)
+        if processed.unresolved:
+            self._metrics.unresolved.inc(processed.unresolved)
+        for error in processed.errors:
             self._metrics.count_rejected(error.code)
-        if found.has_activity:
+        if processed.has_activity:
             self._ticker.saw_event(received_at)
-        if found.people_after:
-            self._people.learned(found.people_before, found.people_after)
-        return self._position(delivery) if wants_position and found.resolved else None
+        if processed.people_after:
+            self._people.learned(processed.people_before, processed.people_after)
+        return self._position(delivery) if wants_position and processed.resolved else None
 
     def _position(self, delivery: Delivery) -> str:
         offsets = {

@@ -16,9 +16,9 @@ from services.ingest.bodies import MEMBERS_MAX
 from services.ingest.events import ID_BYTES_MAX, IncomingEvent
 from services.ingest.key_documents import PATHS_MAX, LimitsDocument
 from services.ingest.origins import ORIGINS_MAX
+from services.ingest.processing import DEAD_LETTER_BYTES_MAX
 from services.ingest.routes import ROUTE_BY_PATH
 from services.ingest.settings import IngestSettings
-from services.ingest.sorting import DEAD_LETTER_BYTES_MAX
 from services.runtime.access import Scope
 from services.runtime.http_protocol import ConnectionLimits
 from services.runtime.strict_json import DEPTH_MAX

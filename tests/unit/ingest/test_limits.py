@@ -47,7 +47,7 @@ class Room:
             event_bytes_max=settings.event_bytes_max,
             events_max=settings.events_max,
         )
-        parts: dict[str, Any] = dict.fromkeys(("publisher", "sorter", "people", "ticker"))
+        parts: dict[str, Any] = dict.fromkeys(("publisher", "processor", "people", "ticker"))
         parts["ring"] = SimpleNamespace(known=lambda _: sender)
         self.inflight = InFlight(bytes_max=inflight_bytes_max, requests_max=10)
         self.unfinished_bytes = 0
@@ -64,14 +64,14 @@ class Room:
         """What a whole request holds when its events are about to be read."""
         seen: list[int] = []
 
-        async def sort(*_: Any) -> None:
+        async def process(*_: Any) -> None:
             seen.append(self.inflight.held_bytes)
             raise ClientGone
 
         async def receive() -> Any:
             return {"type": "http.request", "body": body}
 
-        self.intake._sorter = SimpleNamespace(sort=sort)  # type: ignore[assignment]
+        self.intake._processor = SimpleNamespace(process=process)  # type: ignore[assignment]
         with pytest.raises(ClientGone):
             await self.intake.take(ROUTE_BY_PATH[path], KEY, b"", receive, Hold(self.inflight))
         return seen[0]

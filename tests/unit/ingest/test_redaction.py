@@ -11,10 +11,10 @@ import pytest
 from services.ingest.accounts import AccountRules
 from services.ingest.client_addresses import ClientAddresses
 from services.ingest.events import IncomingEvent
+from services.ingest.processing import EventProcessor, Topics
 from services.ingest.records import Arrival
 from services.ingest.redaction import Redaction, Redactor
 from services.ingest.routes import Form
-from services.ingest.sorting import Sorter, Topics
 from tests.unit.ingest.reading import NOW, unpacked
 
 CLOUD_EVENT = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
@@ -22,7 +22,7 @@ CE_HEADERS = {f"ce-{name}": value for name, value in CLOUD_EVENT.items()}
 
 
 def taken(form: Form, body: Any, *, drop: tuple[str, ...] = (), hash_: tuple[str, ...] = (), **options: Any) -> Any:
-    """The first event of a body as the sorter takes it, from a source with this redaction."""
+    """The first event of a body as it is taken, from a source with this redaction."""
     redactor = Redactor(Redaction(drop=drop, hash=hash_), secret="s")
     parts = unpacked(form, body, **options)
     event: IncomingEvent = parts.read(redactor.raw(bytes(parts.items[0]), parts.data_in))
@@ -131,9 +131,9 @@ def test_an_event_beyond_its_size_is_not_parsed_to_be_redacted() -> None:
     """Its size alone is looked at: what is longer than allowed may hold anything, at any cost."""
     nothing: Any = SimpleNamespace(build=None)
     topics = Topics(events="e", unresolved="u", dead="d", partitions=1)
-    sorter = Sorter(builder=nothing, people=nothing, addresses=ClientAddresses(()), topics=topics)
+    processor = EventProcessor(builder=nothing, people=nothing, addresses=ClientAddresses(()), topics=topics)
     parts = unpacked(Form.SEGMENT_CALL, b'{"a":' + b"[" * 70_000, type_="track")
     redactor = Redactor(Redaction(drop=("a",)), secret="s")
-    found = asyncio.run(sorter.sort(parts, Arrival("k1", "/v1/track", NOW, None), redactor))
+    found = asyncio.run(processor.process(parts, Arrival("k1", "/v1/track", NOW, None), redactor))
     assert [error.code for error in found.errors] == ["event_too_large"]
     assert found.records[topics.dead][0].value == b"null"

@@ -37,7 +37,7 @@ class Topics:
 
 
 @dataclass(slots=True)
-class Sorted:
+class Processed:
     """What one request becomes: `resolved` events have an account, `unresolved` ones wait for theirs."""
 
     records: dict[str, list[Record]]  # By topic.
@@ -49,7 +49,7 @@ class Sorted:
     people_after: dict[str, Person] = field(default_factory=dict)
 
 
-class Sorter:
+class EventProcessor:
     """Reads all events of a request, has their people known, and builds the records in the order of the request."""
 
     def __init__(
@@ -61,18 +61,18 @@ class Sorter:
         self._topics = topics
         self._dead_partitions = cycle(range(topics.partitions))
 
-    async def sort(self, unpacked: Unpacked, arrival: Arrival, redactor: Redactor | None = None) -> Sorted:
+    async def process(self, unpacked: Unpacked, arrival: Arrival, redactor: Redactor | None = None) -> Processed:
         """One bad event costs nothing but itself."""
-        found = Sorted({self._topics.events: [], self._topics.unresolved: [], self._topics.dead: []})
-        good = await self._read_all(unpacked, arrival, redactor, found)
+        processed = Processed({self._topics.events: [], self._topics.unresolved: [], self._topics.dead: []})
+        good = await self._read_all(unpacked, arrival, redactor, processed)
         users = {event.user_id for _, _, event in good if event.user_id is not None}
-        found.people_before = await self._people.find(users) if users else {}
-        await self._build_all(good, arrival, found)
-        found.errors.sort(key=lambda error: error.index)
-        return found
+        processed.people_before = await self._people.find(users) if users else {}
+        await self._build_all(good, arrival, processed)
+        processed.errors.sort(key=lambda error: error.index)
+        return processed
 
     async def _read_all(
-        self, unpacked: Unpacked, arrival: Arrival, redactor: Redactor | None, found: Sorted
+        self, unpacked: Unpacked, arrival: Arrival, redactor: Redactor | None, processed: Processed
     ) -> list[_Read]:
         good: list[_Read] = []
         unbroken_bytes = 0
@@ -98,12 +98,12 @@ class Sorter:
                 unbroken_bytes += len(event.body)
                 good.append((index, item, event))
             except Rejected as rejected:
-                self._reject(index, item, rejected, arrival, found)
+                self._reject(index, item, rejected, arrival, processed)
         return good
 
-    async def _build_all(self, good: list[_Read], arrival: Arrival, found: Sorted) -> None:
-        product, unresolved = found.records[self._topics.events], found.records[self._topics.unresolved]
-        build, before, after = self._builder.build, found.people_before, found.people_after
+    async def _build_all(self, good: list[_Read], arrival: Arrival, processed: Processed) -> None:
+        product, unresolved = processed.records[self._topics.events], processed.records[self._topics.unresolved]
+        build, before, after = self._builder.build, processed.people_before, processed.people_after
         unbroken_bytes = 0
         for index, item, event in good:
             unbroken_bytes += len(event.body)
@@ -116,21 +116,21 @@ class Sorter:
                 built = build(event, arrival, person)
             except Rejected as rejected:
                 rejected.message_id = event.message_id
-                self._reject(index, item, rejected, arrival, found)
+                self._reject(index, item, rejected, arrival, processed)
                 continue
             if user_id is not None and built.person is not None and built.person is not person:
                 after[user_id] = built.person
             if built.product is None:
-                found.unresolved += 1
+                processed.unresolved += 1
             else:
-                found.resolved += 1
+                processed.resolved += 1
                 product.append(built.product)
             unresolved += built.unresolved
-            found.has_activity = found.has_activity or event.type in PRODUCT_ACTIVITY
+            processed.has_activity = processed.has_activity or event.type in PRODUCT_ACTIVITY
 
-    def _reject(self, index: int, item: bytes, rejected: Rejected, arrival: Arrival, found: Sorted) -> None:
-        found.errors.append(Rejection(index, rejected.message_id, rejected.code, rejected.message))
+    def _reject(self, index: int, item: bytes, rejected: Rejected, arrival: Arrival, processed: Processed) -> None:
+        processed.errors.append(Rejection(index, rejected.message_id, rejected.code, rejected.message))
         headers = dead_letter_headers(rejected, arrival)
         # Written anew, numbers may have become longer.
         text = without_keys(self._addresses.blank(item[:DEAD_LETTER_BYTES_MAX])[:DEAD_LETTER_BYTES_MAX])
-        found.records[self._topics.dead].append(Record(next(self._dead_partitions), None, text, headers))
+        processed.records[self._topics.dead].append(Record(next(self._dead_partitions), None, text, headers))
