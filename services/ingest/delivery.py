@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import msgspec
 
 from services.runtime.crash_points import crash_point
+
+# The greatest event that a key may have as its own limit, as base64 and in its envelope. What is larger does not fit
+# behind what a produce batch of the greatest `produce_bytes` holds, and no event must ever fail a batch.
+RECORD_BYTES_MAX: Final = 360_448
 
 
 # There are one or two per event: a structure costs a third of what a named tuple does.

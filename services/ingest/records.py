@@ -10,7 +10,7 @@ import msgspec
 from schemas.product_event import VERSION, ProductEvent, encode
 from schemas.unresolved_event import UnresolvedEvent
 from services.ingest.accounts import BY_USER, AccountRules, Named
-from services.ingest.delivery import Record
+from services.ingest.delivery import RECORD_BYTES_MAX, Record
 from services.ingest.directory.person import NOBODY, Lesson, Person, taught
 from services.ingest.events import IncomingEvent, Rejected
 from services.ingest.message_ids import message_id_of, new_message_id
@@ -152,7 +152,10 @@ class RecordBuilder:
             named.by,
         )
         key, partition = self._place(named.account_id)
-        return Record(partition, key, encode(record))
+        value = encode(record)
+        if len(value) > RECORD_BYTES_MAX:
+            raise _too_large(value)
+        return Record(partition, key, value)
 
     def _unresolved(self, event: IncomingEvent, arrival: Arrival, settled: _Settled, account_id: str | None) -> Record:
         """The event itself, or with `account_id` what it teaches, without its body."""
@@ -177,7 +180,10 @@ class RecordBuilder:
             traceparent=arrival.traceparent,
         )
         key, partition = self._place(event.user_id)
-        return Record(partition, key, encode(record))
+        value = encode(record)
+        if len(value) > RECORD_BYTES_MAX:
+            raise _too_large(value)
+        return Record(partition, key, value)
 
     def _erasures(self, event: IncomingEvent, arrival: Arrival) -> tuple[Record, ...]:
         """An erased account may have people on every partition of the directory, an erased person is on one."""
@@ -201,6 +207,12 @@ class RecordBuilder:
             key, partition = self._place(user_id)
             return (Record(partition, key, value),)
         return tuple(Record(partition, b"", value) for partition in range(self._partitions))
+
+
+def _too_large(value: bytes) -> Rejected:
+    """It was within its limit as it came; where something of it is written anew, numbers may become longer."""
+    message = f"Send less in one event: as it is stored it has {len(value)} bytes, more than {RECORD_BYTES_MAX}."
+    return Rejected("event_too_large", message)
 
 
 def dead_letter_headers(rejected: Rejected, arrival: Arrival) -> list[tuple[str, bytes]]:

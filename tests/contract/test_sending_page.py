@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.ingest.bodies import MEMBERS_MAX
+from services.ingest.delivery import RECORD_BYTES_MAX
 from services.ingest.events import ID_BYTES_MAX, IncomingEvent
 from services.ingest.key_documents import PATHS_MAX, LimitsDocument
 from services.ingest.origins import ORIGINS_MAX
@@ -33,6 +34,7 @@ BOUNDS_OF_REQUESTS = (
     *("CONNECTIONS_MAX", "REQUESTS_MAX", "INFLIGHT_BYTES_MAX"),
 )
 FIXED = {
+    "one event as it is stored, where numbers that are written anew may be longer": f"{RECORD_BYTES_MAX:,} bytes",
     "an id or a name": f"{ID_BYTES_MAX} bytes",
     "objects and arrays inside each other": str(DEPTH_MAX),
     "an integer": "64 bits",

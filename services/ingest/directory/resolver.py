@@ -7,7 +7,8 @@ it can write nothing, because each transaction begins with the stamp of its clai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import structlog
 
 from schemas.product_event import VERSION
 from schemas.unresolved_event import UnresolvedEvent, decode_unresolved_event
-from services.ingest.delivery import Record
+from services.ingest.delivery import RECORD_BYTES_MAX, Record
 from services.ingest.directory.decisions import AMBIGUOUS, EXPIRED, Arrived, Decision, Refused, decide, resolve
 from services.ingest.directory.store import Claim, DirectoryStore, ParkedEvent
 from services.ingest.metrics import IngestMetrics
@@ -29,9 +30,9 @@ log = structlog.get_logger(__name__)
 _PAGE_EVENTS = 200
 # An index takes no row of 2.7 KB, in which two ids stand. Ingest writes less: at most 255 characters of four bytes.
 _TEXT_BYTES_MAX = 1_020
-# The greatest event of a key's own limits, its envelope, and room in a produce batch that others have filled before.
-_RECORD_BYTES_MAX = 327_680
 _DEAD_LETTER_BYTES_MAX = 131_072
+# Less than the least that `inflight_bytes_max` may be.
+_PORTION_BYTES_MAX = 4_194_304
 
 
 class Poison(NamedTuple):
@@ -143,19 +144,21 @@ class Resolver:
         await asyncio.sleep(0)
 
     async def _produce(self, decision: Decision, dead: list[Poison]) -> None:
-        rules, resolved, letters = self._rules, list[Record](), list[Record]()
+        rules, produced = self._rules, list[tuple[str, Record]]()
         for account_id, value in decision.resolved:
             key, partition = rules.place(account_id)
-            resolved.append(Record(partition, key, value))
+            produced.append((rules.events_topic, Record(partition, key, value)))
         for event, code, message in decision.refused:
             key, partition = rules.place(str(event.user_id))
-            letters.append(Record(partition, key, bytes(event.body), _headers(event.source, code, message)))
+            headers = _headers(event.source, code, message)
+            produced.append((rules.dead_topic, Record(partition, key, bytes(event.body), headers)))
         for record, message in dead:
             value = (record.value or b"")[:_DEAD_LETTER_BYTES_MAX]
             headers = _headers("", "record_invalid", message, record)
-            letters.append(Record(record.partition, record.key, value, headers))
-        if resolved or letters:
-            await self._publisher.put({rules.events_topic: resolved, rules.dead_topic: letters}).wait()
+            key = record.key and record.key[:_TEXT_BYTES_MAX]
+            produced.append((rules.dead_topic, Record(record.partition, key, value, headers)))
+        for portion in _portions(produced):
+            await self._publisher.put(portion).wait()
         self._count(decision, len(dead))
 
     def _count(self, decision: Decision, poison: int) -> None:
@@ -166,12 +169,26 @@ class Resolver:
             self._metrics.resolved.labels("dead", "record_invalid").inc(poison)
 
 
+def _portions(produced: Iterable[tuple[str, Record]]) -> Iterator[Mapping[str, Sequence[Record]]]:
+    """The records by topic, so many at a time as are held in any case: two hundred of the greatest are never."""
+    portion: defaultdict[str, list[Record]] = defaultdict(list)
+    size_bytes = 0
+    for topic, record in produced:
+        portion[topic].append(record)
+        size_bytes += len(record.value)
+        if size_bytes > _PORTION_BYTES_MAX:
+            yield portion
+            portion, size_bytes = defaultdict(list), 0
+    if portion:
+        yield portion
+
+
 def _read(record: Any) -> UnresolvedEvent:
     """The event of a record; raises ValueError with what is wrong."""
     if record.value is None:
         raise ValueError("a record without a value")
-    if len(record.value) > _RECORD_BYTES_MAX:
-        raise ValueError(f"a record of more than {_RECORD_BYTES_MAX} bytes")
+    if len(record.value) > RECORD_BYTES_MAX:
+        raise ValueError(f"a record of more than {RECORD_BYTES_MAX} bytes")
     try:
         event = decode_unresolved_event(record.value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from schemas.positions import decode_position, encode_position
 from schemas.product_event import ProductEvent, decode_product_event
 from services.ingest.accounts import AccountRules
+from services.ingest.delivery import RECORD_BYTES_MAX
 from services.ingest.directory.person import NOBODY, Person
 from services.ingest.events import ID_BYTES_MAX, IncomingEvent, Rejected
 from services.ingest.json_paths import parse_paths
@@ -82,6 +83,17 @@ def test_an_account_id_has_at_most_255_bytes() -> None:
     with pytest.raises(Rejected) as rejected:
         record_of(account_id="ü" * 128)
     assert rejected.value.code == "id_too_long"
+
+
+@pytest.mark.parametrize("account_id", ["acme", None])
+def test_a_record_that_would_spoil_a_produce_batch_is_not_made(account_id: str | None) -> None:
+    """Short as it came, an event may be long as it is written anew: 1e15 becomes sixteen digits and a fraction."""
+    body = msgspec.json.encode(msgspec.json.decode(b"[%b1]" % (b"1e15," * 20_000)))
+    assert len(body) > RECORD_BYTES_MAX
+    event = IncomingEvent("track", body, account_id, "u-1", "X", "m-1", None, None)
+    with pytest.raises(Rejected) as rejected:
+        new_builder().build(event, Arrival("k1", "/v1/batch", NOW, None), NOBODY)
+    assert rejected.value.code == "event_too_large"
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", 1e300, -1e15])

@@ -18,6 +18,7 @@ from services.ingest.directory.consumer import ResolverConsumer
 from services.ingest.directory.person import Person
 from services.ingest.directory.resolver import Resolver, ResolverRules
 from services.ingest.directory.store import Claim, ParkedEvent, Waiting
+from services.ingest.inflight import Overloaded
 from services.ingest.metrics import IngestMetrics
 from services.ingest.people import StaffRule
 
@@ -61,27 +62,35 @@ class Store:
 
 
 class Log:
-    """A publisher whose broker confirms at once."""
+    """A publisher whose broker confirms at once, with the least memory that a setting leaves it."""
 
     def __init__(self) -> None:
+        self.events: list[Record] = []
         self.dead: list[Record] = []
 
     def put(self, records: Mapping[str, Sequence[Record]]) -> Delivery:
-        self.dead += records["dead"]
+        if sum(len(one.value) for of_topic in records.values() for one in of_topic) > 10_485_760:
+            raise Overloaded
+        self.events += records.get("events", ())
+        self.dead += records.get("dead", ())
         delivery = Delivery()
         delivery.expect(1)
         delivery.acked("events", 0, 1)
         return delivery
 
 
-def applied(value: bytes) -> tuple[Store, Log, Claim]:
-    """One record after another that is sound, on a partition that is claimed."""
-    store, log, metrics = Store(), Log(), IngestMetrics()
+def resolver_of(store: Any, log: Any) -> Resolver:
+    """A resolver between them."""
     rules = ResolverRules("events", "dead", lambda key: (key.encode(), 0), 10, timedelta(days=1))
-    parts: Any = {"store": store, "publisher": log}
-    resolver = Resolver(**parts, staff=StaffRule(()), metrics=metrics, rules=rules)
+    return Resolver(store=store, publisher=log, staff=StaffRule(()), metrics=IngestMetrics(), rules=rules)
+
+
+def applied(value: bytes, key: bytes = b"u-1") -> tuple[Store, Log, Claim]:
+    """One record after another that is sound, on a partition that is claimed."""
+    store, log = Store(), Log()
+    resolver = resolver_of(store, log)
     records = [
-        SimpleNamespace(topic="unresolved", partition=0, offset=number, key=b"u-1", value=one)
+        SimpleNamespace(topic="unresolved", partition=0, offset=number, key=key, value=one)
         for number, one in enumerate((value, json.dumps(EVENT).encode()))
     ]
     claim = asyncio.run(resolver.apply(Claim(0, uuid.uuid4(), 0), records))
@@ -107,6 +116,72 @@ def test_what_the_database_cannot_hold_is_a_dead_letter(value: bytes) -> None:
     assert [letter.value for letter in log.dead] == [value[:131_072]]
     assert [one.message_id for one in store.parked] == ["m-1"]
     assert claim.next_offset == 2
+
+
+def test_a_key_that_no_batch_has_room_for_is_cut_off() -> None:
+    """It would end every ingest in turn, or block the partition for ever."""
+    _, log, claim = applied(b"{", key=b"k" * 900_000)
+    assert [letter.key for letter in log.dead] == [b"k" * 1_020]
+    assert claim.next_offset == 2
+
+
+class WaitingRoom(Store):
+    """A directory in which one event of each user waits, in whichever accounts these were seen."""
+
+    def __init__(self, log: Log, body: Any = None, **accounts: tuple[str, ...]) -> None:
+        super().__init__()
+        self._log = log
+        self._accounts = accounts
+        values = [json.dumps({**EVENT, "user_id": user, "body": body or {}}).encode() for user in accounts]
+        self.left = [ParkedEvent(user, "m-1", value) for user, value in zip(accounts, values, strict=True)]
+
+    async def find(self, users: Collection[str]) -> dict[str, Person]:
+        return {user: Person(self._accounts[user]) for user in users}
+
+    async def releasable(self, _: int, *, most: int, users: Collection[str] | None = None) -> list[ParkedEvent]:
+        assert users is None
+        return self.left[:most]
+
+    async def expired(self, _: int, *, age: timedelta, most: int) -> list[ParkedEvent]:
+        assert age == timedelta(days=1)
+        return self.left[:most]
+
+    async def waiting(self, _: int) -> int:
+        return len(self.left)
+
+    async def remove(self, _: Claim, events: Sequence[ParkedEvent]) -> None:
+        assert len(self._log.events + self._log.dead) == len(self._accounts), "produced before it is taken away"
+        self.left = [one for one in self.left if one not in events]
+
+
+async def test_what_waited_for_an_account_is_not_guessed_when_there_are_two() -> None:
+    """It goes on under the one account of its user, else it is put aside and says why."""
+    log = Log()
+    store = WaitingRoom(log, one=("acme",), two=("acme", "globex"))
+    await resolver_of(store, log).release(Claim(0, uuid.uuid4(), 0))
+    assert [(one.key, json.loads(one.value)["user_id"]) for one in log.events] == [(b"acme", "one")]
+    assert [(one.key, dict(one.headers or ())["reason"]) for one in log.dead] == [(b"two", b"account_ambiguous")]
+    assert store.left == []
+
+
+async def test_much_that_waited_is_sent_on_by_and_by() -> None:
+    """A page of the greatest events is more than may be in memory: sent at once it would never be taken."""
+    log = Log()
+    accounts = {f"u-{number}": ("acme",) for number in range(50)}
+    await resolver_of(WaitingRoom(log, body={"x": "y" * 250_000}, **accounts), log).release(Claim(0, uuid.uuid4(), 0))
+    assert len(log.events) == 50
+
+
+async def test_what_has_waited_too_long_is_put_aside() -> None:
+    """With its body, and a reason that says what to send."""
+    log = Log()
+    store = WaitingRoom(log, kim=(), lee=())
+    await resolver_of(store, log).expire(Claim(0, uuid.uuid4(), 0))
+    assert [(one.key, one.value, dict(one.headers or ())["reason"]) for one in log.dead] == [
+        (b"kim", b"{}", b"account_unknown"),
+        (b"lee", b"{}", b"account_unknown"),
+    ]
+    assert store.left == []
 
 
 def test_a_batch_releases_those_alone_whom_it_taught() -> None:
