@@ -58,7 +58,7 @@ class ProducerKeeper:
         if producer is not None:
             try:
                 await asyncio.wait_for(producer.stop(), _STOP_SECONDS)
-            except (TimeoutError, KafkaError):
+            except (TimeoutError, KafkaError, OSError):
                 await _abandon(producer)
         if self._abandoning:
             await asyncio.wait(self._abandoning, timeout=2 * _STOP_SECONDS)

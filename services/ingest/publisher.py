@@ -7,6 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -109,11 +110,14 @@ class PartitionWriter:
         return parts
 
     def _settle(self, part: _Part, error: BrokerUnavailable | None, next_offset: int = -1) -> None:
-        self._publisher.inflight.release(part.size_bytes)
+        publisher, delivery = self._publisher, part.delivery
+        publisher.inflight.release(part.size_bytes)
         if error is None:
-            part.delivery.acked(self._topic, self._partition, next_offset)
+            delivery.acked(self._topic, self._partition, next_offset)
         else:
-            part.delivery.failed(error)
+            delivery.failed(error)
+        if delivery.done:
+            publisher.awaited.pop(delivery, None)
 
 
 class Publisher:
@@ -133,9 +137,10 @@ class Publisher:
         self.inflight = inflight
         self.ack_seconds = ack_seconds
         self.produce_bytes = produce_bytes
+        # What is not done, and when it ends in loop time, in the order of these ends.
+        self.awaited: dict[Delivery, float] = {}
         self._metrics = metrics
-        # When it ends, in loop time, and what is waited on.
-        self._awaited: list[tuple[float, Delivery]] = []
+        self._ended = False
         self._writers = {
             topic: [PartitionWriter(topic=topic, partition=number, publisher=self) for number in range(count)]
             for topic, count in partitions.items()
@@ -144,13 +149,15 @@ class Publisher:
     @property
     def available(self) -> bool:
         """Whether a broker confirmed last; False answers 503 before a body is read."""
-        return self.keeper.current is not None
+        return self.keeper.current is not None and not self._ended
 
     def put(self, records: Mapping[str, Sequence[Record]]) -> Delivery:
         """Hand over the records of one request by topic; the result tells what became of them within `ack_seconds`.
 
-        Raises Overloaded, and takes nothing, when too much is in memory.
+        Raises, and takes nothing: Overloaded when too much is in memory, BrokerUnavailable once the worker has ended.
         """
+        if self._ended:
+            raise BrokerUnavailable("nobody writes any more")
         delivery = Delivery()
         parts = [
             (self._writers[topic][partition], part)
@@ -159,7 +166,7 @@ class Publisher:
         ]
         self.inflight.reserve(sum(part.size_bytes for _, part in parts))
         delivery.expect(len(parts))
-        self._awaited.append((asyncio.get_running_loop().time() + self.ack_seconds, delivery))
+        self.awaited[delivery] = asyncio.get_running_loop().time() + self.ack_seconds
         for writer, part in parts:
             writer.put(part)
         return delivery
@@ -174,10 +181,13 @@ class Publisher:
                     group.create_task(writer.run())
         finally:
             # Nobody is left who would confirm or end them.
+            self._ended = True
             self.end_late(math.inf)
 
     async def flush(self, timeout_seconds: float) -> None:
-        """Wait until nothing is queued or unconfirmed, at most `timeout_seconds`."""
+        """Wait until nothing is queued or unconfirmed, at most `timeout_seconds`; not if the worker has ended."""
+        if self._ended:
+            return
         waits = [asyncio.ensure_future(writer.idle.wait()) for writer in self._all_writers()]
         _, unfinished = await asyncio.wait(waits, timeout=timeout_seconds)
         for wait in unfinished:
@@ -196,11 +206,8 @@ class Publisher:
 
     def end_late(self, now: float) -> None:
         """Fail what was not confirmed by `now`, in loop time."""
-        self._awaited = [(end, delivery) for end, delivery in self._awaited if not delivery.done]
-        # In the order of their ends.
-        for end, delivery in self._awaited:
-            if end > now:
-                break
+        for delivery, _ in list(takewhile(lambda entry: entry[1] <= now, self.awaited.items())):
+            del self.awaited[delivery]
             delivery.failed(BrokerUnavailable("not confirmed in time"))
 
     async def _look(self) -> None:

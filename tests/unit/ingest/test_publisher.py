@@ -9,12 +9,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
 
-from services.ingest.delivery import BrokerUnavailable, Record
+from services.ingest.delivery import RECORD_BYTES_MAX, BrokerUnavailable, Record
 from services.ingest.inflight import InFlight, Overloaded
 from services.ingest.metrics import IngestMetrics
 from services.ingest.producers import ProducerKeeper
 from services.ingest.publisher import Publisher
+from services.ingest.settings import IngestSettings
+from services.runtime.kafka import RECORD_BYTES_MAX as BATCH_BYTES_MAX
 
 KIB = 1024
 
@@ -31,12 +34,12 @@ class Batch(list[bytes]):
 
 
 class Producer:
-    """One whose broker confirms at once, unless told when."""
+    """One whose broker confirms at once, on all partitions but those that are silent."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int, Batch]] = []
         self.started = asyncio.Event()
-        self.confirmed: asyncio.Event | None = None
+        self.silent: set[int] = set()
 
     async def start(self) -> None:
         self.started.set()
@@ -46,11 +49,11 @@ class Producer:
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[Any]:
         self.sent.append((topic, partition, batch))
-        return asyncio.ensure_future(self._confirm())
+        return asyncio.ensure_future(self._confirm(partition))
 
-    async def _confirm(self) -> Any:
-        if self.confirmed is not None:
-            await self.confirmed.wait()
+    async def _confirm(self, partition: int) -> Any:
+        if partition in self.silent:
+            await asyncio.Event().wait()
         return SimpleNamespace(offset=7)
 
 
@@ -98,10 +101,26 @@ async def test_what_is_too_much_for_one_batch_leaves_in_its_order() -> None:
     assert inflight.held_bytes == 0
 
 
+async def test_the_greatest_record_fits_behind_what_others_have_put_into_a_batch() -> None:
+    """Where a batch has no room the publisher ends, and with it ingest: no event may ever be so large."""
+    [bound] = [one.le for one in IngestSettings.model_fields["produce_bytes"].metadata if hasattr(one, "le")]
+    before = [Record(0, b"key", bytes(bound // 5 - 67 - (number == 0))) for number in range(5)]
+    producer, inflight = Producer(), InFlight(bytes_max=10_000 * KIB, requests_max=1)
+    producer.create_batch = lambda: BatchBuilder(BATCH_BYTES_MAX, 0)  # type: ignore[method-assign]
+    publisher = new_publisher(producer, inflight, ack_seconds=5)
+    publisher.produce_bytes = bound
+    async with working(publisher, producer):
+        for record in (*before, Record(0, bytes(1_020), bytes(RECORD_BYTES_MAX))):
+            delivery = publisher.put({"events": [record]})
+        await delivery.wait()
+    batches: list[Any] = [batch for _, _, batch in producer.sent]
+    assert [batch.record_count() for batch in batches] == [6]
+
+
 async def test_nobody_waits_for_ever() -> None:
     """Not while the worker runs and Kafka confirms nothing, nor when a writer has died of something unexpected."""
     producer = Producer()
-    producer.confirmed = asyncio.Event()
+    producer.silent.add(0)
     publisher = new_publisher(producer, InFlight(bytes_max=KIB, requests_max=1), ack_seconds=0)
     async with working(publisher, producer):
         late = publisher.put({"events": [Record(0, b"key", b"value")]})
@@ -117,17 +136,24 @@ async def test_nobody_waits_for_ever() -> None:
             await orphan.wait()
     with pytest.raises(ExceptionGroup):
         await worker
+    assert publisher.keeper.current is not None
+    assert not publisher.available
+    with pytest.raises(BrokerUnavailable):
+        publisher.put({"events": [Record(0, b"key", b"value")]})
+    async with asyncio.timeout(10):
+        await publisher.flush(60)
 
 
 async def test_what_is_done_is_not_kept_behind_what_is_not() -> None:
     """Thousands are confirmed while one batch is not."""
-    publisher = new_publisher(Producer(), InFlight(bytes_max=100 * KIB, requests_max=1), ack_seconds=5)
-    head, *others = [publisher.put({"events": [Record(0, b"key", b"value")]}) for _ in range(100)]
-    for delivery in others:
-        delivery.acked("events", 0, 1)
-    publisher.end_late(asyncio.get_running_loop().time())
-    assert [delivery for _, delivery in publisher._awaited] == [head]
-    assert not any(delivery.given_up for delivery in others)
+    producer = Producer()
+    publisher = new_publisher(producer, InFlight(bytes_max=100 * KIB, requests_max=1), ack_seconds=5)
+    async with working(publisher, producer):
+        producer.silent.add(0)
+        head = publisher.put({"events": [Record(0, b"key", b"value")]})
+        for _ in range(100):
+            await publisher.put({"events": [Record(1, b"key", b"value")]}).wait()
+        assert list(publisher.awaited) == [head]
 
 
 async def test_a_request_ends_in_its_own_time() -> None:
