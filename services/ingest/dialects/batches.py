@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from services.ingest.dialects.splitting import elements, members, not_json
+from services.ingest.dialects.type_errors import in_words
 from services.ingest.dialects.unpacked import Item
 from services.ingest.events import BodyInvalid
 
@@ -60,7 +61,7 @@ def _split_by_brackets(body: bytes, decoder: msgspec.json.Decoder[Whole], events
     except (UnicodeDecodeError, RecursionError) as error:
         raise not_json("text must be UTF-8 and nesting shallow") from error
     except msgspec.ValidationError as error:
-        raise BodyInvalid("batch_invalid", f"Correct the batch: {error}.") from error
+        raise BodyInvalid("batch_invalid", f"Correct the batch: {in_words(error)}.") from error
     except msgspec.DecodeError as error:
         raise not_json(str(error)) from error
 

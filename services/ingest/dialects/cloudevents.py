@@ -15,9 +15,10 @@ import msgspec
 
 from services.ingest.accounts import is_placeholder
 from services.ingest.dialects import batches
-from services.ingest.dialects.unpacked import Item, Request, Unpacked, strict_value, too_large
+from services.ingest.dialects.unpacked import Item, Request, Unpacked, event_invalid, strict_value, too_large
 from services.ingest.events import ID_BYTES_MAX, BodyInvalid, IncomingEvent, Rejected, checked_id
 from services.ingest.message_ids import message_id_of
+from services.runtime.strict_json import DEPTH_MAX
 
 _PREFIX: Final = b"ce-"
 _STRUCTURED: Final = "application/cloudevents"
@@ -75,7 +76,7 @@ def _read_structured(item: Item, *, bytes_max: int) -> IncomingEvent:
     try:
         event = _decode_event(raw)
     except msgspec.ValidationError as error:
-        raise Rejected("event_invalid", f"Correct the event: {error}.", message_id=_id_in(value)) from error
+        raise event_invalid(error, _id_in(value)) from error
     data = value.pop("data", None)
     return _incoming(event, value, data)
 
@@ -91,7 +92,7 @@ def _read_binary(body: Item, *, headers: Mapping[bytes, bytes], media_type: str,
         if len(raw) + sum(map(len, attributes.values())) > bytes_max:
             raise too_large(bytes_max)
         if raw and _is_json(media_type):
-            data = strict_value(raw, bytes_max=bytes_max)
+            data = strict_value(raw, bytes_max=bytes_max, depth_max=DEPTH_MAX - 1)
         elif raw:
             # As the JSON format has it, for whoever reads the log; nothing here can look into it.
             attributes |= {"datacontenttype": media_type, "data_base64": base64.b64encode(raw).decode()}

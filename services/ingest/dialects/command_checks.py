@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
@@ -20,13 +19,13 @@ from schemas.commands import (
     Set,
     Snooze,
 )
+from services.ingest.dialects.type_errors import in_words
 from services.ingest.events import Rejected, checked_id
 from services.ingest.times import CLOCK_AHEAD_MAX, moment
 
 # Traits that the engine reads as dates, and the prefixes of those that date a milestone by hand, or waive it.
 _DATES = frozenset({"contract_start", "renewal_at"})
 _REACHED, _WAIVED = "reached.", "waived."
-_PATTERN = re.compile(r"Expected `str` matching regex .* - at `\$\.(\w+)`", re.DOTALL)
 _YEARS = range(1970, 2200)
 
 
@@ -40,7 +39,7 @@ def check_command(name: str, value: dict[str, Any], *, received_at: datetime) ->
     try:
         command = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise _invalid(name, f"{_in_words(error)}. It takes {kind.takes}") from error
+        raise _invalid(name, f"{in_words(error)}. It takes {kind.takes}") from error
     match command:
         case Set():
             _check_traits(command.traits, received_at)
@@ -54,12 +53,6 @@ def check_command(name: str, value: dict[str, Any], *, received_at: datetime) ->
             _check_snooze(name, command)
         case Mark(at=str(at)) if _date(name, "at", at) - received_at > CLOCK_AHEAD_MAX:
             raise _invalid(name, "send as `at` a date that has come: it says when the milestone was reached")
-
-
-def _in_words(error: msgspec.ValidationError) -> str:
-    """What is wrong, without a regular expression: `takes` says what is expected."""
-    found = _PATTERN.fullmatch(str(error))
-    return f"`{found.group(1)}` is not written as it has to be" if found else str(error)
 
 
 def _check_names(name: str, kind: type[Command], value: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from schemas.commands import COMMANDS
 from services.ingest.dialects.command_checks import check_command
 from services.ingest.dialects.splitting import elements
+from services.ingest.dialects.type_errors import in_words
 from services.ingest.dialects.unpacked import Item, Request, Unpacked, strict_value
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
 from services.runtime import strict_json
@@ -67,7 +68,7 @@ def read_command(item: Item, *, bytes_max: int, received_at: datetime, may: Call
     try:
         common = msgspec.convert(value, _Common)
     except msgspec.ValidationError as error:
-        raise Rejected("command_invalid", f"Correct the command: {error}.") from error
+        raise Rejected("command_invalid", f"Correct the command: {in_words(error)}.") from error
     message_id = common.message_id or None
     try:
         if message_id is not None:

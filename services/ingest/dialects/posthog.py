@@ -11,7 +11,7 @@ from schemas.product_event import RecordType
 from services.ingest.accounts import is_placeholder
 from services.ingest.blanking import without_key
 from services.ingest.dialects import batches
-from services.ingest.dialects.unpacked import Item, Request, Unpacked, strict_value
+from services.ingest.dialects.unpacked import Item, Request, Unpacked, event_invalid, strict_value
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
 
 _Id = str | int | None
@@ -121,7 +121,7 @@ def _read_event(
     try:
         fields = _decode_item(raw)
     except msgspec.ValidationError as error:
-        raise Rejected("event_invalid", f"Correct the event: {error}.", message_id=_message_id_in(value)) from error
+        raise event_invalid(error, _message_id_in(value)) from error
     try:
         event = _event(fields, raw, value, sent_at, group_types)
     except Rejected as rejected:

@@ -11,7 +11,7 @@ from schemas.product_event import RecordType
 from services.ingest.accounts import is_placeholder
 from services.ingest.blanking import without_write_key
 from services.ingest.dialects import batches
-from services.ingest.dialects.unpacked import Item, Request, Unpacked, strict_value, too_large
+from services.ingest.dialects.unpacked import Item, Request, Unpacked, event_invalid, strict_value, too_large
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
@@ -126,7 +126,7 @@ def read_event(batch: Batch, item: Item, *, type_of_route: str | None, bytes_max
     try:
         fields = msgspec.convert(value, _Item)
     except msgspec.ValidationError as error:
-        raise Rejected("event_invalid", f"Correct the event: {error}.", message_id=_message_id_in(value)) from error
+        raise event_invalid(error, _message_id_in(value)) from error
     event = _event(fields, raw, type_of_route or fields.type, batch.sent_at)
     event.document = value
     return event
@@ -212,7 +212,7 @@ def _shared(parts: _Batch) -> dict[str, dict[str, Any]]:
     shared = {}
     for name, raw in (("context", bytes(parts.context)), ("integrations", bytes(parts.integrations))):
         try:
-            value = strict_json.decode(raw) if raw else None
+            value = strict_json.decode(raw, depth_max=strict_json.DEPTH_MAX - 1) if raw else None
         except InvalidJson as error:
             raise BodyInvalid("batch_invalid", f"Correct `{name}` of the batch. {error.message}") from error
         if value:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from services.ingest.dialects.type_errors import in_words
 from services.ingest.events import IncomingEvent, Rejected
 from services.runtime import strict_json
 from services.runtime.access import Scope
@@ -50,11 +51,13 @@ class Unpacked(msgspec.Struct):
     copied_bytes: int = 0
 
 
-def strict_value(raw: bytes, *, bytes_max: int, suspicious: bool | None = None) -> Any:
+def strict_value(
+    raw: bytes, *, bytes_max: int, suspicious: bool | None = None, depth_max: int = strict_json.DEPTH_MAX
+) -> Any:
     """The value of one event's JSON; raises Rejected when it is too large or breaks a rule of strict_json."""
     check_size(raw, bytes_max=bytes_max)
     try:
-        return strict_json.decode(raw, suspicious=suspicious)
+        return strict_json.decode(raw, suspicious=suspicious, depth_max=depth_max)
     except InvalidJson as error:
         raise Rejected(error.code, error.message) from error
 
@@ -63,6 +66,11 @@ def check_size(raw: bytes, *, bytes_max: int) -> None:
     """Raises Rejected `event_too_large`; to be asked before anything is parsed."""
     if len(raw) > bytes_max:
         raise too_large(bytes_max)
+
+
+def event_invalid(error: msgspec.ValidationError, message_id: str | None) -> Rejected:
+    """The rejection of an event of which a field holds what it cannot hold."""
+    return Rejected("event_invalid", f"Correct the event: {in_words(error)}.", message_id=message_id)
 
 
 def too_large(bytes_max: int, message_id: str | None = None) -> Rejected:

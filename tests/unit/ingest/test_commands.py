@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -134,15 +135,16 @@ def test_a_bad_command_is_rejected(command: Any, code: str) -> None:
         (order("pause", reason=" ", side="us"), "1 to 200 characters"),
         (order("pause", reason="x" * 201, side="us"), "1 to 200 characters"),
         (order("pause", reason="x", side="them"), "side (customer or us)"),
+        (order("pause", reason="x", side="long" * 9_000), "`side` is not written as it has to be. It takes"),
         (order("pause", reason="x"), "`side`"),
         (order("pause", reason="x", side="us", until="2026-11-20T10:00:00Z"), "a date to come"),
         (order("pause", reason="x", side="us", until="2026-11-20"), "a date to come"),
         (order("pause", reason="x", side="us", until="soon"), "2026-12-01"),
-        (order("pause", reason="x", side="us", until=1795341600), "`$.until`"),
+        (order("pause", reason="x", side="us", until=1795341600), "send `until` as text or null, not"),
         (order("pause", reason="x", side="us", until="2200-01-01"), "2026-12-01"),
         (order("pause", reason="x", side="us", untill="2026-12-01"), "did you mean `until`?"),
         (order("snooze", kind="at_risk"), "`until`"),
-        (order("snooze", kind="at_risk", until=None), "`$.until`"),
+        (order("snooze", kind="at_risk", until=None), "send `until` as text, not as null"),
         (order("snooze", kind="at_risk", until="14d"), "2026-12-01"),
         (order("snooze", kind="account.at_risk", until="2026-12-01"), "at_risk, stalled"),
         (order("snooze", kind="at_risk\n", until="2026-12-01"), "at_risk, stalled"),
@@ -163,7 +165,7 @@ def test_a_bad_command_is_rejected(command: Any, code: str) -> None:
         (order("reopen", messageId="x"), "did you mean `message_id`?"),
         (order("erase", acount_id="b"), "did you mean `account_id`?"),
         (order("erase_person", user_id=""), "user_id"),
-        (order("erase_person", user_id=5), "`$.user_id`"),
+        (order("erase_person", user_id=5), "send `user_id` as text, not as a whole number"),
     ],
 )
 def test_each_command_says_what_it_takes(command: dict[str, Any], advice: str) -> None:
@@ -173,7 +175,8 @@ def test_each_command_says_what_it_takes(command: dict[str, Any], advice: str) -
     assert advice in rejected.message
     assert rejected.message.startswith("Correct the ")
     assert rejected.message.endswith((".", "?"))
-    assert "regex" not in rejected.message
+    assert not re.search(r"regex|Expected|Object|\$", rejected.message)
+    assert len(rejected.message) < 400
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -12,6 +12,7 @@ from services.ingest.accounts import AccountRules, Named
 from services.ingest.dialects import segment
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected
 from services.ingest.json_paths import parse_paths
+from services.runtime import strict_json
 
 TRACK: dict[str, Any] = {
     "type": "track",
@@ -197,6 +198,19 @@ def test_a_context_that_makes_events_too_large_is_refused() -> None:
         read_all(json.dumps({"batch": [TRACK] * 1000, "context": {"x": "y" * 6_000}}).encode())
     assert (refused.value.status, refused.value.code) == (413, "context_too_large")
     assert len(read_all(json.dumps({"batch": [TRACK] * 1000, "context": {"x": "y" * 4_000}}).encode())) == 1000
+
+
+def test_a_context_that_makes_events_too_deep_is_refused() -> None:
+    """It stands one level deeper in each of them than it says itself."""
+
+    def body(depth: int) -> bytes:
+        return b'{"batch":[%b],"context":%b1%b}' % (json.dumps(TRACK).encode(), b'{"a":' * depth, b"}" * depth)
+
+    [event] = read_all(body(31))
+    assert isinstance(event, IncomingEvent)
+    strict_json.decode(event.body)
+    with pytest.raises(BodyInvalid, match="at most 32 deep"):
+        read_all(body(32))
 
 
 def test_keys_do_not_enter_the_log() -> None:
