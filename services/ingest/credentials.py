@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
@@ -73,7 +72,8 @@ def _key_in_authorization(value: bytes) -> str | None:
 def _user_of_basic(encoded: str) -> str | None:
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
+        # What is no base64, no ASCII to begin with, or no UTF-8 inside.
         raise Problem(
             401, "key_unreadable", "Encode `<key>:` in base64 for Basic authorization.", headers=_UNAUTHORIZED
         ) from error

@@ -101,6 +101,13 @@ def test_a_body_that_is_no_body_is_refused(service: IngestProcess, name: str) ->
     good_is_answered(service)
 
 
+@pytest.mark.parametrize("value", [b"Basic \xff\xfe", b"Basic ***", b"Basic", b"Bearer \xff", b"\xff"])
+def test_a_key_that_is_no_text_is_refused(service: IngestProcess, value: bytes) -> None:
+    """As one that nobody has; and nobody needs a key to send it."""
+    answer = service.post("/v1/track", GOOD % b"1", key=None, headers={"authorization": value})
+    assert answer.status_code == 401, answer.text
+
+
 async def test_ids_beyond_255_bytes_are_refused(
     service: IngestProcess, kafka_bootstrap: str, topic_prefix: str
 ) -> None:

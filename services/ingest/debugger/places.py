@@ -13,6 +13,8 @@ from services.runtime.problems import Problem
 
 _WAITING = "waiting"
 _OFFSET_MAX = 2**63 - 1
+# The ends of the calendar have moments that are not in it in another zone.
+_YEARS = range(1970, 9999)
 
 
 def topic_place(status: EventStatus, offsets: Mapping[int, int]) -> str:
@@ -46,7 +48,7 @@ def waiting_place_of(cursor: str | None) -> Before | None:
         moment = datetime.fromisoformat(at) if at else None
     except ValueError as error:
         raise Problem(*CURSOR_INVALID) from error
-    if moment is not None and moment.tzinfo is None:
+    if moment is not None and (moment.tzinfo is None or moment.year not in _YEARS):
         raise Problem(*CURSOR_INVALID)
     last = None if moment is None else (moment, user_id, message_id)
     return Before(_by_number(starts), _by_number(end), last)

@@ -44,7 +44,11 @@ def test_places_survive_the_way_to_the_client_and_back() -> None:
     assert topic_offsets(topic_place("unresolved", {0: 5}), "unresolved") == {0: 5}
 
 
-@pytest.mark.parametrize("last", [["2026-11-20", "u", "m"], ["x", "u", "m"]], ids=["no_zone", "no_time"])
+@pytest.mark.parametrize(
+    "last",
+    [["2026-11-20", "u", "m"], ["x", "u", "m"], ["0001-01-01T00:00:00+14:00", "u", "m"]],
+    ids=["no_zone", "no_time", "no_day"],
+)
 def test_a_place_that_nobody_gave_is_refused(last: list[str]) -> None:
     """As any wrong cursor."""
     with pytest.raises(Problem, match="cursor"):
