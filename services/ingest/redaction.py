@@ -24,6 +24,13 @@ _READ_BEFORE: Final = (
     (("authid",), "user_id"),
     (("context", "groupId"), "account_id"),
 )
+# Where dialects take an object or nothing: with a hash in its place they would reject the event.
+_OBJECTS: Final = frozenset(
+    {
+        *(("context",), ("context", "traits"), ("traits",), (PROPERTIES,)),
+        *(("$set",), (PROPERTIES, "$set"), (PROPERTIES, "$group_set")),
+    }
+)
 _KEY_OF_HASHES = b"firstvalue.redaction"
 
 
@@ -93,9 +100,13 @@ class Redactor:
                 changed = True
         for path in self._hash:
             holder = holder_at(document, path)
-            if holder is not None and not _is_done(holder[path[-1]]):
+            if holder is None or _is_done(holder[path[-1]]):
+                continue
+            if path in _OBJECTS and type(holder[path[-1]]) is dict:
+                del holder[path[-1]]
+            else:
                 holder[path[-1]] = self._hashed(holder[path[-1]])
-                changed = True
+            changed = True
         return changed
 
     def _hashed(self, value: Any) -> str:

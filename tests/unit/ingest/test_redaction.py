@@ -71,6 +71,26 @@ def test_a_hash_is_not_learned_about_a_person() -> None:
     assert (event.role, event.email) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("form", "body", "path"),
+    [
+        (Form.SEGMENT_CALL, {"type": "track", "event": "E", "userId": "u"}, "context"),
+        (Form.SEGMENT_CALL, {"type": "track", "event": "E", "userId": "u"}, "context.traits"),
+        (Form.SEGMENT_CALL, {"type": "identify", "userId": "u"}, "traits"),
+        (Form.SEGMENT_CALL, {"type": "track", "event": "E", "userId": "u"}, "properties"),
+        (Form.POSTHOG, {"event": "E", "distinct_id": "u"}, "properties"),
+        (Form.POSTHOG, {"event": "$set", "distinct_id": "u"}, "$set"),
+        (Form.POSTHOG, {"event": "$set", "distinct_id": "u"}, "properties.$set"),
+    ],
+)
+def test_where_an_object_has_to_stand_none_is_left(form: Form, body: Any, path: str) -> None:
+    """A hash in its place would have the event rejected, which was right as it came."""
+    inner: Any = {"email": "kim@acme.example"}
+    for key in reversed(path.split(".")):
+        inner = {key: inner}
+    assert b"kim" not in taken(form, {**body, **inner}, type_=body.get("type"), hash_=(path,)).body
+
+
 def test_what_only_begins_like_a_hash_is_hashed() -> None:
     """Nobody gets a value past redaction by what they write before it."""
     body = {"type": "track", "event": "E", "userId": "u", "properties": {"phone": "hash:+1 555 0100"}}
