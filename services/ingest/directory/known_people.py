@@ -48,6 +48,7 @@ class KnownPeople:
         self._round: asyncio.Future[dict[str, Person]] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._away_until = float("-inf")
+        self._is_away = False
 
     async def find(self, users: Iterable[str]) -> dict[str, Person]:
         """Each of `users`, NOBODY if not known; those that could not be asked for in time are left out."""
@@ -105,8 +106,11 @@ class KnownPeople:
                 try:
                     for users in _portions(wanted):
                         answer.update(await self._ask_source(users))
+                    self._is_away = False
                 except (SQLAlchemyError, OSError) as error:
-                    log.warning("directory_unavailable", error=type(error).__name__)
+                    if not self._is_away:
+                        log.warning("directory_unavailable", error=type(error).__name__)
+                    self._is_away = True
                     self._away_until = time.monotonic() + _AWAY_SECONDS
                 waiting.set_result(answer)
         finally:

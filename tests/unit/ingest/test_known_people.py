@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
+import pytest
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
+from services.ingest.directory import known_people
 from services.ingest.directory.known_people import KnownPeople
 from services.ingest.directory.person import NOBODY, Person
 
@@ -83,6 +86,16 @@ async def test_a_database_that_is_away_leaves_out_whom_it_was_asked_for() -> Non
     assert await people.find({"u-1", "u-2"}) == {"u-1": ACME}
     assert await people.find({"u-2"}) == {}
     assert len(source.asked) == 2
+
+
+async def test_a_database_that_is_away_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And once more when it goes away again: an outage of hours is no line a second."""
+    monkeypatch.setattr(known_people, "_AWAY_SECONDS", 0.0)
+    people, source = new_people()
+    with capture_logs() as lines:
+        for source.away in (True, True, True, False, True):
+            await people.find({f"u-{len(source.asked)}"})
+    assert [line["event"] for line in lines] == ["directory_unavailable"] * 2
 
 
 async def test_what_a_request_taught_is_known_to_the_next_one() -> None:
