@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from collections.abc import Collection, Coroutine
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,60 @@ from hypothesis import strategies as st
 from schemas.product_event import decode_product_event
 from schemas.unresolved_event import decode_unresolved_event
 from services.ingest.accounts import AccountRules, is_placeholder
+from services.ingest.client_addresses import ClientAddresses
 from services.ingest.dialects.by_form import UNPACK
 from services.ingest.dialects.unpacked import Request
-from services.ingest.directory.person import NOBODY
-from services.ingest.events import ID_BYTES_MAX, BodyInvalid, Rejected
+from services.ingest.directory.person import NOBODY, Person
+from services.ingest.events import ID_BYTES_MAX, BodyInvalid
 from services.ingest.json_paths import parse_paths
 from services.ingest.partitions import partitioner
 from services.ingest.people import StaffRule
-from services.ingest.records import Arrival, Built, RecordBuilder
+from services.ingest.processing import DEAD_LETTER_BYTES_MAX, EventProcessor, Processed, Topics
+from services.ingest.records import Arrival, RecordBuilder
+from services.ingest.redaction import Redaction, Redactor
 from services.ingest.routes import ROUTE_BY_PATH, Form
+from services.ingest.settings import IngestSettings
 from services.runtime import strict_json
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-BUILDER = RecordBuilder(
-    partitions=3,
-    place=partitioner(3),
-    staff=StaffRule(("*@vendor.example",)),
-    historical_age=timedelta(days=7),
-    accounts=AccountRules(group_types=("company",), paths=parse_paths("properties.account_id")),
+ARRIVAL = Arrival("k1", "/v1/batch", NOW, None)
+
+
+class Directory:
+    """It knows nobody."""
+
+    async def find(self, users: Collection[str]) -> dict[str, Person]:
+        return dict.fromkeys(users, NOBODY)
+
+
+def new_processor() -> EventProcessor:
+    """As ingest has it by default."""
+    directory: Any = Directory()
+    builder = RecordBuilder(
+        partitions=3,
+        place=partitioner(3),
+        staff=StaffRule(("*@vendor.example",)),
+        historical_age=timedelta(days=7),
+        accounts=AccountRules(group_types=("company",), paths=parse_paths("properties.account_id")),
+    )
+    return EventProcessor(
+        builder=builder,
+        people=directory,
+        addresses=ClientAddresses(parse_paths(IngestSettings().address_paths)),
+        topics=Topics(events="events", unresolved="unresolved", dead="dead", partitions=3),
+    )
+
+
+PROCESSOR = new_processor()
+REDACTORS = (
+    None,
+    Redactor(
+        Redaction(
+            drop=("properties.url", "context.library", "traits.phone", "data"),
+            hash=("userId", "distinct_id", "userid", "subject", "context.groupId", "context.traits", "properties.a"),
+        ),
+        secret="s",
+    ),
 )
 
 # What the parsers of other stacks let through, and what clients get wrong.
@@ -40,6 +77,8 @@ HOSTILE = (
     *(b'"\\u0000"', b'"\\ud800"', b"NaN", b"Infinity", b"1e400", b"-1e999", b"9223372036854775808", b"01", b"'x'"),
     *(b"[" * 40 + b"]" * 40, b'{"a":' * 33 + b"1" + b"}" * 33, b'{"a":1,"a":2}', b'{"a":1,"\\u0061":2}'),
     *(b"\xff\xfe{\x00}\x00", b"\xc3\x28", b'"' + b"x" * 3_000 + b'"', b'""', b'"null"', b"0", b"true", b"[]", b"{}"),
+    # In a field of an event this is as deep as may be.
+    b"[" * 31 + b"]" * 31,
 )
 FIELDS = (
     "type",
@@ -87,30 +126,55 @@ SPLINTERS = [
 _PLACE = "a value in this place"
 
 
-def records_from(form: Form, body: bytes, headers: dict[bytes, bytes], type_: str | None = "track") -> list[Built]:
-    """What becomes of a body: only the two refusals that are answered may be raised."""
+def at_once(work: Coroutine[Any, Any, Processed]) -> Processed:
+    """What it returns, waiting for nobody."""
+    while True:
+        try:
+            work.send(None)
+        except StopIteration as returned:
+            processed: Processed = returned.value
+            return processed
+
+
+def processed_from(
+    form: Form,
+    body: bytes,
+    headers: dict[bytes, bytes],
+    type_: str | None = "track",
+    redactor: Redactor | None = None,
+) -> Processed:
+    """What becomes of a body: records that are safe, and errors that can be told; nothing is raised."""
     request = Request(type_, headers, NOW, lambda _: True, 100, 65_536, 5_242_880, ("company",))
     try:
         unpacked = UNPACK[form](body, request)
-    except BodyInvalid:
-        return []
-    built = []
-    for item in unpacked.items:
-        with suppress(Rejected):
-            built.append(BUILDER.build(unpacked.read(item), Arrival("k1", "/v1/batch", NOW, None), NOBODY))
-    for one in built:
-        if one.product is not None:
-            check_safe(decode_product_event(one.product.value))
-        for record in one.unresolved:
-            check_safe(decode_unresolved_event(record.value))
-    return built
+    except BodyInvalid as invalid:
+        check_words(invalid.message)
+        return Processed({"events": [], "unresolved": [], "dead": []})
+    processed = at_once(PROCESSOR.process(unpacked, ARRIVAL, redactor))
+    assert processed.resolved + processed.unresolved + len(processed.errors) == len(unpacked.items)
+    for record in processed.records["events"]:
+        check_safe(decode_product_event(record.value))
+    for record in processed.records["unresolved"]:
+        check_safe(decode_unresolved_event(record.value))
+    for record in processed.records["dead"]:
+        assert len(record.value) <= DEAD_LETTER_BYTES_MAX
+    for error in processed.errors:
+        check_words(error.message)
+    return processed
 
 
-def records_of(payload: dict[str, Any], body: bytes) -> list[Built]:
+def processed_as(payload: dict[str, Any], body: bytes, redactor: Redactor | None = None) -> Processed:
     """The same for a body in the place of a captured one."""
     route = ROUTE_BY_PATH[payload["path"]]
     headers = {name.lower().encode(): value.encode() for name, value in payload["headers"].items()}
-    return records_from(route.form, body, headers, route.type)
+    return processed_from(route.form, body, headers, route.type, redactor)
+
+
+def check_words(message: str) -> None:
+    """A refusal says what to do, shortly, and not in the words of a library."""
+    assert len(message) < 500
+    assert message.endswith((".", "?"))
+    assert "Expected `" not in message
 
 
 def check_safe(event: Any) -> None:
@@ -127,10 +191,12 @@ def check_safe(event: Any) -> None:
 
 
 @pytest.mark.parametrize("form", list(Form))
-@given(body=BODIES, headers=st.sampled_from(CLOUD_HEADERS))
-def test_any_bytes_become_safe_events_or_refusals(form: Form, body: bytes, headers: dict[bytes, bytes]) -> None:
-    """Whatever is sent to whichever dialect."""
-    records_from(form, body, headers)
+@given(body=BODIES, headers=st.sampled_from(CLOUD_HEADERS), redactor=st.sampled_from(REDACTORS))
+def test_any_bytes_become_safe_events_or_refusals(
+    form: Form, body: bytes, headers: dict[bytes, bytes], redactor: Redactor | None
+) -> None:
+    """Whatever is sent to whichever dialect, and whatever of it must not be told."""
+    processed_from(form, body, headers, redactor=redactor)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE[:8], ids=range(8))
@@ -139,10 +205,10 @@ def test_a_hostile_value_anywhere_refuses_its_event(form: Form, hostile: bytes) 
     """And none of its neighbours."""
     good = b'{"type":"track","event":"X","userId":"u","distinct_id":"u","properties":{"account_id":"acme"},"x":%b}'
     if form is Form.SEGMENT_CALL:
-        assert records_from(form, good % hostile, {}) == []
+        assert processed_from(form, good % hostile, {}).resolved == 0
         return
     body = b'{"batch":[%b,%b]}' % (good % b"1", good % hostile)
-    assert len(records_from(form, body, {})) == 1
+    assert processed_from(form, body, {}).resolved == 1
 
 
 def test_there_is_a_payload_of_every_dialect() -> None:
@@ -157,11 +223,11 @@ def test_undamaged_payloads_are_events_of_their_account(name: str) -> None:
     payload = PAYLOADS[name]
     whole = [json.loads(line) for line in payload["body"].splitlines()]
     inside = whole[0].get("batch", whole) if isinstance(whole[0], dict) else whole[0]
-    built = records_of(payload, payload["body"].encode())
-    assert len(built) == len(inside)
-    for product in (one.product for one in built):
-        event = None if product is None else decode_product_event(product.value)
-        assert event is None or event.account_id == "acme"
+    for redactor in REDACTORS:
+        processed = processed_as(payload, payload["body"].encode(), redactor)
+        assert processed.resolved + processed.unresolved == len(inside)
+    records = processed_as(payload, payload["body"].encode()).records["events"]
+    assert {decode_product_event(record.value).account_id for record in records} == {"acme"}
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
@@ -180,7 +246,7 @@ def test_damaged_bytes_become_safe_events_or_refusals(name: str, data: st.DataOb
                 body[at:at] = data.draw(st.sampled_from(SPLINTERS))
             case "double":
                 body[at:at] = body[at : at + 40]
-    records_of(PAYLOADS[name], bytes(body))
+    processed_as(PAYLOADS[name], bytes(body), data.draw(st.sampled_from(REDACTORS)))
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
@@ -192,10 +258,10 @@ def test_any_value_in_any_place_becomes_a_safe_event_or_a_refusal(name: str) -> 
         place, key = places(value)[number]
         place[key] = _PLACE
         text = "\n".join(json.dumps(line) for line in value).encode()
-        for hostile in HOSTILE:
-            records_of(PAYLOADS[name], text.replace(json.dumps(_PLACE).encode(), hostile))
+        for hostile, redactor in product(HOSTILE, REDACTORS):
+            processed_as(PAYLOADS[name], text.replace(json.dumps(_PLACE).encode(), hostile), redactor)
         del place[key]
-        records_of(PAYLOADS[name], "\n".join(json.dumps(line) for line in value).encode())
+        processed_as(PAYLOADS[name], "\n".join(json.dumps(line) for line in value).encode())
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:

@@ -1,7 +1,8 @@
-"""Limits that are accepted can be used: what may be sent can also be held."""
+"""What a request is held to: limits that are accepted can be used, and its time is that at which it began."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from services.ingest.events import BodyInvalid
 from services.ingest.inflight import Hold, InFlight, Overloaded
 from services.ingest.intake import Intake, Limits
 from services.ingest.metrics import IngestMetrics
+from services.ingest.records import Arrival
 from services.ingest.routes import ROUTE_BY_PATH
 from services.ingest.settings import IngestSettings
 from services.ingest.sources import OwnLimits, Quota, SourceRules, Sources, encode_rules
@@ -131,6 +133,26 @@ async def test_what_is_not_held_costs_no_quota() -> None:
     with pytest.raises(Overloaded):
         await room.held_bytes(b'{"batch":[%b],"context":%b}' % (b",".join([b"{}"] * 20), context))
     await room.held_bytes(b'{"batch":[{}]}')
+
+
+async def test_an_event_came_when_its_request_began() -> None:
+    """Not when a slow body was whole: a clock that is right would look as if it were behind."""
+    room = Room(inflight_bytes_max=12 * MIB, own_bytes_max=MIB)
+    seen: list[datetime] = []
+
+    async def receive() -> Any:
+        seen.append(datetime.now(UTC))
+        return {"type": "http.request", "body": b'{"batch":[{}]}'}
+
+    async def process(_: Any, arrival: Arrival, __: Any) -> None:
+        seen.append(arrival.received_at)
+        raise ClientGone
+
+    room.intake._processor = SimpleNamespace(process=process)  # type: ignore[assignment]
+    with pytest.raises(ClientGone):
+        await room.intake.take(ROUTE_BY_PATH["/v1/batch"], KEY, b"", receive, Hold(room.inflight))
+    body_at, received_at = seen
+    assert received_at < body_at
 
 
 async def test_who_asked_to_change_accounts_is_logged() -> None:
