@@ -12,9 +12,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import (
+    BrokerResponseError,
+    ClusterAuthorizationFailedError,
     KafkaConnectionError,
     KafkaError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     UnknownError,
     UnknownTopicOrPartitionError,
     for_code,
@@ -146,15 +149,21 @@ async def create_topics(
             answer = await admin.create_topics(
                 [NewTopic(name, partitions, replication, topic_configs=topic.broker_config() | durability)]
             )
-            for _, error_code, *detail in answer.topic_errors:
-                error = for_code(error_code)
-                if error_code and error is not TopicAlreadyExistsError:
-                    raise TopicProblem(f"Kafka refused to create {name}: {error.__name__} {detail}")
+            for _, error_code, *told in answer.topic_errors:
+                if error_code and for_code(error_code) is not TopicAlreadyExistsError:
+                    raise _not_created(name, for_code(error_code), *told)
             created.append(name)
         await _wait_visible(admin, created)
         return created
     finally:
         await admin.close()
+
+
+def _not_created(name: str, error: type[BrokerResponseError], told: str | None = None) -> TopicProblem:
+    if error in (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
+        advice = "allow it in the ACLs, or have somebody create the topics who may"
+        return TopicProblem(f"Kafka refuses Create on {name} ({error.__name__}); {advice}")
+    return TopicProblem(f"Kafka refuses Create on {name} ({error.__name__}): {told or error.description}")
 
 
 async def _wait_visible(admin: Any, names: list[str]) -> None:

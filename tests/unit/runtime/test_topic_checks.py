@@ -1,4 +1,4 @@
-"""What a check of topics says about a broker that does not tell all."""
+"""What creating and checking topics says about a broker that refuses, or does not tell all."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import pytest
 
 from schemas.topics import SIGNALS
 from services.runtime import kafka
-from services.runtime.kafka import BrokerUnreachable, TopicProblem, check_topics
+from services.runtime.kafka import BrokerUnreachable, TopicProblem, check_topics, create_topics
 
-DENIED, NO_LEADER, UNKNOWN = 29, 5, -1
+DENIED, CLUSTER_DENIED, NO_LEADER, UNKNOWN, TOO_FEW_BROKERS, POLICY = 29, 31, 5, -1, 38, 44
 NAME = SIGNALS.named("")
 
 
 class Admin:
     """A client whose broker answers with these codes, and tells no `hidden` setting."""
 
-    def __init__(self, *, described: int = 0, configured: int = 0, hidden: str = "") -> None:
+    def __init__(
+        self, *, described: int = 0, configured: int = 0, created: tuple[Any, ...] = (), hidden: str = ""
+    ) -> None:
         self._described = described
         self._configured = configured
+        self._created = created
         self._config = {"max.message.bytes": "2000000", **SIGNALS.broker_config()}
         self._config.pop(hidden, None)
 
@@ -29,6 +32,12 @@ class Admin:
 
     async def close(self) -> None:
         pass
+
+    async def list_topics(self) -> list[str]:
+        return []
+
+    async def create_topics(self, topics: list[Any]) -> Any:
+        return SimpleNamespace(topic_errors=[(topics[0].name, *self._created)])
 
     async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
         return [{"topic": name, "error_code": self._described, "partitions": [{"replicas": [1]}]} for name in names]
@@ -56,3 +65,22 @@ async def test_only_what_passes_is_waited_for(
     monkeypatch.setattr(kafka, "AIOKafkaAdminClient", lambda **_: admin)
     with pytest.raises(error, match=told):
         await check_topics("broker:1", [SIGNALS], prefix="")
+
+
+@pytest.mark.parametrize(
+    ("created", "told"),
+    [
+        ((DENIED, "Authorization failed."), rf"Create on {NAME} \(TopicAuthorizationFailedError\); .*ACL"),
+        ((CLUSTER_DENIED, None), rf"Create on {NAME} \(ClusterAuthorizationFailedError\); .*ACL"),
+        ((TOO_FEW_BROKERS, "Only 1 broker is registered."), r"\(InvalidReplicationFactorError\): Only 1 broker is reg"),
+        ((POLICY, None), r"\(PolicyViolationError\): \w+"),
+    ],
+    ids=["denied", "cluster_denied", "reason_told", "no_reason_told"],
+)
+async def test_a_topic_that_is_not_created_says_why(
+    monkeypatch: pytest.MonkeyPatch, created: tuple[int, str | None], told: str
+) -> None:
+    """In the broker's words, or what to allow."""
+    monkeypatch.setattr(kafka, "AIOKafkaAdminClient", lambda **_: Admin(created=created))
+    with pytest.raises(TopicProblem, match=told):
+        await create_topics("broker:1", [SIGNALS], prefix="", partitions=1, replication=1)
