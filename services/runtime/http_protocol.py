@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -31,15 +33,24 @@ class ConnectionLimits:
         return min(1.0, self.header_seconds / 4, self.body_seconds / 4, self.idle_seconds / 4)
 
 
+class _Awaited(Enum):
+    """What the client has to send next: another request if it likes, the rest of one, or nothing, as it is our turn."""
+
+    REQUEST = auto()
+    HEADERS = auto()
+    BODY = auto()
+    NOTHING = auto()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
     def __init__(self, *arguments: Any, limits: ConnectionLimits, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._limits = limits
-        # Loop time by which the client must have sent what it is sending; None while it is our turn.
-        self._deadline: float | None = None
-        self._reading_headers = True
+        self._awaited = _Awaited.REQUEST
+        # Loop time by which the client must have sent it.
+        self._deadline = math.inf
         # Bytes since the last that got anywhere: headers, and the trailers and chunk sizes of a body.
         self._overhead_bytes = 0
 
@@ -62,14 +73,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
+        self._awaited = _Awaited.HEADERS
         self._deadline = self.loop.time() + self._limits.header_seconds
-        self._reading_headers = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """The body follows."""
+        self._awaited = _Awaited.BODY
         self._deadline = self.loop.time() + self._limits.body_seconds
-        self._reading_headers = False
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -79,38 +90,37 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole; it may have been answered before."""
-        self._deadline = None
+        self._awaited = _Awaited.NOTHING
+        self._deadline = math.inf
         self._overhead_bytes = 0
         if self.cycle.response_complete:
-            self._expect_another()
+            self._await_another()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request; uvicorn would set a timer for it each time."""
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
-            if self._deadline is not None:
+            if self._awaited is not _Awaited.NOTHING:
                 # The rest of the next one was not read meanwhile.
                 self._deadline = self.loop.time() + self._limits.body_seconds
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
         # Else the client is still sending what was answered already.
-        if self._deadline is None:
-            self._expect_another()
+        if self._awaited is _Awaited.NOTHING:
+            self._await_another()
 
-    def _expect_another(self) -> None:
+    def _await_another(self) -> None:
+        self._awaited = _Awaited.REQUEST
         self._deadline = self.loop.time() + self._limits.idle_seconds
-        self._reading_headers = True
 
     def end_if_slow(self) -> None:
         """Close the connection if its client is past its deadline, with an answer if none was begun."""
-        if self._deadline is None or self.loop.time() < self._deadline or self.transport.is_closing():
+        if self.loop.time() < self._deadline or self.transport.is_closing() or self._owes_an_earlier_answer():
             return
-        if self._owes_an_earlier_answer():
-            return
-        answering = not self._reading_headers and self.cycle is not None and self.cycle.response_started
-        if answering or (self._reading_headers and self._overhead_bytes == 0):
+        answering = self._awaited is _Awaited.BODY and self.cycle.response_started
+        if answering or self._awaited is _Awaited.REQUEST:
             self.transport.close()
         else:
             header, body = self._limits.header_seconds, self._limits.body_seconds
@@ -118,7 +128,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(408, "request_too_slow", message)
 
     def _owes_an_earlier_answer(self) -> bool:
-        next_begun = self._reading_headers and self.cycle is not None and not self.cycle.response_complete
+        next_begun = self._awaited is _Awaited.HEADERS and self.cycle is not None and not self.cycle.response_complete
         return bool(self.pipeline) or next_begun
 
     def send_400_response(self, msg: str) -> None:
