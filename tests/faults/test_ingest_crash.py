@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.faults import test_ingest_resolver_crash
-from tests.integration.ingest_process import (
-    IngestProcess,
-    end,
-    launch,
-    running_ingest,
-    wait_until,
-)
+from tests.faults.killed_ingest import Request, send_until_killed
+from tests.integration.ingest_process import end, launch, running_ingest, wait_until
 from tests.integration.topic_reader import message_ids_of
 
 SOURCES = Path(__file__).parents[2] / "services" / "ingest"
@@ -27,30 +20,17 @@ POINTS = ("ingest.before_produce", "ingest.sent_unacked", "ingest.half_acked", "
 CLIENTS = 4
 
 
-def batches(name: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
-    """Endless batches over several accounts, so several partitions, with the ids of their events."""
+def batches(name: str) -> Iterator[Request]:
+    """Endless batches over several accounts, so several partitions."""
     number = 0
     while True:
-        ids = [f"{name}-{number}-{index}" for index in range(20)]
+        owed = {f"{name}-{number}-{index}": f"a-{index}" for index in range(20)}
         number += 1
         events = [
-            {"type": "track", "event": "X", "userId": "u", "messageId": id_, "context": {"groupId": f"a-{index}"}}
-            for index, id_ in enumerate(ids)
+            {"type": "track", "event": "X", "userId": "u", "messageId": id_, "context": {"groupId": account}}
+            for id_, account in owed.items()
         ]
-        yield ids, {"batch": events}
-
-
-def send_until_dead(service: IngestProcess, name: str) -> tuple[list[str], list[tuple[list[str], dict[str, Any]]]]:
-    """(ids of events answered 200, batches without an answer)."""
-    acked: list[str] = []
-    for ids, body in batches(name):
-        try:
-            answer = service.post("/v1/batch", body)
-        except httpx.TransportError:
-            return acked, [(ids, body)]
-        assert answer.status_code == 200, answer.text
-        acked += ids
-    raise AssertionError("batches never end")
+        yield Request(owed, {"batch": events})
 
 
 def test_every_crash_point_of_the_code_is_tried_here() -> None:
@@ -67,24 +47,15 @@ def test_a_crash_loses_nothing_that_was_acknowledged(
 ) -> None:
     """Under load from several clients; the batches that were under way are sent again and are in the log then."""
     # The first points are passed at start by the ticks of the three partitions.
-    dying = launch({**prepared, "FIRSTVALUE_CRASH_AT": f"{point}:12"}, tmp_path)
-    try:
-        dying.wait_ready()
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            outcomes = list(pool.map(lambda number: send_until_dead(dying, f"{point}-{number}"), range(CLIENTS)))
-        assert dying.process.wait(10) == -signal.SIGKILL
-    finally:
-        end(dying)
+    owed, unanswered = send_until_killed(prepared, tmp_path, crash_at=f"{point}:40", requests=batches)
     topic = f"{topic_prefix}product.events.v1"
-    acked = {id_ for ids, _ in outcomes for id_ in ids}
-    assert acked <= set(message_ids_of(kafka_bootstrap, topic))
+    assert owed.keys() <= set(message_ids_of(kafka_bootstrap, topic))
     with running_ingest(prepared, tmp_path) as again:
-        for _, unanswered in outcomes:
-            for ids, body in unanswered:
-                assert again.post("/v1/batch", body).status_code == 200
-                acked.update(ids)
+        for request in unanswered:
+            assert again.post("/v1/batch", request.body).status_code == 200
+            owed |= request.owed
     # A record may stand in the log two times, under one id: that is one effect.
-    assert acked <= set(message_ids_of(kafka_bootstrap, topic))
+    assert owed.keys() <= set(message_ids_of(kafka_bootstrap, topic))
 
 
 def test_a_stop_under_load_loses_nothing(
@@ -98,14 +69,14 @@ def test_a_stop_under_load_loses_nothing(
     unanswered: list[str] = []
 
     def send(number: int) -> None:
-        for ids, body in batches(f"stop-{number}"):
+        for owed, body in batches(f"stop-{number}"):
             try:
                 status = service.post("/v1/batch", body).status_code
             except httpx.TransportError:
-                unanswered.extend(ids)
+                unanswered.extend(owed)
                 return
             if status == 200:
-                acked.extend(ids)
+                acked.extend(owed)
             else:
                 assert status == 503
 
