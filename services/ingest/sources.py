@@ -14,6 +14,7 @@ from services.runtime.problems import Problem
 
 BURST_SECONDS_DEFAULT: Final = 10.0
 SOURCES_MAX = 10_000
+_WAIT_SECONDS_MAX: Final = 86_400.0
 
 
 class Quota(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,10 +64,10 @@ class Bucket:
         self._at = now
 
     def wait_seconds(self, now: float) -> float:
-        """Until something may be taken; 0 if at once."""
+        """Until something may be taken, or it is worth to ask again; 0 if at once."""
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
-        return 0.0 if self._tokens > 0 else -self._tokens / self._rate + 1e-3
+        return 0.0 if self._tokens > 0 else min(-self._tokens / self._rate + 1e-3, _WAIT_SECONDS_MAX)
 
     def take(self, amount: float) -> None:
         """Use up so much."""

@@ -51,6 +51,15 @@ def test_a_source_over_its_quota_hears_how_long_to_wait(quota: str, spent: dict[
     source.admit(1e9 + 4)
 
 
+def test_nobody_is_told_to_wait_for_ever() -> None:
+    """Whatever the quota; to such a client it would look like a fault of ours."""
+    source = Sources(secret="").of(principal(events_per_second=5e-324))
+    source.spend(1e9, events=45, body_bytes=1)
+    with pytest.raises(Problem) as problem:
+        source.admit(1e9)
+    assert problem.value.headers["retry-after"] == "86400"
+
+
 def test_one_request_alone_overdraws_a_quota() -> None:
     """Those that were admitted while its body was on the way are refused, not added to what has to be paid back."""
     source = Sources(secret="").of(principal(events_per_second=10, burst_seconds=1))
