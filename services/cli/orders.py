@@ -15,7 +15,7 @@ from services.cli.account_views import diagnosis_text
 from services.cli.client import Client, FindClient, segment
 from services.cli.live_plans import unknown_milestones
 from services.cli.order_checks import check, check_with, no_dates, waived_by
-from services.cli.output import AsJson, Misused, Refused, can_ask, complain, confirm, print_json, say
+from services.cli.output import AsJson, Misused, Refused, can_ask, complain, confirm, print_answer
 from services.cli.shared_options import composed, later
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
@@ -74,10 +74,7 @@ def give(
         plans = [] if account is None else account["plans"]
         for doubt in (*doubts(command, plans), *no_dates(engine, command, plans)):
             complain(doubt)
-    if as_json:
-        print_json(answer)
-    else:
-        say(text)
+    print_answer(answer, text, as_json=as_json)
 
 
 def _look_for(engine: Client, command: dict[str, Any]) -> dict[str, Any] | None:

@@ -131,8 +131,18 @@ def print_table(titles: Sequence[str], rows: Iterable[Iterable[object]], *, empt
     sys.stdout.flush()
 
 
-def print_fields(fields: Sequence[str], rows: Iterable[Mapping[str, object]], *, empty: str) -> None:
-    """The same of rows that are objects, under the names of their fields."""
+def print_answer(answer: object, text: str, *, as_json: bool) -> None:
+    """`answer` for a program, `text` for people."""
+    print_json(answer) if as_json else say(text)
+
+
+def print_fields(
+    fields: Sequence[str], rows: Iterable[Mapping[str, object]], *, empty: str, as_json: bool = False
+) -> None:
+    """The same of rows that are objects, under the names of their fields; for a program all of them as they are."""
+    if as_json:
+        print_json([*rows])
+        return
     titles = [field.replace("_", " ") for field in fields]
     print_table(titles, ([row.get(field) for field in fields] for row in rows), empty=empty)
 

@@ -8,7 +8,7 @@ import typer
 
 from services.cli.attempts import under_way
 from services.cli.client import Client, notifier, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_fields, print_json, say
+from services.cli.output import ROWS_DEFAULT, AsJson, Rows, print_answer, print_fields, print_json, say
 from services.cli.shared_options import asking
 
 app = typer.Typer()
@@ -36,10 +36,7 @@ def list_deliveries(
     """List deliveries."""
     wanted = {"endpoint_id": endpoint, "status": status, "type": type_, "signal_id": signal, "account_id": account}
     rows = list(client.rows("/v1/deliveries", parameters=wanted, limit=limit))
-    if as_json:
-        print_json(rows)
-    else:
-        print_fields(_FIELDS, rows, empty="no deliveries")
+    print_fields(_FIELDS, rows, empty="no deliveries", as_json=as_json)
 
 
 @app.command()
@@ -77,10 +74,7 @@ def retry(
 ) -> None:
     """Send one delivery now, in place of its next automatic attempt; the same id and bytes."""
     answer = client.ask("POST", f"/v1/deliveries/{segment(delivery_id)}/retry")
-    if as_json:
-        print_json(answer)
-    else:
-        say(under_way(answer["delivery_id"]))
+    print_answer(answer, under_way(answer["delivery_id"]), as_json=as_json)
 
 
 def _answer(attempt: dict[str, Any]) -> str | None:

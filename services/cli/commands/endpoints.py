@@ -8,7 +8,18 @@ import typer
 
 from services.cli.attempts import followed, told, under_way
 from services.cli.client import Client, notifier, segment
-from services.cli.output import ROWS_DEFAULT, AsJson, Rows, Yes, confirm, counted, print_fields, print_json, say
+from services.cli.output import (
+    ROWS_DEFAULT,
+    AsJson,
+    Rows,
+    Yes,
+    confirm,
+    counted,
+    print_answer,
+    print_fields,
+    print_json,
+    say,
+)
 from services.cli.shared_options import asking
 
 app = typer.Typer()
@@ -23,10 +34,7 @@ _FIELDS = ("id", "url", "format", "types", "status", "created_at")
 def list_endpoints(*, limit: Rows = ROWS_DEFAULT, client: Client, as_json: AsJson = False) -> None:
     """List endpoints."""
     rows = list(client.rows("/v1/endpoints", limit=limit))
-    if as_json:
-        print_json(rows)
-    else:
-        print_fields(_FIELDS, rows, empty="no endpoints")
+    print_fields(_FIELDS, rows, empty="no endpoints", as_json=as_json)
 
 
 @app.command()
@@ -79,10 +87,8 @@ def enable(
 ) -> None:
     """Deliver again from now on; signals held meanwhile are sent with --send-held."""
     endpoint = client.ask("POST", f"{_path(endpoint_id)}/enable", body={"send_held": send_held})
-    if as_json:
-        print_json(endpoint)
-        return
-    say(f"{endpoint['id']} is enabled{'' if send_held else _held(endpoint)}")
+    text = f"{endpoint['id']} is enabled{'' if send_held else _held(endpoint)}"
+    print_answer(endpoint, text, as_json=as_json)
 
 
 @app.command()
@@ -90,11 +96,9 @@ def enable(
 def disable(endpoint_id: EndpointId, *, client: Client, as_json: AsJson = False) -> None:
     """Deliver nothing for now; new signals are held until `endpoint enable --send-held`."""
     endpoint = client.ask("POST", f"{_path(endpoint_id)}/disable")
-    if as_json:
-        print_json(endpoint)
-    else:
-        enable = f"firstvalue endpoint enable {endpoint['id']}"
-        say(f"{endpoint['id']} is disabled. What comes for it is held; `{enable} --send-held` sends that too")
+    enable = f"firstvalue endpoint enable {endpoint['id']}"
+    text = f"{endpoint['id']} is disabled. What comes for it is held; `{enable} --send-held` sends that too"
+    print_answer(endpoint, text, as_json=as_json)
 
 
 @app.command()
@@ -110,10 +114,7 @@ def delete(
     endpoint = client.ask("GET", _path(endpoint_id))
     confirm(f"Delete {endpoint['id']} ({endpoint['url']}) and cancel the deliveries that wait for it?", yes=yes)
     client.ask("DELETE", _path(endpoint_id))
-    if as_json:
-        print_json({"id": endpoint["id"], "deleted": True})
-    else:
-        say(f"{endpoint['id']} is deleted")
+    print_answer({"id": endpoint["id"], "deleted": True}, f"{endpoint['id']} is deleted", as_json=as_json)
 
 
 def say_terms(endpoint: dict[str, Any]) -> None:
@@ -152,13 +153,10 @@ def _held(endpoint: dict[str, Any]) -> str:
 
 def _follow(client: Client, sent: dict[str, Any], *, wait: bool, as_json: bool) -> None:
     if not wait:
-        print_json(sent) if as_json else say(under_way(sent["delivery_id"]))
+        print_answer(sent, under_way(sent["delivery_id"]), as_json=as_json)
         return
     delivery = followed(client, sent["delivery_id"])
-    if as_json:
-        print_json(delivery)
-    else:
-        say(told(delivery))
+    print_answer(delivery, told(delivery), as_json=as_json)
     if delivery["status"] != "succeeded":
         raise typer.Exit(1)
 

@@ -18,9 +18,8 @@ from services.cli.output import (
     Yes,
     complain,
     confirm,
+    print_answer,
     print_fields,
-    print_json,
-    say,
 )
 from services.cli.shared_options import asking, composed
 from services.runtime.access import Scope
@@ -77,10 +76,8 @@ def create(
         body["origins"] = origin
     body |= rules
     created = client.ask("POST", "/v1/keys", body=body)
-    if as_json:
-        print_json(created)
-    else:
-        say(created["key"])
+    print_answer(created, created["key"], as_json=as_json)
+    if not as_json:
         complain(f"It is not shown again; in lists it is {created['id']}.")
 
 
@@ -109,10 +106,7 @@ def patch(
     if not body:
         raise Misused("Say what to change, such as --events-per-second 500, or what to take back with --clear.")
     changed = client.ask("PATCH", f"/v1/keys/{segment(key_id)}", body=body)
-    if as_json:
-        print_json(changed)
-    else:
-        say(f"changed {key_id}")
+    print_answer(changed, f"changed {key_id}", as_json=as_json)
 
 
 app.command("create")(composed(create, rules=key_rules, client=ingest))
@@ -124,10 +118,8 @@ app.command("patch")(composed(patch, rules=key_rules, client=ingest))
 def list_keys(*, limit: Rows = ROWS_DEFAULT, client: Client, as_json: AsJson = False) -> None:
     """List keys by their public ids."""
     rows = list(client.rows("/v1/keys", limit=limit))
-    if as_json:
-        print_json(rows)
-        return
-    print_fields(("id", "name", "scopes", "origins", "created_at", "expires_at", "revoked_at"), rows, empty="no keys")
+    fields = ("id", "name", "scopes", "origins", "created_at", "expires_at", "revoked_at")
+    print_fields(fields, rows, empty="no keys", as_json=as_json)
 
 
 @app.command()
@@ -143,10 +135,7 @@ def revoke(
     if not yes:
         confirm(f"Revoke key {key_id} ({_name(client, key_id)})? Whoever uses it is refused from now on.", yes=False)
     client.ask("DELETE", f"/v1/keys/{segment(key_id)}")
-    if as_json:
-        print_json({"id": key_id, "revoked": True})
-    else:
-        say(f"revoked {key_id}")
+    print_answer({"id": key_id, "revoked": True}, f"revoked {key_id}", as_json=as_json)
 
 
 def _name(client: Client, key_id: str) -> str:

@@ -22,6 +22,7 @@ from services.cli.output import (
     complain,
     confirm,
     counted,
+    print_answer,
     print_fields,
     print_json,
     say,
@@ -42,10 +43,7 @@ _LOOK_SECONDS = 0.5
 def partitions(*, client: Client, as_json: AsJson = False) -> None:
     """List partitions: who works on each, how far it is, and why when it is stopped."""
     rows = client.ask("GET", "/v1/partitions")["data"]
-    if as_json:
-        print_json(rows)
-    else:
-        print_fields(_PARTITION_FIELDS, rows, empty="no partitions yet: has an engine ever started?")
+    print_fields(_PARTITION_FIELDS, rows, empty="no partitions yet: has an engine ever started?", as_json=as_json)
 
 
 @app.command()
@@ -94,12 +92,10 @@ def republish(
     job = client.ask("POST", f"/v1/partitions/{part}/republish", body=body)
     if wait:
         job = _ended(client, job, title="sending again", unit="signals")
-    if as_json:
-        print_json(job)
-    elif wait:
-        say(f"partition {part}: {job['done']} signals sent again")
-    else:
-        say(f"job {job['id']}: {job['total']} signals of partition {part} to send again")
+    told = f"job {job['id']}: {counted(job['total'], 'signal')} of partition {part} to send again"
+    if wait:
+        told = f"partition {part}: {counted(job['done'], 'signal')} sent again"
+    print_answer(job, told, as_json=as_json)
 
 
 @app.command("dead-letters")
@@ -114,10 +110,7 @@ def dead_letters(
 ) -> None:
     """List records that the engine could not apply, newest first; --json shows what they say."""
     rows = list(client.rows("/v1/dead-letters", parameters={"part": part, "reason": reason}, limit=limit))
-    if as_json:
-        print_json(rows)
-    else:
-        print_fields(_LETTER_FIELDS, rows, empty="no dead letters")
+    print_fields(_LETTER_FIELDS, rows, empty="no dead letters", as_json=as_json)
 
 
 @app.command()

@@ -23,6 +23,7 @@ from services.cli.output import (
     Unreachable,
     complain,
     counted,
+    print_answer,
     print_json,
     print_table,
     say,
@@ -60,11 +61,12 @@ def new(
     example = f"{file.removesuffix('.yml').removesuffix('.yaml')}.example.yaml"
     write_text(file, template_text(template), anew=True)
     write_text(example, example_text(template), anew=True)
-    if as_json:
-        print_json({"file": file, "example": example, "template": template})
-    else:
-        say(f"{file} and {example} are written. Edit `events`, then: firstvalue plan test {file} {example}")
-        say(f"Give it an id of its own in `plan`: published as {template} it is the newest version of that plan.")
+    print_answer(
+        {"file": file, "example": example, "template": template},
+        f"{file} and {example} are written. Edit `events`, then: firstvalue plan test {file} {example}\n"
+        f"Give it an id of its own in `plan`: published as {template} it is the newest version of that plan.",
+        as_json=as_json,
+    )
 
 
 def _list_templates(*, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from services.cli.client import Client, notifier, segment
 from services.cli.commands.endpoints import EndpointId, app
-from services.cli.output import AsJson, counted, print_json, say
+from services.cli.output import AsJson, counted, print_answer
 from services.cli.shared_options import asking
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%z"]
@@ -41,13 +41,11 @@ def replay(
         body["statuses"] = statuses
     answer = client.ask("POST", f"/v1/endpoints/{segment(endpoint_id)}/replay", body=body)
     deliveries = counted(answer["total"], "delivery", "deliveries")
-    if as_json:
-        print_json(answer)
-    elif dry_run:
-        say(f"{deliveries} would be sent")
-    else:
+    told = f"{deliveries} would be sent"
+    if not dry_run:
         stop = f"stop it with `firstvalue endpoint cancel-replay {answer['id']}`"
-        say(f"replay {answer['id']}: {deliveries}; {stop}")
+        told = f"replay {answer['id']}: {deliveries}; {stop}"
+    print_answer(answer, told, as_json=as_json)
 
 
 @app.command("cancel-replay")
@@ -60,10 +58,8 @@ def cancel_replay(
 ) -> None:
     """Stop a replay; deliveries not sent yet get their former state back."""
     answer = client.ask("DELETE", f"/v1/replays/{segment(replay_id)}")
-    if as_json:
-        print_json(answer)
-    else:
-        say(f"replay {answer['id']} is cancelled; {answer['succeeded']} of {answer['total']} had been received")
+    received = f"{answer['succeeded']} of {answer['total']} had been received"
+    print_answer(answer, f"replay {answer['id']} is cancelled; {received}", as_json=as_json)
 
 
 def _utc(moment: datetime) -> str:

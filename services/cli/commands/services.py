@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from schemas.topics import TOPICS
-from services.cli.output import AsJson, Refused, Unreachable, print_json, say
+from services.cli.output import AsJson, Refused, Unreachable, print_answer, print_json, say
 
 
 class Service(StrEnum):
@@ -53,10 +53,7 @@ def reencrypt(*, as_json: AsJson = False) -> None:
     Those of earlier keys are read by FIRSTVALUE_NOTIFIER_SECRET_KEYS_OLD.
     """
     done = _run(Service.NOTIFIER, "reencrypt", otherwise="Not everything was encrypted anew; see above.")
-    if as_json:
-        print_json({"message": done})
-    else:
-        say(done)
+    print_answer({"message": done}, done, as_json=as_json)
 
 
 def _run(service: Service, job: str, *, otherwise: str) -> str:
