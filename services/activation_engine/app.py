@@ -38,19 +38,18 @@ from services.runtime import crash_points, postgres
 from services.runtime.garbage import calm_garbage_collector
 from services.runtime.health import Health, PrivateApp
 from services.runtime.http_server import HttpServer
-from services.runtime.kafka import BrokerTrouble, TopicProblem, check_topics, new_consumer, new_producer
+from services.runtime.kafka import check_topics, new_consumer, new_producer
 from services.runtime.key_ring import KeyRing
-from services.runtime.logs import first_line
-from services.runtime.migrations import StaleSchema, check_current
-from services.runtime.process import Stopping, WorkerFailed, run_workers
+from services.runtime.migrations import check_current
+from services.runtime.process import Stopping, run_workers
 from services.runtime.settings import SharedSettings
+from services.runtime.start import once_servers_answer
 
 log = structlog.get_logger(__name__)
 
 SCHEMA = "activation"
 MIGRATIONS = Path(__file__).parent / "migrations"
 _CLIENT = "firstvalue-engine"
-_WAIT_SECONDS = 1.0
 _STATUSES_SECONDS = 30.0
 _WISHES_SECONDS = 1.0
 
@@ -186,7 +185,8 @@ async def serve(shared: SharedSettings, settings: EngineSettings, *, stopping: S
     log.info("listening", port=public.port, metrics_port=private.port)
     servers = [asyncio.create_task(server.serve()) for server in (private, public)]
     try:
-        if await _prepare(engine, stopping):
+        away = (StoreUnavailable, LogUnreachable)
+        if await once_servers_answer(lambda: _prepare(engine), stopping=stopping, away=away):
             await run_workers(
                 _workers(engine, stopping)
                 | {"private": lambda: _joined(servers[0]), "public": lambda: _joined(servers[1])},
@@ -221,26 +221,8 @@ async def _joined(server: asyncio.Task[None]) -> None:
     await server
 
 
-async def _prepare(engine: Engine, stopping: Stopping) -> bool:
-    """Check what the engine stands on, waiting for a database or broker that is away. False when stopped meanwhile."""
-    waiting_for = ""
-    while not stopping:
-        try:
-            await _check(engine)
-        except (StaleSchema, TopicProblem) as error:
-            log.error("start_refused", reason=str(error))
-            raise WorkerFailed("start") from error
-        except (SQLAlchemyError, StoreUnavailable, LogUnreachable, BrokerTrouble, OSError) as error:
-            if waiting_for != type(error).__name__:
-                waiting_for = type(error).__name__
-                log.warning("waiting_to_start", error=waiting_for, reason=first_line(error))
-            await stopping.sleep(_WAIT_SECONDS)
-        else:
-            return True
-    return False
-
-
-async def _check(engine: Engine) -> None:
+async def _prepare(engine: Engine) -> bool:
+    """Check what the engine stands on, and begin with it."""
     await check_current(engine.pool, schema=SCHEMA, folder=MIGRATIONS)
     counts = await check_topics(
         engine.shared.kafka_bootstrap_servers,
@@ -253,6 +235,7 @@ async def _check(engine: Engine) -> None:
     await engine.probe.start()
     engine.parts = counts[engine.topic]
     engine.metrics.partitions.set(engine.parts)
+    return True
 
 
 async def _drain(engine: Engine, public: HttpServer) -> None:

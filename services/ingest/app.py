@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.topics import DEAD_EVENTS, PRODUCT_EVENTS, TOPICS, UNRESOLVED_EVENTS
 from services.ingest.accounts import AccountRules
@@ -42,21 +41,20 @@ from services.runtime.garbage import calm_garbage_collector
 from services.runtime.health import Health, PrivateApp
 from services.runtime.http_protocol import ConnectionLimits
 from services.runtime.http_server import HttpServer
-from services.runtime.kafka import BrokerUnreachable, check_topics, new_consumer, new_producer
+from services.runtime.kafka import check_topics, new_consumer, new_producer
 from services.runtime.key_ring import KeyRing
-from services.runtime.logs import first_line
 from services.runtime.migrations import check_current
 from services.runtime.notices import Notices
 from services.runtime.postgres import answers, connect
 from services.runtime.process import Stopping, run_workers
 from services.runtime.settings import SharedSettings
+from services.runtime.start import once_servers_answer
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 log = structlog.get_logger(__name__)
 
 _DATABASE_CONNECTIONS_MAX = 5
-_RETRY_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 5.0
 
 
@@ -88,7 +86,7 @@ class Ingest:
         """Answer probes at once, events when database and broker were seen, until asked to stop."""
         serving = asyncio.create_task(self._private.serve(), name="private-http")
         try:
-            partitions = await self._wait_for_servers()
+            partitions = await once_servers_answer(self._partitions, stopping=self._stopping)
             if partitions is not None:
                 await self._work(partitions)
         finally:
@@ -250,25 +248,9 @@ class Ingest:
             ),
         )
 
-    async def _wait_for_servers(self) -> int | None:
-        """The partitions once database and broker answer; None if asked to stop before.
-
-        Raises StaleSchema and TopicProblem, which waiting does not cure.
-        """
-        reported = False
-        while True:
-            try:
-                await check_current(self._engine, schema=SCHEMA, folder=MIGRATIONS)
-                await self._ring.refresh()
-                return await self._partitions()
-            except (SQLAlchemyError, OSError, BrokerUnreachable) as error:
-                if not reported:
-                    log.warning("waiting_for_servers", error=type(error).__name__, reason=first_line(error))
-                reported = True
-            if await self._stopping.sleep(_RETRY_SECONDS):
-                return None
-
     async def _partitions(self) -> int:
+        await check_current(self._engine, schema=SCHEMA, folder=MIGRATIONS)
+        await self._ring.refresh()
         shared = self._shared
         counts = await check_topics(
             shared.kafka_bootstrap_servers, TOPICS, prefix=shared.topic_prefix, production=shared.production
@@ -291,7 +273,7 @@ class Ingest:
 
 
 async def serve(shared: SharedSettings, settings: IngestSettings, *, stopping: Stopping) -> None:
-    """Run ingest until asked to stop; raises StaleSchema and TopicProblem at the start, WorkerFailed later."""
+    """Run ingest until asked to stop; raises WorkerFailed."""
     arm(shared.crash_at)
     # Its own retries fill the log while a broker is away; what matters is logged where it is handled.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -10,7 +10,6 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.topics import SIGNALS
@@ -42,20 +41,19 @@ from services.runtime.crash_points import arm
 from services.runtime.garbage import calm_garbage_collector
 from services.runtime.health import Health, PrivateApp
 from services.runtime.http_server import HttpServer
-from services.runtime.kafka import BrokerUnreachable, TopicProblem, check_topics, new_consumer
+from services.runtime.kafka import check_topics, new_consumer
 from services.runtime.key_ring import KeyRing
-from services.runtime.logs import first_line
-from services.runtime.migrations import StaleSchema, check_current
-from services.runtime.postgres import answers, connect, is_transient
-from services.runtime.process import Stopping, WorkerFailed, run_workers
+from services.runtime.migrations import check_current
+from services.runtime.postgres import answers, connect
+from services.runtime.process import Stopping, run_workers
 from services.runtime.settings import SharedSettings
+from services.runtime.start import once_servers_answer
 
 log = structlog.get_logger(__name__)
 
 SCHEMA = "notifier"
 MIGRATIONS = Path(__file__).parent / "migrations"
 _CONNECTIONS_MAX = 8
-_START_RETRY_SECONDS = 1.0
 # What is left of the drain time when requests on the wire had theirs: recording, leaving the group, closing.
 _CLOSING_SECONDS = 3.0
 
@@ -110,8 +108,7 @@ class _Notifier:
         probes = asyncio.create_task(self._private.serve())
         api = asyncio.create_task(self._public.serve())
         try:
-            await self._wait_for_servers()
-            if not self._stopping:
+            if await once_servers_answer(self._check, stopping=self._stopping):
                 self._started = True
                 log.info("started", port=self._public.port, metrics_port=self._private.port)
                 seconds = self._shared.drain_seconds
@@ -250,26 +247,13 @@ class _Notifier:
     async def _has_started(self) -> bool:
         return self._started
 
-    async def _wait_for_servers(self) -> None:
-        """Return when schema and topics are there; a server that does not answer is waited for."""
-        while not self._stopping:
-            try:
-                await check_current(self._engine, schema=SCHEMA, folder=MIGRATIONS)
-                await check_topics(
-                    self._shared.kafka_bootstrap_servers,
-                    [SIGNALS],
-                    prefix=self._shared.topic_prefix,
-                    production=self._shared.production,
-                )
-                return
-            except (StaleSchema, TopicProblem) as problem:
-                log.error("start_refused", message=str(problem))
-                raise WorkerFailed(str(problem)) from problem
-            except (SQLAlchemyError, OSError, BrokerUnreachable) as error:
-                if isinstance(error, SQLAlchemyError) and not is_transient(error):
-                    raise
-                log.warning("waiting_for_servers", error=type(error).__name__, reason=first_line(error))
-            await self._stopping.sleep(_START_RETRY_SECONDS)
+    async def _check(self) -> bool:
+        await check_current(self._engine, schema=SCHEMA, folder=MIGRATIONS)
+        shared = self._shared
+        await check_topics(
+            shared.kafka_bootstrap_servers, [SIGNALS], prefix=shared.topic_prefix, production=shared.production
+        )
+        return True
 
     async def _drain(self) -> None:
         """Claim nothing more, let requests on the wire end, record them, leave the group, close the door."""

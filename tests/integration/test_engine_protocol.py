@@ -146,7 +146,7 @@ async def test_started_without_a_broker_it_is_live_and_ends_when_asked(room: Eng
     assert await _probe(engine, "readyz") == 503
 
     async def said() -> bool:
-        return "waiting_to_start" in engine.log.read_text()
+        return "waiting_for_servers" in engine.log.read_text()
 
     await eventually(said, within_seconds=20, what="the log says that it waits")
     engine.signal(signal.SIGTERM)
