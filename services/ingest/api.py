@@ -26,7 +26,7 @@ from services.ingest.key_documents import (
 from services.ingest.key_store import IdempotencyKeyReused, KeyRow, KeyStore, NewKey
 from services.runtime.access import Principal, Scope, generate_key, hash_key
 from services.runtime.api import new_api, problem_responses
-from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
+from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT, LIMIT_MAX, decode_by_age, encode_cursor
 from services.runtime.key_ring import KeyRing, require
 from services.runtime.problems import Problem
 
@@ -84,7 +84,8 @@ def key_routes(*, ring: KeyRing, keys: KeyStore, pepper: str) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
     ) -> KeyList:
         """Keys, newest first, without their secrets."""
-        return _page(await keys.newest(after=_position(cursor), most=limit + 1), limit)
+        after = None if cursor is None else decode_by_age(cursor)
+        return _page(await keys.newest(after=after, most=limit + 1), limit)
 
     _add_changes(router, admin, ring=ring, keys=keys)
     return router
@@ -164,13 +165,3 @@ async def _refresh(ring: KeyRing) -> None:
     # What was stored stays stored, and the ring finds it within a second in any case.
     with contextlib.suppress(SQLAlchemyError, OSError):
         await ring.refresh()
-
-
-def _position(cursor: str | None) -> tuple[datetime, str] | None:
-    if cursor is None:
-        return None
-    created_at, key_id = decode_cursor(cursor, str, str)
-    try:
-        return datetime.fromisoformat(created_at), key_id
-    except ValueError as error:
-        raise Problem(*CURSOR_INVALID) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from services.runtime.problems import Problem
@@ -27,6 +28,16 @@ def decode_cursor(cursor: str, *kinds: type) -> list[Any]:
     if len(position) != len(kinds) or not all(map(_is_a, kinds, position)):
         raise Problem(*CURSOR_INVALID)
     return position
+
+
+def decode_by_age(cursor: str) -> tuple[datetime, str]:
+    """When the last row was created, in UTC, and its id: the position of a list by age; Problem 400 `cursor_invalid`
+    otherwise."""
+    created_at, id_ = decode_cursor(cursor, str, str)
+    try:
+        return datetime.fromisoformat(created_at).astimezone(UTC), id_
+    except (ValueError, OverflowError):
+        raise Problem(*CURSOR_INVALID) from None
 
 
 def unchecked_position(cursor: str) -> list[Any]:

@@ -91,6 +91,9 @@ async def test_bad_endpoints_are_refused_with_codes(surroundings: Servers) -> No
         assert (await notifier.ask("GET", "/v1/deliveries/dlv_999999", status=404))["code"] == "delivery_not_found"
         assert (await notifier.ask("GET", "/v1/deliveries/1", status=404))["code"] == "delivery_not_found"
         assert (await notifier.ask("GET", "/v1/deliveries?cursor=x", status=400))["code"] == "cursor_invalid"
+        # A time that no calendar has in UTC.
+        made_up = "WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzE0OjAwIiwieCJd"
+        assert (await notifier.ask("GET", f"/v1/endpoints?cursor={made_up}", status=400))["code"] == "cursor_invalid"
         assert (await notifier.ask("GET", "/v1/deliveries?status=lost", status=422))["code"] == "invalid_request"
 
 

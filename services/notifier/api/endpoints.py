@@ -29,9 +29,10 @@ from services.notifier.store.endpoint_rows import Endpoint
 from services.notifier.store.endpoints import ENDPOINTS_MAX, IdempotencyConflict, TooManyEndpoints
 from services.runtime.access import Principal
 from services.runtime.api import problem_responses
-from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
+from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT, LIMIT_MAX, decode_by_age, encode_cursor
 from services.runtime.problems import Problem
 
+_BEFORE_ALL = (datetime.min.replace(tzinfo=UTC), "")
 _REFUSED = (
     (422, "url_invalid", "Write the URL as https://host/path."),
     (422, "address_forbidden", "Use a public https address, or have the operator open this one."),
@@ -67,7 +68,8 @@ def _add_reading(router: APIRouter, parts: NotifierApiParts) -> None:
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
     ) -> EndpointList:
         """Endpoints, oldest first."""
-        rows = await parts.endpoints.page(after=_position(cursor), limit=limit + 1)
+        after = _BEFORE_ALL if cursor is None else decode_by_age(cursor)
+        rows = await parts.endpoints.page(after=after, limit=limit + 1)
         page = rows[:limit]
         following = encode_cursor([page[-1].created_at.isoformat(), page[-1].id]) if len(rows) > limit else None
         return EndpointList(data=[EndpointDocument(**_fields(row)) for row in page], next=following)
@@ -168,13 +170,3 @@ def _fields(endpoint: Endpoint) -> dict[str, Any]:
     status = "disabled" if not endpoint.enabled else "failing" if endpoint.failing_since else "enabled"
     shown = EndpointDocument.model_fields.keys() - {"status"}
     return {"status": status, **{name: getattr(endpoint, name) for name in shown}}
-
-
-def _position(cursor: str | None) -> tuple[datetime, str]:
-    if cursor is None:
-        return datetime.min.replace(tzinfo=UTC), ""
-    moment, endpoint_id = decode_cursor(cursor, str, str)
-    try:
-        return datetime.fromisoformat(moment), endpoint_id
-    except ValueError:
-        raise Problem(*CURSOR_INVALID) from None
