@@ -86,6 +86,13 @@ async def test_result_and_deadline(behaviour: Behaviour, result: str) -> None:
         assert len(receiver.received) == 1
 
 
+async def test_half_an_answer_on_a_kept_connection_is_one() -> None:
+    """Only who has said nothing at all is asked once more: whoever began to answer has read the request."""
+    async with Receiver(script=[answer(200), raw(b"HTTP/1.1 200 O")]) as receiver, a_sender() as sender:
+        results = [(await attempt_at(sender, receiver.url())).answer.result for _ in range(2)]
+        assert (results, [each.connection for each in receiver.received]) == (["http_2xx", "reset"], [1, 1])
+
+
 async def test_reset_before_the_request_was_read() -> None:
     """A peer that hangs up as soon as it is connected to."""
 

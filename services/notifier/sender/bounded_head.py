@@ -16,6 +16,11 @@ class BoundedHead(ResponseHandler):
 
     _head_bytes: int | None = 0
 
+    @property
+    def answering(self) -> bool:
+        """Whether anything came since `expect_answer`."""
+        return self._head_bytes != 0
+
     def expect_answer(self) -> None:
         """Begin to count; called before each request."""
         self._head_bytes = 0

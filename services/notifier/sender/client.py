@@ -145,7 +145,7 @@ class Sender:
             return await self._post(delivery, recipient)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             # The peer closed an idle connection as we used it: it has answered nothing, so nothing was charged.
-            if not wire.reused:
+            if not wire.reused or wire.protocol is None or wire.protocol.answering:
                 raise
             wire.fresh = True
             return await self._post(delivery, recipient)

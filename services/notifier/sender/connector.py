@@ -47,6 +47,7 @@ class Wire:
     connected_at: float | None = None
     answered_at: float | None = None
     private: bool = False
+    protocol: BoundedHead | None = None
 
 
 wire_in_use: ContextVar[Wire] = ContextVar("wire_in_use")
@@ -93,7 +94,7 @@ class VettingConnector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            assert protocol is not None
+            assert isinstance(protocol, BoundedHead)
             known = self._born.get(protocol)
             now = time.monotonic()
             if known is None:
@@ -104,8 +105,8 @@ class VettingConnector(aiohttp.TCPConnector):
                 continue
             else:
                 wire.reused = True
-            if isinstance(protocol, BoundedHead):
-                protocol.expect_answer()
+            protocol.expect_answer()
+            wire.protocol = protocol
             wire.connected_at = now
             wire.private = known[1] is Tier.PRIVATE
             crash_point("notifier.connected")
