@@ -9,7 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,7 +111,7 @@ def shell(stack: RunningStack) -> dict[str, str]:
 
 @dataclass
 class Values:
-    """What stands for placeholders; keys, endpoints and deliveries are new for each page, because pages end them."""
+    """The stack that pages are typed on; keys, endpoints and deliveries are new for each, because pages end them."""
 
     stack: RunningStack
     receiver_url: str
@@ -134,7 +134,8 @@ class Values:
             topic = PRODUCT_EVENTS.named(self.stack.environment["FIRSTVALUE_TOPIC_PREFIX"])
             await producer.send_and_wait(topic, value, key=account.encode())
 
-    async def _partition_of_a_signal(self) -> int:
+    async def partition_of_a_signal(self) -> int:
+        """One whose ledger has a row."""
         connection = await asyncpg.connect(self.stack.environment["DATABASE_URL"])
         try:
             return int(await connection.fetchval("SELECT part FROM activation.ledger LIMIT 1"))
@@ -163,42 +164,74 @@ class Values:
         }
         return shell(self.stack) | urls | own
 
-    def for_page(self) -> dict[str, str]:
-        """By placeholder."""
-        key = self.ask("ingest", "POST", "/v1/keys", {"name": "page", "scopes": ["events:write"]})
-        endpoint = self.ask("notifier", "POST", "/v1/endpoints", {"url": f"{self.receiver_url}/hook"})["id"]
-        away = self.ask("notifier", "POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/away"})["id"]
-        # One of nothing, ended before there is a ping: with that it would go on until that is given up.
-        replay = self.ask("notifier", "POST", f"/v1/endpoints/{away}/replay", {"since": "2026-01-01T00:00:00Z"})["id"]
-        until(lambda: self.ask("notifier", "GET", f"/v1/replays/{replay}")["status"] != "running", what="it has ended")
-        delivery = self.ask("notifier", "POST", f"/v1/endpoints/{away}/ping")["delivery_id"]
+    def for_page(self, text: str) -> dict[str, str]:
+        """By placeholder, of those that `text` has: to make all takes seconds."""
         self.ask("ingest", "POST", "/v1/commands", _BEGIN)
-        letters = self.ask("engine", "GET", "/v1/dead-letters")["data"]
-        part = asyncio.run(self._partition_of_a_signal())
-        next_month = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+        return {name: make() for name, make in PageThings(self).by_placeholder().items() if name in text}
+
+
+class PageThings:
+    """What stands for the placeholders of one page, each made when it is first asked for."""
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def by_placeholder(self) -> dict[str, Callable[[], str]]:
+        """In the order in which they are put in; a replay is of nothing when it comes before there is a delivery."""
+        stack, receiver_url = self._values.stack, self._values.receiver_url
         return {
-            "https://hooks.example.com/firstvalue": f"{self.receiver_url}/hook",
-            "https://hooks.slack.com/services/…": f"{self.receiver_url}/slack",
-            "https://ingest.vendor.example": self.stack.connection["ingest"]["url"],
-            "fv_KEY": key["key"],
-            "fv_…": key["key"],
-            "http://127.0.0.1:…": self.stack.connection["ingest"]["url"],
-            "k7f3a2qwmz4tc": key["id"],
-            "KEY_ID": key["id"],
-            "DELIVERY_ID": delivery,
-            "ACCOUNT": "acme",
-            "delivery retry ID": f"delivery retry {delivery}",
-            " ID": f" {endpoint}",
-            "ep_…": away,
-            "dlv_1042": delivery,
-            "rpl_17": replay,
-            "requeue 7 8 9": " ".join(["requeue", *(str(one["id"]) for one in letters)]),
-            "republish 2 --from 100 --to 250": f"republish {part} --from 1 --to 1",
-            "kafka:9092": self.stack.environment["KAFKA_BOOTSTRAP_SERVERS"],
-            "2027-01-04": next_month,
-            "curl -s": "curl --fail-with-body -s",
-            "make ": f"make --dry-run -C {ROOT} ",
+            "https://hooks.example.com/firstvalue": lambda: f"{receiver_url}/hook",
+            "https://hooks.slack.com/services/…": lambda: f"{receiver_url}/slack",
+            "https://ingest.vendor.example": lambda: str(stack.connection["ingest"]["url"]),
+            "fv_KEY": lambda: self._key["key"],
+            "fv_…": lambda: self._key["key"],
+            "http://127.0.0.1:…": lambda: str(stack.connection["ingest"]["url"]),
+            "k7f3a2qwmz4tc": lambda: self._key["id"],
+            "KEY_ID": lambda: self._key["id"],
+            "rpl_17": self._ended_replay,
+            "DELIVERY_ID": lambda: self._delivery,
+            "ACCOUNT": lambda: "acme",
+            "delivery retry ID": lambda: f"delivery retry {self._delivery}",
+            " ID": lambda: f" {self._endpoint(receiver_url)}",
+            "ep_…": lambda: self._away,
+            "dlv_1042": lambda: self._delivery,
+            "requeue 7 8 9": self._requeue,
+            "republish 2 --from 100 --to 250": self._republish,
+            "kafka:9092": lambda: stack.environment["KAFKA_BOOTSTRAP_SERVERS"],
+            "2027-01-04": lambda: (datetime.now(UTC) + timedelta(days=30)).date().isoformat(),
+            "curl -s": lambda: "curl --fail-with-body -s",
+            "make ": lambda: f"make --dry-run -C {ROOT} ",
         }
+
+    @functools.cached_property
+    def _key(self) -> dict[str, str]:
+        asked = {"name": "page", "scopes": ["events:write"]}
+        return dict(self._values.ask("ingest", "POST", "/v1/keys", asked))
+
+    @functools.cached_property
+    def _away(self) -> str:
+        return self._endpoint("http://127.0.0.1:9")
+
+    @functools.cached_property
+    def _delivery(self) -> str:
+        return str(self._values.ask("notifier", "POST", f"/v1/endpoints/{self._away}/ping")["delivery_id"])
+
+    def _endpoint(self, url: str) -> str:
+        return str(self._values.ask("notifier", "POST", "/v1/endpoints", {"url": f"{url}/hook"})["id"])
+
+    def _ended_replay(self) -> str:
+        asked = {"since": "2026-01-01T00:00:00Z"}
+        replay = str(self._values.ask("notifier", "POST", f"/v1/endpoints/{self._away}/replay", asked)["id"])
+        path = f"/v1/replays/{replay}"
+        until(lambda: self._values.ask("notifier", "GET", path)["status"] != "running", what="it has ended")
+        return replay
+
+    def _requeue(self) -> str:
+        letters = self._values.ask("engine", "GET", "/v1/dead-letters")["data"]
+        return " ".join(["requeue", *(str(one["id"]) for one in letters)])
+
+    def _republish(self) -> str:
+        return f"republish {asyncio.run(self._values.partition_of_a_signal())} --from 1 --to 1"
 
 
 def bound(text: str, values: Mapping[str, str]) -> str:

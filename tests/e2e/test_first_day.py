@@ -119,7 +119,7 @@ def test_import_from_a_spreadsheet(firstvalue: Run, stack: RunningStack, tmp_pat
     assert json.loads(firstvalue("account", "show", "account-7", "--json").out)["traits"]["seats"] == 99
 
 
-def test_import_refuses_what_it_cannot_use(firstvalue: Run, tmp_path: Path) -> None:
+def test_import_refuses_what_it_cannot_use(firstvalue: Run) -> None:
     """A key without the scope, a file that is none, a column that nobody named."""
     assert firstvalue("account", "import", "/nowhere.csv").status == USAGE
     named = firstvalue("account", "import", "-", given=b"id,name\n1,a\n")

@@ -21,6 +21,7 @@ from tests.e2e.page_commands import (
     README,
     REFUSED,
     TROUBLES,
+    PageThings,
     Values,
     bound,
     expected,
@@ -99,7 +100,7 @@ def test_every_command_of_a_page(
     monkeypatch.chdir(tmp_path)
     if page != README:  # which begins one by `plan new`
         (tmp_path / "plan.yaml").write_text(plan_text(day="24h"), encoding="utf-8")
-    placeholders = values.for_page()
+    placeholders = values.for_page(page.read_text(encoding="utf-8"))
     for step in shown(page):
         if step.command.startswith(tuple(NOT_TYPED)) or (step.command in values.typed_before and not step.output):
             continue
@@ -122,7 +123,8 @@ def test_the_programs_that_send_events_do(values: Values, tmp_path: Path) -> Non
     """Those of README.md, and each for servers of docs/sending-events.md, send one; those for browsers are of
     tests/clients."""
     pages = (README, README.parent / "docs" / "sending-events.md")
-    text = bound("".join(page.read_text(encoding="utf-8") for page in pages), values.for_page())
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    text = bound(text, values.for_page(text))
     for_node = [program for program in programs(text, "js") if "-node'" in program]
     for_python = programs(text, "python")
     assert (len(for_python), len(for_node)) == (5, 3)
@@ -148,7 +150,7 @@ def test_no_more_is_left_out_than_has_to_be(values: Values) -> None:
     assert not [begin for begin in NOT_TYPED if not any(one.startswith(begin) for one in all_shown)]
     assert {*REFUSED, *TROUBLES, *ONCE} <= set(all_shown)
     texts = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    assert not [placeholder for placeholder in values.for_page() if placeholder not in texts]
+    assert not [placeholder for placeholder in PageThings(values).by_placeholder() if placeholder not in texts]
 
 
 @pytest.mark.parametrize(
