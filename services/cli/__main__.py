@@ -86,8 +86,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; exits 0 (done), 1 (refused), 2 (used wrongly) or 3 (nobody answers)."""
-    # Where a shell has closed it.
-    sys.stdout = sys.stdout or StringIO()
+    # Where a shell has closed them.
+    sys.stdout, sys.stderr = sys.stdout or StringIO(), sys.stderr or StringIO()
     command: Any = get_command(new_command())
     finish_help({name: verb for name, verb in command.commands.items() if name not in NOUNS})
     try:
