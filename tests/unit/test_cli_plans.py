@@ -107,6 +107,7 @@ def test_names_never_seen_are_warnings(tmp_path: Path) -> None:
     assert isinstance(run("check", "plan.yaml", "--catalog", "seen.json").exception, Misused)
     unanswered = run("check", "plan.yaml", "--engine-url", "http://127.0.0.1:9", "--key", "k")
     assert unanswered.exit_code == 0
+    assert unanswered.stderr.count("warning: ") == 1
     assert "the event names are not checked" in unanswered.stderr
 
 

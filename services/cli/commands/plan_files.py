@@ -95,8 +95,12 @@ def check(
     effect: dict[str, Any] = {}
     if catalog is not None:
         seen = _listed(catalog)
-    elif not offline and (client := _known(find_client)) is not None:
-        seen, effect = _seen(client), _effect(client, checked.plan.id, text)
+    elif not offline:
+        try:
+            client = find_client()
+            seen, effect = _seen(client), _effect(client, checked.plan.id, text)
+        except (Unreachable, Misused) as error:
+            complain(f"warning: the event names are not checked: {error} --offline checks without them.")
     warnings = advise(text, file=file, seen=seen)
     if as_json:
         about = {"plan": checked.plan.id, "title": checked.title, "hash": checked.hash, "valid": True}
@@ -117,29 +121,21 @@ def _listed(catalog: str) -> list[SeenName]:
         raise Misused(f"{catalog} is not a list of event names: {error}") from error
 
 
-def _known(find_client: FindClient) -> Client | None:
-    """None when no engine is known, which stops nobody."""
-    try:
-        return find_client()
-    except (Unreachable, Misused) as error:
-        complain(f"warning: the event names are not checked: {error} --offline checks without them.")
-        return None
-
-
 def _seen(client: Client) -> list[SeenName] | None:
-    """The names that the engine knows; None when it does not say."""
+    """The names that the engine knows; None when it does not say. Raises Unreachable."""
     try:
         return seen_names(client.rows("/v1/catalog", limit=_NAMES_MAX))
-    except (Unreachable, Refused, ValueError) as error:
+    except (Refused, ValueError) as error:
         complain(f"warning: the event names are not checked: {error}")
         return None
 
 
 def _effect(client: Client, plan: str, text: str) -> dict[str, Any]:
-    """What publishing would do to accounts; nothing when the engine does not say, such as to a key that only reads."""
+    """What publishing would do to accounts; nothing when the engine does not say, such as to a key that only reads.
+    Raises Unreachable."""
     try:
         answer = client.ask("POST", f"/v1/plans/{segment(plan)}/check", content=text.encode(), headers=PLAN_HEADERS)
-    except (Unreachable, Refused) as error:
+    except Refused as error:
         complain(f"warning: what publishing it would do to accounts is not known: {error}")
         return {}
     return {name: answer[name] for name in EFFECT_FIELDS if name in answer}
