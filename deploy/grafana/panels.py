@@ -117,6 +117,7 @@ _INGEST = (
     _worst("firstvalue_ingest_keys_expiring", "API keys about to end", unit="short"),
     _rate("firstvalue_ingest_resolver_events_total", "outcome", "Events without an account"),
     _total("firstvalue_ingest_parked_events", "Events that wait for their account"),
+    _worst("firstvalue_ingest_resolver_lag_seconds", "Lag of the resolver"),
     _total("firstvalue_ingest_resolver_lag_records", "Records that the resolver has not read"),
 )
 

@@ -51,6 +51,18 @@ _INTAKE = (
         quiet={f"firstvalue_ingest_keys_expiring{{{_INGEST}}}": "1x30 0x90"},
         after="90m",
     ),
+    Alert(
+        name="ResolverBehind",
+        severity="ticket",
+        expression="max(firstvalue_ingest_resolver_lag_seconds) > {120s}"
+        " or absent(firstvalue_ingest_resolver_lag_seconds)",
+        hold="10m",
+        summary="Events without an account wait to be decided",
+        description="No ingest decides whose they are, or it is behind by minutes: they count late, and erasures wait.",
+        panel=("ingest", "Lag of the resolver"),
+        firing={f'firstvalue_ingest_resolver_lag_seconds{{{_INGEST},partition="0"}}': "0+60x60"},
+        quiet={f'firstvalue_ingest_resolver_lag_seconds{{{_INGEST},partition="0"}}': "0+60x10 1x60"},
+    ),
 )
 
 _ENGINE_CAUSES = (

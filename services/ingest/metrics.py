@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter
 
 from services.ingest.inflight import InFlight
@@ -105,12 +108,26 @@ class IngestMetrics:
         self.resolver_lag = make.gauge(
             "firstvalue_ingest_resolver_lag_records", "Records that the resolver has not read yet.", partition=RUNNING
         )
+        self.resolver_lag_seconds = make.gauge(
+            "firstvalue_ingest_resolver_lag_seconds",
+            "Time since the instant up to which the resolver has decided all records.",
+            partition=RUNNING,
+        )
 
     def watch(self, inflight: InFlight, ring: KeyRing) -> None:
         """Report what these know at every scrape."""
         self._inflight.set_function(lambda: inflight.held_bytes)
         self._key_cache_age.set_function(lambda: ring.age_seconds)
         self._keys_expiring.set_function(ring.expiring)
+
+    def decided_until(self, partition: int, instant_ms: float) -> None:
+        """The resolver has decided all records of a partition up to an instant; while it stands still, that ages."""
+        self.resolver_lag_seconds.labels(str(partition)).set_function(partial(_age_seconds, instant_ms))
+
+    def forget_partition(self, partition: int) -> None:
+        """Report nothing of a partition that another resolver has now."""
+        for gauge in (self.resolver_lag, self.resolver_lag_seconds, self.parked):
+            gauge.remove(str(partition))
 
     def know_route(self, route: str, method: str) -> None:
         """Export the series of a route before its first request."""
@@ -129,3 +146,7 @@ class IngestMetrics:
     def count_rejected(self, code: str) -> None:
         """One event or command that was not taken."""
         self._events.labels("rejected", code if code in REASONS else OTHER).inc()
+
+
+def _age_seconds(instant_ms: float) -> float:
+    return max(0.0, time.time() - instant_ms / 1000)

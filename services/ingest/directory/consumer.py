@@ -82,12 +82,13 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         for place in revoked:
             self._claims.pop(place.partition, None)
             # Whoever has it next tells of it; what was true here would stay for as long as this process.
-            for gauge in (self._metrics.resolver_lag, self._metrics.parked):
-                gauge.remove(str(place.partition))
+            self._metrics.forget_partition(place.partition)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Fetch nothing of them before they are claimed."""
+        """Fetch nothing of them before they are claimed. How late they are is not known yet: count from now."""
         self._consumer.pause(*assigned)
+        for place in assigned:
+            self._metrics.decided_until(place.partition, time.time() * 1000)
 
     async def _turn(self) -> None:
         if self._consumer is None:
@@ -142,6 +143,7 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         if self._claims.get(place.partition) is claim:
             self._claims[place.partition] = moved
+            self._metrics.decided_until(place.partition, records[-1].timestamp)
 
     async def _sweep(self) -> None:
         """End waits that were too long, once a minute, but not before all that was there at the claim is decided.
@@ -186,4 +188,8 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if place in self._consumer.assignment():
                 end = self._consumer.highwater(place)
                 if end is not None:
-                    self._metrics.resolver_lag.labels(str(partition)).set(max(0, end - claim.next_offset))
+                    lag = max(0, end - claim.next_offset)
+                    self._metrics.resolver_lag.labels(str(partition)).set(lag)
+                    if not lag:
+                        # As of the broker's newest answer: a client that hangs gets none, and the partition ages.
+                        self._metrics.decided_until(partition, self._consumer.last_poll_timestamp(place))

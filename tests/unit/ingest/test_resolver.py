@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+import services.ingest.metrics
 from services.ingest.delivery import Delivery, Record
 from services.ingest.directory.consumer import ResolverConsumer
 from services.ingest.directory.person import Person
@@ -195,11 +197,11 @@ async def test_a_partition_that_was_given_away_is_told_of_by_its_new_owner_alone
     metrics, nothing = IngestMetrics(), Any
     parts: Any = {"new_consumer": nothing, "store": nothing, "resolver": nothing}
     consumer = ResolverConsumer(**parts, topic="unresolved", metrics=metrics)
-    for gauge in (metrics.resolver_lag, metrics.parked):
+    for gauge in (metrics.resolver_lag, metrics.resolver_lag_seconds, metrics.parked):
         gauge.labels("0").set(7)
         gauge.labels("1").set(7)
     await consumer.on_partitions_revoked([TopicPartition("unresolved", 0), TopicPartition("unresolved", 2)])
-    names = ("firstvalue_ingest_resolver_lag_records", "firstvalue_ingest_parked_events")
+    names = [f"firstvalue_ingest_{name}" for name in ("resolver_lag_records", "resolver_lag_seconds", "parked_events")]
     told = {
         (name, part): metrics.registry.get_sample_value(name, {"partition": part}) for name in names for part in "01"
     }
@@ -207,12 +209,16 @@ async def test_a_partition_that_was_given_away_is_told_of_by_its_new_owner_alone
 
 
 class Assigned:
-    """A group consumer that has one partition, whose log holds so many batches of one record."""
+    """A group consumer that has one partition, whose log holds so many batches of one record, some minutes old; the
+    broker last answered at `heard_at`."""
+
+    AGE_SECONDS = 500
 
     def __init__(self, batches: int) -> None:
         self.place = TopicPartition("unresolved", 0)
         self.batches = batches
         self.given = 0
+        self.heard_at = time.time()
 
     def assignment(self) -> set[TopicPartition]:
         return {self.place}
@@ -227,20 +233,23 @@ class Assigned:
         if self.given == self.batches:
             return {}
         self.given += 1
-        return {self.place: [SimpleNamespace(offset=self.given - 1)]}
+        appended_ms = (time.time() - self.AGE_SECONDS) * 1000
+        return {self.place: [SimpleNamespace(offset=self.given - 1, timestamp=appended_ms)]}
 
     def highwater(self, _: TopicPartition) -> int:
         return self.batches
 
+    def last_poll_timestamp(self, _: TopicPartition) -> float:
+        return self.heard_at * 1000
+
     def seek(self, *_: Any) -> None:
         pass
 
-    resume = seek
+    pause = resume = seek
 
 
-async def test_no_wait_ends_before_what_was_there_is_decided() -> None:
-    """Of a batch that an owner of before decided and did not write, the same events are one too many again."""
-    told: list[str] = []
+def consumer_of(assigned: Assigned, told: list[str], metrics: IngestMetrics) -> ResolverConsumer:
+    """Its resolver only tells what it is asked."""
 
     async def claim(partition: int) -> Claim:
         return Claim(partition, uuid.uuid4(), 0)
@@ -257,8 +266,39 @@ async def test_no_wait_ends_before_what_was_there_is_decided() -> None:
 
     resolver = SimpleNamespace(apply=apply, release=release, expire=expire)
     parts: Any = {"new_consumer": None, "store": SimpleNamespace(claim=claim), "resolver": resolver}
-    consumer = ResolverConsumer(**parts, topic="unresolved", metrics=IngestMetrics())
-    consumer._consumer = Assigned(batches=2)
+    consumer = ResolverConsumer(**parts, topic="unresolved", metrics=metrics)
+    consumer._consumer = assigned
+    return consumer
+
+
+async def test_no_wait_ends_before_what_was_there_is_decided() -> None:
+    """Of a batch that an owner of before decided and did not write, the same events are one too many again."""
+    told: list[str] = []
+    consumer = consumer_of(Assigned(batches=2), told, IngestMetrics())
     for _ in range(4):
         await consumer._turn()
     assert told == ["released", "applied", "applied", "expired"]
+
+
+async def test_how_late_the_resolver_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As late as the newest record that it decided, while others wait; and it ages, whatever it is that fails."""
+    assigned, metrics = Assigned(batches=2), IngestMetrics()
+    consumer = consumer_of(assigned, [], metrics)
+
+    def late() -> float | None:
+        seconds = metrics.registry.get_sample_value("firstvalue_ingest_resolver_lag_seconds", {"partition": "0"})
+        return None if seconds is None else round(seconds, -1)
+
+    assert late() is None
+    await consumer.on_partitions_assigned([assigned.place])
+    assert late() == 0
+    await consumer._turn()
+    assert late() == Assigned.AGE_SECONDS
+    await consumer._turn()
+    assert late() == 0
+    assigned.heard_at -= 70
+    await consumer._turn()
+    assert late() == 70
+    later = time.time() + 600
+    monkeypatch.setattr(services.ingest.metrics, "time", SimpleNamespace(time=lambda: later))
+    assert late() == 670
