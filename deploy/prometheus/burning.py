@@ -11,19 +11,23 @@ from deploy.prometheus.objectives import BURNS, OBJECTIVES, Burn, Objective, rat
 _Kinds = Mapping[str, Mapping[str, str]]
 
 
-def _series(good: str, bad: str, both: str | None = None) -> _Kinds:
-    """`bad` counts what is bad; `good` the rest or, when `both` is given, is what `both` contains besides."""
+def _series(good: str, bad: str, both: str | None = None, *, harmless: str | None = None) -> _Kinds:
+    """`bad` counts what is bad; `good` the rest or, when `both` is given, is what `both` contains besides. `harmless`
+    only looks bad."""
     bad_part, few = ("0+60x480", "0x419 1x60") if both is None else ("0+300x480", "0x419 1x60")
     return {
         "firing": {good: "0+240x480", bad: bad_part},
-        "quiet": {good: "0+300x480", bad: "0x480" if both is None else "0+300x480"},
+        "quiet": {good: "0+300x480", bad: "0x480" if both is None else "0+300x480"}
+        | ({harmless: "0+60x480"} if harmless else {}),
         "few": {good: "0x480", bad: few},
     }
 
 
 _RAW: Mapping[str, _Kinds] = {
     "IngestAvailability": _series(
-        'firstvalue_ingest_requests_total{code="200"}', 'firstvalue_ingest_requests_total{code="503"}'
+        'firstvalue_ingest_requests_total{code="200"}',
+        'firstvalue_ingest_requests_total{code="503"}',
+        harmless='firstvalue_ingest_requests_total{code="429"}',
     ),
     "IngestLatency": _series(
         'firstvalue_ingest_request_duration_seconds_bucket{le="0.25"}',
