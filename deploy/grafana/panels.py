@@ -81,7 +81,11 @@ _OVERVIEW = (
     ),
     Panel(
         title="Dead letters",
-        queries={"{{job}} {{reason}}": "sum by (job, reason) (increase(firstvalue_dead_letters_total[1h]))"},
+        queries={
+            "{{job}} {{reason}}": "sum by (job, reason) (increase(firstvalue_dead_letters_total[1h]))",
+            "of the resolver, {{reason}}": "sum by (reason)"
+            ' (increase(firstvalue_ingest_resolver_events_total{outcome="dead"}[1h]))',
+        },
     ),
     Panel(
         title="Database connections in use",

@@ -24,16 +24,14 @@ _INTAKE = (
     Alert(
         name="PublishFailing",
         severity="ticket",
-        expression="sum(rate(firstvalue_ingest_publish_failures_total[5m]))"
-        " + sum(rate(firstvalue_engine_publish_failures_total[5m])) > 0",
+        # Not a sum of both: with one of them down it would be nothing.
+        expression="sum(rate(firstvalue_ingest_publish_failures_total[5m])) > 0"
+        " or sum(rate(firstvalue_engine_publish_failures_total[5m])) > 0",
         hold="5m",
         summary="Kafka does not confirm what is sent",
         description="Produce batches fail for five minutes now. Clients get 503 and send again; nothing is lost yet.",
         panel=("overview", "Failed publications"),
-        firing={
-            f'firstvalue_ingest_publish_failures_total{{{_INGEST},error="broker"}}': "0+3x60",
-            f"firstvalue_engine_publish_failures_total{{{_ENGINE}}}": "0x60",
-        },
+        firing={f'firstvalue_ingest_publish_failures_total{{{_INGEST},error="broker"}}': "0+3x60"},
         quiet={
             f'firstvalue_ingest_publish_failures_total{{{_INGEST},error="broker"}}': "0x5 3x60",
             f"firstvalue_engine_publish_failures_total{{{_ENGINE}}}": "0x60",
@@ -238,6 +236,24 @@ _ENGINE_CAUSES = (
 
 _NOTIFIER_CAUSES = (
     Alert(
+        name="SignalsUnread",
+        severity="ticket",
+        expression="sum(increase(firstvalue_engine_signals_total[15m])) > 0"
+        " unless sum(increase(firstvalue_notifier_intake_signals_total[15m])) > 0",
+        hold="5m",
+        summary="The notifier reads no signals",
+        description="The engine made {{ $value | humanize }} within 15 minutes; until they are read, nobody is told.",
+        panel=("notifier", "Signals read"),
+        firing={
+            f'firstvalue_engine_signals_total{{{_ENGINE},type="account.stalled"}}': "0+1x60",
+            f'firstvalue_notifier_intake_signals_total{{{_NOTIFIER},outcome="new"}}': "7x60",
+        },
+        quiet={
+            f'firstvalue_engine_signals_total{{{_ENGINE},type="account.stalled"}}': "0+1x60",
+            f'firstvalue_notifier_intake_signals_total{{{_NOTIFIER},outcome="repeat"}}': "0+1x60",
+        },
+    ),
+    Alert(
         name="NotifierBacklog",
         severity="ticket",
         expression="max(firstvalue_notifier_due_lag_seconds) > {300s}",
@@ -265,13 +281,18 @@ _SHARED = (
     Alert(
         name="DeadLettersArriving",
         severity="ticket",
-        expression="sum by (job, reason) (increase(firstvalue_dead_letters_total[15m])) > 0",
+        # Of the resolver's, those that no client caused.
+        expression="sum by (job, reason) (increase(firstvalue_dead_letters_total[15m])) > 0 or sum by (job, reason)"
+        ' (increase(firstvalue_ingest_resolver_events_total{reason="record_invalid"}[15m])) > 0',
         hold="0s",
         summary="Records are put aside as {{ $labels.reason }}",
         description="{{ $labels.job }} found {{ $value | humanize }} records in 15 minutes that it can never process.",
         panel=("overview", "Dead letters"),
         firing={f'firstvalue_dead_letters_total{{{_ENGINE},reason="unknown_command"}}': "0x20 1x60"},
-        quiet={f'firstvalue_dead_letters_total{{{_ENGINE},reason="unknown_command"}}': "0x5 1x60"},
+        quiet={
+            f'firstvalue_dead_letters_total{{{_ENGINE},reason="unknown_command"}}': "0x5 1x60",
+            f'firstvalue_ingest_resolver_events_total{{{_INGEST},outcome="dead",reason="account_unknown"}}': "0+1x60",
+        },
     ),
     Alert(
         name="PoolExhausted",

@@ -28,7 +28,7 @@ _PAGING = {"TargetDown", "ClockFrozen", "OffsetGap", "AuditMismatch"}
 _PROMISED = _PAGING | {
     *("ConsumerStalled", "LagGrowing", "ConsumerMissing", "RebalanceStorm", "LedgerUnpublished", "NotifierBacklog"),
     *("DeadLettersArriving", "TimerLate", "StalledStorm", "PoolExhausted", "DatabaseErrors", "PublishFailing"),
-    *("BlockedAddressSpike", "LargeStates", "SecretExpiring", "ResolverBehind", "Watchdog"),
+    *("BlockedAddressSpike", "LargeStates", "SecretExpiring", "ResolverBehind", "SignalsUnread", "Watchdog"),
 }
 _METRIC = re.compile(r"\bfirstvalue_\w+")
 _SELECTED = re.compile(r"\b(firstvalue_\w+)\{([^}]*)\}")
