@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r"`(firstvalue [^`\n]+)`")
+_INLINE = re.compile(r"`((?:firstvalue|make|python -m|pip|apt-get|docker) [^`\n]+)`")
 _FILE = re.compile(r"# (\S+\.(?:yaml|csv|json))\n")
 
 
@@ -40,7 +40,7 @@ def commands(text: str) -> Iterator[Step]:
 
 
 def mentions(text: str) -> list[str]:
-    """What begins with `firstvalue` in the text between the blocks, whole commands and bare verbs."""
+    """What begins with the name of a program in the text between the blocks, whole commands and bare verbs."""
     return _INLINE.findall(_BLOCK.sub("", text))
 
 

@@ -27,7 +27,6 @@ _RUNNING = {
     "route": "the path as documented, or `other`",
     "code": "the status",
 }
-_VALUES_SHOWN_MAX = 24
 
 
 def described() -> dict[str, Sequence[Described]]:
@@ -77,8 +76,7 @@ def _values(label: str, values: Sequence[str]) -> str:
         return "as installed"
     if not values:
         return _RUNNING[label]
-    shown = [f"`{value}`" for value in values if value][:_VALUES_SHOWN_MAX]
-    return ", ".join(shown)
+    return ", ".join(f"`{value}`" for value in values if value)
 
 
 if __name__ == "__main__":

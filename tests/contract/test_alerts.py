@@ -144,6 +144,13 @@ def test_every_series_of_a_rule_and_of_its_tests_exists_in_the_code() -> None:
     assert unknown_labels('firstvalue_notifier_first_attempt_delay_seconds_bucket{le="60"}')
 
 
+def test_a_quiet_case_plays_all_that_its_alert_asks() -> None:
+    """Without a series every alert is quiet."""
+    for alert in CAUSES:
+        asked = set(_METRIC.findall(alert.expression))
+        assert asked <= set(_METRIC.findall(" ".join(alert.quiet))), alert.name
+
+
 def test_a_scaled_rule_differs_in_its_times_alone() -> None:
     """What the live test evaluates are the same rules, sixty times as fast."""
     slow, fast = rule_groups(), rule_groups(scale=Scale(1 / 60))

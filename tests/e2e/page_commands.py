@@ -42,7 +42,10 @@ PAGES = sorted(
 
 # What cannot be typed here, by how it begins, and why.
 NOT_TYPED = {
-    "docker compose": "needs Docker; tests/e2e/test_deployment.py runs the commands of the file",
+    "docker ": "needs Docker; tests/e2e/test_deployment.py runs the commands of the file",
+    "pip install": "asks a registry; what it would install is in requirements/dev.txt",
+    "apt-get install": "changes the machine; `make test-tools` installs the same where it may",
+    "python -m": "writes files of the repository; tests/contract compare each with what it would write",
     "pg_restore": "replaces the database of the stack; tests/chaos/disaster.py types it",
     "firstvalue serve": "goes on until it is stopped; tests/e2e/test_deployment.py runs each",
     "firstvalue demo": "lasts minutes; tests/e2e/test_demo.py plays it in shorter days",
@@ -87,6 +90,8 @@ def tour() -> str:
 
 
 def _is_whole(command: str) -> bool:
+    if not command.startswith("firstvalue "):
+        return "…" not in command
     found, words = _command_line(), shlex.split(command, comments=True)[1:]
     context = found.context_class(found, info_name="firstvalue")
     try:
@@ -200,6 +205,7 @@ class PageThings:
             "kafka:9092": lambda: stack.environment["KAFKA_BOOTSTRAP_SERVERS"],
             "2027-01-04": lambda: (datetime.now(UTC) + timedelta(days=30)).date().isoformat(),
             "curl -s": lambda: "curl --fail-with-body -s",
+            # What it would do has its own tests, or lasts too long for one.
             "make ": lambda: f"make --dry-run -C {ROOT} ",
         }
 
