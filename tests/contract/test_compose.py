@@ -113,6 +113,14 @@ def test_services_start_after_their_jobs(name: str) -> None:
     assert _SERVICES["topics"]["depends_on"] == {"kafka": {"condition": "service_healthy"}}
 
 
+def test_the_page_pins_an_image_of_the_file() -> None:
+    """The same version that the file names, or the example would change what runs."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    image = _SERVICES["postgres"]["image"]
+    assert f"imagetools inspect {image}\n" in page
+    assert f'postgres: {{image: "{image}@sha256:' in page
+
+
 def test_pages_name_profiles_and_containers_that_exist() -> None:
     """Docker is not there to try the commands."""
     pages = [*ROOT.glob("docs/*.md"), ROOT / "docker-compose.yml", ROOT / "deploy" / "local" / "prometheus.py"]
