@@ -9,6 +9,7 @@ import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 def _acknowledge_before_kafka() -> None:
@@ -20,6 +21,17 @@ def _acknowledge_before_kafka() -> None:
 
     Delivery.wait = wait  # type: ignore[method-assign]
     Intake._position = lambda self, delivery: "nowhere"  # type: ignore[method-assign]
+
+
+def _let_nothing_wait() -> None:
+    from services.ingest.directory.store import DirectoryStore
+
+    apply = DirectoryStore.apply
+
+    async def applied(self: DirectoryStore, claim: Any, **given: Any) -> Any:
+        return await apply(self, claim, **{**given, "parked": ()})
+
+    DirectoryStore.apply = applied  # type: ignore[method-assign]
 
 
 def _count_what_was_resent() -> None:
@@ -56,6 +68,7 @@ BUGS = {
     "ingest acknowledges before Kafka does": Bug(
         "ingest", _acknowledge_before_kafka, ("kill broker", "kill ingest") * 2
     ),
+    "ingest drops what waits for its account": Bug("ingest", _let_nothing_wait, ("kill ingest",)),
     "engine counts what was resent": Bug("engine", _count_what_was_resent, ("kill engine",)),
     "engine skips the compare-and-set": Bug("engine", _skip_the_compare_and_set, ("pause engine", "pause engine2") * 3),
     "notifier takes any answer as delivered": Bug("notifier", _take_any_answer_as_delivered, ("kill notifier",)),

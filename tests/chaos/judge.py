@@ -24,7 +24,8 @@ Records = dict[int, list[Any]]
 async def judge(room: EngineRoom, *, ledger: Ledger, sink: Sink, observer: Observer, poison: int) -> dict[str, int]:
     """Raises Violation or AssertionError; the figures of a run that is right. The log must be at rest and applied."""
     events, signals = await room.records(room.events_topic), await room.records(room.signals_topic)
-    _check_log(ledger, events)
+    waiting = {row["message_id"] for row in await room.database.fetch("SELECT message_id FROM ingest.parked_event")}
+    by_user = _check_log(ledger, events, waiting)
     await _check_rejected(room, ledger)
     counts = await _check_counts(room, events, poison)
     rows: list[Any] = []
@@ -37,21 +38,27 @@ async def judge(room: EngineRoom, *, ledger: Ledger, sink: Sink, observer: Obser
     _check_same(observer.followed, ids, blank, "in the feed")
     await _check_delivered(room, sink, ids, erased)
     figures = {"signals": len(ids), "blanked": len(erased), "attempts": sink.attempts, "looks": observer.looks}
-    return {**counts, **figures}
+    return {**counts, "by_user": by_user, **figures}
 
 
-def _check_log(ledger: Ledger, events: Records) -> None:
-    """200 means that Kafka has it, as it was sent; nothing is there that nobody sent."""
+def _check_log(ledger: Ledger, events: Records, waiting: Set[str]) -> int:
+    """200 means that Kafka has it, as it was sent, or that it waits for the account of its user; nothing is there that
+    nobody sent. The number of those whose account was found by their user."""
     found: dict[str, tuple[str, str]] = {}
+    by_user = 0
     for record in (one for records in events.values() for one in records if one.key not in (None, b"poison")):
         value = json.loads(record.value)
-        found[value["message_id"]] = value["account_id"], value["event"]
-    acked = {message_id for message_id, sent in ledger.sent.items() if sent.acked}
-    require(acked <= found.keys(), "acknowledged and lost:", sorted(acked - found.keys())[:10])
+        found[value["message_id"]] = value["account_id"], value.get("event") or ""
+        by_user += value.get("resolved_by") == "user"
+    # What waits for an account is gone with it.
+    owed = {id_ for id_, sent in ledger.sent.items() if sent.named or sent.account_id not in ledger.erased}
+    lost = {id_ for id_ in owed - found.keys() - waiting if ledger.sent[id_].acked}
+    require(not lost, "acknowledged and lost:", sorted(lost)[:10])
     require(found.keys() <= ledger.sent.keys(), "sent by nobody:", sorted(found.keys() - ledger.sent.keys())[:10])
     for message_id, (account, name) in found.items():
         sent = ledger.sent[message_id]
         require((account, name) == (sent.account_id, sent.name), "changed on the way:", message_id, account, name)
+    return by_user
 
 
 async def _check_rejected(room: EngineRoom, ledger: Ledger) -> None:

@@ -18,6 +18,7 @@ PLAN_ID = "quick"
 _QUICK = ("Data Imported", "Page Viewed", "Report Made", "Report Made", "Page Viewed", "Report Made")
 _SLOW = ("Page Viewed", "Page Viewed", "Page Viewed", "Page Viewed", "Data Imported", "Report Made")
 _ACCOUNTS = 6
+_UNNAMED = (1, 4)
 _WORKERS = 3
 _PAUSE_SECONDS = 0.25
 _RETRY_SECONDS = 0.3
@@ -34,10 +35,11 @@ _REPEATS = 0.15
 
 @dataclass(slots=True)
 class Sent:
-    """One event or command; `acked` once an answer said 200 for it."""
+    """One event or command; `acked` once an answer said 200 for it. If not `named`, only its user says whose it is."""
 
     account_id: str
     name: str
+    named: bool = True
     acked: bool = False
 
 
@@ -89,12 +91,21 @@ class Product:
             account = f"account-{worker}-{generation}-{place}"
             name = (_SLOW if place % 3 == 0 else _QUICK)[turn]
             message_id = f"event-{worker}-{generation}-{turn}-{place}"
-            self.ledger.sent[message_id] = Sent(account, name)
-            batch.append(_event(account, name, message_id))
+            named = place not in _UNNAMED
+            self.ledger.sent[message_id] = Sent(account, name, named)
+            batch.append(_event(account, name, message_id, named=named))
         batch += [dict(chance.choice(batch)) for _ in batch if chance.random() < _REPEATS]
+        # Whose the user is comes after events of it, which wait; again each time, for one may be given up.
+        for place in _UNNAMED if turn else ():
+            account, message_id = (
+                f"account-{worker}-{generation}-{place}",
+                f"group-{worker}-{generation}-{turn}-{place}",
+            )
+            self.ledger.sent[message_id] = Sent(account, "")
+            batch.append(_group(account, message_id))
         if chance.random() < 0.2:
             # An identifier that would activate for everybody.
-            batch.append(_event("null", "Page Viewed", f"invalid-{worker}-{generation}-{turn}"))
+            batch.append(_event("null", "Page Viewed", f"invalid-{worker}-{generation}-{turn}", named=True))
         return batch
 
     async def _command(self, http: httpx.AsyncClient, chance: random.Random, account: str, message_id: str) -> None:
@@ -131,12 +142,23 @@ class Product:
             self.ledger.sent[message_id].acked = True
 
 
-def _event(account: str, name: str, message_id: str) -> dict[str, Any]:
+def _event(account: str, name: str, message_id: str, *, named: bool) -> dict[str, Any]:
     return {
         "type": "track",
         "userId": f"user-of-{account}",
         "event": name,
         "messageId": message_id,
         "timestamp": datetime.now(UTC).isoformat(),
-        "context": {"groupId": account},
+        "context": {"groupId": account} if named else {},
+    }
+
+
+def _group(account: str, message_id: str) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat()
+    return {
+        "type": "group",
+        "userId": f"user-of-{account}",
+        "groupId": account,
+        "messageId": message_id,
+        "timestamp": now,
     }

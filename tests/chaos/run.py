@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 
 from deploy.local.data_folder import DataFolder
+from schemas.topics import UNRESOLVED_EVENTS
 from tests.chaos.faults import Faults
 from tests.chaos.judge import judge
 from tests.chaos.observer import Observer
@@ -40,6 +41,8 @@ _SETTINGS = {
 _UNREAD = """SELECT part, out_seq, last_seq, gaps FROM activation.partition_lease LEFT JOIN notifier.intake USING (part)
     WHERE last_seq IS DISTINCT FROM NULLIF(out_seq, 0) OR gaps <> '{}'"""
 _WAITING = "SELECT count(*) FROM notifier.delivery WHERE status IN ('pending', 'leased')"
+# Events that go on waiting although their user is known.
+_KEPT = "SELECT count(*) FROM ingest.parked_event JOIN ingest.person USING (user_id) WHERE cardinality(accounts) > 0"
 
 
 class Untried(Exception):
@@ -84,7 +87,7 @@ async def chaos_run(terms: Terms, servers: DataFolder, folder: Path) -> dict[str
             figures = await judge(room, ledger=product.ledger, sink=sink, observer=observer, poison=poison)
     ledger = product.ledger
     figures |= {"retries": ledger.retries, "given_up": ledger.given_up, "rejected": len(ledger.rejected)}
-    wanted = ("unchanged", "dead_lettered", "retries", "rejected", "signals", "blanked")
+    wanted = ("unchanged", "dead_lettered", "by_user", "retries", "rejected", "signals", "blanked")
     unused = [name for name in wanted if not figures[name]]
     if unused or sink.attempts <= figures["signals"]:
         raise Untried(f"never ran: {unused or 'second attempts'}, {figures}")
@@ -170,13 +173,16 @@ async def _progress(system: RunningSystem, tasks: Sequence[asyncio.Task[None]]) 
 
 async def _come_to_rest(system: RunningSystem, room: EngineRoom, watching: asyncio.Task[None]) -> None:
     """End the ingests, so that no more ticks come; wait until all is applied, published and delivered."""
+    if room.database.is_closed():
+        room.database = await asyncpg.connect(room.database_url)
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    while not await _all_decided(room):
+        require(time.monotonic() < deadline, "events without an account are not decided")
+        await asyncio.sleep(0.3)
     for service in system.services.values():
         if service.kind == "ingest":
             ended = await asyncio.to_thread(service.stop)
             require(ended == 0, service.name, "ended with", ended)
-    if room.database.is_closed():
-        room.database = await asyncpg.connect(room.database_url)
-    deadline = time.monotonic() + _DRAIN_SECONDS
     while True:
         if watching.done():
             watching.result()
@@ -190,6 +196,14 @@ async def _come_to_rest(system: RunningSystem, room: EngineRoom, watching: async
         told = ("not at rest:", unread, "deliveries that wait:", waiting, [dict(row) for row in stopped])
         require(time.monotonic() < deadline, *told)
         await asyncio.sleep(0.3)
+
+
+async def _all_decided(room: EngineRoom) -> bool:
+    """Whether the resolver has read all that names no account, and only strangers' events wait."""
+    (ends,) = await room.ends(UNRESOLVED_EVENTS.named(room.prefix))
+    rows = await room.database.fetch("SELECT partition, next_offset FROM ingest.resolver")
+    decided = ends == {row["partition"]: row["next_offset"] for row in rows}
+    return decided and not await room.database.fetchval(_KEPT)
 
 
 async def _read_all(observer: Observer) -> None:

@@ -184,15 +184,18 @@ class EngineRoom:
 
     async def caught_up(self) -> bool:
         """Whether every record is applied and every signal known to be published."""
-        async with _reader(self.kafka) as reader:
-            places = [TopicPartition(self.events_topic, part) for part in range(self.parts)]
-            ends = {place.partition: end for place, end in (await reader.end_offsets(places)).items()}
-            signals = [TopicPartition(self.signals_topic, part) for part in range(self.parts)]
-            published = {place.partition: end for place, end in (await reader.end_offsets(signals)).items()}
+        ends, published = await self.ends(self.events_topic, self.signals_topic)
         rows = await self.database.fetch("SELECT part, next_offset, out_seq FROM activation.partition_lease")
         return len(rows) == self.parts and all(
             row["next_offset"] == ends[row["part"]] and published[row["part"]] >= row["out_seq"] for row in rows
         )
+
+    async def ends(self, *topics: str) -> list[dict[int, int]]:
+        """Of each topic the offsets after the newest records, by partition."""
+        places = [TopicPartition(topic, part) for topic in topics for part in range(self.parts)]
+        async with _reader(self.kafka) as reader:
+            found = await reader.end_offsets(places)
+        return [{part: found[TopicPartition(topic, part)] for part in range(self.parts)} for topic in topics]
 
     async def records(self, topic: str) -> dict[int, list[Any]]:
         """Everything on a topic, by partition."""
