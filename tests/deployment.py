@@ -14,14 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from ruamel.yaml import YAML
 
+from deploy.local.postgres import binaries
+from tests.documented import programs
+
 ROOT = Path(__file__).parents[1]
+_PAGE = ROOT / "docs" / "operations.md"
 # Planted: no log and no metric may ever hold them.
 ADMIN_KEY = "planted-admin-key-e1f5"
 SECRET_KEY = "cGxhbnRlZC1zZWNyZXQta2V5LW9mLTMyLWJ5dGVzISE="
+ROLE_PASSWORD = "planted-role-password-93b0"
 _GIVEN = {"FIRSTVALUE_ADMIN_KEY": ADMIN_KEY, "FIRSTVALUE_NOTIFIER_SECRET_KEY": SECRET_KEY}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 JOBS = ("migrate", "topics")
@@ -110,17 +116,19 @@ class Running:
 def deployed(
     folder: Path, *, database_url: str, kafka: str, settings: Mapping[str, str] | None = None
 ) -> Iterator[dict[str, Running]]:
-    """Jobs run and services ready, by name; `settings` are added to what the file says."""
+    """Jobs run and services ready, by name, each with its own role; `settings` are added to what the file says."""
     services = compose()["services"]
     running: dict[str, Running] = {}
     for name in (*JOBS, *SERVICES):
-        environment = _environment(services[name]["environment"], database_url, kafka) | dict(settings or {})
+        url = database_url if name in JOBS else _url_of(name, database_url)
+        environment = _environment(services[name]["environment"], url, kafka) | dict(settings or {})
         command = [sys.executable, "-m", "services.cli", *services[name]["command"]]
         if name in JOBS:
             done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
         else:
             running[name] = Running(name, command, environment, folder / f"{name}.log")
+    _give_roles(database_url)
     try:
         for service in running.values():
             service.start()
@@ -131,6 +139,20 @@ def deployed(
         for service in running.values():
             if service.process is not None and service.process.poll() is None:
                 service.end()
+
+
+def _give_roles(database_url: str) -> None:
+    """To each service, as docs/operations.md says."""
+    (script,) = [one for one in programs(_PAGE.read_text(encoding="utf-8"), "sql") if "CREATE ROLE" in one]
+    command = [str(binaries() / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-d", database_url]
+    given = script.replace("…", ROLE_PASSWORD)
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _url_of(service: str, database_url: str) -> str:
+    place = urlsplit(database_url)
+    return place._replace(netloc=f"firstvalue_{service}:{ROLE_PASSWORD}@{place.hostname}:{place.port}").geturl()
 
 
 def _environment(written: Mapping[str, str], database_url: str, kafka: str) -> dict[str, str]:

@@ -47,6 +47,7 @@ NOT_TYPED = {
     "apt-get install": "changes the machine; `make test-tools` installs the same where it may",
     "python -m": "writes files of the repository; tests/contract compare each with what it would write",
     "pg_restore": "replaces the database of the stack; tests/chaos/disaster.py types it",
+    "psql -v ON_ERROR_STOP=1 -d $DATABASE_URL <<'END'\nCREATE ROLE": "roles outlive it; see tests/deployment.py",
     "firstvalue serve": "goes on until it is stopped; tests/e2e/test_deployment.py runs each",
     "firstvalue demo": "lasts minutes; tests/e2e/test_demo.py plays it in shorter days",
     "firstvalue down": "would end the stack that the others need; tests/e2e/test_pipeline.py types it",

@@ -22,10 +22,22 @@ from deploy.demo.plan import PLAN_ID, plan_text
 from deploy.prometheus.rules import ALERTS
 from services.runtime.logs import FIELDS
 from tests.contract import metrics_catalogue
-from tests.deployment import ADMIN_KEY, DEMO, ROOT, SECRET_KEY, SERVICES, Running, compose, until
+from tests.deployment import (
+    ADMIN_KEY,
+    DEMO,
+    ROLE_PASSWORD,
+    ROOT,
+    SECRET_KEY,
+    SERVICES,
+    Running,
+    compose,
+    until,
+)
 from tests.fakes.taker import taking_webhooks
 from tests.programs import promtool
 from tests.watched_deployment import Watched, watched_services
+
+_SCHEMAS = {"ingest": "ingest", "engine": "activation", "notifier": "notifier"}
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +120,34 @@ def test_labels_hold_what_is_listed_whatever_clients_send(watched: Watched, name
                 assert value in labels[label], (family, label)
             elif label == "route":
                 assert value in routes
+
+
+async def test_no_service_may_change_a_schema_or_read_what_another_keeps(watched: Watched) -> None:
+    """They all run under the roles of docs/operations.md; what they share is to look at API keys."""
+    connection = await asyncpg.connect(watched.database_url)
+    try:
+        running = await connection.fetch(
+            "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name LIKE 'firstvalue-%'"
+        )
+        used = await connection.fetch(
+            "SELECT rolname, nspname, relname FROM pg_roles, pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+            " WHERE rolname LIKE 'firstvalue\\_%' AND nspname = ANY($1) AND relkind = 'r'"
+            " AND has_table_privilege(rolname, c.oid, 'SELECT, INSERT, UPDATE, DELETE')",
+            list(_SCHEMAS.values()),
+        )
+        changed = await connection.fetch(
+            "SELECT rolname, nspname FROM pg_roles, pg_namespace n WHERE rolname LIKE 'firstvalue\\_%' AND (rolsuper"
+            " OR has_schema_privilege(rolname, n.oid, 'CREATE')"
+            " OR has_database_privilege(rolname, current_database(), 'CREATE'))"
+        )
+    finally:
+        await connection.close()
+    assert {row["usename"] for row in running} == {f"firstvalue_{name}" for name in SERVICES}
+    own = {(f"firstvalue_{name}", schema) for name, schema in _SCHEMAS.items()}
+    foreign = {(row["rolname"], row["nspname"], row["relname"]) for row in used if tuple(row)[:2] not in own}
+    assert {tuple(row)[:2] for row in used} >= own
+    assert foreign == {(f"firstvalue_{name}", "ingest", "api_key") for name in ("engine", "notifier")}
+    assert not changed
 
 
 def test_prometheus_loads_all_rules_and_the_watchdog_fires(watched: Watched) -> None:
@@ -245,5 +285,5 @@ def test_logs_are_lines_of_listed_fields_without_secrets(watched: Watched) -> No
         text = service.log.read_bytes()
         assert b"\x1b" not in text
         assert b"\r" not in text
-        for secret in (ADMIN_KEY, SECRET_KEY, planted_key, "whsec_"):
+        for secret in (ADMIN_KEY, SECRET_KEY, ROLE_PASSWORD, planted_key, "whsec_"):
             assert secret.encode() not in text
