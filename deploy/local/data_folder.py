@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy.local.errors import AlreadyRunning
+from deploy.local.errors import AlreadyRunning, StackError
 
 _FOLDERS = ("postgres", "postgres.partial", "kafka", "prometheus", "logs")
 _OWNED = (*_FOLDERS, "lock", "ports.json", "secrets.json", "state.json")
@@ -107,8 +107,11 @@ class DataFolder:
         return kept
 
     def read_state(self) -> dict[str, Any]:
-        """What the supervisor recorded last; empty when it recorded nothing."""
-        return self._read("state.json")
+        """What the supervisor recorded last; empty when it recorded nothing, or the record is damaged."""
+        try:
+            return self._read("state.json")
+        except StackError:
+            return {}
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Records what runs, for `status`, `down` and a second `up`."""
@@ -130,6 +133,9 @@ class DataFolder:
             content: dict[str, Any] = json.loads((self.path / name).read_text())
         except (FileNotFoundError, NotADirectoryError):
             return {}
+        except ValueError as error:
+            afresh = "begin afresh after `firstvalue down --wipe`"
+            raise StackError(f"{self.path / name} is damaged: restore it, or {afresh}") from error
         return content
 
     def _write(self, name: str, content: dict[str, Any]) -> None:

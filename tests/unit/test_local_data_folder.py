@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.data_folder import DataFolder
-from deploy.local.errors import AlreadyRunning
+from deploy.local.errors import AlreadyRunning, StackError
 
 
 @pytest.fixture
@@ -95,3 +95,12 @@ def test_a_file_in_place_of_the_folder_has_no_stack(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     data = DataFolder(tmp_path / "file")
     assert (data.lock_holder(), data.read_state()) == (None, {})
+
+
+def test_damaged_files_are_told(data: DataFolder) -> None:
+    """A record of what runs is made anew; keys, without which the data cannot be read, are not."""
+    for name in ("state.json", "secrets.json"):
+        (data.path / name).write_text("")
+    assert data.read_state() == {}
+    with pytest.raises(StackError, match=r"secrets\.json is damaged"):
+        data.secrets()
