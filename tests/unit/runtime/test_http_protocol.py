@@ -1,0 +1,164 @@
+"""Which clients are too slow, and what they are told: with a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from services.runtime.http_protocol import BoundedProtocol, ConnectionLimits
+
+LIMITS = ConnectionLimits(header_seconds=10, body_seconds=30, idle_seconds=75)
+HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n"
+
+
+class Loop:
+    """The running loop with another clock."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self._loop = asyncio.get_running_loop()
+
+    def time(self) -> float:
+        return self.now
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+
+class Client:
+    """A connection whose other side is this test, to an app that answers when `opened`, or before a body is whole."""
+
+    def __init__(self, *, early: bool = False) -> None:
+        self.loop = Loop()
+        self.answered = b""
+        self.closed = False
+        self.opened = asyncio.Event()
+        self._early = early
+        config = uvicorn.Config(
+            self._app, interface="asgi3", log_config=None, lifespan="off", ws="none", proxy_headers=False
+        )
+        config.load()
+        loop: Any = self.loop
+        self._protocol = BoundedProtocol(
+            config=config, server_state=ServerState(), app_state={}, _loop=loop, limits=LIMITS
+        )
+        transport: Any = self
+        self._protocol.connection_made(transport)
+
+    async def _app(self, _: Any, receive: Any, send: Any) -> None:
+        while not self._early and (await receive()).get("more_body"):
+            pass
+        await self.opened.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"o", "more_body": True})
+        while self._early and (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.body", "body": b"k"})
+
+    def get_extra_info(self, _: str, default: Any = None) -> Any:
+        return default
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def write(self, data: bytes) -> None:
+        self.answered += data
+
+    def close(self) -> None:
+        if not self.closed:
+            self.loop.call_soon(self._protocol.connection_lost, None)
+        self.closed = True
+
+    def pause_reading(self) -> None:
+        """Nobody reads on meanwhile."""
+
+    resume_reading = pause_reading
+
+    async def send(self, data: bytes) -> None:
+        """And let the app do all that it can."""
+        self._protocol.data_received(data)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Everybody has had several turns."""
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    def passes(self, seconds: float) -> None:
+        """So much later somebody looks at the connection."""
+        self.loop.now += seconds
+        self._protocol.end_if_slow()
+
+
+@pytest.mark.parametrize(
+    ("sent", "seconds", "told"),
+    [
+        (b"", 10, b""),
+        (HEAD[:20], 10, b"408"),
+        (HEAD, 30, b"408"),
+        (HEAD + b"bo", 30, b"408"),
+        (HEAD + b"body", 75, b"200"),
+    ],
+    ids=["nothing", "half_its_headers", "no_body", "half_its_body", "no_second_request"],
+)
+async def test_a_client_has_its_time_and_no_more(sent: bytes, seconds: float, told: bytes) -> None:
+    """Who has sent nothing is told nothing; a request that is not whole is answered, and none twice."""
+    client = Client()
+    client.opened.set()
+    await client.send(sent)
+    client.passes(seconds - 1)
+    assert not client.closed
+    client.passes(1)
+    assert client.closed
+    assert client.answered[9:12] == told
+    assert client.answered.count(b"HTTP/1.1") == bool(told)
+
+
+async def test_a_client_waits_for_us_as_long_as_it_likes() -> None:
+    """Its request is whole: it is our turn."""
+    client = Client()
+    await client.send(HEAD + b"body")
+    client.passes(1_000)
+    assert not client.closed
+    client.opened.set()
+    await client.settle()
+    assert client.answered.endswith(b"ok")
+
+
+async def test_an_answer_that_was_begun_is_followed_by_no_other() -> None:
+    """Who is slow with a body that was answered before it was whole would take the second for the rest of the first."""
+    client = Client(early=True)
+    client.opened.set()
+    await client.send(HEAD + b"bo")
+    assert client.answered.endswith(b"o")
+    client.passes(30)
+    assert client.closed
+    assert client.answered.count(b"HTTP/1.1") == 1
+
+
+async def test_half_a_pipelined_request_is_not_late_while_we_are() -> None:
+    """The one before comes first."""
+    client = Client()
+    await client.send(HEAD + b"body" + HEAD[:20])
+    client.passes(1_000)
+    assert not client.closed
+    client.opened.set()
+    await client.send(HEAD[20:] + b"body")
+    assert client.answered.count(b"200 OK") == 2
+
+
+async def test_the_rest_of_a_pipelined_request_has_its_time_from_the_answer_before() -> None:
+    """Nothing of it was read before that."""
+    client = Client()
+    await client.send(HEAD + b"body" + HEAD + b"bo")
+    client.passes(1_000)
+    client.opened.set()
+    await client.settle()
+    client.passes(29)
+    assert not client.closed
+    await client.send(b"dy")
+    assert client.answered.count(b"200 OK") == 2
