@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
 
 from deploy.local.data_folder import DataFolder
-from deploy.local.places import jars_path, root
-from deploy.local.progress import Silence
-from deploy.local.servers import servers_alone
-from tests.fakes.private_servers import frozen
+from tests.fakes.private_servers import frozen, pid_of
 from tests.integration.ingest_process import (
     IngestProcess,
     end,
@@ -35,21 +28,12 @@ TRACK: dict[str, Any] = {"event": "X", "userId": "u-1", "context": {"groupId": "
 
 
 @pytest.fixture(scope="module")
-def private() -> Iterator[dict[str, Any]]:
-    """A PostgreSQL and a Kafka of this module alone, which may be stopped: their addresses and process ids."""
-    data = DataFolder(root() / ".firstvalue-test" / f"away-{os.getpid()}")
-    with servers_alone(data, jars=jars_path(), environment={}, progress=Silence(), stopping=Event()) as stack:
-        pids = {entry["name"]: entry["pid"] for entry in data.read_state()["processes"]}
-        yield {**stack.connection, "pids": pids}
-    shutil.rmtree(data.path)
-
-
-@pytest.fixture(scope="module")
-def environment(private: dict[str, Any]) -> dict[str, str]:
-    """Of a service on those servers; it gives Kafka two seconds instead of five, so that the tests are short."""
+def environment(private: DataFolder) -> dict[str, str]:
+    """Of a service on the private servers; it gives Kafka two seconds instead of five, so that the tests are short."""
+    connection = private.read_state()["connection"]
     environment = ingest_environment(
-        database_url=private["database"],
-        kafka_bootstrap=private["kafka"],
+        database_url=connection["database"],
+        kafka_bootstrap=connection["kafka"],
         topic_prefix=PREFIX,
         ingest_ack_seconds=2,
         ingest_tick_seconds=1,
@@ -69,14 +53,14 @@ def answered(service: IngestProcess, message_id: str) -> tuple[int, float]:
 
 
 def test_a_broker_that_hangs_is_answered_503_in_time_and_recovered_from(
-    environment: dict[str, str], private: dict[str, Any], tmp_path: Path
+    environment: dict[str, str], private: DataFolder, tmp_path: Path
 ) -> None:
     """Under load: no 200 that is not in the log, flat memory, at once 503 after the first, live, not ready, back; a
     service that starts meanwhile waits, and then works."""
     with running_ingest(environment, tmp_path) as service, ExitStack() as held:
         assert answered(service, "before")[0] == 200
         acked = ["before"]
-        with frozen(private["pids"]["kafka"]):
+        with frozen(pid_of(private, "kafka")):
             with ThreadPoolExecutor(8) as pool:
                 first = list(pool.map(lambda number: answered(service, f"hung-{number}"), range(16)))
             assert {status for status, _ in first} == {503}
@@ -102,17 +86,17 @@ def test_a_broker_that_hangs_is_answered_503_in_time_and_recovered_from(
             acked.append(f"again-{number}")
         assert service.metric("firstvalue_ingest_publish_failures_total", error="timeout") >= 1
         assert end(service) == 0
-    assert set(acked) <= set(message_ids_of(private["kafka"], f"{PREFIX}product.events.v1"))
+    assert set(acked) <= set(message_ids_of(environment["KAFKA_BOOTSTRAP_SERVERS"], f"{PREFIX}product.events.v1"))
 
 
 def test_a_stop_while_the_broker_hangs_ends_in_time(
-    environment: dict[str, str], private: dict[str, Any], tmp_path: Path
+    environment: dict[str, str], private: DataFolder, tmp_path: Path
 ) -> None:
     """The client library alone would wait for ever."""
     service = launch({**environment, "FIRSTVALUE_DRAIN_SECONDS": "5"}, tmp_path)
     try:
         service.wait_ready()
-        with frozen(private["pids"]["kafka"]):
+        with frozen(pid_of(private, "kafka")):
             assert answered(service, "hung")[0] == 503
             began = time.monotonic()
             assert end(service) == 0
@@ -121,14 +105,12 @@ def test_a_stop_while_the_broker_hangs_ends_in_time(
         end(service)
 
 
-def test_a_database_that_hangs_stops_no_event(
-    environment: dict[str, str], private: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_database_that_hangs_stops_no_event(environment: dict[str, str], private: DataFolder, tmp_path: Path) -> None:
     """Keys that are known go on working; a service that starts meanwhile waits, and then works."""
     with running_ingest(environment, tmp_path) as service:
         key = service.post("/v1/keys", {"name": "n", "scopes": ["events:write"]}).json()["key"]
         assert service.post("/v1/track", TRACK, key=key).status_code == 200
-        with frozen(private["pids"]["postgres"]):
+        with frozen(pid_of(private, "postgres")):
             for _ in range(20):
                 assert service.post("/v1/track", TRACK, key=key).status_code == 200
             waiting = launch(environment, tmp_path)
