@@ -18,12 +18,12 @@ setup: .venv/.complete
 demo: setup
 	$(BIN)/firstvalue demo
 
-# Fast tests first: a mistake in a rule shows before any server starts. Two files run at a time, each process with servers
-# of its own; tests that kill things run one by one.
+# Fast tests first: a mistake in a rule shows before any server starts, and one in a service before anything is killed.
+# Two files run at a time, each process with servers of its own.
 test: lint test-tools
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contract tests/simulator
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/conformance tests/integration tests/clients
-	$(BIN)/python -m pytest tests/faults tests/e2e
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/faults tests/e2e
 
 # What tests need beyond Python, installed where it may be: Debian packages as package:program, and the published
 # JavaScript packages. What is missing afterwards skips its tests by name; with CI=true it fails them.
