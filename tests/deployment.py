@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,8 @@ from ruamel.yaml import YAML
 
 from deploy.local.postgres import binaries
 from tests.documented import programs
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
 _PAGE = ROOT / "docs" / "operations.md"
@@ -45,22 +45,6 @@ def compose() -> dict[str, Any]:
 def _value(variable: re.Match[str]) -> str:
     name, kind, default = variable.groups()
     return _GIVEN[name] if kind == "?" else _GIVEN.get(name, default or "")
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(condition: Callable[[], Any], *, what: str, seconds: float = 60) -> Any:
-    """The first truthy result of `condition`; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
-    return result
 
 
 @dataclass
@@ -133,7 +117,7 @@ def deployed(
         for service in running.values():
             service.start()
         for service in running.values():
-            until(service.ready, what=f"{service.name} ready", seconds=90)
+            wait_until(service.ready, what=f"{service.name} ready", timeout_seconds=90)
         yield running
     finally:
         for service in running.values():

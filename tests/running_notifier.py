@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import socket
 import sys
 import time
 from asyncio.subprocess import Process
@@ -26,6 +25,7 @@ from services.runtime.kafka import create_topics
 from services.runtime.process import Stopping
 from services.runtime.settings import SharedSettings
 from tests.migrated import migrate
+from tests.ports import free_port
 
 ADMIN_KEY = "test-admin-key"
 SECRET_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -71,20 +71,6 @@ async def surroundings(database_url: str, kafka_bootstrap: str, topic_prefix: st
     made = Servers(database_url, kafka_bootstrap, topic_prefix)
     await prepare(made)
     return made
-
-
-_ports: set[int] = set()
-
-
-def free_port() -> int:
-    """A port that was free a moment ago, and another one each time: what was told it may not listen yet."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in _ports:
-            _ports.add(port)
-            return port
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ import httpx
 from schemas.topics import TOPICS
 from services.runtime.kafka import create_topics
 from tests.migrated import migrate
-from tests.running_notifier import free_port, until
+from tests.ports import free_port
+from tests.running_notifier import until
 
 ADMIN_KEY = "admin-key-of-the-tests"
 ROOT = Path(__file__).parent.parent

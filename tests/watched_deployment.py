@@ -15,9 +15,11 @@ from deploy.local.loopback_http import answers_ok
 from deploy.prometheus.rules import as_yaml, rule_groups
 from deploy.prometheus.scraping import scrape_config
 from deploy.prometheus.spans import Scale
-from tests.deployment import SERVICES, Running, deployed, free_port, until
+from tests.deployment import SERVICES, Running, deployed
 from tests.fakes.private_servers import pid_of, private_servers
+from tests.ports import free_port
 from tests.programs import path_of
+from tests.waiting import wait_until
 
 # The rules in a thirtieth of their time: ten minutes are twenty seconds.
 _SCALE = Scale(1 / 30)
@@ -58,7 +60,7 @@ class Watched:
             meanwhile()
             return bool(self.state_of(alert))
 
-        until(look, what=f"{alert} raised", seconds=90)
+        wait_until(look, what=f"{alert} raised", timeout_seconds=90)
 
 
 @contextmanager
@@ -69,7 +71,7 @@ def watched_services(folder: Path) -> Iterator[Watched]:
         place = {"database_url": connection["database"], "kafka": connection["kafka"]}
         with deployed(folder, **place, settings=_SETTINGS) as services, _prometheus(folder, services) as url:
             whole = Watched(services, connection["database"], pid_of(data, "kafka"), url)
-            until(lambda: len(whole.query("up == 1")) == len(SERVICES), what="all targets scraped")
+            wait_until(lambda: len(whole.query("up == 1")) == len(SERVICES), what="all targets scraped")
             yield whole
 
 
@@ -90,7 +92,7 @@ def _prometheus(folder: Path, services: dict[str, Running]) -> Iterator[str]:
     ]
     with (folder / "prometheus.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            until(lambda: answers_ok(f"http://{address}/-/ready"), what="Prometheus ready")
+            wait_until(lambda: answers_ok(f"http://{address}/-/ready"), what="Prometheus ready")
             yield f"http://{address}"
         finally:
             process.terminate()

@@ -29,14 +29,9 @@ from deploy.local.servers import servers_alone
 from schemas.topics import PRODUCT_EVENTS
 from tests.bench.programs import cpu_seconds
 from tests.bench.report import RUNS, print_header, print_json, print_medians
-from tests.integration.ingest_process import (
-    IngestProcess,
-    free_port,
-    ingest_environment,
-    prepare,
-    running_ingest,
-    wait_until,
-)
+from tests.integration.ingest_process import IngestProcess, ingest_environment, prepare, running_ingest
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 _PARTITIONS = 6
 _EVENTS_PER_BATCH = 100

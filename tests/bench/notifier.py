@@ -24,7 +24,8 @@ from tests.bench.notifier_troubles import backlog, isolation
 from tests.bench.programs import cpu_seconds, program
 from tests.bench.report import RUNS, print_header, print_json, print_medians
 from tests.builders_signals import SignalPublisher, a_signal
-from tests.running_notifier import Servers, client_of, free_port, prepare
+from tests.ports import free_port
+from tests.running_notifier import Servers, client_of, prepare
 
 _ENDPOINTS = 20
 _RATE_PER_S = 500

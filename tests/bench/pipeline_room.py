@@ -21,7 +21,8 @@ from tests.bench.pipeline_load import EVENTS_PER_REQUEST, Load, introduce
 from tests.bench.pipeline_search import is_flat
 from tests.bench.programs import program
 from tests.fakes.private_servers import pid_of
-from tests.running_notifier import free_port, until
+from tests.ports import free_port
+from tests.running_notifier import until
 from tests.running_system import SERVICES, RunningSystem
 
 PARTS = ("ingest", "broker", "engine", "postgres", "notifier", "receiver", "load")

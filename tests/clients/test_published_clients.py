@@ -19,12 +19,9 @@ import pytest
 from schemas.product_event import ProductEvent
 from tests.clients.front import RETRY_AFTER_SECONDS, TROUBLES, Door, Front, problems_of, running_front
 from tests.clients.published import BROWSER, FOLDER, PAGES, SDKS, command_of, events_of_job, send
-from tests.integration.ingest_process import (
-    IngestProcess,
-    end,
-    wait_until,
-)
+from tests.integration.ingest_process import IngestProcess, end
 from tests.integration.topic_reader import events_of
+from tests.waiting import wait_until
 
 PAGE = Path(__file__).parents[2] / "docs" / "sending-events.md"
 ROWS = re.findall(r"^\| `([a-z@/-]+)` \|(.+)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)

@@ -28,10 +28,10 @@ from deploy.local.data_folder import DataFolder
 from deploy.local.postgres import binaries
 from schemas.topics import PRODUCT_EVENTS
 from services.cli.__main__ import new_command
-from tests.deployment import until
 from tests.documented import Step, commands, mentions
 from tests.fakes.engine_records import command_value
 from tests.running_stack import RunningStack
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 # Those of docs/plans.md, and the tour of README.md, are typed as the tours that they are.
@@ -131,8 +131,8 @@ class Values:
         self.ask("ingest", "POST", "/v1/commands", _BEGIN)
         # Not of the account that pages erase, its letters with it.
         asyncio.run(self._append("nobody", command_value("nobody", "no such command", "letter")))
-        until(lambda: self.ask("engine", "GET", "/v1/dead-letters")["data"], what="the dead letter")
-        until(lambda: self.ask("engine", "GET", "/v1/signals")["data"], what="a signal")
+        wait_until(lambda: self.ask("engine", "GET", "/v1/dead-letters")["data"], what="the dead letter")
+        wait_until(lambda: self.ask("engine", "GET", "/v1/signals")["data"], what="a signal")
 
     async def _append(self, account: str, value: bytes) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=self.stack.environment["KAFKA_BOOTSTRAP_SERVERS"])
@@ -230,7 +230,7 @@ class PageThings:
         asked = {"since": "2026-01-01T00:00:00Z"}
         replay = str(self._values.ask("notifier", "POST", f"/v1/endpoints/{self._away}/replay", asked)["id"])
         path = f"/v1/replays/{replay}"
-        until(lambda: self._values.ask("notifier", "GET", path)["status"] != "running", what="it has ended")
+        wait_until(lambda: self._values.ask("notifier", "GET", path)["status"] != "running", what="it has ended")
         return replay
 
     def _requeue(self) -> str:

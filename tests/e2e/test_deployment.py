@@ -22,19 +22,10 @@ from deploy.demo.plan import PLAN_ID, plan_text
 from deploy.prometheus.rules import ALERTS
 from services.runtime.logs import FIELDS
 from tests.contract import metrics_catalogue
-from tests.deployment import (
-    ADMIN_KEY,
-    DEMO,
-    ROLE_PASSWORD,
-    ROOT,
-    SECRET_KEY,
-    SERVICES,
-    Running,
-    compose,
-    until,
-)
+from tests.deployment import ADMIN_KEY, DEMO, ROLE_PASSWORD, ROOT, SECRET_KEY, SERVICES, Running, compose
 from tests.fakes.taker import taking_webhooks
 from tests.programs import promtool
+from tests.waiting import wait_until
 from tests.watched_deployment import Watched, watched_services
 
 _SCHEMAS = {"ingest": "ingest", "engine": "activation", "notifier": "notifier"}
@@ -48,7 +39,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 def _becomes(service: Running, *, ready: bool) -> None:
-    until(lambda: service.ready() is ready, what=f"{service.name} {'' if ready else 'not '}ready")
+    wait_until(lambda: service.ready() is ready, what=f"{service.name} {'' if ready else 'not '}ready")
 
 
 def _misses_database(service: Running) -> bool:
@@ -152,7 +143,7 @@ async def test_no_service_may_change_a_schema_or_read_what_another_keeps(watched
 
 def test_prometheus_loads_all_rules_and_the_watchdog_fires(watched: Watched) -> None:
     """Every rule is evaluated without an error against what the services export."""
-    until(lambda: watched.state_of("Watchdog") == {"firing"}, what="the watchdog")
+    wait_until(lambda: watched.state_of("Watchdog") == {"firing"}, what="the watchdog")
 
     def evaluated() -> bool:
         groups = httpx.get(f"{watched.prometheus_url}/api/v1/rules", timeout=10).json()["data"]["groups"]
@@ -160,7 +151,7 @@ def test_prometheus_loads_all_rules_and_the_watchdog_fires(watched: Watched) -> 
         assert {rule["name"] for rule in rules if rule["type"] == "alerting"} == {alert.name for alert in ALERTS}
         return all(rule["health"] == "ok" for rule in rules)
 
-    until(evaluated, what="every rule evaluated")
+    wait_until(evaluated, what="every rule evaluated")
 
 
 def test_latency_is_measured_from_end_to_end_with_the_clients_trace(watched: Watched) -> None:
@@ -180,7 +171,7 @@ def test_latency_is_measured_from_end_to_end_with_the_clients_trace(watched: Wat
             lines = [line for line in page.splitlines() if "firstvalue_end_to_end_latency_seconds_bucket" in line]
             return any(f'trace_id="{trace}"' in line and "account." in line for line in lines)
 
-        until(measured, what="an exemplar with the client's trace")
+        wait_until(measured, what="an exemplar with the client's trace")
     count = "firstvalue_event_time_latency_seconds_count"
     counted = [line for line in notifier.private("/metrics").text.splitlines() if line.startswith(count)]
     assert any(not line.endswith(" 0.0") for line in counted)
@@ -200,7 +191,9 @@ def test_the_profile_demo_has_something_to_tell(watched: Watched) -> None:
 
     for job in DEMO[:-1]:
         done(job)
-    until(lambda: "account.first_value_reached" in done(DEMO[-1], "--no-follow", "--json"), what="acme's first value")
+    wait_until(
+        lambda: "account.first_value_reached" in done(DEMO[-1], "--no-follow", "--json"), what="acme's first value"
+    )
 
 
 def test_hanging_endpoints_raise_a_backlog(watched: Watched) -> None:
@@ -220,7 +213,7 @@ def test_ticks_that_stop_raise_a_frozen_clock(watched: Watched) -> None:
     assert process is not None
     with _paused(process.pid):
         watched.raised("ClockFrozen")
-    until(lambda: not watched.state_of("ClockFrozen"), what="the clock goes on")
+    wait_until(lambda: not watched.state_of("ClockFrozen"), what="the clock goes on")
 
 
 def test_a_broker_that_does_not_answer_raises_failing_publications(watched: Watched) -> None:
@@ -232,7 +225,7 @@ def test_a_broker_that_does_not_answer_raises_failing_publications(watched: Watc
         _becomes(ingest, ready=False)
         assert ingest.private("/readyz").json()["checks"]["producer"] is False
         assert watched.all_live()
-    until(lambda: ingest.ask("POST", "/v1/track", json=event).status_code == 200, what="ingest goes on")
+    wait_until(lambda: ingest.ask("POST", "/v1/track", json=event).status_code == 200, what="ingest goes on")
 
 
 async def test_a_database_that_is_away_takes_all_out_of_service_and_ends_none(watched: Watched) -> None:
@@ -245,7 +238,7 @@ async def test_a_database_that_is_away_takes_all_out_of_service_and_ends_none(wa
     try:
         await server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
         for service in watched.services.values():
-            until(partial(_misses_database, service), what=f"{service.name} misses its database")
+            wait_until(partial(_misses_database, service), what=f"{service.name} misses its database")
             assert not service.ready()
         assert watched.all_live()
     finally:
@@ -262,8 +255,8 @@ def test_an_engine_that_is_gone_is_a_target_down(watched: Watched) -> None:
     assert engine.end() == 0
     watched.raised("TargetDown")
     engine.start()
-    until(engine.ready, what="the engine is back")
-    until(lambda: not watched.state_of("TargetDown"), what="the alert ends")
+    wait_until(engine.ready, what="the engine is back")
+    wait_until(lambda: not watched.state_of("TargetDown"), what="the alert ends")
 
 
 def test_logs_are_lines_of_listed_fields_without_secrets(watched: Watched) -> None:

@@ -21,6 +21,7 @@ from deploy.prometheus.rules import rule_groups
 from services.cli.doctor import local_checks
 from tests.programs import path_of
 from tests.running_stack import Done, RunningStack
+from tests.waiting import wait_until
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 Run = Callable[..., Done]
@@ -174,7 +175,9 @@ def test_prometheus_watches_the_stack(firstvalue: Run, stack: RunningStack) -> N
     path_of("prometheus")
     url = stack.connection["prometheus"]["url"]
     services = ("ingest", "engine", "notifier")
-    until(lambda: healthy_targets(url) == {f"firstvalue-{one}": stack.connection[one]["metrics"] for one in services})
+    wait_until(
+        lambda: healthy_targets(url) == {f"firstvalue-{one}": stack.connection[one]["metrics"] for one in services}
+    )
     groups = httpx.get(f"{url}/api/v1/rules").json()["data"]["groups"]
     loaded = {group["name"]: len(group["rules"]) for group in groups}
     assert loaded == {group["name"]: len(group["rules"]) for group in rule_groups()["groups"]}
@@ -186,22 +189,14 @@ def test_prometheus_watches_the_stack(firstvalue: Run, stack: RunningStack) -> N
         return found
 
     os.kill(recorded()["pid"], signal.SIGKILL)
-    until(lambda: recorded()["restarts"] == 1)
-    until(lambda: answers_ok(f"{url}/-/ready"))
+    wait_until(lambda: recorded()["restarts"] == 1)
+    wait_until(lambda: answers_ok(f"{url}/-/ready"))
 
 
 def healthy_targets(url: str) -> dict[str, str]:
     """The address that each job scraped well just now."""
     targets = httpx.get(f"{url}/api/v1/targets").json()["data"]["activeTargets"]
     return {target["scrapePool"]: target["scrapeUrl"] for target in targets if target["health"] == "up"}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for it."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "nothing changed in time"
-        time.sleep(0.1)
 
 
 def test_endpoints(firstvalue: Run, stack: RunningStack) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from deploy.demo.plan import plan_text
 from services.cli import output
-from tests.deployment import until
 from tests.documented import is_shown, programs, shown_files, steps, write_files
 from tests.e2e.page_commands import (
     NOT_TYPED,
@@ -33,6 +32,7 @@ from tests.e2e.page_commands import (
 from tests.fakes.taker import taking_webhooks
 from tests.programs import run_module
 from tests.running_stack import Done, RunningStack
+from tests.waiting import wait_until
 
 # The stack is the module's own, and a tail without end would never end.
 INSTEAD = {
@@ -138,10 +138,10 @@ def test_the_programs_that_send_events_do(values: Values, tmp_path: Path) -> Non
     for program in for_python:
         done = typed(f"python - <<'END'\n{program}END", values.environment(), tmp_path)
         assert done.returncode == 0, f"{program}\n{done.stdout}"
-    until(lambda: sent() >= before + len(for_python), what="the events of Python's programs")
+    wait_until(lambda: sent() >= before + len(for_python), what="the events of Python's programs")
     for program in for_node:
         run_module(tmp_path, program, "")
-    until(lambda: sent() >= before + len(for_python) + len(for_node), what="the events of Node's programs")
+    wait_until(lambda: sent() >= before + len(for_python) + len(for_node), what="the events of Node's programs")
 
 
 def test_no_more_is_left_out_than_has_to_be(values: Values) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from tests.faults import test_ingest_resolver_crash
 from tests.faults.killed_ingest import Request, send_until_killed
-from tests.integration.ingest_process import end, launch, running_ingest, wait_until
+from tests.integration.ingest_process import end, launch, running_ingest
 from tests.integration.topic_reader import message_ids_of
+from tests.waiting import wait_until
 
 SOURCES = Path(__file__).parents[2] / "services" / "ingest"
 POINTS = ("ingest.before_produce", "ingest.sent_unacked", "ingest.half_acked", "ingest.acked_unanswered")

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from services.runtime.postgres import connect
 from tests.faults.killed_ingest import Request, send_until_killed
-from tests.integration.ingest_process import running_ingest, wait_until
+from tests.integration.ingest_process import running_ingest
 from tests.integration.topic_reader import events_of
+from tests.waiting import wait_until
 
 # Each with the hit at which the process dies: some work was done by then, and some is left.
 POINTS = {"ingest.resolver_produced": 3, "ingest.resolver_written": 3, "ingest.resolver_released": 2}

@@ -12,16 +12,9 @@ import pytest
 
 from deploy.local.data_folder import DataFolder
 from tests.fakes.private_servers import frozen, pid_of
-from tests.integration.ingest_process import (
-    IngestProcess,
-    end,
-    ingest_environment,
-    launch,
-    prepare,
-    running_ingest,
-    wait_until,
-)
+from tests.integration.ingest_process import IngestProcess, end, ingest_environment, launch, prepare, running_ingest
 from tests.integration.topic_reader import message_ids_of
+from tests.waiting import wait_until
 
 PREFIX = "away."
 TRACK: dict[str, Any] = {"event": "X", "userId": "u-1", "context": {"groupId": "acme"}}

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from schemas.topics import PRODUCT_EVENTS
-from tests.integration.ingest_process import IngestProcess, wait_until
+from tests.integration.ingest_process import IngestProcess
 from tests.integration.topic_reader import message_ids_of
 from tests.topic_settings import set_topic
+from tests.waiting import wait_until
 
 ACK_SECONDS = 2
 RECOVERY_SECONDS = 5.0

@@ -6,10 +6,8 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -23,6 +21,8 @@ import pytest
 from schemas.topics import TOPICS
 from services.runtime.kafka import create_topics
 from tests.migrated import migrate
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 ADMIN_KEY = "admin-key-of-the-tests"
 _ROOT = Path(__file__).parents[2]
@@ -153,18 +153,3 @@ def end(service: IngestProcess) -> int:
         except subprocess.TimeoutExpired:
             service.process.kill()
     return service.process.wait()
-
-
-def wait_until(condition: Any, *, timeout_seconds: float, what: str = "") -> None:
-    """Return when `condition()` is true; fails after `timeout_seconds`."""
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_seconds} s {what}"
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

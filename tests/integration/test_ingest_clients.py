@@ -14,14 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 from segment.analytics.client import Client
 
-from tests.integration.ingest_process import (
-    ADMIN_KEY,
-    IngestProcess,
-    end,
-    launch,
-    wait_until,
-)
+from tests.integration.ingest_process import ADMIN_KEY, IngestProcess, end, launch
 from tests.integration.topic_reader import events_of
+from tests.waiting import wait_until
 
 TRACK: dict[str, Any] = {"event": "Report Generated", "userId": "u-1", "context": {"groupId": "acme"}}
 CONNECTIONS_MAX = 250

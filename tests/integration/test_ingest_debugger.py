@@ -13,12 +13,9 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from services.ingest.debugger.rows import Filters, picker
 from services.ingest.debugger.tails import READINGS_MAX, WAITING_MAX, Busy, TopicTails
 from services.ingest.delivery import BrokerUnavailable
-from tests.integration.ingest_process import (
-    ADMIN_KEY,
-    IngestProcess,
-    free_port,
-    wait_until,
-)
+from tests.integration.ingest_process import ADMIN_KEY, IngestProcess
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 PARTITIONS = 3
 ACCEPTED = "product.events.v1"

@@ -14,14 +14,9 @@ from schemas.commands import COMMANDS
 from schemas.export import EXAMPLES
 from schemas.positions import decode_position
 from services.ingest.partitions import partitioner
-from tests.integration.ingest_process import (
-    ADMIN_KEY,
-    IngestProcess,
-    end,
-    launch,
-    wait_until,
-)
+from tests.integration.ingest_process import ADMIN_KEY, IngestProcess, end, launch
 from tests.integration.topic_reader import events_of, records_of, ticks_of
+from tests.waiting import wait_until
 
 PARTITIONS = 3
 _OF_A_SOURCE = {"origins", "quota", "limits", "redaction"}

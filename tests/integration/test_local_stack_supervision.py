@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -19,6 +18,7 @@ from deploy.local.errors import AlreadyRunning, StackError
 from deploy.local.processes import Launcher
 from deploy.local.running import stop_running, wait_until_running
 from tests.fakes.stand_in_stack import stand_in_stack
+from tests.waiting import wait_until
 
 _DEADLINE_SECONDS = 20.0
 
@@ -54,13 +54,6 @@ def tried_supervisor(data: DataFolder) -> Iterator[subprocess.Popen[bytes]]:
         yield process
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "nothing changed in time"
-        time.sleep(0.02)
-
-
 def _processes(data: DataFolder) -> dict[str, Any]:
     return {process["name"]: process for process in data.read_state()["processes"]}
 
@@ -85,15 +78,15 @@ def test_a_killed_supervisor_leaves_nothing_behind(data: DataFolder, tried_super
     tried_supervisor.wait()
     with pytest.raises(AlreadyRunning), data.locked():
         pass
-    _until(lambda: _free(data))
-    _until(lambda: not _alive(pids))
+    wait_until(lambda: _free(data))
+    wait_until(lambda: not _alive(pids))
 
 
 def test_a_killed_process_group_leaves_nothing_behind(data: DataFolder, supervisor: subprocess.Popen[bytes]) -> None:
     """SIGKILL for the supervisor's whole group does not reach the keeper, which then ends the services."""
     pids = _family(supervisor)
     os.killpg(supervisor.pid, signal.SIGKILL)
-    _until(lambda: not _alive(pids))
+    wait_until(lambda: not _alive(pids))
     assert _free(data)
 
 
@@ -107,7 +100,7 @@ def test_leftovers_of_a_killed_keeper_are_ended_by_the_next_start(
     tried_supervisor.kill()
     os.kill(keeper, signal.SIGKILL)
     tried_supervisor.wait()
-    _until(lambda: _free(data))
+    wait_until(lambda: _free(data))
     assert _alive(services) == services
     with stand_in_stack(data, stopping=Event()):
         assert _alive(services) == []
@@ -118,7 +111,7 @@ def test_a_service_that_dies_is_started_again(data: DataFolder, supervisor: subp
     for restarts in (1, 2):
         before = _processes(data)["service"]
         os.kill(before["pid"], signal.SIGKILL)
-        _until(lambda count=restarts: _processes(data)["service"]["restarts"] == count)  # type: ignore[misc]
+        wait_until(lambda count=restarts: _processes(data)["service"]["restarts"] == count)  # type: ignore[misc]
         assert _processes(data)["service"]["pid"] != before["pid"]
         assert _alive([_processes(data)["service"]["pid"]])
     assert supervisor.poll() is None
@@ -167,7 +160,7 @@ def test_a_stop_while_starting_ends_the_start(data: DataFolder) -> None:
 
     thread = Thread(target=start)
     thread.start()
-    _until(lambda: (data.logs / "job.log").exists())
+    wait_until(lambda: (data.logs / "job.log").exists())
     stopping.set()
     thread.join(timeout=_DEADLINE_SECONDS)
     assert "job" in str(outcome[0])

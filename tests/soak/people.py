@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.chaos.violation import require
-from tests.integration.ingest_process import IngestProcess, wait_until
+from tests.integration.ingest_process import IngestProcess
 from tests.soak.load import EVENTS_PER_BATCH, PEOPLE_NUMBER
+from tests.waiting import wait_until
 
 _RESOLVED_SECONDS = 30.0
 
