@@ -67,7 +67,8 @@ class NotifierMetrics:
             _PREFIX + "deliveries", "Recorded attempts by what became of the delivery.", outcome=_OUTCOMES
         )
         self.delivery_latency_seconds = make.histogram(
-            _PREFIX + "delivery_latency_seconds", "From intake's commit to the first 2xx."
+            _PREFIX + "delivery_latency_seconds",
+            "From intake's commit, or from when its schedule began anew, to the first 2xx.",
         )
         self.first_attempt_delay_seconds = make.histogram(
             _PREFIX + "first_attempt_delay_seconds",

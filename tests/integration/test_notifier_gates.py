@@ -292,10 +292,11 @@ async def test_what_waited_while_its_endpoint_was_disabled_is_not_given_up_at_it
 
 
 async def test_what_was_held_for_days_is_not_given_up_at_its_first_failure(owed: Owed) -> None:
-    """Its schedule begins when somebody asks for it to be sent, not when it was owed."""
+    """Its schedule begins when it may be sent, not when it was owed, nor when somebody asked and too much waited."""
     await owed.add(1, "pending", failures=0)
     await query(owed.servers, "UPDATE notifier.delivery SET status = 'held', hold_reason = 'disabled', next_at = NULL")
     await EndpointStore(owed.engine, SecretBox(bytes(32))).set_enabled(owed.endpoint_id, True, send_held=True)
+    await query(owed.servers, "UPDATE notifier.delivery SET restarted_at = now() - interval '5 days'")
     assert await UpkeepStore(owed.engine).release_held(owed.endpoint_id, most=10) == 1
     (claim,) = await owed.queue.claim({})
     assert (claim.failures, claim.trigger) == (0, "first")

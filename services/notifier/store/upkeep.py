@@ -34,8 +34,9 @@ _OPEN = sa.text(
     """SELECT e.id FROM notifier.endpoint e JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
     WHERE e.enabled AND g.not_before <= now() AND notifier.window_open(e.delivery_window, now())"""
 )
+# Their time begins now: of what waited for days there would else be little left to try it in.
 _RELEASE = sa.text(
-    """UPDATE notifier.delivery SET status = 'pending', hold_reason = NULL, next_at = now()
+    """UPDATE notifier.delivery SET status = 'pending', hold_reason = NULL, next_at = now(), restarted_at = now()
     WHERE id IN (SELECT id FROM notifier.delivery
         WHERE endpoint_id = :endpoint_id AND status = 'held' AND hold_reason = 'backlog'
         ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED)
