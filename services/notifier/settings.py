@@ -65,12 +65,16 @@ class NotifierSettings(BaseSettings):
 
     attempts_kept_days: int = Field(30, ge=1, description="The log of attempts is dropped after this")
     messages_kept_days: int = Field(
-        30, ge=1, description="Bodies and deliveries are deleted after this; what was held is given up"
+        30,
+        ge=1,
+        description="Bodies, deliveries, replays and unreadable records are deleted after this; what was held is "
+        "given up",
     )
     ids_kept_days: int = Field(
         90,
         ge=31,
-        description="Ids of signals, by which repeats are known, are deleted after this; above the topic's 30 days",
+        description="Ids of signals, by which repeats are known, are deleted after this, though not before their "
+        "bodies; above the topic's 30 days",
     )
     group: str = Field("firstvalue-notifier", min_length=1, description="Consumer group, after the topic prefix")
     session_timeout_seconds: float = Field(10.0, gt=0, description="Kafka hands the partitions on after this silence")

@@ -105,10 +105,14 @@ class Upkeep:
 
         async def tidy() -> None:
             await self._store.keep_partitions(days_ahead=PARTITION_DAYS_AHEAD, days_kept=attempts_days)
-            while await self._store.drop_bodies(days_kept=bodies_days) and not self._stopping:
-                continue
-            while await self._store.drop_ids(days_kept=ids_days) and not self._stopping:
-                continue
+            for drop, days_kept in (
+                (self._store.drop_bodies, bodies_days),
+                (self._store.drop_replays, bodies_days),
+                (self._store.drop_letters, bodies_days),
+                (self._store.drop_ids, ids_days),
+            ):
+                while not self._stopping and await drop(days_kept=days_kept):
+                    continue
 
         await self._repeat(tidy, RETENTION_SECONDS)
 

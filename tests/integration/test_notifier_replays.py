@@ -238,6 +238,33 @@ async def test_a_replay_ends_with_its_endpoint(owed: Owed) -> None:
     assert (found.status, await owed.statuses()) == ("cancelled", {"cancelled", "exhausted"})
 
 
+async def test_what_a_replay_was_asked_for_goes_with_its_deliveries(owed: Owed) -> None:
+    """A month after it ended; one that runs stays, however old it is. So do records that could not be read for long."""
+    upkeep = UpkeepStore(owed.engine)
+    await owed.add(1)
+    long_ago, lately, running = [await _begun(owed, ends=ends) for ends in (True, True, False)]
+    aged = "UPDATE notifier.replay SET created_at = now() - interval '99 days', {} WHERE id = ANY($1::bigint[])"
+    await query(owed.servers, aged.format("finished_at = now() - interval '31 days'"), [long_ago])
+    await query(owed.servers, aged.format("finished_at = finished_at"), [lately, running])
+    assert [await upkeep.drop_replays(days_kept=30) for _ in range(2)] == [1, 0]
+    assert [await owed.replays.get(number) is not None for number in (long_ago, lately, running)] == [False, True, True]
+    await query(
+        owed.servers,
+        """INSERT INTO notifier.dead_letter (topic, part, record_offset, reason, value, created_at)
+        SELECT 'kept', 0, days, 'undecodable', '', now() - days * interval '1 day'
+        FROM generate_series(29, 31, 2) AS days""",
+    )
+    assert [await upkeep.drop_letters(days_kept=30) for _ in range(2)] == [1, 0]
+    letters = await query(owed.servers, "DELETE FROM notifier.dead_letter WHERE topic = 'kept' RETURNING record_offset")
+    assert [letter["record_offset"] for letter in letters] == [29]
+
+
+async def _begun(owed: Owed, *, ends: bool) -> int:
+    number = await owed.begin()
+    assert not ends or await owed.replays.cancel(number)
+    return number
+
+
 async def test_bodies_go_before_ids(owed: Owed) -> None:
     """A month on, body and delivery are gone and the id is still known; after three it may be forgotten."""
     intake, upkeep = IntakeStore(owed.engine, topic="signals"), UpkeepStore(owed.engine)
@@ -248,6 +275,7 @@ async def test_bodies_go_before_ids(owed: Owed) -> None:
         await query(owed.servers, "DELETE FROM notifier.message WHERE id <> 'kept'")
         await owed.add(1)
         await query(owed.servers, f"UPDATE notifier.message SET created_at = now() - interval '{days} days'")
+        await upkeep.drop_ids(days_kept=30)
         await upkeep.drop_bodies(days_kept=30)
         await upkeep.drop_ids(days_kept=90)
         assert await owed.rows() == []

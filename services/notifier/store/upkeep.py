@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifier.store.erasure import blank_notices
 
-# Messages in one statement: each may be owed to a thousand endpoints, and what takes too long is tried again for ever.
+# Rows in one statement: a message may be owed to a thousand endpoints, and what takes too long is tried again for ever.
 _DELETED_AT_ONCE_MAX = 200
 
 _WAITING = sa.text(
@@ -54,15 +54,26 @@ _DROP_BODIES = sa.text(
     UPDATE notifier.message SET body = '', slack_body = NULL, traceparent = NULL FROM old
     WHERE message.id = old.id RETURNING message.id"""
 )
-# Deliveries of what was erased went without a body before, so they end here.
+# Deliveries of what was erased went without a body before, so they end here. No id goes before its body.
 _DROP_IDS = sa.text(
     """WITH old AS (
-        SELECT id FROM notifier.message WHERE created_at < now() - make_interval(days => :days) LIMIT :most
-        FOR UPDATE SKIP LOCKED
+        SELECT id FROM notifier.message WHERE body = '' AND created_at < now() - make_interval(days => :days)
+        LIMIT :most FOR UPDATE SKIP LOCKED
     ), deliveries AS (
         DELETE FROM notifier.delivery USING old WHERE delivery.message_id = old.id
     )
     DELETE FROM notifier.message USING old WHERE message.id = old.id RETURNING message.id"""
+)
+# By then every delivery that it took up is gone: none of them is younger than it.
+_DROP_REPLAYS = sa.text(
+    """DELETE FROM notifier.replay WHERE id IN (SELECT id FROM notifier.replay
+        WHERE finished_at < now() - make_interval(days => :days) LIMIT :most FOR UPDATE SKIP LOCKED)
+    RETURNING id"""
+)
+_DROP_LETTERS = sa.text(
+    """DELETE FROM notifier.dead_letter WHERE id IN (SELECT id FROM notifier.dead_letter
+        WHERE created_at < now() - make_interval(days => :days) LIMIT :most FOR UPDATE SKIP LOCKED)
+    RETURNING id"""
 )
 
 
@@ -136,6 +147,14 @@ class UpkeepStore:
     async def drop_ids(self, *, days_kept: int) -> int:
         """Delete a bounded number of messages whose ids nobody can repeat any more; returns how many."""
         return await self._delete(_DROP_IDS, days_kept)
+
+    async def drop_replays(self, *, days_kept: int) -> int:
+        """Delete a bounded number of replays that ended so long ago; returns how many."""
+        return await self._delete(_DROP_REPLAYS, days_kept)
+
+    async def drop_letters(self, *, days_kept: int) -> int:
+        """Delete a bounded number of records that could not be read, as old as this; returns how many."""
+        return await self._delete(_DROP_LETTERS, days_kept)
 
     async def _delete(self, statement: sa.TextClause, days_kept: int) -> int:
         async with self._engine.begin() as connection:
