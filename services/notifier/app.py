@@ -28,6 +28,7 @@ from services.notifier.sender.resolver import Resolver
 from services.notifier.settings import NotifierSettings
 from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.digests import DigestStore
+from services.notifier.store.endpoint_keys import EndpointKeys
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.gates import GateStore
 from services.notifier.store.intake import IntakeStore
@@ -121,7 +122,8 @@ class _Notifier:
             await asyncio.gather(probes, api, return_exceptions=True)
 
     def _build_storage(self) -> None:
-        self._endpoints = EndpointStore(self._engine, self._settings.secret_box())
+        box = self._settings.secret_box()
+        self._endpoints, self._signing = EndpointStore(self._engine, box), EndpointKeys(self._engine, box)
         self._deliveries = DeliveryStore(self._engine)
         self._replays = ReplayStore(self._engine)
         self._queue = QueueStore(
@@ -210,6 +212,7 @@ class _Notifier:
             NotifierApiParts(
                 keys=self._keys,
                 endpoints=self._endpoints,
+                signing=self._signing,
                 deliveries=self._deliveries,
                 replays=self._replays,
                 vetting=vetting,

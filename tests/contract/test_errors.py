@@ -25,6 +25,7 @@ from services.notifier.domain.addresses import AddressRules
 from services.notifier.secret_box import SecretBox
 from services.notifier.sender.resolver import Resolver
 from services.notifier.store.deliveries import DeliveryStore
+from services.notifier.store.endpoint_keys import EndpointKeys
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.replays import ReplayStore
 from services.runtime.key_ring import KeyRing
@@ -49,6 +50,7 @@ def notifier_api() -> FastAPI:
         NotifierApiParts(
             keys=KEYS,
             endpoints=endpoints,
+            signing=EndpointKeys(NOWHERE, SecretBox(bytes(32))),
             deliveries=DeliveryStore(NOWHERE),
             replays=ReplayStore(NOWHERE),
             vetting=vetting,

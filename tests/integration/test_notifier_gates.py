@@ -180,6 +180,19 @@ async def test_enabling_pulls_retries_forward(owed: Owed) -> None:
     assert [claim.trigger for claim in claims if claim.endpoint_id == owed.endpoint_id] == ["retry"] * 3
 
 
+async def test_another_url_is_tried_at_once(owed: Owed) -> None:
+    """What the old one asked for and its failures are its own; any other change leaves the gate as it is."""
+    await add_retries(owed, 2)
+    asked = GateChanges(closed_seconds={owed.endpoint_id: 86_400.0}, failures={owed.endpoint_id: 5})
+    await owed.queue.record([], asked)
+    endpoints = EndpointStore(owed.engine, SecretBox(bytes(32)))
+    for terms, closed in (({"url": "https://hooks.example.com/"}, True), ({"url": "https://new.example.com/"}, False)):
+        await endpoints.update(owed.endpoint_id, {"description": "moved", **terms})
+        gate = await owed.gate()
+        assert (gate["closed"], gate["trips"], gate["failing_since"] is not None) == (closed, int(closed), closed)
+    assert await owed.gates.pull_forward() == 2
+
+
 async def test_recovery_pulls_retries_forward_oldest_first(owed: Owed) -> None:
     """A success opens the gate; what had failed before is due now by age, what fails after keeps its schedule."""
     await add_retries(owed, 5)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from services.notifier.api.vetting import EndpointVetting
 from services.notifier.store.deliveries import DeliveryStore
+from services.notifier.store.endpoint_keys import EndpointKeys
 from services.notifier.store.endpoint_rows import Endpoint
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.replays import ReplayStore
@@ -32,6 +33,7 @@ class NotifierApiParts:
 
     keys: KeyRing
     endpoints: EndpointStore
+    signing: EndpointKeys
     deliveries: DeliveryStore
     replays: ReplayStore
     vetting: EndpointVetting

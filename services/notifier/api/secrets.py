@@ -30,7 +30,8 @@ from services.notifier.domain.signature import (
     secret_text,
 )
 from services.notifier.secret_box import SecretUnreadable
-from services.notifier.store.endpoints import EndpointStore, IdempotencyConflict, TooManyKeys
+from services.notifier.store.endpoint_keys import TooManyKeys
+from services.notifier.store.endpoints import EndpointStore, IdempotencyConflict
 from services.notifier.store.secrets import Reader, Secrets
 from services.runtime.access import Principal
 from services.runtime.api import problem_responses
@@ -51,14 +52,14 @@ _ROTATION = (ENDPOINT_NOT_FOUND, SECRET_INVALID, KEY_REUSED, _TOO_MANY, _UNREADA
 
 def secret_routes(parts: NotifierApiParts) -> APIRouter:
     """Show and rotate, below the endpoints' own prefix."""
-    router, store, allowed = APIRouter(), parts.endpoints, Depends(parts.may_write)
+    router, allowed = APIRouter(), Depends(parts.may_write)
 
     @router.get("/{endpoint_id}/secret", responses=problem_responses(ENDPOINT_NOT_FOUND, _UNREADABLE))
     async def get_secret(endpoint_id: str, request: Request, caller: Principal = allowed) -> SecretDocument:
         """The secrets that sign now, and who was shown them; every call adds a row of its own to that list."""
         await parts.existing(endpoint_id)
         try:
-            opened, shown = await store.show_secrets(endpoint_id, reader_of(caller, request))
+            opened, shown = await parts.signing.show(endpoint_id, reader_of(caller, request))
         except SecretUnreadable as error:
             raise Problem(500, "secret_unreadable", str(error)) from None
         log.info("secret_shown", endpoint=endpoint_id, key=caller.key_id)
@@ -78,9 +79,9 @@ def secret_routes(parts: NotifierApiParts) -> APIRouter:
         wanted = body or Rotation()
         reader = reader_of(caller, request)
         try:
-            opened = await store.rotate(
+            opened = await parts.signing.rotate(
                 endpoint_id,
-                made_key(wanted.secret, await _scheme(store, endpoint_id, wanted)),
+                made_key(wanted.secret, await _scheme(parts.endpoints, endpoint_id, wanted)),
                 keep_seconds=0 if wanted.expire_now else wanted.keep_seconds,
                 reader=reader,
                 idempotency_key=own_key(caller, idempotency_key),

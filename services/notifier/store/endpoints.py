@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.notifier.domain.signature import SIGNATURES_MAX, SigningKey
+from services.notifier.domain.signature import SigningKey
 from services.notifier.secret_box import SecretBox
 from services.notifier.store import endpoint_queue, notices
 from services.notifier.store.endpoint_rows import (
@@ -24,15 +24,7 @@ from services.notifier.store.endpoint_rows import (
     placeholder,
 )
 from services.notifier.store.locks import CHANGE_ENDPOINTS
-from services.notifier.store.secrets import (
-    Access,
-    Reader,
-    Secrets,
-    SecretShelf,
-    accesses,
-    forget_secrets,
-    note_access,
-)
+from services.notifier.store.secrets import Reader, Secrets, SecretShelf, forget_secrets, note_access
 
 ID_CHARACTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 ENDPOINTS_MAX = 10_000
@@ -77,36 +69,18 @@ _ENABLE = sa.text(
     SET enabled = :enabled, disabled_reason = :reason, revision = revision + 1, updated_at = now()
     WHERE id = :id AND deleted_at IS NULL RETURNING id"""
 )
+_LOCK_URL = sa.text("SELECT url FROM notifier.endpoint WHERE id = :id AND deleted_at IS NULL FOR UPDATE")
 _SWITCH_STATE = sa.text(
     """SELECT e.enabled, e.revision, g.failing_since
     FROM notifier.endpoint e JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
     WHERE e.id = :id AND e.deleted_at IS NULL FOR UPDATE OF e"""
 )
-# Who enables an endpoint may well have mended it: what failed before is tried now, as after a recovery.
+# Who enables an endpoint, or gives it another URL, may well have mended it: what failed before is tried now, as after a
+# recovery.
 _OPEN_GATE = sa.text(
     """UPDATE notifier.endpoint_gate SET not_before = '-infinity', failures = 0, failing_since = NULL,
         last_failed_at = NULL, trips = 0, probe_until = NULL, announced = 0, pull_before = now()
     WHERE endpoint_id = :id"""
-)
-# Those that end later by an earlier rotation end now or then; the newest is the one without an end.
-_EXPIRE_KEYS = sa.text(
-    """UPDATE notifier.endpoint_secret
-    SET expires_at = least(expires_at, now() + make_interval(secs => :keep_seconds))
-    WHERE endpoint_id = :id AND scheme <> 'headers'"""
-)
-# A leaked key that ends now is gone now.
-_FORGET_EXPIRED = sa.text("DELETE FROM notifier.endpoint_secret WHERE endpoint_id = :id AND expires_at <= now()")
-_COUNT_KEYS = sa.text(
-    """SELECT count(*) FROM notifier.endpoint_secret
-    WHERE endpoint_id = :id AND scheme <> 'headers'"""
-)
-_ROTATED_BEFORE = sa.text(
-    """SELECT request_hash FROM notifier.endpoint_secret
-    WHERE endpoint_id = :id AND idempotency_key = :idempotency_key"""
-)
-_TOUCH = sa.text(
-    """UPDATE notifier.endpoint SET revision = revision + 1, updated_at = now()
-    WHERE id = :id AND deleted_at IS NULL RETURNING id"""
 )
 _KNOWS_TIME_ZONE = sa.text("SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = :name)")
 
@@ -117,10 +91,6 @@ class IdempotencyConflict(Exception):
 
 class TooManyEndpoints(Exception):
     """The deployment has ENDPOINTS_MAX endpoints."""
-
-
-class TooManyKeys(Exception):
-    """SIGNATURES_MAX keys of the endpoint sign already."""
 
 
 class EndpointStore:
@@ -189,46 +159,6 @@ class EndpointStore:
             rows = await connection.execute(_REVISIONS, {"ids": list(endpoint_ids)})
             return {row.id: row.revision for row in rows}
 
-    async def show_secrets(self, endpoint_id: str, reader: Reader) -> tuple[Secrets, list[Access]]:
-        """An existing endpoint's secrets and who has seen them, this call first; raises SecretUnreadable."""
-        async with self._engine.begin() as connection:
-            opened = (await self._shelf.of(connection, [endpoint_id])).get(endpoint_id, Secrets())
-            await note_access(connection, endpoint_id, "shown", reader)
-            return opened, await accesses(connection, endpoint_id)
-
-    async def rotate(
-        self,
-        endpoint_id: str,
-        key: SigningKey,
-        *,
-        keep_seconds: float,
-        reader: Reader,
-        idempotency_key: str | None,
-        request_hash: bytes,
-    ) -> Secrets | None:
-        """Let `key` sign from now on, those before it for at most `keep_seconds` more; None without such an endpoint.
-
-        A repeat with the same idempotency key changes nothing. Raises IdempotencyConflict and TooManyKeys.
-        """
-        own = {"id": endpoint_id, "idempotency_key": idempotency_key}
-        async with self._engine.begin() as connection:
-            # Locks the endpoint: of two rotations at once one comes after the other.
-            if await connection.scalar(_TOUCH, {"id": endpoint_id}) is None:
-                return None
-            before = (await connection.execute(_ROTATED_BEFORE, own)).first()
-            if before is None:
-                await connection.execute(_EXPIRE_KEYS, {"id": endpoint_id, "keep_seconds": keep_seconds})
-                await connection.execute(_FORGET_EXPIRED, {"id": endpoint_id})
-                if (await connection.scalar(_COUNT_KEYS, {"id": endpoint_id}) or 0) >= SIGNATURES_MAX:
-                    raise TooManyKeys
-                await self._shelf.add_key(
-                    connection, endpoint_id, key, idempotency_key=idempotency_key, request_hash=request_hash
-                )
-            elif bytes(before.request_hash) != request_hash:
-                raise IdempotencyConflict
-            await note_access(connection, endpoint_id, "rotated", reader)
-            return (await self._shelf.of(connection, [endpoint_id]))[endpoint_id]
-
     async def knows_time_zone(self, name: str) -> bool:
         """Whether the database, whose clock opens and closes delivery windows, has this IANA time zone."""
         async with self._engine.connect() as connection:
@@ -237,18 +167,24 @@ class EndpointStore:
     async def update(
         self, endpoint_id: str, changes: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Change the given terms, and replace the custom headers unless None."""
+        """Change the given terms, and replace the custom headers unless None. What the old URL asked for, or earned by
+        its failures, does not hold for a new one."""
         columns = [name for name in TERMS if name in changes]
         assignments = [f"{name} = {placeholder(name)}" for name in columns]
         assigned = ", ".join([*assignments, "revision = revision + 1", "updated_at = now()"])
         statement = sa.text(
-            f"UPDATE notifier.endpoint SET {assigned} WHERE id = :id AND deleted_at IS NULL RETURNING id"  # noqa: S608 - TERMS
+            f"UPDATE notifier.endpoint SET {assigned} WHERE id = :id"  # noqa: S608 - TERMS
         )
         given = parameters_of({name: changes[name] for name in columns})
         async with self._engine.begin() as connection:
-            found = await connection.scalar(statement, {"id": endpoint_id, **given})
-            if found is not None and headers is not None:
+            url_before = await connection.scalar(_LOCK_URL, {"id": endpoint_id})
+            if url_before is None:
+                return
+            await connection.execute(statement, {"id": endpoint_id, **given})
+            if headers is not None:
                 await self._shelf.put_headers(connection, endpoint_id, headers)
+            if given.get("url", url_before) != url_before:
+                await connection.execute(_OPEN_GATE, {"id": endpoint_id})
 
     async def delete(self, endpoint_id: str) -> bool:
         """Delete it with its secrets, cancel what it still waits for and its replay; False when there is none.

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.notices import Notice
 from services.notifier.domain.breaker import PAUSE_SECONDS
 from services.notifier.domain.gate import GateChanges
 from services.notifier.domain.outcome import NO_PHASES, Decision, Phases, Priority, Result
+from services.notifier.store import queue_statements as statements
 from services.notifier.store.gates import GateEvents, change_gates
 from services.notifier.store.locks import KEEP_ENDPOINTS
 from services.notifier.store.notices import GivenUp, add_notices, exhausted
@@ -24,115 +24,6 @@ CLAIM_MAX = 32
 CLAIM_FAST_MAX = 256
 # Claimed deliveries that may wait in a process's memory over all endpoints.
 QUEUED_MAX = 4_096
-
-# One index look-up per endpoint and priority, for endpoints that are enabled, open and have room: a long backlog takes
-# no more than its share, an endpoint without due work costs microseconds. The limit ends the walk over priorities,
-# lowest number first. Endpoints come in random order, so that the limit over all does not always leave out the same;
-# probes come first, because their gates wait for them now.
-# One with a rate gets no more than it may be sent in a quarter of the lease: none of its leases ends in the queue. One
-# whose breaker was open gets its probe: one delivery, from one process.
-_CLAIM = sa.text(
-    """WITH probe AS (
-        UPDATE notifier.endpoint_gate SET probe_until = now() + make_interval(secs => :lease_seconds)
-        WHERE endpoint_id IN (
-            SELECT g.endpoint_id FROM notifier.endpoint_gate g JOIN notifier.endpoint e ON e.id = g.endpoint_id
-            WHERE g.trips > 0 AND g.not_before <= now() AND coalesce(g.probe_until <= now(), true)
-                AND e.enabled AND (e.delivery_window IS NULL OR notifier.window_open(e.delivery_window, now()))
-                AND EXISTS (SELECT 1 FROM notifier.delivery d
-                    WHERE d.endpoint_id = g.endpoint_id AND d.status = 'pending' AND d.next_at <= now())
-            FOR UPDATE OF g SKIP LOCKED)
-        RETURNING endpoint_id
-    ), candidate AS MATERIALIZED (
-        SELECT e.id, e.revision, e.format, g.trips > 0 AS probe, CASE WHEN g.trips > 0 THEN 1 ELSE least(
-                coalesce(busy.share, :claim_max),
-                greatest(floor(coalesce(e.rate_per_second, 'infinity') * :lease_seconds / 4), 1)
-            ) - coalesce(busy.queued, 0) END AS room
-        FROM notifier.endpoint e
-        JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
-        LEFT JOIN unnest(CAST(:busy_ids AS text[]), CAST(:busy_counts AS int[]), CAST(:busy_shares AS int[]))
-            AS busy(id, queued, share) ON busy.id = e.id
-        WHERE e.enabled AND g.not_before <= now()
-            AND (e.delivery_window IS NULL OR notifier.window_open(e.delivery_window, now()))
-            AND (g.trips = 0 OR e.id IN (SELECT endpoint_id FROM probe))
-        ORDER BY g.trips = 0, random()
-    ), due AS MATERIALIZED (
-        SELECT candidate.revision, candidate.format, candidate.probe, waiting.id
-        FROM candidate CROSS JOIN LATERAL (
-            SELECT ready.id FROM (VALUES (0), (1), (2)) AS class(priority) CROSS JOIN LATERAL (
-                SELECT d.id FROM notifier.delivery d
-                WHERE d.endpoint_id = candidate.id AND d.priority = class.priority AND d.status = 'pending'
-                    AND d.next_at <= now()
-                ORDER BY d.next_at LIMIT greatest(candidate.room::bigint, 0)
-                FOR UPDATE SKIP LOCKED
-            ) AS ready
-            LIMIT greatest(candidate.room::bigint, 0)
-        ) AS waiting
-        LIMIT :most
-    )
-    UPDATE notifier.delivery d
-    SET status = 'leased', claim = d.claim + 1, lease_until = now() + make_interval(secs => :lease_seconds)
-    FROM due, notifier.message m
-    WHERE d.id = due.id AND m.id = d.message_id
-    RETURNING d.id, d.endpoint_id, due.revision, due.probe, d.claim, d.attempts, d.failures, d.manual, d.priority,
-        d.message_id, d.type, m.traceparent,
-        CASE due.format WHEN 'slack' THEN coalesce(m.slack_body, m.body) ELSE m.body END AS body,
-        extract(epoch FROM now() - m.received_at)::float8 AS received_age_seconds,
-        extract(epoch FROM now() - m.occurred_at)::float8 AS occurred_age_seconds,
-        extract(epoch FROM now() - coalesce(d.restarted_at, d.created_at))::float8 AS age_seconds"""
-)
-# A probe's gate waits for its lease, which began with it.
-_RELEASE_PROBE = sa.text(
-    """UPDATE notifier.endpoint_gate g SET probe_until = NULL
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:claims AS int[])) AS given(id, claim)
-    JOIN notifier.delivery d ON d.id = given.id AND d.claim = given.claim AND d.status = 'leased'
-    WHERE g.endpoint_id = d.endpoint_id AND g.probe_until = d.lease_until"""
-)
-_RELEASE = sa.text(
-    """UPDATE notifier.delivery d SET status = 'pending', lease_until = NULL
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:claims AS int[])) AS given(id, claim)
-    WHERE d.id = given.id AND d.claim = given.claim AND d.status = 'leased'"""
-)
-_EXPIRE = sa.text(
-    """UPDATE notifier.delivery SET status = 'pending', lease_until = NULL, next_at = now()
-    WHERE id IN (SELECT id FROM notifier.delivery WHERE status = 'leased' AND lease_until < now()
-        ORDER BY lease_until LIMIT 1000 FOR UPDATE SKIP LOCKED)
-    RETURNING id"""
-)
-# An outcome belongs to the claim it was made under; when the lease ended meanwhile it is logged as late and changes
-# nothing, unless it is a success: that still spares the endpoint another attempt. A batch may hold two of one delivery,
-# the late one and its successor's: one of them counts. A late answer is not kept, for the lease may have ended because
-# the account was erased that the answer speaks of.
-_RECORD = sa.text(
-    """WITH given AS (
-        SELECT * FROM unnest(
-            CAST(:ids AS bigint[]), CAST(:claims AS int[]), CAST(:statuses AS text[]), CAST(:delays AS float8[]),
-            CAST(:counted AS int[]), CAST(:ages AS float8[]), CAST(:numbers AS int[]), CAST(:triggers AS text[]),
-            CAST(:results AS text[]), CAST(:status_codes AS int[]), CAST(:durations AS int[]),
-            CAST(:responses AS bytea[]), CAST(:errors AS text[]), CAST(:resolves AS int[]), CAST(:connects AS int[]),
-            CAST(:waits AS int[])
-        ) AS g(id, claim, status, delay, counted, age, number, trigger, result, status_code, duration, response, error,
-            resolve, connect, wait)
-    ), updated AS (
-        UPDATE notifier.delivery d
-        SET status = given.status, attempts = d.attempts + 1, failures = d.failures + given.counted, manual = false,
-            lease_until = NULL, last_attempt_at = now(), priority = greatest(d.priority, 1),
-            next_at = CASE WHEN given.status = 'pending' THEN now() + make_interval(secs => given.delay) END
-        FROM (SELECT DISTINCT ON (id) * FROM given ORDER BY id, status = 'succeeded' DESC, claim DESC) AS given
-        WHERE d.id = given.id AND (
-            (d.claim = given.claim AND d.status = 'leased')
-            OR (given.status = 'succeeded' AND d.status IN ('pending', 'leased')))
-        RETURNING d.id, given.claim
-    ), logged AS (
-        INSERT INTO notifier.attempt
-            (delivery_id, at, number, trigger, result, status_code, duration_ms, response, error, late, resolve_ms,
-            connect_ms, wait_ms)
-        SELECT given.id, now() - make_interval(secs => given.age), given.number, given.trigger, given.result,
-            given.status_code, given.duration, CASE WHEN updated.id IS NOT NULL THEN given.response END, given.error,
-            updated.id IS NULL, given.resolve, given.connect, given.wait
-        FROM given LEFT JOIN updated USING (id, claim)
-    )
-    SELECT id, claim FROM given EXCEPT SELECT id, claim FROM updated"""
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +112,7 @@ class QueueStore:
         # Taken before the statement: the lease must not seem to last longer here than it does there.
         claimed_at = time.monotonic()
         async with self._engine.begin() as connection:
-            rows = (await connection.execute(_CLAIM, parameters)).mappings().all()
+            rows = (await connection.execute(statements.CLAIM, parameters)).mappings().all()
         if rows:
             crash_point("notifier.claimed")
         return [Claimed(**row, claimed_at=claimed_at) for row in rows]
@@ -230,13 +121,13 @@ class QueueStore:
         """Give back leases unused; nothing is charged, and who was to be the probe is not waited for."""
         parameters = {"ids": [claim.id for claim in claims], "claims": [claim.claim for claim in claims]}
         async with self._engine.begin() as connection:
-            await connection.execute(_RELEASE_PROBE, parameters)
-            await connection.execute(_RELEASE, parameters)
+            await connection.execute(statements.RELEASE_PROBE, parameters)
+            await connection.execute(statements.RELEASE, parameters)
 
     async def expire_leases(self) -> int:
         """Return to the queue what was leased and never came back; returns how many."""
         async with self._engine.begin() as connection:
-            return len((await connection.execute(_EXPIRE)).all())
+            return len((await connection.execute(statements.EXPIRE)).all())
 
     async def record(self, outcomes: Sequence[Outcome], changes: GateChanges) -> Recorded:
         """Attempts, schedules, gates and what is to be told of them in one commit."""
@@ -244,7 +135,7 @@ class QueueStore:
             # Endpoints, gates, deliveries: in the order in which switching and deleting an endpoint lock them.
             await connection.execute(KEEP_ENDPOINTS)
             gates = await change_gates(connection, changes, pause_seconds=self._pause_seconds)
-            late = {(row.id, row.claim) for row in await connection.execute(_RECORD, _columns(outcomes))}
+            late = {(row.id, row.claim) for row in await connection.execute(statements.RECORD, _columns(outcomes))}
             told = [*gates.announced, *_given_up(outcomes, late)]
             await add_notices(connection, told)
             crash_point("notifier.read_unrecorded")
