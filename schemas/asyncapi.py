@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from schemas.signals import ACCOUNT_TYPES, NOTIFIER_TYPES, SEQUENCE_HEADER
+from schemas.signals import ACCOUNT_TYPES, LEDGER_HEADER, NOTIFIER_TYPES, SEQUENCE_HEADER
 from schemas.topics import DEAD_EVENTS, PRODUCT_EVENTS, SIGNALS, UNRESOLVED_EVENTS, Topic
 
 _ABOUT = """\
@@ -89,7 +89,12 @@ def _messages(examples: Path, schema_of: Callable[[str], str]) -> dict[str, Any]
             "headers": _headers(dict.fromkeys(("reason", "message", "source", "route", "received_at"), _TEXT)),
             "payload": True,
         },
-        "signal": _message("A signal", "signal", examples / "account.stalled", headers={SEQUENCE_HEADER: _NUMBER}),
+        "signal": _message(
+            "A signal",
+            "signal",
+            examples / "account.stalled",
+            headers={SEQUENCE_HEADER: _NUMBER, LEDGER_HEADER: _NUMBER},
+        ),
     }
     webhooks = {
         _webhook(type_): _message(type_, schema_of(type_), examples / type_, headers=_SIGNED)

@@ -11,6 +11,8 @@ from schemas.notices import NOTICE_TYPES
 
 # Header of a record on `activation.signals.v1`: the ledger's gapless number within the partition, decimal ASCII.
 SEQUENCE_HEADER = "seq"
+# When that ledger began, milliseconds since 1970, decimal ASCII: numbers of different ledgers are not comparable.
+LEDGER_HEADER = "ledger_ms"
 # When ingest received what caused the signal, milliseconds since 1970, decimal ASCII; its W3C trace context, if any.
 RECEIVED_HEADER = "received_ms"
 TRACE_HEADER = "traceparent"

@@ -191,7 +191,8 @@ class Leases:
         self.held[part] = partition
         del self._waiting[part]
         self._share_cache()
-        self._relay.start(part, acked_seq=claim.lease.published_seq, out_seq=claim.lease.out_seq)
+        lease = claim.lease
+        self._relay.start(part, acked_seq=lease.published_seq, out_seq=lease.out_seq, ledger_ms=lease.ledger_ms)
         log.info("partition_claimed", part=part, next_offset=checked.next_offset, out_seq=claim.lease.out_seq)
         return partition
 

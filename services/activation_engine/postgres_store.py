@@ -162,6 +162,7 @@ def _lease(row: Any) -> Lease:
         last_append_ms=row.last_append_ms,
         out_seq=row.out_seq,
         published_seq=row.published_seq,
+        ledger_ms=row.ledger_ms,
         clock=PartitionClock(row.clock_ms, row.last_event_at_ms, holes, row.hold_until_ms),
         sweep_after=row.sweep_after,
         counts=row.counts,

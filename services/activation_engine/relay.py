@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from aiokafka.errors import KafkaError
 
-from schemas.signals import RECEIVED_HEADER, SEQUENCE_HEADER, TRACE_HEADER
+from schemas.signals import LEDGER_HEADER, RECEIVED_HEADER, SEQUENCE_HEADER, TRACE_HEADER
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.store import LedgerRow, Store, StoreUnavailable
 from services.runtime.crash_points import crash_point
@@ -44,6 +44,7 @@ class _Lane:
     part: int
     acked_seq: int
     out_seq: int
+    ledger_ms: int
     busy: bool = False
     repeats: dict[UUID, _Repeat] = field(default_factory=dict)
 
@@ -73,9 +74,9 @@ class Relay:
         self._wake = asyncio.Event()
         self._acked = asyncio.Event()
 
-    def start(self, part: int, *, acked_seq: int, out_seq: int) -> None:
-        """Publish this partition's ledger above `acked_seq`."""
-        self._lanes[part] = _Lane(part, acked_seq, out_seq)
+    def start(self, part: int, *, acked_seq: int, out_seq: int, ledger_ms: int) -> None:
+        """Publish this partition's ledger, which began at `ledger_ms`, above `acked_seq`."""
+        self._lanes[part] = _Lane(part, acked_seq, out_seq, ledger_ms)
         self._wake.set()
 
     def stop(self, part: int) -> None:
@@ -145,7 +146,7 @@ class Relay:
                 # New ones first, a batch of each in turn: a long repetition holds nobody up.
                 if lane.acked_seq < lane.out_seq:
                     # Not beyond what is known to be committed: a commit whose answer is under way is not told yet.
-                    sent = await self._send_next(producer, lane.part, lane.acked_seq, lane.out_seq)
+                    sent = await self._send_next(producer, lane, lane.acked_seq, lane.out_seq)
                     if sent is None:
                         self._give_up(lane)
                         return
@@ -153,7 +154,7 @@ class Relay:
                     self._acked.set()
                 again = lane.wanted_again()
                 if again is not None:
-                    sent = await self._send_next(producer, lane.part, again.acked_seq, again.to_seq)
+                    sent = await self._send_next(producer, lane, again.acked_seq, again.to_seq)
                     again.acked_seq = again.to_seq if sent is None else sent
                 crash_point("engine.relay_acked")
         except (KafkaError, TimeoutError, OSError, StoreUnavailable) as error:
@@ -167,15 +168,15 @@ class Relay:
             lane.busy = False
             self._wake.set()
 
-    async def _send_next(self, producer: Any, part: int, after: int, to: int) -> int | None:
+    async def _send_next(self, producer: Any, lane: _Lane, after: int, to: int) -> int | None:
         """Send the next signals above `after` and up to `to`; the number of the last that was acknowledged, None when
         the ledger has none."""
         rows_max = min(self._rows_max, to - after)
-        rows = await self._store.read_ledger(part, after=after, rows_max=rows_max, bytes_max=_BATCH_BYTES_MAX)
+        rows = await self._store.read_ledger(lane.part, after=after, rows_max=rows_max, bytes_max=_BATCH_BYTES_MAX)
         if not rows:
             return None
         crash_point("engine.relay_read")
-        return await self._send(producer, part, rows)
+        return await self._send(producer, lane, rows)
 
     def _give_up(self, lane: _Lane) -> None:
         """A failover lost rows that were committed; were they waited for, intake could stand still for ever. The next
@@ -185,12 +186,12 @@ class Relay:
             self.stop(lane.part)
             self._acked.set()
 
-    async def _send(self, producer: Any, part: int, rows: Sequence[LedgerRow]) -> int:
+    async def _send(self, producer: Any, lane: _Lane, rows: Sequence[LedgerRow]) -> int:
         """Send as many rows as one batch holds; the number of the last, once it is acknowledged."""
         batch = producer.create_batch()
-        sent = 0
+        sent, ledger = 0, (LEDGER_HEADER, str(lane.ledger_ms).encode())
         for row in rows:
-            headers = [(SEQUENCE_HEADER, str(row.seq).encode())]
+            headers = [(SEQUENCE_HEADER, str(row.seq).encode()), ledger]
             if row.received_ms is not None:
                 headers.append((RECEIVED_HEADER, str(row.received_ms).encode()))
             if row.traceparent is not None:
@@ -200,10 +201,10 @@ class Relay:
             if batch.append(key=row.account_id.encode(), value=value, timestamp=None, headers=headers) is None:
                 break
             sent = row.seq
-        assert sent, f"a signal of partition {part} exceeds a batch"
+        assert sent, f"a signal of partition {lane.part} exceeds a batch"
         batch.close()
         async with asyncio.timeout(_ACK_SECONDS):
-            acknowledged = await producer.send_batch(batch, self._topic, partition=part)
+            acknowledged = await producer.send_batch(batch, self._topic, partition=lane.part)
             crash_point("engine.relay_sent")
             await acknowledged
         return sent

@@ -30,7 +30,8 @@ class AccountElsewhere(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """The row of one partition. `next_offset` is the first record not applied, `last_append_ms` the append time of the
-    one before it; `out_seq` the newest ledger number, `published_seq` the newest known to be on Kafka; `sweep_after`
+    one before it; `out_seq` the newest ledger number, `published_seq` the newest known to be on Kafka; `ledger_ms` when
+    the ledger began, which tells it from one that was there before a database was lost; `sweep_after`
     the last account that a sweep for a new plan version looked at, None when none is under way; it ends within the
     first tick after the version went live."""
 
@@ -41,6 +42,7 @@ class Lease:
     last_append_ms: int | None = None
     out_seq: int = 0
     published_seq: int = 0
+    ledger_ms: int = 0
     clock: PartitionClock = field(default_factory=PartitionClock)
     sweep_after: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)

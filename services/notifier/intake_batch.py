@@ -15,7 +15,7 @@ from services.notifier.domain.digests import held_back
 from services.notifier.domain.sequence import Arrival, Progress, observe
 from services.notifier.domain.slack import slack_body
 from services.notifier.metrics import NotifierMetrics
-from services.notifier.reading import read_record, sequence_of
+from services.notifier.reading import ledger_of, read_record, sequence_of
 from services.notifier.store.endpoints import ENDPOINTS_MAX
 from services.notifier.store.intake import IntakeBatch, IntakeStore, Message, Owed, Poison, Position, Subscriber
 
@@ -34,6 +34,7 @@ class _Read:
     after: dict[int, Position] = field(default_factory=dict)
     repeats: int = 0
     gaps: list[tuple[int, int, int]] = field(default_factory=list)
+    begun: list[tuple[int, int | None]] = field(default_factory=list)
 
 
 class BatchWriter:
@@ -103,6 +104,8 @@ class BatchWriter:
         self._metrics.intake_signals.labels("new").inc(new)
         self._metrics.intake_signals.labels("repeat").inc(len(read.messages) - new)
         self._metrics.sequence_repeats.inc(read.repeats)
+        for part, ledger_ms in read.begun:
+            log.warning("ledger_began", partition=part, ledger_ms=ledger_ms)
         for part, first, last in read.gaps:
             log.error("sequence_gap", partition=part, missing_from=first, missing_to=last)
         self.watch_gaps_of(read.after)
@@ -154,7 +157,7 @@ def _read(before: Mapping[int, Position], batch: Mapping[int, Sequence[Any]]) ->
     for part, records in batch.items():
         progress = before[part].progress
         for record in records:
-            progress = _follow(read, part, progress, sequence_of(record))
+            progress = _follow(read, part, progress, record)
             content = read_record(record)
             if isinstance(content, Message):
                 read.messages.append(content)
@@ -164,11 +167,14 @@ def _read(before: Mapping[int, Position], batch: Mapping[int, Sequence[Any]]) ->
     return read
 
 
-def _follow(read: _Read, part: int, progress: Progress, number: int | None) -> Progress:
+def _follow(read: _Read, part: int, progress: Progress, record: Any) -> Progress:
+    number = sequence_of(record)
     if number is None:
         return progress
-    after, arrival = observe(progress, number)
+    after, arrival = observe(progress, number, ledger_of(record))
     if arrival is Arrival.GAP:
         read.gaps.append((part, after.gaps[-1][0], after.gaps[-1][1]))
+    elif arrival is Arrival.OTHER_LEDGER:
+        read.begun.append((part, after.ledger_ms))
     read.repeats += arrival is Arrival.REPEAT
     return after

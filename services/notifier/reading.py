@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from schemas.commands import ID_CHARACTERS_MAX
-from schemas.signals import RECEIVED_HEADER, SEQUENCE_HEADER, TRACE_HEADER, Signal, decode
+from schemas.signals import LEDGER_HEADER, RECEIVED_HEADER, SEQUENCE_HEADER, TRACE_HEADER, Signal, decode
 from services.notifier.domain.filters import About
 from services.notifier.store.intake import Message, Poison
 
@@ -66,6 +66,11 @@ def _message(record: Any, signal: Signal) -> Message:
 def sequence_of(record: Any) -> int | None:
     """The ledger's number in the record's header; None without one."""
     return _number(record, SEQUENCE_HEADER)
+
+
+def ledger_of(record: Any) -> int | None:
+    """When the ledger began that the number is of, milliseconds since 1970; None in records of older engines."""
+    return _number(record, LEDGER_HEADER)
 
 
 def _received_ms(record: Any) -> int | None:

@@ -36,6 +36,7 @@ FIELDS = frozenset(
         "job",
         "key",
         "late",
+        "ledger_ms",
         "level",
         "logger",
         "message",

@@ -41,6 +41,7 @@ async def test_a_claim_returns_what_was_committed(store: Store) -> None:
         PartitionClock(),
         None,
     )
+    assert lease.ledger_ms > 0
     known, moved = step(
         lease,
         next_offset=7,

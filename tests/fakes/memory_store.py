@@ -67,7 +67,7 @@ class MemoryStore:
     async def create_leases(self, parts: int, *, source: str) -> None:
         """Make the rows of partitions 0 to `parts` - 1 that do not exist."""
         for part in range(parts):
-            self.leases.setdefault(part, Lease(part=part, stamp=uuid4(), source=source))
+            self.leases.setdefault(part, Lease(part=part, stamp=uuid4(), source=source, ledger_ms=1))
 
     async def claim(self, part: int, *, stamp: UUID, owner: str) -> Claim:
         """Write a new stamp, whoever had the partition, and return its state."""

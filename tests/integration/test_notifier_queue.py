@@ -153,7 +153,7 @@ async def test_position_has_one_owner(surroundings: Servers, intake: IntakeStore
     """A batch from a position that somebody else has moved commits nothing."""
     before = await intake.positions({0: 5})
     assert before == {0: Position(5, Progress())}
-    after = {0: Position(9, Progress(4, ((2, 2),)))}
+    after = {0: Position(9, Progress(4, ((2, 2),), ledger_ms=7))}
     async with intake.batch() as batch:
         await batch.advance(before, after)
 

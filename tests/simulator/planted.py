@@ -105,9 +105,9 @@ class HighestNumber(Notifier):
 class PublishedBelieved(Relay):
     """What is in the ledger at a claim is believed to be published."""
 
-    def start(self, part: int, *, acked_seq: int, out_seq: int) -> None:
+    def start(self, part: int, *, acked_seq: int, out_seq: int, ledger_ms: int) -> None:
         """Start at its end."""
-        super().start(part, acked_seq=out_seq, out_seq=out_seq)
+        super().start(part, acked_seq=out_seq, out_seq=out_seq, ledger_ms=ledger_ms)
 
 
 class AnswersGuessed(Link):

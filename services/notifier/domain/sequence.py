@@ -16,14 +16,17 @@ class Arrival(StrEnum):
     REPEAT = "repeat"
     FILLS = "fills"
     GAP = "gap"
+    OTHER_LEDGER = "other_ledger"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The highest number seen and the closed intervals below it that are missing, in order."""
+    """The highest number seen and the closed intervals below it that are missing, in order; `ledger_ms` tells of which
+    ledger, if that is known."""
 
     last: int | None = None
     gaps: tuple[tuple[int, int], ...] = ()
+    ledger_ms: int | None = None
 
     @property
     def missing(self) -> int:
@@ -31,13 +34,22 @@ class Progress:
         return sum(end - start + 1 for start, end in self.gaps)
 
 
-def observe(progress: Progress, number: int) -> tuple[Progress, Arrival]:
-    """Progress after `number` arrived; the first number ever seen on a partition opens no gap."""
+def observe(progress: Progress, number: int, ledger_ms: int | None = None) -> tuple[Progress, Arrival]:
+    """Progress after `number` arrived; the first number seen of a ledger opens no gap.
+
+    What another ledger still owed is forgotten with its numbers: nobody has it any more. Without `ledger_ms` the number
+    is one of the ledger that is being followed, as are numbers from before that was known.
+    """
+    if ledger_ms is not None and ledger_ms != progress.ledger_ms:
+        if progress.ledger_ms is not None:
+            return Progress(number, ledger_ms=ledger_ms), Arrival.OTHER_LEDGER
+        progress = replace(progress, ledger_ms=ledger_ms)
     last = progress.last
     if last is None or number == last + 1:
         return replace(progress, last=number), Arrival.NEXT
     if number > last:
-        return Progress(number, _bounded((*progress.gaps, (last + 1, number - 1)))), Arrival.GAP
+        gaps = _bounded((*progress.gaps, (last + 1, number - 1)))
+        return replace(progress, last=number, gaps=gaps), Arrival.GAP
     for index, (start, end) in enumerate(progress.gaps):
         if start <= number <= end:
             rest = tuple(part for part in ((start, number - 1), (number + 1, end)) if part[0] <= part[1])

@@ -24,7 +24,7 @@ from services.runtime.crash_points import crash_point
 DEAD_VALUE_BYTES_MAX = 65_536
 
 _POSITIONS = sa.text(
-    "SELECT part, next_offset, last_seq, gaps FROM notifier.intake WHERE part = ANY(CAST(:parts AS int[]))"
+    "SELECT part, next_offset, last_seq, gaps, ledger_ms FROM notifier.intake WHERE part = ANY(CAST(:parts AS int[]))"
 )
 _BEGIN = sa.text(
     "INSERT INTO notifier.intake (part, next_offset) VALUES (:part, :next_offset) ON CONFLICT (part) DO NOTHING"
@@ -36,7 +36,8 @@ _RESET = sa.text(
 # Compare-and-set: another owner of the partition has moved the row, and then nothing of this batch may be written.
 _ADVANCE = sa.text(
     """UPDATE notifier.intake
-    SET next_offset = :next_offset, last_seq = :last_seq, gaps = CAST(:gaps AS bigint[]), updated_at = now()
+    SET next_offset = :next_offset, last_seq = :last_seq, gaps = CAST(:gaps AS bigint[]), ledger_ms = :ledger_ms,
+        updated_at = now()
     WHERE part = :part AND next_offset = :expected"""
 )
 _ENDPOINTS = sa.text(
@@ -148,7 +149,9 @@ class IntakeStore:
             for part, beginning in beginnings.items():
                 await connection.execute(_BEGIN, {"part": part, "next_offset": beginning})
             rows = (await connection.execute(_POSITIONS, {"parts": list(beginnings)})).all()
-        return {row.part: Position(row.next_offset, Progress(row.last_seq, _pairs(row.gaps))) for row in rows}
+        return {
+            row.part: Position(row.next_offset, Progress(row.last_seq, _pairs(row.gaps), row.ledger_ms)) for row in rows
+        }
 
     async def reset(self, part: int, *, expected: int, next_offset: int) -> None:
         """Move a position that the topic no longer has; PositionLost if somebody else moved it."""
@@ -191,6 +194,7 @@ class IntakeBatch:
                 "expected": before[part].next_offset,
                 "next_offset": moved.next_offset,
                 "last_seq": moved.progress.last,
+                "ledger_ms": moved.progress.ledger_ms,
                 "gaps": [number for gap in moved.progress.gaps for number in gap],
             }
             if (await self._connection.execute(_ADVANCE, parameters)).rowcount != 1:

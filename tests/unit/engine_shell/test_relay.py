@@ -29,7 +29,9 @@ class Batch:
     def append(self, *, key: bytes, value: bytes, timestamp: None, headers: list[tuple[str, bytes]]) -> object | None:
         if len(self.rows) == 3:
             return None
-        self.rows.append(int(dict(headers)["seq"]))
+        told = {name: int(number) for name, number in headers}
+        assert told == {"seq": told["seq"], "ledger_ms": 7}
+        self.rows.append(told["seq"])
         return self
 
     def close(self) -> None:
@@ -114,8 +116,8 @@ async def test_everything_above_the_start_is_published_in_order() -> None:
     """Also what is committed later; what was published before is not."""
     broker, store = Broker(), store_with(10, parts=2)
     async with relay_of(broker, store) as relay:
-        relay.start(0, acked_seq=4, out_seq=8)
-        relay.start(1, acked_seq=0, out_seq=10)
+        relay.start(0, acked_seq=4, out_seq=8, ledger_ms=7)
+        relay.start(1, acked_seq=0, out_seq=10, ledger_ms=7)
         await relay.flush()
         assert relay.acked_seq(0) == 8
         relay.committed(0, 10)
@@ -130,7 +132,7 @@ async def test_a_failed_batch_is_repeated_with_a_new_producer() -> None:
     for failure in ("refused", "landed unanswered"):
         broker = Broker("", failure)
         async with relay_of(broker, store_with(10)) as relay:
-            relay.start(0, acked_seq=0, out_seq=10)
+            relay.start(0, acked_seq=0, out_seq=10, ledger_ms=7)
             await relay.flush()
         first_times = list(dict.fromkeys(broker.landed[0]))
         assert first_times == list(range(1, 11))
@@ -145,10 +147,10 @@ async def test_a_partition_that_comes_while_a_batch_fails_is_published(
     monkeypatch.setattr(relay_module, "_RETRY_SECONDS", 0)
     broker, store = Broker("refused"), store_with(3, parts=2)
     async with relay_of(broker, store) as relay:
-        relay.start(0, acked_seq=0, out_seq=3)
+        relay.start(0, acked_seq=0, out_seq=3, ledger_ms=7)
         for _ in range(turns):
             await asyncio.sleep(0)
-        relay.start(1, acked_seq=0, out_seq=3)
+        relay.start(1, acked_seq=0, out_seq=3, ledger_ms=7)
         await relay.flush()
     assert broker.landed == {0: [1, 2, 3], 1: [1, 2, 3]}
 
@@ -157,7 +159,7 @@ async def test_a_broker_that_is_away_is_waited_for() -> None:
     """Nothing is lost meanwhile."""
     broker = Broker("away")
     async with relay_of(broker, store_with(3)) as relay:
-        relay.start(0, acked_seq=0, out_seq=3)
+        relay.start(0, acked_seq=0, out_seq=3, ledger_ms=7)
         await relay.flush()
     assert broker.landed == {0: [1, 2, 3]}
 
@@ -165,7 +167,7 @@ async def test_a_broker_that_is_away_is_waited_for() -> None:
 async def test_a_partition_that_was_taken_away_is_not_waited_for() -> None:
     """Its lane is gone; a new claim starts where the lease says."""
     async with relay_of(Broker(), store_with(3)) as relay:
-        relay.start(0, acked_seq=0, out_seq=3)
+        relay.start(0, acked_seq=0, out_seq=3, ledger_ms=7)
         relay.stop(0)
         assert relay.unpublished() == 0
         assert relay.acked_seq(0) == 0
@@ -177,7 +179,7 @@ async def test_what_is_wanted_again_is_sent_again_beside_what_is_new() -> None:
     first, second = uuid4(), uuid4()
     broker = Broker("", "refused")
     async with relay_of(broker, store_with(12)) as relay:
-        relay.start(0, acked_seq=8, out_seq=10)
+        relay.start(0, acked_seq=8, out_seq=10, ledger_ms=7)
         assert relay.repeat(1, {first: range(1, 2)}) == {}
         wanted = {first: range(2, 6), second: range(4, 5)}
         assert relay.repeat(0, wanted) == {first: 1, second: 3}
@@ -199,9 +201,9 @@ async def test_rows_that_a_failover_lost_are_not_waited_for() -> None:
     """What is left is published and the partition given up, so that intake does not stand still; the others go on."""
     broker, store = Broker(), store_with(3, parts=2)
     async with relay_of(broker, store) as relay:
-        relay.start(0, acked_seq=1, out_seq=5)
+        relay.start(0, acked_seq=1, out_seq=5, ledger_ms=7)
         await relay.flush()
         assert relay.unpublished() == 0
-        relay.start(1, acked_seq=0, out_seq=3)
+        relay.start(1, acked_seq=0, out_seq=3, ledger_ms=7)
         await relay.flush()
     assert broker.landed == {0: [2, 3], 1: [1, 2, 3]}

@@ -94,3 +94,13 @@ async def test_a_batch_owes_no_more_than_a_transaction_can_write() -> None:
         transaction.channels = channels
         await writer.write({0: Position(7, Progress())}, {0: [Record(encode(a_signal()))]})
         assert writer.records_max == min(RECORDS_MAX, OWED_MAX // max(1, channels))
+
+
+async def test_numbers_are_followed_in_the_ledger_that_their_records_name() -> None:
+    """Also those of erased signals; a gap in the new ledger is one although the old one had the number."""
+    records = [
+        Record(value, (("seq", b"%d" % number), ("ledger_ms", b"%d" % ledger_ms)))
+        for value, number, ledger_ms in ((encode(a_signal()), 9, 1), (b"", 2, 5), (b"", 4, 5))
+    ]
+    after = await writer_to(Transaction(0)).write({0: Position(7, Progress(8))}, {0: records})
+    assert after[0].progress == Progress(4, ((3, 3),), ledger_ms=5)

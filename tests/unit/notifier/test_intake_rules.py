@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.signals import TYPES, encode
 from services.notifier.domain.filters import About, Filter, unknown_patterns
 from services.notifier.domain.sequence import GAPS_MAX, Arrival, Progress, observe
-from services.notifier.reading import BODY_BYTES_MAX, read_record, sequence_of
+from services.notifier.reading import BODY_BYTES_MAX, ledger_of, read_record, sequence_of
 from services.notifier.store.intake import Message, Poison
 from tests.builders_signals import a_signal
 
@@ -84,6 +84,26 @@ def test_gap_opens_and_is_filled() -> None:
     assert progress == Progress(9)
 
 
+def test_numbers_of_another_ledger_begin_anew() -> None:
+    """As when the engine's database was lost: low numbers are no repeats then, and a gap among them is one. Until a
+    ledger is named, and in records that name none, it is the one that is followed."""
+    progress, seen = Progress(), []
+    for number, ledger_ms in ((5, None), (9, 1), (10, None), (2, 2), (4, 2), (4, None), (3, 2), (11, 1)):
+        progress, arrival = observe(progress, number, ledger_ms)
+        seen.append((arrival, progress.missing))
+    assert seen == [
+        (Arrival.NEXT, 0),
+        (Arrival.GAP, 3),
+        (Arrival.NEXT, 3),
+        (Arrival.OTHER_LEDGER, 0),
+        (Arrival.GAP, 1),
+        (Arrival.REPEAT, 1),
+        (Arrival.FILLS, 0),
+        (Arrival.OTHER_LEDGER, 0),
+    ]
+    assert progress == Progress(11, ledger_ms=1)
+
+
 @given(st.lists(st.integers(1, 60), min_size=1))
 def test_missing_is_exactly_what_did_not_arrive(numbers: list[int]) -> None:
     """From the first number on, the gaps are the numbers below the highest that are not among the arrived."""
@@ -111,6 +131,7 @@ def test_record_becomes_message_unchanged() -> None:
     assert message == Message(*told, received_ms=34, occurred_at=signal.timestamp)
     assert sequence_of(Record(b"", (("seq", b"12"),))) == 12
     assert sequence_of(Record(b"", (("seq", b"-1"),))) is None
+    assert [ledger_of(Record(b"", headers)) for headers in ((("ledger_ms", b"34"),), ())] == [34, None]
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
