@@ -36,7 +36,7 @@ from services.notifier.store.queue import QueueStore
 from services.notifier.store.replays import ReplayStore
 from services.notifier.store.secrets import reencrypt_all
 from services.notifier.store.upkeep import UpkeepStore
-from services.notifier.upkeep import Upkeep
+from services.notifier.upkeep import Kept, Upkeep
 from services.runtime.command import Unfinished
 from services.runtime.crash_points import arm
 from services.runtime.garbage import calm_garbage_collector
@@ -222,26 +222,18 @@ class _Notifier:
 
     def _workers(self, api: asyncio.Task[None]) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         settings = self._settings
+        kept = Kept(
+            attempts_days=settings.attempts_kept_days,
+            bodies_days=settings.messages_kept_days,
+            ids_days=settings.ids_kept_days,
+        )
         return {
             "http": lambda: _joined(api),
             "keys": lambda: self._keys.keep_fresh(self._stopping),
             "intake": self._intake.run,
             "claimer": self._claimer.run,
             "outcomes": self._outcomes.run,
-            "leases": lambda: self._upkeep.lease_worker(lease_seconds=settings.lease_seconds),
-            "counts": self._upkeep.count_worker,
-            "held": self._upkeep.held_worker,
-            "recoveries": self._upkeep.recovery_worker,
-            "health": self._upkeep.health_worker,
-            "erasures": self._upkeep.erasure_worker,
-            "digests": self._upkeep.digest_worker,
-            "replays": self._upkeep.replay_worker,
-            "retention": lambda: self._upkeep.retention_worker(
-                attempts_days=settings.attempts_kept_days,
-                bodies_days=settings.messages_kept_days,
-                ids_days=settings.ids_kept_days,
-            ),
-        }
+        } | self._upkeep.workers(lease_seconds=settings.lease_seconds, kept=kept)
 
     async def _withdraw(self, endpoint_ids: Collection[str]) -> None:
         """What was claimed for endpoints that are left alone now goes back unsent."""

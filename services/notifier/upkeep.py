@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,21 +23,22 @@ from services.runtime.process import Stopping
 
 log = structlog.get_logger(__name__)
 
-COUNT_SECONDS = 2.0
-HELD_SECONDS = 30.0
-BLANK_SECONDS = 5.0
-GATE_SECONDS = 0.5
-TELL_SECONDS = 30.0
-DIGEST_SECONDS = 1.0
-REPLAY_SECONDS = 1.0
 REPLAY_STEP_SECONDS = 0.25
-RETENTION_SECONDS = 3600.0
 PARTITION_DAYS_AHEAD = 7
 _RELEASED_AT_ONCE_MAX = 5_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """For how many days attempts, bodies with all that goes with them, and ids are kept."""
+
+    attempts_days: int
+    bodies_days: int
+    ids_days: int
+
+
 class Upkeep:
-    """Each method ending in `_worker` runs until the process stops."""
+    """Every public method but `workers` is one round."""
 
     def __init__(
         self,
@@ -61,63 +65,27 @@ class Upkeep:
         self._wake = wake
         self._stopping = stopping
 
-    async def lease_worker(self, *, lease_seconds: float) -> None:
-        """Return deliveries of processes that died to the queue."""
-        await self._repeat(self.expire_leases, min(1.0, lease_seconds / 4))
+    def workers(self, *, lease_seconds: float, kept: Kept) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """Each round of upkeep by name, over and over until the process stops.
 
-    async def count_worker(self) -> None:
-        """Keep gauges and the backlog current, release what was held for it."""
-        await self._repeat(self.count, COUNT_SECONDS)
-
-    async def held_worker(self) -> None:
-        """Keep the gauge of held deliveries current."""
-
-        async def count() -> None:
-            self._metrics.held.set(await self._store.held())
-
-        await self._repeat(count, HELD_SECONDS)
-
-    async def recovery_worker(self) -> None:
-        """Pull forward what waits for endpoints that answer again."""
-        await self._repeat(self.pull_forward, GATE_SECONDS)
-
-    async def health_worker(self) -> None:
-        """Tell of endpoints that keep failing, and give up on hopeless ones."""
-        await self._repeat(self.judge_endpoints, TELL_SECONDS)
-
-    async def erasure_worker(self) -> None:
-        """Let the last that is known of erased accounts go."""
-        await self._repeat(self.blank_notices, BLANK_SECONDS)
-
-    async def digest_worker(self) -> None:
-        """Send digests when their time has come."""
-        await self._repeat(self.make_digests, DIGEST_SECONDS)
-
-    async def replay_worker(self) -> None:
-        """Move replays on, a window of deliveries at a time: they never crowd a queue, and a cancel has little to undo.
-
-        Several processes may run one; a step of a replay is one process's at a time.
+        All replicas run all of them. Where two would do the same, row locks give it to one.
         """
-        await self._repeat(self.move_replays, REPLAY_SECONDS)
-
-    async def retention_worker(self, *, attempts_days: int, bodies_days: int, ids_days: int) -> None:
-        """Create partitions ahead, drop and delete what is past retention."""
-
-        async def tidy() -> None:
-            await self._store.keep_partitions(days_ahead=PARTITION_DAYS_AHEAD, days_kept=attempts_days)
-            for drop, days_kept in (
-                (self._store.drop_bodies, bodies_days),
-                (self._store.drop_replays, bodies_days),
-                (self._store.drop_letters, bodies_days),
-                (self._store.drop_ids, ids_days),
-            ):
-                while not self._stopping and await drop(days_kept=days_kept):
-                    continue
-
-        await self._repeat(tidy, RETENTION_SECONDS)
+        # Each with the seconds until the next round.
+        rounds: dict[str, tuple[Callable[[], Awaitable[float | None]], float]] = {
+            "leases": (self.expire_leases, min(1.0, lease_seconds / 4)),
+            "counts": (self.count, 2.0),
+            "held": (self.count_held, 30.0),
+            "recoveries": (self.pull_forward, 0.5),
+            "health": (self.judge_endpoints, 30.0),
+            "erasures": (self.blank_notices, 5.0),
+            "digests": (self.make_digests, 1.0),
+            "replays": (self.move_replays, 1.0),
+            "retention": (partial(self.tidy, kept), 3600.0),
+        }
+        return {name: partial(self._repeat, name, *each) for name, each in rounds.items()}
 
     async def expire_leases(self) -> None:
-        """One round of looking for lost leases."""
+        """Return deliveries of processes that died to the queue."""
         expired = await self._queue.expire_leases()
         if expired:
             self._metrics.leases_expired.inc(expired)
@@ -125,13 +93,13 @@ class Upkeep:
             self._wake()
 
     async def pull_forward(self) -> None:
-        """One round of pulling forward; as many statements as it takes."""
+        """Make due what waits for endpoints that answer again."""
         while pulled := await self._gates.pull_forward():
             log.info("pulled_forward", deliveries=pulled)
             self._wake()
 
     async def judge_endpoints(self) -> None:
-        """One round of looking at endpoints that fail."""
+        """Tell of endpoints that keep failing, and give up on hopeless ones."""
         for endpoint_id, since in await self._gates.announce_failing():
             self._metrics.notices.labels("endpoint.failing").inc()
             log.warning("endpoint_failing", endpoint=endpoint_id, since=since.isoformat())
@@ -141,20 +109,21 @@ class Upkeep:
         self._wake()
 
     async def blank_notices(self) -> None:
-        """One round of blanking what told of erasures."""
+        """Let the last that is known of erased accounts go."""
         blanked = await self._store.blank_notices()
         if blanked:
             log.info("erasures_completed", signals=blanked)
 
     async def make_digests(self) -> None:
-        """One round over all stretches of time that have ended."""
+        """Send the digests of stretches of time that have ended."""
         made = await self._digests.make_due()
         if made:
             log.info("digests_made", digests=made)
             self._wake()
 
     async def move_replays(self) -> float | None:
-        """One round over all replays; the pause until the next one while any runs."""
+        """Move replays on, a window of deliveries at a time: they never crowd a queue, and a cancel has little to undo.
+        Returns the pause until the next round while any runs."""
         await self._replays.take_back()
         running = await self._replays.running()
         queued = [await self._replays.step(replay_id) for replay_id in running]
@@ -163,7 +132,7 @@ class Upkeep:
         return REPLAY_STEP_SECONDS if running else None
 
     async def count(self) -> None:
-        """One round of counting."""
+        """Keep gauges and the backlog current, release what was held for it."""
         standing = await self._store.standing()
         self._backlog.replace(standing.waiting)
         self._metrics.pending.set(sum(standing.waiting.values()))
@@ -176,6 +145,22 @@ class Upkeep:
         for endpoint_id in standing.backlog_held:
             await self._release(endpoint_id)
 
+    async def count_held(self) -> None:
+        """Keep the gauge of held deliveries current."""
+        self._metrics.held.set(await self._store.held())
+
+    async def tidy(self, kept: Kept) -> None:
+        """Create partitions ahead, drop and delete what is past retention."""
+        await self._store.keep_partitions(days_ahead=PARTITION_DAYS_AHEAD, days_kept=kept.attempts_days)
+        for drop, days_kept in (
+            (self._store.drop_bodies, kept.bodies_days),
+            (self._store.drop_replays, kept.bodies_days),
+            (self._store.drop_letters, kept.bodies_days),
+            (self._store.drop_ids, kept.ids_days),
+        ):
+            while not self._stopping and await drop(days_kept=days_kept):
+                continue
+
     async def _release(self, endpoint_id: str) -> None:
         room = self._backlog.room(endpoint_id)
         # Half of the cap, so that an endpoint at its limit is not moved one by one.
@@ -184,7 +169,7 @@ class Upkeep:
             self._backlog.add(endpoint_id, released)
             self._wake()
 
-    async def _repeat(self, action: Callable[[], Awaitable[float | None]], seconds: float) -> None:
+    async def _repeat(self, name: str, action: Callable[[], Awaitable[float | None]], seconds: float) -> None:
         """Every so many seconds, or after those that the action asks for; a database that is away is waited for."""
         failing, pause = False, None
         while not self._stopping:
@@ -195,6 +180,6 @@ class Upkeep:
                 if not is_transient(error):
                     raise
                 if not failing:
-                    log.warning("upkeep_failed", action=getattr(action, "__name__", ""), error=type(error).__name__)
+                    log.warning("upkeep_failed", action=name, error=type(error).__name__)
                 failing = True
             await self._stopping.sleep(1.0 if failing else pause or seconds)
