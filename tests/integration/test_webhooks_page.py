@@ -115,6 +115,10 @@ async def test_python_example_for_public_keys(requests: dict[str, Sent]) -> None
     verify(sent.request.headers, sent.request.body, sent.key)
     with pytest.raises(ValueError, match="no signature matches"):
         verify(sent.request.headers, sent.request.body + b" ", sent.key)
+    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+        others = {each: value for each, value in sent.request.headers.items() if each != name}
+        with pytest.raises(ValueError):
+            verify(others, sent.request.body, sent.key)
 
 
 @pytest.mark.parametrize(("scheme", "function"), [("v1", "verify"), ("v1a", "verifyV1a")])
