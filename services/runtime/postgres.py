@@ -119,6 +119,11 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, (OperationalError, InterfaceError, DBAPIError))
 
 
+def took_too_long(error: BaseException) -> bool:
+    """Whether the server ended a statement at the limit of its time."""
+    return sqlstate(error) == "57014"
+
+
 def refuses_data(error: BaseException) -> bool:
     """Whether the server, or its driver, can never take one of the values that were sent."""
     state = sqlstate(error)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
 
 from services.activation_engine.api import insight_documents as documents
 from services.activation_engine.api import insight_examples as examples
@@ -34,10 +35,16 @@ from services.activation_engine.insights.surprises import surprises_insight
 from services.activation_engine.insights.ttfv import ttfv_insight
 from services.activation_engine.reading.event_names import EventNames
 from services.runtime.api import problem_responses
+from services.runtime.postgres import took_too_long
 from services.runtime.problems import Problem
 
 PLAN_UNCLEAR = (400, "plan_unclear", "Name one of the live plans with `plan`: api-product, b2b-saas.")
 PLAN_NOT_LIVE = (404, "plan_not_live", "`b2b_saas` is not live. Name one of the live plans with `plan`: b2b-saas.")
+_TOO_SLOW = (
+    504,
+    "insight_too_slow",
+    "This took longer than 10 s: ask about fewer accounts, by `started_from`, `segment` or `owner`.",
+)
 _NO_TIME = (400, "time_invalid", "Write `started_from` and `started_to` as a date, 2026-11-01, or as RFC 3339 time.")
 
 Time = Annotated[str | None, Query(max_length=64, description="A date (UTC) or RFC 3339", examples=["2026-11-01"])]
@@ -84,7 +91,7 @@ def _add(
         response_class=Response,
         responses={
             **shown(document, example),
-            **problem_responses(PLAN_UNCLEAR, PLAN_NOT_LIVE, SEGMENT_UNKNOWN, _NO_TIME),
+            **problem_responses(PLAN_UNCLEAR, PLAN_NOT_LIVE, SEGMENT_UNKNOWN, _NO_TIME, _TOO_SLOW),
         },
     )
 
@@ -145,6 +152,10 @@ async def _opened(scopes: Scopes, wanted: Wanted) -> AsyncIterator[Scope]:
         raise Problem(400, "plan_unclear", _choice(error.live)) from error
     except PlanNotLive as error:
         raise Problem(404, "plan_not_live", f"`{wanted.plan}` is not live. {_choice(error.live)}") from error
+    except DBAPIError as error:
+        if not took_too_long(error):
+            raise
+        raise Problem(*_TOO_SLOW) from error
 
 
 def _choice(live: tuple[str, ...]) -> str:

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.api import insight_documents as documents
 from services.activation_engine.api.insights import PLAN_NOT_LIVE, PLAN_UNCLEAR
 from services.activation_engine.domain.rows import days_key
-from tests.integration.engine_api.conftest import Api
+from services.runtime.postgres import Limits, connect
+from tests.integration.engine_api.conftest import Api, serving
 from tests.integration.engine_api.insight_accounts import CLOCK_MS, Accounts
 from tests.integration.engine_api.partition_rows import DAY_MS, PLAN_TEXT, START_MS
 
@@ -229,6 +231,18 @@ async def test_owners_are_compared(api: Api, accounts: Accounts) -> None:
     assert counts == ["dana", 3, 2, 1, 0, 1]
     assert (dana["activation_rate"]["rate"], dana["median_days"]) == (0.5, 9.0)
     assert (nobody["owner"], nobody["at_risk"], nobody["median_days"]) == (None, 1, None)
+
+
+async def test_what_takes_too_long_says_what_to_do(migrated: str, database: AsyncEngine) -> None:
+    """The database is not away: it ended the query, which many accounts make long, and here a lock."""
+    hurried = connect(migrated, service="test", limits=Limits(statement_ms=300, lock_ms=0))
+    async with serving(hurried) as api:
+        await api.rows.publish()
+        async with database.begin() as other:
+            await other.execute(sa.text("LOCK TABLE activation.account_plan"))
+            answer = await api.http.get("/v1/insights/status")
+    await hurried.dispose()
+    assert (answer.status_code, answer.json()["code"]) == (504, "insight_too_slow")
 
 
 async def test_filters_hold_together(api: Api, accounts: Accounts) -> None:
