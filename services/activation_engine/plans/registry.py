@@ -48,7 +48,7 @@ _VERSION = sa.text(
     f"SELECT {_COLUMNS}, content, source FROM activation.plan_version WHERE plan = :plan AND version = :version"  # noqa: S608
 )
 _CONTENTS = sa.text(
-    "SELECT plan, version, content FROM activation.plan_version"
+    "SELECT plan, version, hash, content FROM activation.plan_version"
     " JOIN unnest(CAST(:plans AS text[]), CAST(:versions AS integer[]), CAST(:hashes AS text[]))"
     " AS wanted(plan, version, known) USING (plan, version) WHERE hash <> known"
 )
@@ -142,13 +142,14 @@ async def read_version(connection: AsyncConnection, plan: str, version: int) -> 
 
 
 class PlanMemory:
-    """Compiled plan versions by (plan, version), read again only when their content is not what was published: a
-    failover may lose a publication, and the next one takes its number."""
+    """Compiled plan versions by (plan, version), read again only when another one was published under that number: a
+    failover may lose a publication."""
 
     _KEPT_MAX = 4 * PLANS_MAX
 
     def __init__(self) -> None:
-        self._plans: dict[tuple[str, int], Plan] = {}
+        # With the hash that each was published under; a later release may find another one for the same content.
+        self._plans: dict[tuple[str, int], tuple[str, Plan]] = {}
 
     async def get(
         self, connection: AsyncConnection, wanted: Collection[tuple[str, int]]
@@ -158,11 +159,11 @@ class PlanMemory:
         values = {
             "plans": [plan for plan, _ in wanted],
             "versions": [version for _, version in wanted],
-            "hashes": [found[key].hash if key in found else "" for key in wanted],
+            "hashes": [found[key][0] if key in found else "" for key in wanted],
         }
         for row in await connection.execute(_CONTENTS, values):
-            found[row.plan, row.version] = plan_from_content(row.content).plan
+            found[row.plan, row.version] = row.hash, plan_from_content(row.content).plan
         if len(self._plans) > self._KEPT_MAX:
             self._plans.clear()
         self._plans |= found
-        return {key: found[key] for key in wanted}
+        return {key: found[key][1] for key in wanted}

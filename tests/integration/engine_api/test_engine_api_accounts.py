@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.signals import Status
 from services.activation_engine.api.documents import AccountDocument, AccountList, Explanation, Timeline
+from services.activation_engine.plans import registry
+from services.activation_engine.plans.loader import CheckedPlan, plan_from_content
 from tests.integration.engine_api.conftest import Api
 from tests.integration.engine_api.partition_rows import DAY_MS, PLAN_TEXT, START_MS, traits, usage
 
@@ -61,6 +63,25 @@ async def test_a_publication_that_a_failover_lost_is_forgotten(api: Api, databas
     await api.rows.publish(PLAN_TEXT.replace("{due: week 2, needs", "{due: week 3, needs"))
     due.add((await api.http.get("/v1/accounts/acme")).json()["plans"][0]["milestones"][0]["due_at"])
     assert due == {"2026-01-15T00:00:00Z", "2026-01-22T00:00:00Z"}
+
+
+async def test_a_version_of_an_earlier_release_is_compiled_once(
+    api: Api, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it wrote into a content, this one leaves out, and so finds another hash: that is no other version."""
+    compiled = list[str]()
+
+    def noted(content: dict[str, Any]) -> CheckedPlan:
+        compiled.append(content["plan"])
+        return plan_from_content(content)
+
+    monkeypatch.setattr(registry, "plan_from_content", noted)
+    await api.rows.publish()
+    async with database.begin() as connection:
+        await connection.execute(sa.text("UPDATE activation.plan_version SET hash = 'of another release'"))
+    for _ in range(3):
+        await api.http.get("/v1/accounts", params={"segment": "smb"})
+    assert compiled == ["b2b-saas"]
 
 
 async def test_an_explanation_measures_each_condition(api: Api) -> None:
