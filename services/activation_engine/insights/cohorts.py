@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from services.activation_engine.insights.scope import COHORTS_MAX, Scope
@@ -16,7 +17,7 @@ def with_cohorts(
 ) -> dict[str, Any]:
     """`by` what cohorts are made, `total`, `cohorts` and how many `cohorts_left_out`; each is what `shape` makes of its
     rows, which have a `cohort`."""
-    groups = grouped(rows, lambda row: row.cohort)
+    groups = grouped(rows, lambda row: _name(row.cohort))
     largest = sorted(groups, key=lambda name: (-sum(map(size, groups[name])), name or ""))[:COHORTS_MAX]
     return {
         "by": scope.wanted.by,
@@ -32,6 +33,11 @@ def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Ro
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     return groups
+
+
+def _name(cohort: str | datetime | None) -> str | None:
+    """`2026-11` for the first instant of a month."""
+    return cohort.isoformat()[:7] if isinstance(cohort, datetime) else cohort
 
 
 def _last_if_none(name: str | None) -> tuple[bool, str]:

@@ -30,7 +30,8 @@ _TUNE = sa.text("SELECT set_config('work_mem', '32MB', true), set_config('jit', 
 # The oldest clock: up to it everything is counted.
 _AS_OF = sa.text("SELECT min(clock_ms) FROM activation.partition_lease")
 _COHORTS = {
-    "month": "to_char(p.started_at AT TIME ZONE 'UTC', 'YYYY-MM') COLLATE \"C\"",
+    # Its first instant: text takes half as long again.
+    "month": "date_trunc('month', p.started_at AT TIME ZONE 'UTC')",
     "segment": "p.segment",
     "owner": "a.owner",
 }
