@@ -102,8 +102,9 @@ def test_labels_hold_what_is_listed_whatever_clients_send(watched: Watched, name
         service.ask("POST", "/v1/track", json={"userId": "u", "event": f"e{number}", "type": f"t{number}"})
     bounded = {one.name: one.labels for one in metrics_catalogue.described()[name]}
     routes = {*service.ask("GET", "/openapi.json").json()["paths"], "/openapi.json", "/docs", "other"}
-    for series in watched.query(f'{{job="firstvalue-{name}",__name__=~"firstvalue_.+"}}'):
-        metric = series["metric"]
+    found = watched.query(f'{{job="firstvalue-{name}",__name__=~"firstvalue_.+"}}')
+    assert found
+    for metric in (series["metric"] for series in found):
         family = metric["__name__"]
         labels = next(bounded[known] for known in (family, family.rpartition("_")[0]) if known in bounded)
         for label, value in metric.items():

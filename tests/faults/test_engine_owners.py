@@ -181,6 +181,6 @@ async def test_a_recreated_topic_is_never_taken_for_the_old_one(room: EngineRoom
 
     async def all_stopped() -> bool:
         rows = await room.database.fetch("SELECT stopped, next_offset FROM activation.partition_lease")
-        return all(tuple(row) == ("recreated", 5) for row in rows)
+        return [tuple(row) for row in rows] == [("recreated", 5)] * PARTS
 
     await eventually(all_stopped, within_seconds=20, what="every partition stopped where it was")
