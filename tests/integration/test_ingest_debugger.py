@@ -42,6 +42,11 @@ def shown(service: IngestProcess, *, key: str = ADMIN_KEY, **parameters: Any) ->
     return httpx.get(f"{service.url}/v1/events", params=parameters, headers=headers, timeout=20)
 
 
+def waiting(service: IngestProcess, **parameters: Any) -> list[bool]:
+    """Of each unresolved event whether it waits."""
+    return [row["waiting"] for row in shown(service, status="unresolved", **parameters).json()["data"]]
+
+
 def message_ids(service: IngestProcess, **parameters: Any) -> list[str]:
     """All pages of an answer, in its order."""
     ids: list[str] = []
@@ -86,20 +91,12 @@ def test_accepted_events_say_who_and_by_which_rule(service: IngestProcess) -> No
 def test_unresolved_events_say_whether_they_wait(service: IngestProcess) -> None:
     """Those without an account, not the lessons on the same topic; counted by their user's once that is known."""
     send(service, track("wait-1", None, userId="late"), track("wait-2", None, userId="later"))
-    wait_until(
-        lambda: all(row["waiting"] for row in shown(service, status="unresolved", limit=2).json()["data"]),
-        timeout_seconds=30,
-    )
+    wait_until(lambda: waiting(service, limit=2) == [True] * 2, timeout_seconds=30)
     service.post("/v1/group", {"userId": "late", "groupId": "found", "messageId": "lesson"})
     wait_until(lambda: message_ids(service, message_id="wait-1") == ["wait-1"], timeout_seconds=30)
     (row,) = shown(service, message_id="wait-1").json()["data"]
     assert (row["account_id"], row["resolved_by"]) == ("found", "user")
-    wait_until(
-        lambda: (
-            [row["waiting"] for row in shown(service, status="unresolved", user_id="late").json()["data"]] == [False]
-        ),
-        timeout_seconds=30,
-    )
+    wait_until(lambda: waiting(service, user_id="late") == [False], timeout_seconds=30)
     assert "lesson" not in message_ids(service, status="unresolved")
 
 
@@ -109,10 +106,7 @@ async def test_what_waits_is_listed_when_the_topic_does_not_have_it_any_more(
     """After what the topic has, page by page, each once: an event may wait for longer than its record is kept."""
     sent = [f"old-{number}" for number in range(7)]
     send(service, *(track(one, None, userId="patient") for one in sent))
-    wait_until(
-        lambda: all(row["waiting"] for row in shown(service, status="unresolved", user_id="patient").json()["data"]),
-        timeout_seconds=30,
-    )
+    wait_until(lambda: waiting(service, user_id="patient") == [True] * len(sent), timeout_seconds=30)
     await cut_off(kafka_bootstrap, f"{topic_prefix}product.events.unresolved.v1")
     send(service, track("new-1", None, userId="patient"))
     wait_until(
