@@ -37,11 +37,12 @@ async def test_events_become_signals_once_and_a_drained_engine_leaves_nothing_op
 
 
 async def test_the_smallest_bounds_change_nothing(room: EngineRoom) -> None:
-    """Batches of seven, a cache of ten accounts, two timers at a time, intake that waits for every fourth signal."""
+    """Batches of seven, a cache of ten accounts, two timers of each of two partitions at a time, intake that waits for
+    every fourth signal."""
     room.start(
         FIRSTVALUE_ENGINE_BATCH_EVENTS_MAX="7",
         FIRSTVALUE_ENGINE_ACCOUNTS_CACHED_MAX="10",
-        FIRSTVALUE_ENGINE_DUE_ACCOUNTS_MAX="2",
+        FIRSTVALUE_ENGINE_DUE_ACCOUNTS_MAX="4",
         FIRSTVALUE_ENGINE_UNPUBLISHED_SIGNALS_MAX="4",
         FIRSTVALUE_ENGINE_RELAY_ROWS_MAX="2",
     )
