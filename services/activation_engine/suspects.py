@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from services.activation_engine.decoder import Input, Poison, Reason, Record
 from services.activation_engine.domain.event import Event
-from services.activation_engine.store import StoreUnavailable
 
 _DETAILS = {
     Reason.ROWS_REFUSED: "the database refused what this record would have written",
@@ -21,10 +20,11 @@ class FoldFailed(Exception):
 
 @contextlib.contextmanager
 def mistakes_told_apart() -> Iterator[None]:
-    """Raises FoldFailed for whatever is raised inside but what passes: a database that is away, too little memory."""
+    """Raises FoldFailed for whatever is raised inside but too little memory, which passes. So nothing inside may ask a
+    server: its trouble would cost records."""
     try:
         yield
-    except (StoreUnavailable, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:
         raise FoldFailed(type(error).__name__) from error

@@ -108,9 +108,8 @@ class Transactions:
             async with self._making:
                 shares = await timed("decode", self._decode(taken, redelivered, partitions))
                 await timed("load", self._load(shares))
-                with mistakes_told_apart():
-                    await timed("fold", self._fold(shares))
-                    commit, leases = await timed("encode", self._encode(shares))
+                await timed("fold", self._fold(shares))
+                commit, leases = await timed("encode", self._encode(shares))
             await timed("commit", self._commit(commit, generation))
         except _Revoked:
             return {}
@@ -206,11 +205,12 @@ class Transactions:
     async def _fold(self, shares: Sequence[Share]) -> None:
         """B4: the records into the accounts, in the order of each partition's log."""
         left = ERASURES_MAX
-        for share in shares:
-            share.outcome.erasures_left = left
-            for _ in fold(share.outcome, share.records, share.inputs, share.due):
-                await asyncio.sleep(0)
-            left = share.outcome.erasures_left
+        with mistakes_told_apart():
+            for share in shares:
+                share.outcome.erasures_left = left
+                for _ in fold(share.outcome, share.records, share.inputs, share.due):
+                    await asyncio.sleep(0)
+                left = share.outcome.erasures_left
         crash_point("engine.b4_folded")
 
     async def _encode(self, shares: Sequence[Share]) -> tuple[Commit, dict[int, Lease]]:
@@ -219,13 +219,14 @@ class Transactions:
         known = await self._store.known_signals([one.signal.id for one in announced]) if announced else set()
         commit = Commit()
         written: dict[int, Lease] = {}
-        for share in shares:
-            rows = await self._number(share, known)
-            written[share.partition.part] = self._add(commit, share, rows)
-            dirty = list(share.outcome.dirty.values())
-            for start in range(0, len(dirty), ROWS_PER_STEP):
-                add_accounts(commit, share.outcome, dirty[start : start + ROWS_PER_STEP])
-                await asyncio.sleep(0)
+        with mistakes_told_apart():
+            for share in shares:
+                rows = await self._number(share, known)
+                written[share.partition.part] = self._add(commit, share, rows)
+                dirty = list(share.outcome.dirty.values())
+                for start in range(0, len(dirty), ROWS_PER_STEP):
+                    add_accounts(commit, share.outcome, dirty[start : start + ROWS_PER_STEP])
+                    await asyncio.sleep(0)
         return commit, written
 
     async def _commit(self, commit: Commit, generation: int) -> None:

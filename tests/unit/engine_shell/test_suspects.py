@@ -70,6 +70,21 @@ async def test_one_record_at_which_the_fold_fails_stops_nobody(monkeypatch: pyte
     assert "cursed" in engine.store.accounts
 
 
+async def test_what_a_server_does_costs_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what nobody thought of, as of a driver that writes to a connection that is closed: it ends the process."""
+    engine = Engine()
+    engine.store.versions["quick", 1] = ("silent", load_plan(QUICK_PLAN).content)
+    await engine.catalog.refresh()
+    await engine.claim()
+
+    async def closed(_: object) -> set[str]:
+        raise RuntimeError("unable to perform operation on a closed transport")
+
+    monkeypatch.setattr(engine.store, "known_signals", closed)
+    with pytest.raises(RuntimeError, match="closed transport"):
+        await engine.apply(p0="acme")
+
+
 async def test_a_tick_at_which_the_fold_fails_stops_its_partition(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others go on, and so does this one by a release that does not fail."""
     engine = Engine()
