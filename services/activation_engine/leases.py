@@ -129,7 +129,7 @@ class Leases:
         return running
 
     async def stop(self, part: int, reason: str) -> None:
-        """Stop one partition until an operator looks: its log is not the one that was applied."""
+        """Stop one partition until an operator looks: its log is not the one that was applied, or a tick cannot be."""
         held = self.held.get(part)
         if held is not None:
             self._forget(part)

@@ -72,7 +72,7 @@ class EngineMetrics:
         self.assigned = make.gauge("firstvalue_engine_assigned_partitions", "Partitions claimed.")
         self.stopped = make.gauge(
             "firstvalue_engine_stopped_partitions",
-            "Partitions that wait for an operator because the log is not the one that was applied.",
+            "Partitions that wait for an operator: their log is not the one that was applied, or a tick cannot be.",
             reason=STOPS,
         )
         self.lease_conflicts = make.counter(
