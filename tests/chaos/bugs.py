@@ -5,6 +5,7 @@ Nothing of a service is imported before the bug is there, or modules would keep 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sys
 from collections.abc import Callable
@@ -43,7 +44,16 @@ def _count_what_was_resent() -> None:
 
 def _skip_the_compare_and_set() -> None:
     from services.activation_engine import statements
+    from services.activation_engine.postgres_store import PostgresStore
 
+    at_once = PostgresStore.commit
+
+    async def slow(self: PostgresStore, commit: Any) -> None:
+        # So that a pause comes before a commit that is under way. With the guard that does no harm.
+        await asyncio.sleep(0.3)
+        await at_once(self, commit)
+
+    PostgresStore.commit = slow  # type: ignore[method-assign]
     guard = " AND lease.stamp = new.known"
     assert guard in statements.COMPARE_AND_SET.text
     statements.COMPARE_AND_SET.text = statements.COMPARE_AND_SET.text.replace(guard, "")
@@ -57,21 +67,32 @@ def _take_any_answer_as_delivered() -> None:
 
 @dataclass(frozen=True)
 class Bug:
-    """What is planted where, and the faults under which it has to show."""
+    """What is planted where, the faults under which it has to show, and words of violations that tell of it."""
 
     kind: str
     plant: Callable[[], None]
     faults: tuple[str, ...]
+    told: tuple[str, ...]
 
 
 BUGS = {
     "ingest acknowledges before Kafka does": Bug(
-        "ingest", _acknowledge_before_kafka, ("kill broker", "kill ingest") * 2
+        "ingest", _acknowledge_before_kafka, ("kill broker", "kill ingest") * 2, ("acknowledged and lost",)
     ),
-    "ingest drops what waits for its account": Bug("ingest", _let_nothing_wait, ("kill ingest",)),
-    "engine counts what was resent": Bug("engine", _count_what_was_resent, ("kill engine",)),
-    "engine skips the compare-and-set": Bug("engine", _skip_the_compare_and_set, ("pause engine", "pause engine2") * 3),
-    "notifier takes any answer as delivered": Bug("notifier", _take_any_answer_as_delivered, ("kill notifier",)),
+    "ingest drops what waits for its account": Bug(
+        "ingest", _let_nothing_wait, ("kill ingest",), ("acknowledged and lost",)
+    ),
+    "engine counts what was resent": Bug("engine", _count_what_was_resent, ("kill engine",), ("signals differ",)),
+    # A zombie may also put numbers back that the ledger has: then the partition can never go on.
+    "engine skips the compare-and-set": Bug(
+        "engine",
+        _skip_the_compare_and_set,
+        ("pause engine", "pause engine2") * 3,
+        ("went backwards", "differ", "the ledger has gaps", "nothing moves", "not at rest"),
+    ),
+    "notifier takes any answer as delivered": Bug(
+        "notifier", _take_any_answer_as_delivered, ("kill notifier",), ("never answered 2xx",)
+    ),
 }
 
 

@@ -13,7 +13,7 @@ from services.activation_engine.domain.plain_fold import Oracle
 def check_account(oracle: Oracle, row: Any) -> None:
     """The stored account stands where the fold's stands: milestones, status, number of signals, first record."""
     wanted, found = oracle.accounts[row["account_id"]], decode(row["account_id"], row["facts"])
-    assert _standing(wanted) == _standing(found)
+    assert _standing(wanted) == _standing(found), f"accounts differ: {row['account_id']}"
 
 
 def _standing(state: AccountState) -> object:
