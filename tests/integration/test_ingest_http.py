@@ -282,7 +282,8 @@ def test_a_service_refuses_a_stale_schema_and_missing_topics(
     ):
         refused = launch({**service.environment, **changes}, tmp_path)
         assert refused.process.wait(30) == 1
-        assert advice in refused.log.read_text().splitlines()[-1]
+        (line,) = [line for line in refused.logged() if line["event"] == "start_refused"]
+        assert advice in line["reason"]
 
 
 def test_metrics_count_what_happened(service: IngestProcess) -> None:
