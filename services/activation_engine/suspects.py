@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from services.activation_engine.decoder import Input, Poison, Reason, Record
 from services.activation_engine.domain.event import Event
@@ -49,19 +49,21 @@ class Suspects:
             self._poisonous.pop(part, None)
         return taken
 
-    def refused(self, taken: Mapping[int, Sequence[Record]], problem: Reason) -> bool:
-        """Note that one of these records can never be applied, and why; False when nothing is left to try, because the
+    def refused(self, taken: Mapping[int, Sequence[Record]], problem: Reason) -> Collection[int]:
+        """Note that one of these records can never be applied, and why. Returns the partitions that have to stop: the
         record that is to blame can be put aside no more, or is a tick, which everybody needs."""
         given = [(part, record) for part, records in taken.items() for record in records]
         for part, record in given:
             self._until[part] = max(record.offset, self._until.get(part, -1))
-        if len(given) > 1:
-            return True
-        for part, record in given:
-            if record.key is not None and self._problem(part, record) is None:
-                self._poisonous[part] = record.offset, problem
-                return True
-        return False
+        if not given:
+            return set(taken)
+        (part, record), *more = given
+        if more:
+            return set()
+        if record.key is None or self._problem(part, record) is not None:
+            return {part}
+        self._poisonous[part] = record.offset, problem
+        return set()
 
     def judged(self, part: int, record: Record, given: Input) -> Input:
         """What a record is to the fold."""

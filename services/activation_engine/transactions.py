@@ -134,8 +134,8 @@ class Transactions:
     async def _refused(self, taken: Mapping[int, Sequence[Record]], parts: set[int], problem: Reason) -> None:
         """Look for the record that is to blame, from the state that is stored; stop where there is none to put aside,
         for the same would be tried for ever."""
-        guilty = set() if self._suspects.refused(taken, problem) else parts
-        self._leases.evict(parts - guilty)
+        guilty = self._suspects.refused(taken, problem)
+        self._leases.evict(parts.difference(guilty))
         for part in guilty:
             await self._leases.stop(part, problem)
 

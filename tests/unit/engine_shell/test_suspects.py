@@ -109,6 +109,23 @@ async def test_a_tick_at_which_the_fold_fails_stops_its_partition(monkeypatch: p
     assert engine.store.dead_letters == []
 
 
+async def test_who_only_adopts_a_version_does_not_stop_with_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its partition has no record in the batch that fails."""
+    engine = Engine()
+    await engine.claim()
+    assert await engine.apply(p0="acme", p1="birch") == {0: 1, 1: 1}
+    engine.store.versions["quick", 1] = ("silent", load_plan(QUICK_PLAN).content)
+    await engine.catalog.refresh()
+
+    def mistaken(*_: Any) -> Any:
+        raise AssertionError("nobody thought of this")
+
+    monkeypatch.setattr(batch, "apply_tick", mistaken)
+    tick = SimpleNamespace(offset=1, timestamp=2_000, key=None, value=tick_value(2_000))
+    assert await engine.transactions.apply({0: [tick], 1: []}, {}) == {}
+    assert [engine.store.leases[part].stopped for part in (0, 1)] == ["fold_failed", None]
+
+
 async def test_a_tick_that_the_database_can_never_take_stops_its_partition() -> None:
     """Nobody can do without a tick, and trying for ever helps nobody."""
     engine = Engine()
