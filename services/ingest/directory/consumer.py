@@ -85,10 +85,15 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._metrics.forget_partition(place.partition)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Fetch nothing of them before they are claimed. How late they are is not known yet: count from now."""
-        self._consumer.pause(*assigned)
+        """Fetch nothing of them before they are claimed. How late they are is not known yet: count from now.
+
+        A rebalance may take longer than a poll, and until its end the client tells the assignment of before: what was
+        claimed then has to be claimed again, or its partition would stay paused.
+        """
         for place in assigned:
+            self._claims.pop(place.partition, None)
             self._metrics.decided_until(place.partition, time.time() * 1000)
+        self._consumer.pause(*assigned)
 
     async def _turn(self) -> None:
         if self._consumer is None:

@@ -219,6 +219,7 @@ class Assigned:
         self.batches = batches
         self.given = 0
         self.heard_at = time.time()
+        self.paused = False
 
     def assignment(self) -> set[TopicPartition]:
         return {self.place}
@@ -245,7 +246,11 @@ class Assigned:
     def seek(self, *_: Any) -> None:
         pass
 
-    pause = resume = seek
+    def pause(self, *_: Any) -> None:
+        self.paused = True
+
+    def resume(self, *_: Any) -> None:
+        self.paused = False
 
 
 def consumer_of(assigned: Assigned, told: list[str], metrics: IngestMetrics) -> ResolverConsumer:
@@ -302,3 +307,15 @@ async def test_how_late_the_resolver_is(monkeypatch: pytest.MonkeyPatch) -> None
     later = time.time() + 600
     monkeypatch.setattr(services.ingest.metrics, "time", SimpleNamespace(time=lambda: later))
     assert late() == 670
+
+
+async def test_a_claim_made_while_the_group_rebalances_is_made_again() -> None:
+    """The client tells the assignment of before until the new one is there, and that one begins paused."""
+    assigned, told = Assigned(batches=0), list[str]()
+    consumer = consumer_of(assigned, told, IngestMetrics())
+    await consumer.on_partitions_revoked([assigned.place])
+    await consumer._turn()
+    await consumer.on_partitions_assigned([assigned.place])
+    await consumer._turn()
+    assert not assigned.paused
+    assert told.count("released") == 2
