@@ -25,6 +25,9 @@ from aiokafka.errors import (
 
 RECORD_BYTES_MAX = 1_048_576
 _VISIBLE_SECONDS = 10.0
+# The library waits for a request's whole time-out at each broker that is frozen, in an order of chance: the next
+# consumer may meet another one first, and whoever starts it may be silent for a minute at most.
+_START_SECONDS = 20.0
 _LEAVE_SECONDS = 5.0
 _PRODUCTION_REPLICAS = 3
 # A write is in two replicas, and none without it becomes the leader.
@@ -113,7 +116,8 @@ async def join_group(consumer: Any, topic: str, listener: Any) -> None:
     Raises KafkaError, TimeoutError and OSError.
     """
     try:
-        await consumer.start()
+        async with asyncio.timeout(_START_SECONDS):
+            await consumer.start()
     except BaseException:
         # Cancelled as well: a half started consumer holds connections and tasks that nothing else ends.
         await leave_group(consumer)
