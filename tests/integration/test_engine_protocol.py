@@ -48,7 +48,8 @@ async def test_the_smallest_bounds_change_nothing(room: EngineRoom) -> None:
     )
     async with room.load(events_per_second=200):
         await eventually(lambda: _stalled(room, 40), within_seconds=30, what="40 accounts stalled")
-    await eventually(room.caught_up, within_seconds=30, what="all applied and published")
+    # Seven records at a time: what the load is ahead by takes a busy machine its time.
+    await eventually(room.caught_up, within_seconds=120, what="all applied and published")
     assert await room.check_against_oracle() > 150
 
 
