@@ -48,7 +48,7 @@ async def test_killed_at_every_point_twice_in_a_row(room: EngineRoom) -> None:
             for _ in range(2):
                 engine = room.start(crash_at=f"engine.{point}:{LATER.get(point, 1)}")
                 room.launch_ahead()
-                died = await engine.end(within_seconds=30)
+                died = await engine.end(within_seconds=60)
                 assert died == -signal.SIGKILL, f"engine.{point} was never hit: {engine.log.read_text()[-3000:]}"
         await room.check_against_oracle()
     await _finish(room)

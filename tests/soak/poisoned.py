@@ -11,7 +11,7 @@ from aiokafka.structs import TopicPartition
 from services.runtime.kafka import new_producer
 from tests.chaos.violation import require
 
-_LEADERLESS_SECONDS = 20.0
+_LEADERLESS_SECONDS = 60.0
 _SEND_SECONDS = 30.0
 
 
