@@ -130,7 +130,9 @@ class DataFolder:
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
-            content: dict[str, Any] = json.loads((self.path / name).read_text())
+            content = json.loads((self.path / name).read_text())
+            if not isinstance(content, dict):
+                raise ValueError(f"{name} holds no object")
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except ValueError as error:

@@ -14,6 +14,7 @@ from deploy.local.servers import Servers
 
 SERVICES = ("ingest", "engine", "notifier")
 JOBS = ("migrate", "topics")
+_PORT_MAX = 65_535
 _COMMAND = (sys.executable, "-m", "services.cli")
 
 
@@ -98,6 +99,9 @@ def _settings(data: DataFolder, servers: Servers, ports: Mapping[str, int]) -> d
 
 
 def _number(variable: str, given: Mapping[str, str]) -> int:
-    if not given[variable].isdecimal():
-        raise StackError(f"{variable}={given[variable]}: write the number of a port, or leave it out for a free one")
-    return int(given[variable])
+    number = given[variable]
+    if not number.isdecimal() or not 1 <= int(number) <= _PORT_MAX:
+        raise StackError(
+            f"{variable}={number}: write the number of a port, 1 to {_PORT_MAX}, or leave it out for a free one"
+        )
+    return int(number)

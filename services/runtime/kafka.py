@@ -23,7 +23,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-RECORD_BYTES_MAX = 1_048_576
+BATCH_BYTES_MAX = 1_048_576
 _VISIBLE_SECONDS = 10.0
 # The library waits for a request's whole time-out at each broker that is frozen, in an order of chance: the next
 # consumer may meet another one first, and whoever starts it may be silent for a minute at most.
@@ -66,8 +66,8 @@ def new_producer(bootstrap_servers: str, *, client_id: str, request_timeout_seco
         client_id=client_id,
         acks="all",
         enable_idempotence=True,
-        max_batch_size=RECORD_BYTES_MAX,
-        max_request_size=RECORD_BYTES_MAX + 65_536,
+        max_batch_size=BATCH_BYTES_MAX,
+        max_request_size=BATCH_BYTES_MAX + 65_536,
         request_timeout_ms=int(request_timeout_seconds * 1000),
         metadata_max_age_ms=30_000,
     )
@@ -99,7 +99,7 @@ def new_consumer(
         fetch_max_wait_ms=fetch_wait_ms,
         fetch_max_bytes=fetch_bytes_max,
         # Twice as much, of each of six partitions, is memory that goes back to the system after each fetch.
-        max_partition_fetch_bytes=min(2 * RECORD_BYTES_MAX, fetch_bytes_max),
+        max_partition_fetch_bytes=min(2 * BATCH_BYTES_MAX, fetch_bytes_max),
         session_timeout_ms=int(session_timeout_seconds * 1000),
         heartbeat_interval_ms=int(session_timeout_seconds * 1000 / 4),
         rebalance_timeout_ms=int(rebalance_timeout_seconds * 1000),
@@ -260,8 +260,8 @@ def _check_config(name: str, found: Mapping[str, str], wanted: Mapping[str, str]
     for key, value in wanted.items():
         if key != _FREE_TO_CHOOSE and found[key] != value:
             raise TopicProblem(f"{name} needs {key}={value}; it has {found[key]}")
-    if int(found["max.message.bytes"]) < RECORD_BYTES_MAX:
-        raise TopicProblem(f"{name} needs max.message.bytes={RECORD_BYTES_MAX} or more, which a batch may have")
+    if int(found["max.message.bytes"]) < BATCH_BYTES_MAX:
+        raise TopicProblem(f"{name} needs max.message.bytes={BATCH_BYTES_MAX} or more, which a batch may have")
 
 
 def _check_durability(name: str, found: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from schemas.topics import PRODUCT_EVENTS, SIGNALS, TOPICS
 from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.store import Adoption
-from services.runtime.kafka import RECORD_BYTES_MAX, create_topics
+from services.runtime.kafka import BATCH_BYTES_MAX, create_topics
 from tests.fakes.engine_comparison import check_account, check_topic
 from tests.fakes.engine_process import EngineProcess, eventually
 from tests.fakes.engine_records import QUICK_PLAN, command_value, event_value, tick_value
@@ -60,8 +60,8 @@ class EngineRoom:
             acks="all",
             enable_idempotence=True,
             linger_ms=2,
-            max_batch_size=RECORD_BYTES_MAX,
-            max_request_size=RECORD_BYTES_MAX + 65_536,
+            max_batch_size=BATCH_BYTES_MAX,
+            max_request_size=BATCH_BYTES_MAX + 65_536,
         )
         await self.producer.start()
 

@@ -97,10 +97,11 @@ def test_a_file_in_place_of_the_folder_has_no_stack(tmp_path: Path) -> None:
     assert (data.lock_holder(), data.read_state()) == (None, {})
 
 
-def test_damaged_files_are_told(data: DataFolder) -> None:
+@pytest.mark.parametrize("content", ["", "[]", "null"])
+def test_damaged_files_are_told(data: DataFolder, content: str) -> None:
     """A record of what runs is made anew; keys, without which the data cannot be read, are not."""
     for name in ("state.json", "secrets.json"):
-        (data.path / name).write_text("")
+        (data.path / name).write_text(content)
     assert data.read_state() == {}
     with pytest.raises(StackError, match=r"secrets\.json is damaged"):
         data.secrets()

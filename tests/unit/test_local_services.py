@@ -83,7 +83,8 @@ def test_servers_that_run_already_are_not_started(data: DataFolder) -> None:
     assert plan_servers(data, jars=data.path, environment=given, progress=progress).parts == ()
 
 
-def test_a_port_that_is_no_number_is_refused(data: DataFolder) -> None:
+@pytest.mark.parametrize("given", ["abc", "-1", "0", "65536"])
+def test_what_is_no_port_is_refused(data: DataFolder, given: str) -> None:
     """With the variable that has it."""
-    with pytest.raises(StackError, match="FIRSTVALUE_INGEST_PORT=abc: write the number of a port"):
-        plan_application(data, _SERVERS, environment={"FIRSTVALUE_INGEST_PORT": "abc"})
+    with pytest.raises(StackError, match=f"FIRSTVALUE_INGEST_PORT={given}: write the number of a port"):
+        plan_application(data, _SERVERS, environment={"FIRSTVALUE_INGEST_PORT": given})

@@ -17,7 +17,7 @@ from services.ingest.metrics import IngestMetrics
 from services.ingest.producers import ProducerKeeper
 from services.ingest.publisher import Publisher
 from services.ingest.settings import IngestSettings
-from services.runtime.kafka import RECORD_BYTES_MAX as BATCH_BYTES_MAX
+from services.runtime.kafka import BATCH_BYTES_MAX
 
 KIB = 1024
 
