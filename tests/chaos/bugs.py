@@ -5,22 +5,41 @@ Nothing of a service is imported before the bug is there, or modules would keep 
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+# Asks an engine without its compare-and-set to stop itself (SIGSTOP) just before it commits.
+STOP_IN_COMMIT = signal.SIGUSR1
+
 
 def _acknowledge_before_kafka() -> None:
-    from services.ingest.delivery import Delivery
     from services.ingest.intake import Intake
 
-    async def wait(self: Delivery) -> None:
-        """Nobody waits."""
+    class Hasty:
+        """A publisher whose deliveries are not waited for; only requests have it, the resolver goes on waiting."""
 
-    Delivery.wait = wait  # type: ignore[method-assign]
+        def __init__(self, publisher: Any) -> None:
+            self._publisher = publisher
+
+        def put(self, records: Any) -> Hasty:
+            self._publisher.put(records)
+            return self
+
+        async def wait(self) -> None:
+            """Nobody waits."""
+
+    make = Intake.__init__
+
+    def made(self: Intake, *, publisher: Any, **given: Any) -> None:
+        hasty: Any = Hasty(publisher)
+        make(self, publisher=hasty, **given)
+
+    Intake.__init__ = made  # type: ignore[method-assign]
     Intake._position = lambda self, delivery: "nowhere"  # type: ignore[method-assign]
 
 
@@ -47,13 +66,17 @@ def _skip_the_compare_and_set() -> None:
     from services.activation_engine.postgres_store import PostgresStore
 
     at_once = PostgresStore.commit
+    asked: list[int] = []
+    signal.signal(STOP_IN_COMMIT, lambda number, _: asked.append(number))
 
-    async def slow(self: PostgresStore, commit: Any) -> None:
-        # So that a pause comes before a commit that is under way. With the guard that does no harm.
-        await asyncio.sleep(0.3)
+    async def stopped(self: PostgresStore, commit: Any) -> None:
+        # Late on purpose, as a zombie is. Signals would meet those of the other engine and be refused by their numbers.
+        if asked and not (commit.ledger or commit.dead_letters or commit.adoptions):
+            asked.clear()
+            os.kill(os.getpid(), signal.SIGSTOP)
         await at_once(self, commit)
 
-    PostgresStore.commit = slow  # type: ignore[method-assign]
+    PostgresStore.commit = stopped  # type: ignore[method-assign]
     guard = " AND lease.stamp = new.known"
     assert guard in statements.COMPARE_AND_SET.text
     statements.COMPARE_AND_SET.text = statements.COMPARE_AND_SET.text.replace(guard, "")
@@ -77,18 +100,14 @@ class Bug:
 
 BUGS = {
     "ingest acknowledges before Kafka does": Bug(
-        "ingest", _acknowledge_before_kafka, ("kill broker", "kill ingest") * 2, ("acknowledged and lost",)
+        "ingest", _acknowledge_before_kafka, ("kill ingests that wait for the broker",), ("acknowledged and lost",)
     ),
     "ingest drops what waits for its account": Bug(
         "ingest", _let_nothing_wait, ("kill ingest",), ("acknowledged and lost",)
     ),
     "engine counts what was resent": Bug("engine", _count_what_was_resent, ("kill engine",), ("signals differ",)),
-    # A zombie may also put numbers back that the ledger has: then the partition can never go on.
     "engine skips the compare-and-set": Bug(
-        "engine",
-        _skip_the_compare_and_set,
-        ("pause engine", "pause engine2") * 3,
-        ("went backwards", "differ", "the ledger has gaps", "nothing moves", "not at rest"),
+        "engine", _skip_the_compare_and_set, ("stop engine in its commit",), ("went backwards",)
     ),
     "notifier takes any answer as delivered": Bug(
         "notifier", _take_any_answer_as_delivered, ("kill notifier",), ("never answered 2xx",)

@@ -10,10 +10,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
 import asyncpg
+import psutil
 
 from deploy.local.data_folder import DataFolder
+from tests.chaos.bugs import STOP_IN_COMMIT
 from tests.chaos.disaster import Backup
 from tests.chaos.observer import Observer
+from tests.chaos.product import Ledger
 from tests.fakes.private_servers import frozen, pid_of
 from tests.running_notifier import until
 from tests.running_system import RunningSystem
@@ -22,18 +25,21 @@ from tests.running_system import RunningSystem
 _PAST_SESSION_SECONDS = 8.0
 # So many signals are delivered between a backup and the loss.
 _AFTER_BACKUP = 20
+# So many records an heir applies, or acknowledgements are given, while something is stopped: more than one batch.
+_MEANWHILE = 100
 _BACKEND = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'firstvalue-%' ORDER BY random() LIMIT 1"
 
 Fault = Callable[[], Awaitable[None]]
 
 
 class Faults:
-    """Named faults of one system and its servers."""
+    """Named faults of one system and its servers: `all` for any run, `provoking` for those with planted bugs."""
 
-    def __init__(self, system: RunningSystem, servers: DataFolder, observer: Observer) -> None:
+    def __init__(self, system: RunningSystem, servers: DataFolder, observer: Observer, ledger: Ledger) -> None:
         self._system = system
         self._servers = servers
         self._observer = observer
+        self._ledger = ledger
         self.all: dict[str, Fault] = {
             **{f"kill {name}": self._kill(name) for name in system.services},
             **{f"pause {name}": self._pause(name) for name in system.services if name != "ingest"},
@@ -46,6 +52,10 @@ class Faults:
             "kill database": self._kill_backend,
             "restart database": self._end_server("postgres", signal.SIGINT),
             "restore database": self._restore_database,
+        }
+        self.provoking: dict[str, Fault] = {
+            "stop engine in its commit": self._stop_engine_in_commit,
+            "kill ingests that wait for the broker": self._kill_waiting_ingests,
         }
 
     def once_each(self, seed: int) -> Iterator[str]:
@@ -127,3 +137,45 @@ class Faults:
 
     async def _have_delivered(self, count: int) -> bool:
         return await self._delivered() >= count
+
+    async def _stop_engine_in_commit(self) -> None:
+        """It goes on when another has applied what it was about to commit, and more."""
+        engine = self._system.services["engine"]
+        assert engine.process is not None
+        process = psutil.Process(engine.process.pid)
+        engine.send(STOP_IN_COMMIT)
+
+        async def stopped() -> bool:
+            return process.status() == psutil.STATUS_STOPPED
+
+        await until(stopped, seconds=60)
+        before = await self._applied()
+
+        async def all_beyond() -> bool:
+            now = await self._applied()
+            return all(now[part] >= offset + _MEANWHILE for part, offset in before.items())
+
+        await until(all_beyond, seconds=60)
+        engine.send(signal.SIGCONT)
+
+    async def _kill_waiting_ingests(self) -> None:
+        """While the broker writes nothing and events are acknowledged all the same."""
+        ingests = [service for service in self._system.services.values() if service.kind == "ingest"]
+        with frozen(pid_of(self._servers, "kafka")):
+            enough = self._acknowledged() + _MEANWHILE
+
+            async def acknowledged() -> bool:
+                return self._acknowledged() >= enough
+
+            await until(acknowledged, seconds=60)
+            for service in ingests:
+                service.kill()
+        for service in ingests:
+            service.start()
+
+    async def _applied(self) -> dict[int, int]:
+        rows = await self._system.query("SELECT part, next_offset FROM activation.partition_lease")
+        return {row["part"]: row["next_offset"] for row in rows}
+
+    def _acknowledged(self) -> int:
+        return sum(sent.acked for sent in self._ledger.sent.values())

@@ -17,7 +17,7 @@ from deploy.local.data_folder import DataFolder
 from schemas.topics import UNRESOLVED_EVENTS
 from tests.chaos.faults import Faults
 from tests.chaos.judge import judge
-from tests.chaos.observer import Observer
+from tests.chaos.observer import WATCH_LEASES, Observer
 from tests.chaos.product import PLAN_ID, Product
 from tests.chaos.sink import Sink
 from tests.chaos.violation import require
@@ -75,11 +75,13 @@ async def chaos_run(terms: Terms, servers: DataFolder, folder: Path) -> dict[str
         sink.secret = await _prepare(system, sink)
         async with _room(system, folder) as room:
             poison = await _append_poison(room)
+            await room.database.execute(WATCH_LEASES)
             ingests = [functools.partial(system.client, name) for name in _REPLICAS if name.startswith("ingest")]
             product = Product(clients=ingests, seed=terms.seed)
             observer = Observer(system, erased=product.ledger.erased)
             async with _beside(product.run(), observer.run()) as (sending, watching):
-                await _break_things(terms, Faults(system, servers, observer), system, (sending, watching))
+                faults = Faults(system, servers, observer, product.ledger)
+                await _break_things(terms, faults, system, (sending, watching))
                 product.stop()
                 await sending
                 await _come_to_rest(system, room, watching)
@@ -145,7 +147,7 @@ async def _break_things(
         if terms.minutes is not None and time.monotonic() - began > terms.minutes * 60:
             break
         terms.say(f"{time.monotonic() - began:6.1f} s  {name}")
-        await faults.all[name]()
+        await (faults.all | faults.provoking)[name]()
         await _progress(system, tasks)
 
 
@@ -181,6 +183,8 @@ async def _come_to_rest(system: RunningSystem, room: EngineRoom, watching: async
         await asyncio.sleep(0.3)
     for service in system.services.values():
         if service.kind == "ingest":
+            # One that was killed last may be starting still, and would die of a SIGTERM.
+            await service.wait_ready()
             ended = await asyncio.to_thread(service.stop)
             require(ended == 0, service.name, "ended with", ended)
     while True:
