@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -219,6 +220,7 @@ class Ingest:
             waiting_max=settings.parked_events_max,
             waiting_age=timedelta(days=settings.parked_days),
         )
+        beat = functools.partial(self._health.beat, "resolver")
         return ResolverConsumer(
             new_consumer=lambda: new_consumer(
                 shared.kafka_bootstrap_servers,
@@ -228,9 +230,15 @@ class Ingest:
             topic=topics.unresolved,
             store=self._directory,
             resolver=Resolver(
-                store=self._directory, publisher=publisher, staff=self._staff, metrics=self._metrics, rules=rules
+                store=self._directory,
+                publisher=publisher,
+                staff=self._staff,
+                metrics=self._metrics,
+                rules=rules,
+                beat=beat,
             ),
             metrics=self._metrics,
+            beat=beat,
         )
 
     def _new_server(self, collector: Collector) -> HttpServer:

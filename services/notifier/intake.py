@@ -25,14 +25,13 @@ from services.runtime.health import Health
 from services.runtime.kafka import join_group, leave_group
 from services.runtime.postgres import is_transient
 from services.runtime.process import Stopping
+from services.runtime.standstill import STANDSTILL_SECONDS, Standstill
 
 log = structlog.get_logger(__name__)
 
 _POLL_MS = 200
 _COMMIT_SECONDS = 5.0
 _BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
-# Nothing read for this long although the broker has more: the client hangs, as seen after broker restarts.
-_SILENCE_SECONDS_MAX = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._owned: dict[int, Position] = {}
         self._in_transaction = asyncio.Lock()
         self._failures = 0
-        self._heard_at = time.monotonic()
+        self._standstill = Standstill()
         self._committed_at = 0.0
         self.stopped = asyncio.Event()
 
@@ -69,7 +68,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             self._parts.health.beat("intake")
             try:
                 await join_group(self._consumer, self._parts.topic, self)
-                self._heard_at = time.monotonic()
+                self._standstill.forget()
                 await self._read()
             except (KafkaError, OSError) as error:
                 log.warning("intake_consumer_failed", error=type(error).__name__)
@@ -87,6 +86,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Let the transaction under way finish, then forget all positions, and with them whose gaps are shown."""
+        self._standstill.forget()
         async with self._in_transaction:
             self._owned.clear()
             self._parts.writer.watch_gaps(self._owned)
@@ -108,8 +108,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                     raise
                 await self._start_over("intake_database_failed")
             await self._commit_for_lag_tools()
-            if await self._hangs():
-                log.error("intake_consumer_hangs", seconds=_SILENCE_SECONDS_MAX)
+            if await self._standstill.found(self._consumer, self._places()):
+                log.error("intake_consumer_hangs", seconds=STANDSTILL_SECONDS)
                 return
 
     async def _claim(self) -> None:
@@ -160,12 +160,12 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             before = {part: self._owned[part] for part in batch}
             after = await self._parts.writer.write(before, batch)
             self._owned.update(after)
-        self._heard_at = time.monotonic()
 
     async def _start_over(self, event: str) -> None:
         """Trust no position any more; while waiting keep polling with everything paused, so that the group stays."""
         log.warning(event, failures=self._failures + 1)
         self._owned.clear()
+        self._standstill.forget()
         assigned = self._consumer.assignment()
         if assigned:
             self._consumer.pause(*assigned)
@@ -181,14 +181,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         if now - self._committed_at < _COMMIT_SECONDS or not self._owned:
             return
         self._committed_at = now
-        offsets = {TopicPartition(self._parts.topic, part): owned.next_offset for part, owned in self._owned.items()}
         with contextlib.suppress(KafkaError):
-            await self._consumer.commit(offsets)
+            await self._consumer.commit(self._places())
 
-    async def _hangs(self) -> bool:
-        if time.monotonic() - self._heard_at < _SILENCE_SECONDS_MAX or not self._owned:
-            return False
-        self._heard_at = time.monotonic()
-        owned = {TopicPartition(self._parts.topic, part): own.next_offset for part, own in self._owned.items()}
-        ends = await self._consumer.end_offsets(list(owned))
-        return any(ends[entry] > next_offset for entry, next_offset in owned.items())
+    def _places(self) -> dict[Any, int]:
+        return {TopicPartition(self._parts.topic, part): owned.next_offset for part, owned in self._owned.items()}

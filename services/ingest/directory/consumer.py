@@ -21,6 +21,7 @@ from services.ingest.metrics import IngestMetrics
 from services.runtime.kafka import join_group, leave_group
 from services.runtime.postgres import is_transient
 from services.runtime.process import Stopping
+from services.runtime.standstill import STANDSTILL_SECONDS, Standstill
 
 log = structlog.get_logger(__name__)
 
@@ -32,23 +33,27 @@ _SWEEP_SECONDS = 60.0
 
 
 class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
-    """`new_consumer` makes group consumers that are neither started nor subscribed."""
+    """`new_consumer` makes group consumers that are neither started nor subscribed; one that fails or hangs is
+    replaced. `beat` is called while the loop goes on."""
 
     def __init__(
         self,
         *,
         new_consumer: Callable[[], Any],
+        beat: Callable[[], None],
         topic: str,
         store: DirectoryStore,
         resolver: Resolver,
         metrics: IngestMetrics,
     ) -> None:
         self._new_consumer = new_consumer
+        self._beat = beat
         self._topic = topic
         self._store = store
         self._resolver = resolver
         self._metrics = metrics
         self._consumer: Any = None
+        self._standstill = Standstill()
         self._claims: dict[int, Claim] = {}
         # How far the log of a partition reached when it was claimed.
         self._claimed_up_to: dict[int, int] = {}
@@ -72,6 +77,10 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                         log.warning("resolver_waits", error=type(error).__name__)
                     troubled = True
                     self._claims.clear()
+                    self._standstill.forget()
+                    if isinstance(error, KafkaError):
+                        # Whatever ended one of the client's own tasks, it starts none anew.
+                        await self._close()
                     await stopping.sleep(_PAUSE_SECONDS)
         finally:
             await self._close()
@@ -79,6 +88,7 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Write no more on them. A batch under way may still be written, unless somebody else has claimed since."""
+        self._standstill.forget()
         for place in revoked:
             self._claims.pop(place.partition, None)
             # Whoever has it next tells of it; what was true here would stay for as long as this process.
@@ -96,6 +106,7 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.pause(*assigned)
 
     async def _turn(self) -> None:
+        self._beat()
         if self._consumer is None:
             await self._connect()
         for place in sorted(self._consumer.assignment()):
@@ -110,8 +121,13 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._apply(place, records)
         await self._sweep()
         self._show_lag()
+        places = {TopicPartition(self._topic, part): claim.next_offset for part, claim in self._claims.items()}
+        if await self._standstill.found(self._consumer, places):
+            log.error("resolver_consumer_hangs", seconds=STANDSTILL_SECONDS)
+            await self._close()
 
     async def _claim(self, place: TopicPartition) -> None:
+        self._beat()
         claim = await self._store.claim(place.partition)
         begins = (await self._consumer.beginning_offsets([place]))[place]
         ends = (await self._consumer.end_offsets([place]))[place]
@@ -178,6 +194,7 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _connect(self) -> None:
         self._claims.clear()
+        self._standstill.forget()
         consumer = self._new_consumer()
         await join_group(consumer, self._topic, self)
         self._consumer = consumer

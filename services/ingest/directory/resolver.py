@@ -56,7 +56,7 @@ class Resolver:
     """Applies records of the unresolved topic, partition by partition.
 
     Raises BrokerUnavailable, Overloaded, Superseded, SQLAlchemyError and OSError; after any of them the partition has
-    to be claimed again, and goes on from where it was written to be.
+    to be claimed again, and goes on from where it was written to be. `beat` is called while there is work.
     """
 
     def __init__(
@@ -67,12 +67,14 @@ class Resolver:
         staff: StaffRule,
         metrics: IngestMetrics,
         rules: ResolverRules,
+        beat: Callable[[], None],
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._staff = staff
         self._metrics = metrics
         self._rules = rules
+        self._beat = beat
 
     async def apply(self, claim: Claim, records: Sequence[Any]) -> Claim:
         """Decide records in the order of the log; the claim with its place after them."""
@@ -144,6 +146,7 @@ class Resolver:
         await asyncio.sleep(0)
 
     async def _produce(self, decision: Decision, dead: list[Poison]) -> None:
+        self._beat()
         rules, produced = self._rules, list[tuple[str, Record]]()
         for account_id, value in decision.resolved:
             key, partition = rules.place(account_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
@@ -12,11 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
 
-import services.ingest.metrics
 from services.ingest.delivery import Delivery, Record
-from services.ingest.directory.consumer import ResolverConsumer
 from services.ingest.directory.person import Person
 from services.ingest.directory.resolver import Resolver, ResolverRules
 from services.ingest.directory.store import Claim, ParkedEvent, Waiting
@@ -81,10 +77,16 @@ class Log:
         return delivery
 
 
+def no_matter() -> None:
+    """Who beats is not asked here."""
+
+
 def resolver_of(store: Any, log: Any) -> Resolver:
     """A resolver between them."""
     rules = ResolverRules("events", "dead", lambda key: (key.encode(), 0), 10, timedelta(days=1))
-    return Resolver(store=store, publisher=log, staff=StaffRule(()), metrics=IngestMetrics(), rules=rules)
+    return Resolver(
+        store=store, publisher=log, staff=StaffRule(()), metrics=IngestMetrics(), rules=rules, beat=no_matter
+    )
 
 
 def applied(value: bytes, key: bytes = b"u-1") -> tuple[Store, Log, Claim]:
@@ -190,132 +192,3 @@ def test_a_batch_releases_those_alone_whom_it_taught() -> None:
     """Looking through all that waits on the partition, batch after batch, would take longer than the batches come."""
     assert applied(json.dumps({**EVENT, "type": "group", "account_id": "acme"}).encode())[0].released == [["u-1"]]
     assert applied(json.dumps(EVENT).encode())[0].released == []
-
-
-async def test_a_partition_that_was_given_away_is_told_of_by_its_new_owner_alone() -> None:
-    """Else its lag of that moment would stand beside the true one, and wake somebody, until this process ends."""
-    metrics, nothing = IngestMetrics(), Any
-    parts: Any = {"new_consumer": nothing, "store": nothing, "resolver": nothing}
-    consumer = ResolverConsumer(**parts, topic="unresolved", metrics=metrics)
-    for gauge in (metrics.resolver_lag, metrics.resolver_lag_seconds, metrics.parked):
-        gauge.labels("0").set(7)
-        gauge.labels("1").set(7)
-    await consumer.on_partitions_revoked([TopicPartition("unresolved", 0), TopicPartition("unresolved", 2)])
-    names = [f"firstvalue_ingest_{name}" for name in ("resolver_lag_records", "resolver_lag_seconds", "parked_events")]
-    told = {
-        (name, part): metrics.registry.get_sample_value(name, {"partition": part}) for name in names for part in "01"
-    }
-    assert told == {(name, part): None if part == "0" else 7 for name in names for part in "01"}
-
-
-class Assigned:
-    """A group consumer that has one partition, whose log holds so many batches of one record, some minutes old; the
-    broker last answered at `heard_at`."""
-
-    AGE_SECONDS = 500
-
-    def __init__(self, batches: int) -> None:
-        self.place = TopicPartition("unresolved", 0)
-        self.batches = batches
-        self.given = 0
-        self.heard_at = time.time()
-        self.paused = False
-
-    def assignment(self) -> set[TopicPartition]:
-        return {self.place}
-
-    async def beginning_offsets(self, _: Any) -> dict[TopicPartition, int]:
-        return {self.place: 0}
-
-    async def end_offsets(self, _: Any) -> dict[TopicPartition, int]:
-        return {self.place: self.batches}
-
-    async def getmany(self, **_: Any) -> dict[TopicPartition, list[Any]]:
-        if self.given == self.batches:
-            return {}
-        self.given += 1
-        appended_ms = (time.time() - self.AGE_SECONDS) * 1000
-        return {self.place: [SimpleNamespace(offset=self.given - 1, timestamp=appended_ms)]}
-
-    def highwater(self, _: TopicPartition) -> int:
-        return self.batches
-
-    def last_poll_timestamp(self, _: TopicPartition) -> float:
-        return self.heard_at * 1000
-
-    def seek(self, *_: Any) -> None:
-        pass
-
-    def pause(self, *_: Any) -> None:
-        self.paused = True
-
-    def resume(self, *_: Any) -> None:
-        self.paused = False
-
-
-def consumer_of(assigned: Assigned, told: list[str], metrics: IngestMetrics) -> ResolverConsumer:
-    """Its resolver only tells what it is asked."""
-
-    async def claim(partition: int) -> Claim:
-        return Claim(partition, uuid.uuid4(), 0)
-
-    async def apply(claim: Claim, records: Sequence[Any]) -> Claim:
-        told.append("applied")
-        return claim._replace(next_offset=records[-1].offset + 1)
-
-    async def release(_: Claim) -> None:
-        told.append("released")
-
-    async def expire(_: Claim) -> None:
-        told.append("expired")
-
-    resolver = SimpleNamespace(apply=apply, release=release, expire=expire)
-    parts: Any = {"new_consumer": None, "store": SimpleNamespace(claim=claim), "resolver": resolver}
-    consumer = ResolverConsumer(**parts, topic="unresolved", metrics=metrics)
-    consumer._consumer = assigned
-    return consumer
-
-
-async def test_no_wait_ends_before_what_was_there_is_decided() -> None:
-    """Of a batch that an owner of before decided and did not write, the same events are one too many again."""
-    told: list[str] = []
-    consumer = consumer_of(Assigned(batches=2), told, IngestMetrics())
-    for _ in range(4):
-        await consumer._turn()
-    assert told == ["released", "applied", "applied", "expired"]
-
-
-async def test_how_late_the_resolver_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As late as the newest record that it decided, while others wait; and it ages, whatever it is that fails."""
-    assigned, metrics = Assigned(batches=2), IngestMetrics()
-    consumer = consumer_of(assigned, [], metrics)
-
-    def late() -> float | None:
-        seconds = metrics.registry.get_sample_value("firstvalue_ingest_resolver_lag_seconds", {"partition": "0"})
-        return None if seconds is None else round(seconds, -1)
-
-    assert late() is None
-    await consumer.on_partitions_assigned([assigned.place])
-    assert late() == 0
-    await consumer._turn()
-    assert late() == Assigned.AGE_SECONDS
-    await consumer._turn()
-    assert late() == 0
-    assigned.heard_at -= 70
-    await consumer._turn()
-    assert late() == 70
-    later = time.time() + 600
-    monkeypatch.setattr(services.ingest.metrics, "time", SimpleNamespace(time=lambda: later))
-    assert late() == 670
-
-
-async def test_a_claim_made_while_the_group_rebalances_is_made_again() -> None:
-    """The client tells the assignment of before until the new one is there, and that one begins paused."""
-    assigned, told = Assigned(batches=0), list[str]()
-    consumer = consumer_of(assigned, told, IngestMetrics())
-    await consumer.on_partitions_revoked([assigned.place])
-    await consumer._turn()
-    await consumer.on_partitions_assigned([assigned.place])
-    await consumer._turn()
-    assert not assigned.paused
-    assert told.count("released") == 2
