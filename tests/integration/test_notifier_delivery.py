@@ -218,9 +218,10 @@ async def test_backlog_beyond_its_cap_is_held_not_dropped(surroundings: Servers,
         watch = await notifier.add_endpoint("http://127.0.0.1:9/watch", types=["endpoint.failing"])
         await publisher.publish([a_signal() for _ in range(10)])
         await receiver.wait_for(1)
-        held = await until(lambda: notifier.deliveries(status="held", endpoint_id=endpoint["id"]))
+        await until(lambda: _count(notifier, endpoint, 6, "held"))
+        held = await notifier.deliveries(status="held", endpoint_id=endpoint["id"])
         assert {each["hold_reason"] for each in held} == {"backlog"}
-        assert await notifier.metric('firstvalue_notifier_held_deliveries_total{reason="backlog"}') == len(held)
+        assert await notifier.metric('firstvalue_notifier_held_deliveries_total{reason="backlog"}') == 6
         bodies = """SELECT m.body FROM notifier.delivery d JOIN notifier.message m ON m.id = d.message_id
             WHERE d.endpoint_id = $1"""
         (told,) = [json.loads(row["body"]) for row in await query(surroundings, bodies, watch["id"])]
