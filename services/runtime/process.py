@@ -61,20 +61,25 @@ async def run_workers(
     try:
         done, _ = await asyncio.wait({*tasks, asked}, return_when=asyncio.FIRST_COMPLETED)
         # One that returns because a stop was requested has not failed.
-        failed = next((task for task in done - {asked} if not stopping or task.exception() is not None), None)
+        failed = next((task for task in done - {asked} if not stopping or _error_of(task) is not None), None)
         if failed is not None:
-            log.error("worker_ended", worker=failed.get_name(), exc_info=failed.exception())
+            log.error("worker_ended", worker=failed.get_name(), exc_info=_error_of(failed))
             stopping.request()
         try:
             await asyncio.wait_for(drain(), drain_seconds)
         except TimeoutError:
             log.warning("drain_cut_short", seconds=drain_seconds)
         if failed is not None:
-            raise WorkerFailed(failed.get_name()) from failed.exception()
+            raise WorkerFailed(failed.get_name()) from _error_of(failed)
     finally:
         for task in (*tasks, asked):
             task.cancel()
         await asyncio.gather(*tasks, asked, return_exceptions=True)
+
+
+def _error_of(task: asyncio.Task[Any]) -> BaseException | None:
+    # A library's own cancellation may end a worker too.
+    return None if task.cancelled() else task.exception()
 
 
 def run(main: Callable[[Stopping], Coroutine[Any, Any, None]]) -> int:

@@ -17,8 +17,9 @@ class Standstill:
     """Watches one consumer of a group; the broker is asked every few seconds at most."""
 
     def __init__(self) -> None:
-        # Where a partition stands, and since when records wait there.
-        self._standing: dict[Any, tuple[int, float]] = {}
+        # Where a partition stands, and at how many looks records have waited there. Time alone says nothing: between
+        # two looks there is at least a poll, while a long batch of another partition is one look.
+        self._standing: dict[Any, tuple[int, int]] = {}
         self._looked_at = time.monotonic()
 
     def forget(self) -> None:
@@ -26,7 +27,7 @@ class Standstill:
         self._standing.clear()
 
     async def found(self, consumer: Any, next_offsets: Mapping[Any, int]) -> bool:
-        """Whether records have waited for 30 s on one of these partitions that stands. Raises KafkaError."""
+        """Whether records have waited for 30 s or longer on one of these partitions that stands. Raises KafkaError."""
         now = time.monotonic()
         if now - self._looked_at < _LOOK_SECONDS:
             return False
@@ -35,7 +36,7 @@ class Standstill:
         standing = {}
         for place, next_offset in next_offsets.items():
             if next_offset < ends[place]:
-                known = self._standing.get(place)
-                standing[place] = known if known is not None and known[0] == next_offset else (next_offset, now)
+                stood_at, looks = self._standing.get(place, (next_offset, 0))
+                standing[place] = (next_offset, looks + 1 if stood_at == next_offset else 1)
         self._standing = standing
-        return any(now - since >= STANDSTILL_SECONDS for _, since in standing.values())
+        return any((looks - 1) * _LOOK_SECONDS >= STANDSTILL_SECONDS for _, looks in standing.values())

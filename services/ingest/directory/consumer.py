@@ -100,6 +100,7 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         A rebalance may take longer than a poll, and until its end the client tells the assignment of before: what was
         claimed then has to be claimed again, or its partition would stay paused.
         """
+        self._standstill.forget()
         for place in assigned:
             self._claims.pop(place.partition, None)
             self._metrics.decided_until(place.partition, time.time() * 1000)
@@ -117,6 +118,9 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLL_SECONDS_MAX):
                 polled = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_EVENTS_MAX)
+        if sum(map(len, polled.values())) >= _BATCH_EVENTS_MAX:
+            # The client gives what it has of one partition before it comes to the next, which waits meanwhile.
+            self._standstill.forget()
         for place, records in polled.items():
             await self._apply(place, records)
         await self._sweep()
@@ -130,6 +134,7 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._beat()
         claim = await self._store.claim(place.partition)
         begins = (await self._consumer.beginning_offsets([place]))[place]
+        self._beat()
         ends = (await self._consumer.end_offsets([place]))[place]
         if not begins <= claim.next_offset <= ends:
             if claim.next_offset:
@@ -176,6 +181,7 @@ class ResolverConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._swept.clear()
         for partition, claim in list(self._claims.items()):
             if partition not in self._swept and claim.next_offset >= self._claimed_up_to[partition]:
+                self._beat()
                 self._swept.add(partition)
                 await self._guarded(self._resolver.expire(claim), partition)
 

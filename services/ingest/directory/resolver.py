@@ -134,6 +134,7 @@ class Resolver:
         return claim
 
     async def _forget(self, claim: Claim, event: UnresolvedEvent, *, next_offset: int) -> Claim:
+        self._beat()
         if event.event == "erase_person" and event.user_id is not None:
             return await self._store.forget_person(claim, event.user_id, next_offset=next_offset)
         return await self._store.forget_account(claim, str(event.account_id), next_offset=next_offset)

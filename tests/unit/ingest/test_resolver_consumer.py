@@ -194,3 +194,45 @@ async def test_a_consumer_that_hangs_or_has_ended_is_replaced(
     await asyncio.wait_for(consumer.run(stopping), 5)
     assert [one for one in told if one != "alive"] == ["released", "released", "applied", "expired"]
     assert told.count("alive") >= len(("turn", "claim")) * 2
+
+
+class Behind(Assigned):
+    """A client that has much of one partition, and comes to the other one later."""
+
+    other = TopicPartition("unresolved", 1)
+
+    def assignment(self) -> set[TopicPartition]:
+        return {self.place, self.other}
+
+    async def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 0)
+
+    async def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 1_000)
+
+    async def getmany(self, **options: Any) -> dict[TopicPartition, list[Any]]:
+        max_records = options["max_records"]
+        self.given += max_records
+        return {
+            self.place: [SimpleNamespace(offset=self.given - left, timestamp=0) for left in range(max_records, 0, -1)]
+        }
+
+
+async def test_whose_turn_has_not_come_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client gives what it has fetched of a partition before it comes to the next; nor does one wait for itself
+    while its group rebalances."""
+    monkeypatch.setattr(standstill, "STANDSTILL_SECONDS", 2)
+    monkeypatch.setattr(standstill, "_LOOK_SECONDS", 1)
+    behind = Behind(batches=1_000)
+    consumer = consumer_of(behind, [], IngestMetrics())
+
+    async def turn() -> bool:
+        consumer._standstill._looked_at -= 1
+        await consumer._turn()
+        return consumer._consumer is None
+
+    assert not any([await turn() for _ in range(4)])
+    monkeypatch.setattr(behind, "getmany", Hung.getmany.__get__(behind))
+    assert not await turn()
+    await consumer.on_partitions_assigned([behind.place, behind.other])
+    assert [await turn() for _ in range(3)] == [False, False, True]

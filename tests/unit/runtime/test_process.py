@@ -52,6 +52,21 @@ async def test_a_worker_that_returns_unasked_is_a_failure() -> None:
         await run_workers({"worker": nothing}, stopping=Stopping(), drain=nothing, drain_seconds=5)
 
 
+async def test_a_worker_that_a_library_cancels_is_a_failure() -> None:
+    """It is drained like any other."""
+    drained = []
+
+    async def worker() -> None:
+        raise asyncio.CancelledError
+
+    async def drain() -> None:
+        drained.append(True)
+
+    with pytest.raises(WorkerFailed):
+        await run_workers({"worker": worker}, stopping=Stopping(), drain=drain, drain_seconds=5)
+    assert drained
+
+
 async def test_drain_is_bounded() -> None:
     """A drain that hangs is cut at its time."""
     stopping = Stopping()

@@ -77,3 +77,11 @@ async def test_a_time_that_had_its_reasons_does_not_count(monkeypatch: pytest.Mo
     scene.watch.forget()
     assert not await scene.found_within(30)
     assert await scene.found_within(15)
+
+
+async def test_a_long_batch_between_two_looks_is_no_standstill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meanwhile nothing was polled, and the client had no chance."""
+    scene = Scene(monkeypatch)
+    assert not await scene.found_within(6)
+    scene.now += 120
+    assert not await scene.found_within(6)
