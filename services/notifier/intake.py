@@ -7,9 +7,9 @@ sought: the client makes an assignment active before it calls back, so records f
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,9 @@ from services.runtime.standstill import STANDSTILL_SECONDS, Standstill
 log = structlog.get_logger(__name__)
 
 _POLL_MS = 200
+_POLL_SECONDS_MAX = 5.0
 _COMMIT_SECONDS = 5.0
+_COMMIT_SECONDS_MAX = 2.0
 _BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -81,8 +83,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: set[Any]) -> None:
         """Pause everything until its position is known. No I/O here: no heartbeat is sent meanwhile."""
+        self._standstill.forget()
         self._consumer.pause(*assigned)
         self._owned.clear()
+        # Partitions that went to others may have been claimed since, for the client tells the assignment of before.
+        self._parts.writer.watch_gaps(self._owned)
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Let the transaction under way finish, then forget all positions, and with them whose gaps are shown."""
@@ -96,9 +101,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             self._parts.health.beat("intake")
             try:
                 await self._claim()
-                records_max = self._parts.writer.records_max
-                polled = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=records_max)
-                await self._take(polled)
+                await self._take(await self._poll())
                 self._failures = 0
             except PositionLost:
                 self._parts.metrics.positions_lost.inc()
@@ -144,6 +147,18 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._parts.store.reset(part, expected=position.next_offset, next_offset=beginning)
         return Position(beginning, position.progress)
 
+    async def _poll(self) -> Mapping[Any, Sequence[Any]]:
+        records_max = self._parts.writer.records_max
+        polled: Mapping[Any, Sequence[Any]] = {}
+        # A poll that waits for an assignment under way does not return by itself.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_SECONDS_MAX):
+                polled = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=records_max)
+        if sum(map(len, polled.values())) >= records_max:
+            # The client drains one partition before the next: the others may stand because they wait for their turn.
+            self._standstill.forget()
+        return polled
+
     async def _take(self, polled: Mapping[Any, Sequence[Any]]) -> None:
         async with self._in_transaction:
             batch: dict[int, Sequence[Any]] = {}
@@ -181,8 +196,10 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         if now - self._committed_at < _COMMIT_SECONDS or not self._owned:
             return
         self._committed_at = now
-        with contextlib.suppress(KafkaError):
-            await self._consumer.commit(self._places())
+        # While the broker is away the client would try again for ever.
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(_COMMIT_SECONDS_MAX):
+                await self._consumer.commit(self._places())
 
     def _places(self) -> dict[Any, int]:
         return {TopicPartition(self._parts.topic, part): owned.next_offset for part, owned in self._owned.items()}
