@@ -26,6 +26,9 @@ from services.runtime.process import Stopping
 class Broker:
     """A broker that is away: nothing can be read of it. Its consumers fail to start, and then cannot be stopped."""
 
+    # What the client is made of, before its start.
+    _coordinator = _fetcher = _client = None
+
     def __init__(self, error: Exception) -> None:
         self._error = error
         self.stopping = Stopping()
