@@ -123,6 +123,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._consumer.pause(*unclaimed)
         beginnings = {entry.partition: offset for entry, offset in (await self._beginnings(unclaimed)).items()}
+        self._parts.health.beat("intake")
         ends = await self._consumer.end_offsets(unclaimed)
         positions = await self._parts.store.positions(beginnings)
         for entry in unclaimed:
