@@ -31,17 +31,23 @@ def mistakes_told_apart() -> Iterator[None]:
 
 
 class Suspects:
-    """Partitions under suspicion, with the offset up to which their records are applied alone; and the records that
-    were refused alone, which are poison from then on."""
+    """Partitions under suspicion, with the offset up to which their records are applied alone; those that had none in
+    a refused batch, where they only adopted a version; and the records that were refused alone, which are poison from
+    then on."""
 
     def __init__(self) -> None:
         self._until: dict[int, int] = {}
+        self._without_records: set[int] = set()
         self._poisonous: dict[int, tuple[int, Reason]] = {}
 
     def narrowed(self, taken: Mapping[int, Sequence[Record]]) -> Mapping[int, Sequence[Record]]:
-        """The records to apply now: all of them, or the next one of a partition under suspicion."""
+        """The records to apply now: all of them, or the next one of a partition under suspicion, if it has any."""
         for part, records in taken.items():
             if not records:
+                if part in self._without_records:
+                    # Once is enough: it adopts, or has to stop.
+                    self._without_records.remove(part)
+                    return {part: records}
                 continue
             if self._until.get(part, -1) >= records[0].offset:
                 return {part: records[:1]}
@@ -50,19 +56,20 @@ class Suspects:
         return taken
 
     def refused(self, taken: Mapping[int, Sequence[Record]], problem: Reason) -> Collection[int]:
-        """Note that one of these records can never be applied, and why. Returns the partitions that have to stop: the
-        record that is to blame can be put aside no more, or is a tick, which everybody needs."""
-        given = [(part, record) for part, records in taken.items() for record in records]
-        for part, record in given:
-            self._until[part] = max(record.offset, self._until.get(part, -1))
-        if not given:
-            return set(taken)
-        (part, record), *more = given
-        if more:
+        """Note that something in these can never be applied, and why. Returns the partitions that have to stop: one
+        that was tried alone, and had no record, or one that can be put aside no more, or a tick, which everybody
+        needs."""
+        for part, records in taken.items():
+            if records:
+                self._until[part] = max(records[-1].offset, self._until.get(part, -1))
+            else:
+                self._without_records.add(part)
+        if len(taken) > 1 or any(len(records) > 1 for records in taken.values()):
             return set()
-        if record.key is None or self._problem(part, record) is not None:
+        ((part, records),) = taken.items()
+        if not records or records[0].key is None or self._problem(part, records[0]) is not None:
             return {part}
-        self._poisonous[part] = record.offset, problem
+        self._poisonous[part] = records[0].offset, problem
         return set()
 
     def judged(self, part: int, record: Record, given: Input) -> Input:

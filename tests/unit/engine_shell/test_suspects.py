@@ -13,6 +13,7 @@ from services.activation_engine.domain.account import AccountState
 from services.activation_engine.domain.ticking import apply_tick
 from services.activation_engine.domain.transitions import apply_event
 from services.activation_engine.plans.loader import load_plan
+from services.activation_engine.store import Commit, RowsRefused
 from tests.fakes.engine_records import QUICK_PLAN, tick_value
 from tests.unit.engine_shell.test_transactions import Engine
 
@@ -109,21 +110,57 @@ async def test_a_tick_at_which_the_fold_fails_stops_its_partition(monkeypatch: p
     assert engine.store.dead_letters == []
 
 
+async def adopting(engine: Engine, taken: dict[int, list[Any]]) -> None:
+    """Let these adopt, with three records of each at a time, for as often as it takes to find out who is to blame."""
+    for _ in range(20):
+        await engine.leases.claim(engine.leases.claimable())
+        held = {part: records[:3] for part, records in taken.items() if part in engine.leases.held}
+        consumed = await engine.transactions.apply(held, {})
+        taken |= {part: taken[part][count:] for part, count in consumed.items()}
+
+
+async def publish(engine: Engine) -> None:
+    """A version that both partitions have to adopt."""
+    engine.store.versions["quick", 1] = ("silent", load_plan(QUICK_PLAN).content)
+    await engine.catalog.refresh()
+
+
 async def test_who_only_adopts_a_version_does_not_stop_with_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its partition has no record in the batch that fails."""
     engine = Engine()
     await engine.claim()
     assert await engine.apply(p0="acme", p1="birch") == {0: 1, 1: 1}
-    engine.store.versions["quick", 1] = ("silent", load_plan(QUICK_PLAN).content)
-    await engine.catalog.refresh()
+    await publish(engine)
 
     def mistaken(*_: Any) -> Any:
         raise AssertionError("nobody thought of this")
 
     monkeypatch.setattr(batch, "apply_tick", mistaken)
     tick = SimpleNamespace(offset=1, timestamp=2_000, key=None, value=tick_value(2_000))
-    assert await engine.transactions.apply({0: [tick], 1: []}, {}) == {}
+    await adopting(engine, {0: [tick], 1: []})
     assert [engine.store.leases[part].stopped for part in (0, 1)] == ["fold_failed", None]
+
+
+@pytest.mark.parametrize("records", [0, 1, 30])
+async def test_a_version_that_a_partition_cannot_adopt_costs_no_record_and_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, records: int
+) -> None:
+    """Even if the other one shares each of its batches, and only adopts as well, or is never idle."""
+    engine = Engine()
+    await engine.claim()
+    await publish(engine)
+    commit = engine.store.commit
+
+    async def refusing(rows: Commit) -> None:
+        if any(one.part == 1 for one in rows.adoptions):
+            raise RowsRefused("nobody thought of this")
+        await commit(rows)
+
+    monkeypatch.setattr(engine.store, "commit", refusing)
+    await adopting(engine, {0: [engine._record(0, "acme", ahead=n) for n in range(records)], 1: []})
+    assert [engine.store.leases[part].stopped for part in (0, 1)] == [None, "rows_refused"]
+    assert (engine.store.leases[0].next_offset, engine.store.dead_letters) == (records, [])
+    assert [one.part for one in engine.store.adopted] == [0]
 
 
 async def test_a_tick_that_the_database_can_never_take_stops_its_partition() -> None:
