@@ -33,6 +33,8 @@ _POLL_SECONDS_MAX = 1.0
 # Batches of different partitions under way at once: one is made while the other commits.
 _BATCHES_MAX = 2
 _ERROR_PAUSE_SECONDS = 0.5
+# Errors that pass are waited out, for a new consumer makes the whole group rebalance.
+_FAILING_SECONDS_MAX = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +81,23 @@ class Consumer:
 
     async def run(self, stopping: Stopping, *, beat: Callable[[], None]) -> None:
         """Worker: consume until stopped; batches under way are finished."""
+        failing_since: float | None = None
         try:
             async with asyncio.TaskGroup() as batches:
                 while not stopping:
                     beat()
                     try:
                         await self._turn(batches)
+                        failing_since = None
                     except (KafkaError, OSError) as error:
                         log.warning("poll_failed", error=type(error).__name__, reason=str(error)[:200])
+                        now = asyncio.get_running_loop().time()
+                        failing_since = now if failing_since is None else failing_since
+                        if now - failing_since >= _FAILING_SECONDS_MAX:
+                            # Whatever ended one of the client's own tasks, it starts none anew. The watchdog does not
+                            # see it: if it ended in a rebalance, no partition is held that could stand.
+                            self.rebuild()
+                            failing_since = now
                         await stopping.sleep(_ERROR_PAUSE_SECONDS)
         finally:
             self.ended.set()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from prometheus_client import CollectorRegistry
 
+from services.activation_engine import consumer as loop
 from services.activation_engine.commit_plan import Outward
 from services.activation_engine.consumer import Consumer, Pace
 from services.activation_engine.leases import Leases
@@ -28,7 +30,7 @@ from tests.fakes.memory_store import MemoryStore
 
 class Group:
     """A group with few partitions, whose logs begin at `begin` and have `end` records; `failures` are starts that fail
-    and checks of the log that find no broker."""
+    and checks of the log that find no broker. Each poll of the first consumer fails for which `polls_fail` says so."""
 
     def __init__(
         self,
@@ -38,11 +40,13 @@ class Group:
         starts_fail: int = 0,
         failure: type[Exception] = KafkaConnectionError,
         checks_fail: int = 0,
+        polls_fail: Iterable[bool] = (),
         parts: int = 1,
     ) -> None:
         self.begin, self.end = begin, end
         self.places = [TopicPartition("events", part) for part in range(parts)]
         self.starts_fail, self.failure, self.checks_fail = starts_fail, failure, checks_fail
+        self.polls_fail = iter(polls_fail)
         self.opened: list[Member] = []
         self.closing = asyncio.Event()
 
@@ -106,6 +110,8 @@ class Member:
 
     async def getmany(self, *, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         await asyncio.sleep(0)
+        if self is self._group.opened[0] and next(self._group.polls_fail, False):
+            raise KafkaError("Unexpected error during coordination")
         found = {}
         for place, position in self._positions.items():
             first = max(position, self._group.begin)
@@ -253,3 +259,19 @@ async def test_a_consumer_is_replaced_while_a_batch_is_under_way() -> None:
 
     await consume(group, store, applied, batch_events_max=6, each_turn=replace)
     assert [member.stopped for member in group.opened] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("polls_fail", "consumers"),
+    [(itertools.repeat(True), 2), (itertools.chain([False] * 5, itertools.repeat(True)), 2), ([True, False] * 50, 1)],
+)
+async def test_a_consumer_that_fails_at_every_poll_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, polls_fail: Iterable[bool], consumers: int
+) -> None:
+    """Once one of the client's own tasks has ended, it raises for ever. An error now and then replaces nothing."""
+    group, store, turns = Group(polls_fail=polls_fail), MemoryStore(), itertools.count()
+    monkeypatch.setattr(loop, "_FAILING_SECONDS_MAX", 0.02)
+    monkeypatch.setattr(loop, "_ERROR_PAUSE_SECONDS", 0.001)
+    await consume(group, store, lambda _: next(turns) == 200)
+    assert len(group.opened) == consumers
+    assert store.leases[0].next_offset == 3
