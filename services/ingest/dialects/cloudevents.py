@@ -6,6 +6,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protoc
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
@@ -23,6 +24,9 @@ from services.runtime.strict_json import DEPTH_MAX
 _PREFIX: Final = b"ce-"
 _STRUCTURED: Final = "application/cloudevents"
 _BATCHED: Final = "application/cloudevents-batch"
+# https://www.rfc-editor.org/rfc/rfc7230#section-3.2.6
+_QUOTED = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"')
+_QUOTED_PAIR = re.compile(r"\\(.)")
 
 _Id = str | int | None
 
@@ -154,9 +158,12 @@ def _is_json(media_type: str) -> bool:
 
 
 def _text_of(header: bytes) -> str:
-    """A header's value: UTF-8, percent-encoded, where it is not plain ASCII."""
+    """A header's value: UTF-8, percent-encoded where it is not plain ASCII, or in quotes as older clients send it."""
     try:
-        text = unquote(header.decode().strip(), errors="strict")
+        text = header.decode().strip()
+        if quoted := _QUOTED.fullmatch(text):
+            text = _QUOTED_PAIR.sub(r"\1", quoted[1])
+        text = unquote(text, errors="strict")
     except UnicodeDecodeError as error:
         raise Rejected("utf8_invalid", "Percent-encode UTF-8 in the headers of a CloudEvent.") from error
     if "\0" in text:

@@ -98,6 +98,21 @@ def test_headers_are_percent_encoded_utf_8() -> None:
             read_one(Form.CLOUDEVENTS, {}, headers={**HEADERS, "ce-subject": bad})
 
 
+@pytest.mark.parametrize(
+    ("header", "account"),
+    [
+        ('"acme"', "acme"),
+        (r'"K%C3%B6ln \"AG\" \\ x"', 'Köln "AG" \\ x'),
+        ("%22acme%22", '"acme"'),
+        ('"acme', '"acme'),
+        (r'"acme\"', r'"acme\"'),
+    ],
+)
+def test_a_quoted_header_says_what_is_in_the_quotes(header: str, account: str) -> None:
+    """Older clients quote instead of percent-encoding; a quote that does not end is a character."""
+    assert account_of(read_one(Form.CLOUDEVENTS, {}, headers={**HEADERS, "ce-subject": header})) == account
+
+
 def test_data_that_is_no_json_is_kept_as_it_is() -> None:
     """That it happened can be enough."""
     event = read_one(Form.CLOUDEVENTS, b"<a/>", headers={**HEADERS, "content-type": "text/xml"})
