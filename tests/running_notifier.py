@@ -6,9 +6,8 @@ import asyncio
 import base64
 import os
 import sys
-import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,10 +25,10 @@ from services.runtime.process import Stopping
 from services.runtime.settings import SharedSettings
 from tests.migrated import migrate
 from tests.ports import free_port
+from tests.waiting import until
 
 ADMIN_KEY = "test-admin-key"
 SECRET_KEY = base64.b64encode(bytes(range(32))).decode()
-DEADLINE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +98,6 @@ class NotifierClient:
         """The value of the first sample whose line starts so."""
         text = (await self.http.get(f"{self.private_url}/metrics")).text
         return next(float(line.split(" ")[-1]) for line in text.splitlines() if line.startswith(line_start))
-
-
-async def until(condition: Callable[[], Awaitable[Any]], *, seconds: float = DEADLINE_SECONDS) -> Any:
-    """The first truthy result of `condition`; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (result := await condition()):
-        assert time.monotonic() < deadline, f"still {result!r} after {seconds} s"
-        await asyncio.sleep(0.02)
-    return result
 
 
 @asynccontextmanager

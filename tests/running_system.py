@@ -23,7 +23,7 @@ from schemas.topics import TOPICS
 from services.runtime.kafka import create_topics
 from tests.migrated import migrate
 from tests.ports import free_port
-from tests.running_notifier import until
+from tests.waiting import until
 
 ADMIN_KEY = "admin-key-of-the-tests"
 ROOT = Path(__file__).parent.parent
@@ -98,7 +98,7 @@ class Service:
         async def ready_or_dead() -> bool:
             return not self.runs or await self.is_ready()
 
-        await until(ready_or_dead, seconds=_READY_SECONDS)
+        await until(ready_or_dead, timeout_seconds=_READY_SECONDS)
         assert self.runs, self.log.read_text()[-3000:]
 
 

@@ -25,8 +25,8 @@ from services.activation_engine.plan_templates import template_text
 from tests.bench.engine_gauge import Bench, Measured
 from tests.bench.engine_load import ROLES, LogFiller, Sample, everyone_in_turn, skewed, uniform
 from tests.bench.report import RUNS, print_header, print_json, print_medians
-from tests.fakes.engine_process import eventually
 from tests.fakes.engine_room import EngineRoom, engine_room
+from tests.waiting import until
 
 _PARTS = 6
 _SESSION_SECONDS = 6
@@ -42,7 +42,7 @@ async def _takeover_seconds(room: EngineRoom, filler: LogFiller, accounts: int) 
         found = {int(row["owner"].rpartition("/")[2]) for row in owners if row["owner"]}
         return found == {first.process.pid, second.process.pid}
 
-    await eventually(shared, within_seconds=60, what="both engines own partitions")
+    await until(shared, timeout_seconds=60, what="both engines own partitions")
     await filler.fill(uniform(accounts), 1_000)
     first.kill()
     started = time.perf_counter()
@@ -55,7 +55,7 @@ async def _takeover_seconds(room: EngineRoom, filler: LogFiller, accounts: int) 
             sum(row["next_offset"] for row in rows) == filler.appended
         )
 
-    await eventually(everywhere, within_seconds=60, what="the survivor works on every partition")
+    await until(everywhere, timeout_seconds=60, what="the survivor works on every partition")
     seconds = time.perf_counter() - started
     second.kill()
     return seconds

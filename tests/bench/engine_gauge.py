@@ -14,8 +14,9 @@ import httpx
 import psutil
 
 from tests.bench.engine_load import LogFiller, Sample, uniform
-from tests.fakes.engine_process import EngineProcess, eventually
+from tests.fakes.engine_process import EngineProcess
 from tests.fakes.engine_room import EngineRoom
+from tests.waiting import until
 
 PHASES = ("decode", "load", "fold", "encode", "commit")
 _LATENCY_SECONDS = 6.0
@@ -65,7 +66,7 @@ class Bench:
             owned = [one.get("firstvalue_engine_assigned_partitions", 0) for one in await self._metrics()]
             return sum(owned) == self.room.parts and min(owned) >= self.room.parts // engines
 
-        await eventually(own_all, within_seconds=90, what="all partitions claimed")
+        await until(own_all, timeout_seconds=90, what="all partitions claimed")
         return time.perf_counter() - started
 
     def kill(self) -> None:
@@ -133,7 +134,7 @@ class Bench:
         paced = self.filler.prepare(uniform(accounts), int(events_per_s * _LATENCY_SECONDS))
         since = await self.room.database.fetchval("SELECT clock_timestamp()")
         await self.filler.pace(paced, events_per_s)
-        await eventually(self._all_applied, within_seconds=60, what="the paced load applied")
+        await until(self._all_applied, timeout_seconds=60, what="the paced load applied")
         rows = await self.room.database.fetch(
             "SELECT extract(epoch FROM recorded_at) * 1000 - appended_ms AS ms FROM activation.ledger"
             " WHERE recorded_at > $1",

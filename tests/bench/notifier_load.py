@@ -13,7 +13,8 @@ import psutil
 
 from schemas.signals import Signal
 from tests.builders_signals import SignalPublisher, a_signal
-from tests.running_notifier import NotifierClient, Servers, until
+from tests.running_notifier import NotifierClient, Servers
+from tests.waiting import until
 
 PARTITIONS = 6
 
@@ -67,7 +68,7 @@ class Bench:
             found.extend((await self.client.http.get(f"{self.receiver_url}/latencies")).json())
             return len(found) >= count
 
-        await until(complete, seconds=120)
+        await until(complete, timeout_seconds=120)
         return found
 
     async def recorded(self, endpoint_ids: Sequence[str], count: int, *, seconds: float = 180) -> None:
@@ -80,7 +81,7 @@ class Bench:
             return bool(await connection.fetchval(statement, list(endpoint_ids)) >= count)
 
         try:
-            await until(all_recorded, seconds=seconds)
+            await until(all_recorded, timeout_seconds=seconds)
         finally:
             await connection.close()
 

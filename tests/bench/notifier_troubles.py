@@ -7,7 +7,8 @@ import statistics
 import time
 
 from tests.bench.notifier_load import Bench, stamped
-from tests.running_notifier import query, until
+from tests.running_notifier import query
+from tests.waiting import until
 
 _HEALTHY = 40
 _TROUBLED = 10
@@ -59,7 +60,7 @@ async def backlog(bench: Bench, count: int) -> dict[str, float]:
     async def all_wait() -> bool:
         return bool((await query(bench.servers, waiting, endpoint_id))[0]["count"] >= count)
 
-    await until(all_wait, seconds=300)
+    await until(all_wait, timeout_seconds=300)
     await bench.client.http.get(f"{bench.receiver_url}/peak")
     resident = [bench.notifier.memory_info().rss]
     watching = asyncio.create_task(_watch_memory(bench, resident))

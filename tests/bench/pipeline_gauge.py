@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.topics import PRODUCT_EVENTS
 from tests.bench.programs import machine_cpu_seconds, tree_cpu_seconds
-from tests.running_notifier import until
 from tests.running_system import RunningSystem
+from tests.waiting import until
 
 _LOOK_SECONDS = 0.2
 _PLACES = """
@@ -63,7 +63,7 @@ class BacklogGauge:
         async def empty() -> bool:
             return await self.look() == Backlog(0, 0)
 
-        await until(empty, seconds=seconds)
+        await until(empty, timeout_seconds=seconds)
 
 
 @asynccontextmanager

@@ -22,8 +22,8 @@ from tests.bench.pipeline_search import is_flat
 from tests.bench.programs import program
 from tests.fakes.private_servers import pid_of
 from tests.ports import free_port
-from tests.running_notifier import until
 from tests.running_system import SERVICES, RunningSystem
+from tests.waiting import until
 
 PARTS = ("ingest", "broker", "engine", "postgres", "notifier", "receiver", "load")
 # What a deployment has, where tests are in a hurry.

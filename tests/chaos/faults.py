@@ -18,8 +18,8 @@ from tests.chaos.disaster import Backup
 from tests.chaos.observer import Observer
 from tests.chaos.product import Ledger
 from tests.fakes.private_servers import frozen, pid_of
-from tests.running_notifier import until
 from tests.running_system import RunningSystem
+from tests.waiting import until
 
 # Longer than the sessions of RunningSystem's consumers: the group goes on without the member, which wakes up a zombie.
 _PAST_SESSION_SECONDS = 8.0
@@ -127,7 +127,7 @@ class Faults:
         backup = Backup(self._system)
         await backup.make()
         since = await self._delivered()
-        await until(lambda: self._have_delivered(since + _AFTER_BACKUP), seconds=60)
+        await until(lambda: self._have_delivered(since + _AFTER_BACKUP), timeout_seconds=60)
         async with self._observer.looking_away():
             await backup.restore_after_disaster()
 
@@ -148,14 +148,14 @@ class Faults:
         async def stopped() -> bool:
             return process.status() == psutil.STATUS_STOPPED
 
-        await until(stopped, seconds=60)
+        await until(stopped, timeout_seconds=60)
         before = await self._applied()
 
         async def all_beyond() -> bool:
             now = await self._applied()
             return all(now[part] >= offset + _MEANWHILE for part, offset in before.items())
 
-        await until(all_beyond, seconds=60)
+        await until(all_beyond, timeout_seconds=60)
         engine.send(signal.SIGCONT)
 
     async def _kill_waiting_ingests(self) -> None:
@@ -167,7 +167,7 @@ class Faults:
             async def acknowledged() -> bool:
                 return self._acknowledged() >= enough
 
-            await until(acknowledged, seconds=60)
+            await until(acknowledged, timeout_seconds=60)
             for service in ingests:
                 service.kill()
         for service in ingests:

@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 
-from tests.fakes.engine_process import EngineProcess, eventually
+from tests.fakes.engine_process import EngineProcess
 from tests.fakes.engine_room import EngineRoom
+from tests.waiting import until
 
 ADMIN_KEY = "an admin key"
 # For the environment of the engines that are asked.
@@ -37,7 +38,7 @@ class Operator:
             job.update((await self.ask("GET", f"/v1/jobs/{job['id']}")).json())
             return job["state"] not in ("waiting", "running")
 
-        await eventually(ended, within_seconds=within_seconds, what=f"{path} ended")
+        await until(ended, timeout_seconds=within_seconds, what=f"{path} ended")
         return job
 
     async def audit(self, room: EngineRoom) -> dict[str, Any]:

@@ -7,22 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], *, within_seconds: float, what: str) -> None:
-    """Wait until `condition` holds; fails with `what` after `within_seconds`."""
-    deadline = time.monotonic() + within_seconds
-    while not await condition():
-        assert time.monotonic() < deadline, f"within {within_seconds} s: {what}"
-        await asyncio.sleep(0.03)
-
 
 # Importing takes the longest of a start, and can be done before it is known as what to run.
 _PROGRAM = """

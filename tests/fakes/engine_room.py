@@ -20,10 +20,11 @@ from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.store import Adoption
 from services.runtime.kafka import BATCH_BYTES_MAX, create_topics
 from tests.fakes.engine_comparison import check_account, check_topic
-from tests.fakes.engine_process import EngineProcess, eventually
+from tests.fakes.engine_process import EngineProcess
 from tests.fakes.engine_records import QUICK_PLAN, command_value, event_value, tick_value
 from tests.fakes.oracle import Oracle, fold_log
 from tests.migrated import migrate
+from tests.waiting import until
 
 
 class EngineRoom:
@@ -76,7 +77,7 @@ class EngineRoom:
             answer = await admin.create_topics([topic])
             return bool(answer.topic_errors[0][1] == 0)
 
-        await eventually(created, within_seconds=20, what="the topic created again")
+        await until(created, timeout_seconds=20, what="the topic created again")
         await admin.close()
         await self.restart_producer()
 

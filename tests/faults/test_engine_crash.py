@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.engine_process import ROOT, eventually
+from tests.fakes.engine_process import ROOT
 from tests.fakes.engine_room import EngineRoom, engine_room
+from tests.waiting import until
 
 # At which hit of a point the engine dies, where the first would find nothing to lose yet.
 LATER = {"b1_polled": 4, "b2_decoded": 3, "b3_loaded": 3, "b4_folded": 3, "b5_leases_set": 2, "b5_before_commit": 3}
@@ -57,6 +58,6 @@ async def test_killed_at_every_point_twice_in_a_row(room: EngineRoom) -> None:
 
 async def _finish(room: EngineRoom) -> None:
     engine = room.start()
-    await eventually(room.caught_up, within_seconds=60, what="all applied and published after the last crash")
+    await until(room.caught_up, timeout_seconds=60, what="all applied and published after the last crash")
     engine.signal(signal.SIGTERM)
     assert await engine.end(within_seconds=30) == 0

@@ -12,8 +12,9 @@ import httpx
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from tests.fakes.engine_process import EngineProcess, eventually
+from tests.fakes.engine_process import EngineProcess
 from tests.fakes.engine_room import EngineRoom
+from tests.waiting import until
 
 PARTS = 4
 
@@ -41,7 +42,7 @@ async def owned_by(room: EngineRoom, *engines: EngineProcess) -> None:
     async def so() -> bool:
         return await owners(room) == wanted
 
-    await eventually(so, within_seconds=30, what=f"owned by {wanted}")
+    await until(so, timeout_seconds=30, what=f"owned by {wanted}")
 
 
 async def more_recorded(room: EngineRoom, count: int = 60) -> None:
@@ -51,12 +52,12 @@ async def more_recorded(room: EngineRoom, count: int = 60) -> None:
     async def so() -> bool:
         return await recorded(room) >= goal
 
-    await eventually(so, within_seconds=30, what=f"{count} more signals")
+    await until(so, timeout_seconds=30, what=f"{count} more signals")
 
 
 async def finish(room: EngineRoom) -> None:
     """Everything is applied and published, and is what a plain fold gives."""
-    await eventually(room.caught_up, within_seconds=40, what="all applied and published")
+    await until(room.caught_up, timeout_seconds=40, what="all applied and published")
     assert await room.check_against_oracle() > 100
 
 
@@ -90,7 +91,7 @@ async def test_two_engines_that_both_own_everything_do_no_harm(room: EngineRoom)
             pages = [await metrics(engine) for engine in (first, second)]
             return not any("firstvalue_engine_lease_conflicts_total 0.0" in page for page in pages)
 
-        await eventually(both_lost_once, within_seconds=30, what="each has lost a compare-and-set")
+        await until(both_lost_once, timeout_seconds=30, what="each has lost a compare-and-set")
         await more_recorded(room, 60)
     second.kill()
     await finish(room)
@@ -128,7 +129,7 @@ async def test_a_database_that_drops_connections_and_goes_away(room: EngineRoom,
         async def noticed() -> bool:
             return "assigned_partitions 0.0" in await metrics(engine)
 
-        await eventually(noticed, within_seconds=20, what="the engine gives its partitions up")
+        await until(noticed, timeout_seconds=20, what="the engine gives its partitions up")
         await outside.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
         await more_recorded(room)
     await outside.close()
@@ -142,7 +143,7 @@ async def test_a_log_that_lost_records_stops_the_partition(room: EngineRoom) -> 
     engine = room.start()
     async with room.load():
         await more_recorded(room)
-    await eventually(room.caught_up, within_seconds=20, what="all applied")
+    await until(room.caught_up, timeout_seconds=20, what="all applied")
     engine.signal(signal.SIGTERM)
     await engine.end(within_seconds=20)
     before = await applied(room)
@@ -160,7 +161,7 @@ async def test_a_log_that_lost_records_stops_the_partition(room: EngineRoom) -> 
         now = await applied(room)
         return all(now[part] == before[part] + 5 for part in range(1, PARTS))
 
-    await eventually(others_applied, within_seconds=20, what="the other partitions go on")
+    await until(others_applied, timeout_seconds=20, what="the other partitions go on")
     lease = await room.database.fetchrow("SELECT stopped, next_offset FROM activation.partition_lease WHERE part = 0")
     assert lease is not None
     assert tuple(lease) == ("records_expired", before[0])
@@ -172,7 +173,7 @@ async def test_a_recreated_topic_is_never_taken_for_the_old_one(room: EngineRoom
     engine = room.start()
     for _ in range(5):
         await room.tick()
-    await eventually(room.caught_up, within_seconds=20, what="all applied")
+    await until(room.caught_up, timeout_seconds=20, what="all applied")
     engine.kill()
     await room.recreate_events_topic()
     for _ in range(8):
@@ -183,4 +184,4 @@ async def test_a_recreated_topic_is_never_taken_for_the_old_one(room: EngineRoom
         rows = await room.database.fetch("SELECT stopped, next_offset FROM activation.partition_lease")
         return [tuple(row) for row in rows] == [("recreated", 5)] * PARTS
 
-    await eventually(all_stopped, within_seconds=20, what="every partition stopped where it was")
+    await until(all_stopped, timeout_seconds=20, what="every partition stopped where it was")

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from deploy.local.data_folder import DataFolder
-from tests.fakes.engine_process import eventually
 from tests.fakes.engine_room import EngineRoom, engine_room
 from tests.fakes.private_servers import pid_of
+from tests.waiting import until
 
 _BACKEND = "SELECT pid FROM pg_stat_activity WHERE application_name = 'firstvalue-engine' LIMIT 1"
 
@@ -44,7 +44,7 @@ async def more_recorded(room: EngineRoom, count: int, *, within_seconds: float) 
         goal = recorded + count if goal is None else goal
         return recorded >= goal
 
-    await eventually(so, within_seconds=within_seconds, what=f"{count} more signals")
+    await until(so, timeout_seconds=within_seconds, what=f"{count} more signals")
 
 
 async def test_servers_die_and_return_under_load(private: DataFolder, room: EngineRoom) -> None:
@@ -65,8 +65,8 @@ async def test_servers_die_and_return_under_load(private: DataFolder, room: Engi
             return pid_of(private, "kafka") != broker
 
         # What was fetched before goes on being recorded meanwhile.
-        await eventually(another, within_seconds=60, what="the broker started anew")
+        await until(another, timeout_seconds=60, what="the broker started anew")
         await more_recorded(room, 120, within_seconds=120)
-    await eventually(room.caught_up, within_seconds=60, what="all applied and published")
+    await until(room.caught_up, timeout_seconds=60, what="all applied and published")
     assert await room.check_against_oracle() > 200
     assert engine.process.poll() is None

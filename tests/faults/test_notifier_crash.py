@@ -17,7 +17,8 @@ import services.notifier
 from schemas.signals import Signal, encode
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, verify
-from tests.running_notifier import NotifierClient, Servers, notifier_process, query, until
+from tests.running_notifier import NotifierClient, Servers, notifier_process, query
+from tests.waiting import until
 
 SIGNALS_PER_POINT = 40
 POINTS = (
@@ -73,7 +74,7 @@ async def test_kill_at_point_loses_nothing(surroundings: Servers, point: str) ->
                 )
                 return bool(owed == len(signals) and open_ == 0)
 
-            await until(all_succeeded, seconds=60)
+            await until(all_succeeded, timeout_seconds=60)
             await heir.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
         _judge(receiver, {each.id: encode(each) for each in signals}, endpoint["secret"])
     attempts = await query(

@@ -19,7 +19,8 @@ from services.runtime.kafka import BrokerTrouble
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.private_servers import pid_of
 from tests.fakes.receiver import Receiver, verify
-from tests.running_notifier import NotifierClient, Servers, notifier_process, prepare, query, until
+from tests.running_notifier import NotifierClient, Servers, notifier_process, prepare, query
+from tests.waiting import until
 
 _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'firstvalue-notifier'"
 
@@ -79,7 +80,7 @@ async def crash_database(servers: Servers) -> None:
         now = await backends(servers)
         return bool(now) and not now & before
 
-    await until(replaced, seconds=60)
+    await until(replaced, timeout_seconds=60)
 
 
 async def live(client: NotifierClient) -> bool:
@@ -102,7 +103,7 @@ async def test_servers_die_and_return_under_load(private: DataFolder, surroundin
             async def another_broker() -> bool:
                 return pid_of(private, "kafka") != broker
 
-            await until(another_broker, seconds=60)
+            await until(another_broker, timeout_seconds=60)
             await receiver.wait_for(len(receiver.received) + 20, seconds=60)
             assert await live(client)
 
@@ -111,7 +112,7 @@ async def test_servers_die_and_return_under_load(private: DataFolder, surroundin
             done = {each["signal_id"] for each in rows if each["status"] == "succeeded"}
             return len(rows) == len(done) and done == {each.id for each in sent}
 
-        await until(all_recorded, seconds=60)
+        await until(all_recorded, timeout_seconds=60)
         assert process.returncode is None
         assert {each.headers["webhook-id"] for each in receiver.received} == {each.id for each in sent}
         for request in receiver.received:

@@ -16,9 +16,10 @@ from aiokafka.structs import TopicPartition
 from schemas.erasure import account_hash
 from services.activation_engine.domain.encoding import decode, encode
 from tests.fakes.engine_operator import ADMIN_KEY, WITH_ADMIN, Operator
-from tests.fakes.engine_process import EngineProcess, eventually
+from tests.fakes.engine_process import EngineProcess
 from tests.fakes.engine_records import QUICK_PLAN, event_value
 from tests.fakes.engine_room import EngineRoom
+from tests.waiting import until
 
 PARTS = 3
 
@@ -29,7 +30,7 @@ async def recorded(room: EngineRoom, count: int) -> None:
     async def so() -> bool:
         return bool(await room.database.fetchval("SELECT count(*) >= $1 FROM activation.ledger", count))
 
-    await eventually(so, within_seconds=30, what=f"{count} signals recorded")
+    await until(so, timeout_seconds=30, what=f"{count} signals recorded")
 
 
 async def has_letter(room: EngineRoom, reason: str) -> bool:
@@ -56,9 +57,7 @@ async def test_an_audit_under_load_finds_nothing(room: EngineRoom) -> None:
         assert known is not None
         value = event_value(known["account_id"], "Data Imported", "elsewhere")
         await room.append((known["part"] + 1) % PARTS, key=known["account_id"].encode(), value=value)
-        await eventually(
-            lambda: has_letter(room, "wrong_partition"), within_seconds=30, what="a foreign account refused"
-        )
+        await until(lambda: has_letter(room, "wrong_partition"), timeout_seconds=30, what="a foreign account refused")
         await room.publish_plan(QUICK_PLAN.replace("count: 3", "count: 2"), version=2, policy="emit")
         result = await Operator(engine).audit(room)
     assert result["listed"] == []
@@ -73,7 +72,7 @@ async def test_an_audit_lists_what_is_stored_otherwise(room: EngineRoom) -> None
     engine = room.start(**WITH_ADMIN)
     async with room.load(accounts=20, events_per_second=200):
         await recorded(room, 60)
-    await eventually(room.caught_up, within_seconds=20, what="all applied")
+    await until(room.caught_up, timeout_seconds=20, what="all applied")
     # The owner would write accounts again as they should be.
     engine.kill()
     planted = await plant(room)
@@ -93,7 +92,7 @@ async def test_an_audit_of_a_log_that_was_cut_compares_what_came_since(room: Eng
     engine = room.start(**WITH_ADMIN)
     async with room.load(accounts=20, events_per_second=200):
         await recorded(room, 60)
-    await eventually(room.caught_up, within_seconds=20, what="all applied")
+    await until(room.caught_up, timeout_seconds=20, what="all applied")
     old = {row["account_id"] for row in await room.database.fetch("SELECT account_id FROM activation.account")}
     await cut_log(room)
 
@@ -102,8 +101,8 @@ async def test_an_audit_of_a_log_that_was_cut_compares_what_came_since(room: Eng
         return bool(await room.database.fetchval(new, list(old)))
 
     async with room.load(accounts=6, events_per_second=300):
-        await eventually(many_new, within_seconds=40, what="30 new accounts")
-    await eventually(room.caught_up, within_seconds=20, what="all applied again")
+        await until(many_new, timeout_seconds=40, what="30 new accounts")
+    await until(room.caught_up, timeout_seconds=20, what="all applied again")
     result = await Operator(engine).audit(room)
     assert (result["listed"], result["complete"]) == ([], False)
     assert {one["state"] for one in result["partitions"]} == {"compared_since"}
@@ -218,10 +217,10 @@ async def test_signals_are_sent_again_by_the_owner_whoever_is_asked(room: Engine
         return bool(await room.database.fetchval(owners) == 2)
 
     # A takeover in the middle of the repetition would rightly begin it anew.
-    await eventually(both_own, within_seconds=40, what="each engine owns partitions")
+    await until(both_own, timeout_seconds=40, what="each engine owns partitions")
     async with room.load(events_per_second=200):
         await recorded(room, 60)
-    await eventually(room.caught_up, within_seconds=20, what="all applied and published")
+    await until(room.caught_up, timeout_seconds=20, what="all applied and published")
     lease = await room.database.fetchrow("SELECT * FROM activation.partition_lease ORDER BY out_seq DESC LIMIT 1")
     assert lease is not None
     part, owner = lease["part"], int(lease["owner"].rpartition("/")[2])
@@ -253,7 +252,7 @@ async def test_a_dead_letter_is_listed_and_requeued_once(room: EngineRoom) -> No
     async def listed() -> bool:
         return len((await operator.ask("GET", "/v1/dead-letters")).json()["data"]) == 2
 
-    await eventually(listed, within_seconds=20, what="two dead letters")
+    await until(listed, timeout_seconds=20, what="two dead letters")
     newest, oldest = (await operator.ask("GET", "/v1/dead-letters?part=1")).json()["data"]
     assert (oldest["reason"], oldest["key"], oldest["value"]) == ("unknown_version", "acme", {"v": 7, "deep": [1]})
     assert (newest["key"], newest["key_base64"], newest["value"], newest["value_base64"]) == (
@@ -285,12 +284,12 @@ async def test_a_record_on_a_wrong_partition_is_requeued_to_that_of_its_account(
     operator = Operator(engine)
     for part, name in ((0, "Page Viewed"), (2, "Data Imported")):
         await room.append(part, key=b"acme", value=event_value("acme", name, f"on-{part}"))
-    await eventually(lambda: has_letter(room, "wrong_partition"), within_seconds=20, what="one of them refused")
+    await until(lambda: has_letter(room, "wrong_partition"), timeout_seconds=20, what="one of them refused")
     (letter,) = (await operator.ask("GET", "/v1/dead-letters")).json()["data"]
     home = 2 - letter["partition"]
     done = (await operator.ask("POST", f"/v1/dead-letters/{letter['id']}/requeue")).json()
     assert (done["changed"], done["partition"]) == (True, home)
-    await eventually(room.caught_up, within_seconds=20, what="all applied")
+    await until(room.caught_up, timeout_seconds=20, what="all applied")
     applied = await room.database.fetchval(
         "SELECT sum(CAST(counts ->> 'applied' AS int)) FROM activation.partition_lease"
     )

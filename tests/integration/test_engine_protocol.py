@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 
-from tests.fakes.engine_process import eventually
 from tests.fakes.engine_records import QUICK_PLAN, event_value
 from tests.fakes.engine_room import EngineRoom
+from tests.waiting import until
 
 PARTS = 3
 
@@ -22,11 +22,11 @@ async def test_events_become_signals_once_and_a_drained_engine_leaves_nothing_op
     """Events, repeats, poison and ticks lead to what a plain fold leads to; SIGTERM finishes and exits with 0."""
     engine = room.start()
     async with room.load():
-        await eventually(lambda: _ledger_has(room, 100), within_seconds=30, what="100 signals recorded")
+        await until(lambda: _ledger_has(room, 100), timeout_seconds=30, what="100 signals recorded")
         for poison in (b"{", b'{"v": 7}', None):
             await room.append(0, key=b"acme", value=poison)
         await room.append(1, key=b"other", value=event_value("acme", "Page Viewed", "x"))
-    await eventually(room.caught_up, within_seconds=20, what="all applied and published")
+    await until(room.caught_up, timeout_seconds=20, what="all applied and published")
     engine.signal(signal.SIGTERM)
     assert await engine.end(within_seconds=20) == 0, engine.log.read_text()
     assert await room.check_against_oracle() > 100
@@ -47,9 +47,9 @@ async def test_the_smallest_bounds_change_nothing(room: EngineRoom) -> None:
         FIRSTVALUE_ENGINE_RELAY_ROWS_MAX="2",
     )
     async with room.load(events_per_second=200):
-        await eventually(lambda: _stalled(room, 40), within_seconds=30, what="40 accounts stalled")
+        await until(lambda: _stalled(room, 40), timeout_seconds=30, what="40 accounts stalled")
     # Seven records at a time: what the load is ahead by takes a busy machine its time.
-    await eventually(room.caught_up, within_seconds=120, what="all applied and published")
+    await until(room.caught_up, timeout_seconds=120, what="all applied and published")
     assert await room.check_against_oracle() > 150
 
 
@@ -57,7 +57,7 @@ async def test_a_published_version_is_adopted_within_a_second_and_swept(room: En
     """On every partition, from an offset on; accounts without any further event are judged by it at the next ticks."""
     room.start(FIRSTVALUE_ENGINE_DUE_ACCOUNTS_MAX="5")
     async with room.load(events_per_second=200):
-        await eventually(lambda: _ledger_has(room, 50), within_seconds=30, what="50 signals recorded")
+        await until(lambda: _ledger_has(room, 50), timeout_seconds=30, what="50 signals recorded")
         changed = QUICK_PLAN.replace("count: 3", "count: 2")
         await room.publish_plan(changed, version=2, policy="emit")
         published = time.monotonic()
@@ -66,15 +66,15 @@ async def test_a_published_version_is_adopted_within_a_second_and_swept(room: En
             count = "SELECT count(*) FROM activation.partition_plan WHERE version = 2"
             return bool(await room.database.fetchval(count) == PARTS)
 
-        await eventually(adopted, within_seconds=10, what="adopted everywhere")
+        await until(adopted, timeout_seconds=10, what="adopted everywhere")
         assert time.monotonic() - published < 1.5
 
         async def swept() -> bool:
             old = "SELECT count(*) FROM activation.account_plan WHERE version = 1"
             return bool(await room.database.fetchval(old) == 0)
 
-        await eventually(swept, within_seconds=20, what="every account brought up to version 2")
-    await eventually(room.caught_up, within_seconds=30, what="all applied and published")
+        await until(swept, timeout_seconds=20, what="every account brought up to version 2")
+    await until(room.caught_up, timeout_seconds=30, what="all applied and published")
     assert await room.check_against_oracle() > 50
 
 
@@ -94,11 +94,11 @@ async def test_a_value_that_postgresql_can_never_take_costs_one_record(room: Eng
     async def refused() -> bool:
         return bool(await room.database.fetchval("SELECT count(*) FROM activation.dead_letter") == 1)
 
-    await eventually(refused, within_seconds=60, what="the one record refused")
+    await until(refused, timeout_seconds=60, what="the one record refused")
     # Not before: folded together, a later event might be the account's last.
     for account in accounts:
         await room.send(account, "Opened")
-    await eventually(room.caught_up, within_seconds=30, what="all applied and published")
+    await until(room.caught_up, timeout_seconds=30, what="all applied and published")
     letters = await room.database.fetch("SELECT part, reason FROM activation.dead_letter")
     assert [tuple(one) for one in letters] == [(room.part_of("acme"), "rows_refused")]
     assert await room.database.fetchval("SELECT count(*) FROM activation.account") == 4
@@ -136,9 +136,9 @@ async def test_started_without_a_database_it_is_live_and_ready_once_that_is_back
     async def ready() -> bool:
         return await _probe(engine, "readyz") == 200
 
-    await eventually(ready, within_seconds=20, what="ready")
+    await until(ready, timeout_seconds=20, what="ready")
     await room.tick()
-    await eventually(room.caught_up, within_seconds=20, what="applied")
+    await until(room.caught_up, timeout_seconds=20, what="applied")
 
 
 async def test_started_without_a_broker_it_is_live_and_ends_when_asked(room: EngineRoom) -> None:
@@ -150,7 +150,7 @@ async def test_started_without_a_broker_it_is_live_and_ends_when_asked(room: Eng
     async def said() -> bool:
         return "waiting_for_servers" in engine.log.read_text()
 
-    await eventually(said, within_seconds=20, what="the log says that it waits")
+    await until(said, timeout_seconds=20, what="the log says that it waits")
     engine.signal(signal.SIGTERM)
     assert await engine.end(within_seconds=20) == 0
 

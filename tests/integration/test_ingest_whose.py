@@ -15,6 +15,7 @@ from services.runtime.kafka import new_producer
 from services.runtime.postgres import connect
 from tests.integration.ingest_process import IngestProcess, running_ingest
 from tests.integration.topic_reader import events_of, records_of
+from tests.waiting import until
 
 WAITING_MAX = 5
 _DEADLINE_SECONDS = 60
@@ -58,11 +59,11 @@ class Log:
 
     async def until(self, statement: str, right: Callable[[list[Any]], bool], **values: Any) -> None:
         """Return once the rows are `right`."""
-        async with asyncio.timeout(_DEADLINE_SECONDS):
-            while True:
-                if right(await self.rows(statement, **values)):
-                    return
-                await asyncio.sleep(0.05)
+
+        async def are_right() -> bool:
+            return right(await self.rows(statement, **values))
+
+        await until(are_right, what=f"{statement} with {values}")
 
 
 @pytest.fixture

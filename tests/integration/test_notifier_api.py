@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 from tests.fakes.receiver import Receiver, silent, verify
-from tests.running_notifier import Servers, query, running, until
+from tests.running_notifier import Servers, query, running
+from tests.waiting import until
 
 URL = "http://127.0.0.1:9/hook"
 

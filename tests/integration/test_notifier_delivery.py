@@ -13,7 +13,8 @@ import pytest_asyncio
 from schemas.signals import encode
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, answer, reset, silent, verify
-from tests.running_notifier import NotifierClient, Servers, query, running, until
+from tests.running_notifier import NotifierClient, Servers, query, running
+from tests.waiting import until
 
 
 @pytest_asyncio.fixture(autouse=True)
@@ -228,7 +229,7 @@ async def test_backlog_beyond_its_cap_is_held_not_dropped(surroundings: Servers,
         assert (told["reason"], told["endpoint"]["id"]) == ("backlog_full", endpoint["id"])
         assert told["summary"].startswith("4 deliveries wait for endpoint")
         receiver.behaviour = answer(200)
-        await until(lambda: _count(notifier, endpoint, 0, "held"), seconds=30)
+        await until(lambda: _count(notifier, endpoint, 0, "held"), timeout_seconds=30)
 
 
 async def _count(client: NotifierClient, endpoint: Any, count: int, status: str) -> bool:

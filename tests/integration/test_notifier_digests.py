@@ -9,8 +9,9 @@ from services.notifier.store.digests import forget_in_digests
 from services.runtime.postgres import connect
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver
-from tests.running_notifier import Servers, query, running, until
+from tests.running_notifier import Servers, query, running
 from tests.unit.notifier.test_slack import check
+from tests.waiting import until
 
 
 def stalled(number: int) -> Any:

@@ -18,7 +18,8 @@ from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX
 from services.notifier.store.upkeep import UpkeepStore
 from tests.notifier_tables import Owed, outcome
-from tests.running_notifier import query, until
+from tests.running_notifier import query
+from tests.waiting import until
 
 
 @pytest_asyncio.fixture

@@ -14,7 +14,8 @@ from services.notifier.store.replays import Wanted
 from services.notifier.store.upkeep import UpkeepStore
 from services.runtime.migrations import upgrade
 from tests.notifier_tables import Owed
-from tests.running_notifier import query, until
+from tests.running_notifier import query
+from tests.waiting import until
 
 BEGIN = datetime(2026, 11, 20, 10, tzinfo=UTC)
 

@@ -21,7 +21,8 @@ from services.notifier.store.upkeep import UpkeepStore
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, answer, silent, verify
 from tests.notifier_tables import Owed, outcome
-from tests.running_notifier import ADMIN_KEY, NotifierClient, Servers, query, running, until
+from tests.running_notifier import ADMIN_KEY, NotifierClient, Servers, query, running
+from tests.waiting import until
 
 LONG_AGO = "2020-01-01T00:00:00Z"
 

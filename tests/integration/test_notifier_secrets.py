@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests.fakes.receiver import Received, Receiver, verify
-from tests.running_notifier import SECRET_KEY, NotifierClient, Servers, query, running, until
+from tests.running_notifier import SECRET_KEY, NotifierClient, Servers, query, running
+from tests.waiting import until
 
 URL = "http://127.0.0.1:9/hook"
 NEW_KEY = base64.b64encode(bytes(range(32, 64))).decode()

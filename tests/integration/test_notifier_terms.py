@@ -10,7 +10,8 @@ import pytest
 
 from tests.builders_signals import SignalPublisher, a_signal
 from tests.fakes.receiver import Receiver, answer, verify
-from tests.running_notifier import NotifierClient, Servers, query, running, until
+from tests.running_notifier import NotifierClient, Servers, query, running
+from tests.waiting import until
 
 URL = "http://127.0.0.1:9/hook"
 

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.operations.job_runner import JobRunner, Progress
 from services.activation_engine.operations.jobs import AlreadyRunning, JobStore
-from tests.fakes.engine_process import eventually
 from tests.integration.engine_api.conftest import Api
+from tests.waiting import until
 
 NOBODY = UUID("00000000-0000-4000-8000-000000000000")
 
@@ -66,7 +66,7 @@ async def test_a_job_is_cancelled_by_whichever_replica_is_asked(api: Api, jobs: 
     async def shown() -> bool:
         return bool((await state_of(api, job.id))["total"] == 10)
 
-    await eventually(shown, within_seconds=10, what="progress is shown")
+    await until(shown, timeout_seconds=10, what="progress is shown")
     cancelled = (await api.http.delete(f"/v1/jobs/{job.id}")).json()
     assert (cancelled["state"], cancelled["done"]) == ("cancelled", 3)
     await asyncio.wait_for(stopped.wait(), 10)
@@ -105,7 +105,7 @@ async def test_a_job_that_was_stopped_or_broke_says_so(api: Api, jobs: JobStore)
     async def failed() -> bool:
         return bool((await state_of(api, audit["id"]))["state"] == "failed")
 
-    await eventually(failed, within_seconds=20, what="the audit has failed")
+    await until(failed, timeout_seconds=20, what="the audit has failed")
     assert "went away" in (await state_of(api, audit["id"]))["error"]
 
 

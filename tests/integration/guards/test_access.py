@@ -8,8 +8,8 @@ import pytest
 from services.ingest.routes import ROUTE_BY_PATH
 from services.runtime.access import Scope, generate_key
 from tests.integration.guards.documents import SERVICES, Operation, document_of, operations_of
-from tests.running_notifier import until
 from tests.running_system import RunningSystem
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

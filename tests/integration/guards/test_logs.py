@@ -10,8 +10,8 @@ import pytest
 from services.runtime.access import Scope, generate_key
 from tests.integration.guards.documents import SERVICES
 from tests.ports import free_port
-from tests.running_notifier import until
 from tests.running_system import RunningSystem
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -16,8 +16,8 @@ from services.activation_engine import relay as relay_module
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.relay import Relay
 from services.activation_engine.store import LedgerRow
-from tests.fakes.engine_process import eventually
 from tests.fakes.memory_store import MemoryStore
+from tests.waiting import until
 
 
 class Batch:
@@ -187,7 +187,7 @@ async def test_what_is_wanted_again_is_sent_again_beside_what_is_new() -> None:
         async def sent() -> bool:
             return relay.repeat(0, wanted) == {first: 5, second: 4}
 
-        await eventually(sent, within_seconds=5, what="both ranges sent again")
+        await until(sent, timeout_seconds=5, what="both ranges sent again")
         relay.repeat(0, {})
         relay.committed(0, 12)
         await relay.flush()

@@ -19,8 +19,8 @@ from services.notifier.recipients import Unsendable
 from services.notifier.sender.request import Recipient
 from services.notifier.store.queue import Claimed
 from services.runtime.health import Health
-from tests.running_notifier import until
 from tests.unit.notifier.test_dispatcher import claims, recipient
+from tests.waiting import until
 
 
 class World:
