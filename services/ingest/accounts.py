@@ -14,7 +14,9 @@ from services.ingest.json_paths import JsonPath, value_at
 _PLACEHOLDERS = frozenset(
     {
         *("", "null", "undefined", "none", "nil", "nan", "0", "-1", "true", "false", "[object object]"),
-        *("anonymous", "guest", "id", "distinct_id", "distinctid", "not_authenticated"),
+        *("anonymous", "guest", "id", "email", "distinct_id", "distinctid", "not_authenticated"),
+        # All visitors of a page on which PostHog sets no cookies.
+        "$posthog_cookieless",
     }
 )
 # What named an account when the event did not.

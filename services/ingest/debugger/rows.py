@@ -16,7 +16,7 @@ EventStatus = Literal["accepted", "unresolved", "dead"]
 # Where clients of the dialects put what the filters ask for, most common first; dead letters are shown as they came.
 _MESSAGE_ID = ("messageId", "message_id", "uuid", "id")
 _EVENT = ("event", "command", "name")
-_USER_ID = ("userId", "distinct_id", "user_id", "anonymousId")
+_USER_ID = ("userId", "distinct_id", "$distinct_id", "user_id", "anonymousId")
 _ACCOUNT_ID = ("groupId", "account_id")
 _TYPE = ("type",)
 

@@ -44,6 +44,8 @@ class _Item(msgspec.Struct, gc=False):
     event: str | None = None
     uuid: str | None = None
     distinct_id: _Id = None
+    # As the Rust client spells it.
+    dollar_distinct_id: _Id = msgspec.field(default=None, name="$distinct_id")
     timestamp: _Time = None
     sent_at: _Time = None
     properties: _Properties | None = None
@@ -171,7 +173,9 @@ def _group_of(properties: _Properties, group_types: tuple[str, ...]) -> str | in
 
 def _user_id(fields: _Item, properties: _Properties) -> str | None:
     """The person, if known: for events without one, clients invent an id, and say so or make it of the group's."""
-    named = fields.distinct_id if fields.distinct_id is not None else properties.distinct_id
+    named = fields.distinct_id
+    if named is None:
+        named = properties.distinct_id if fields.dollar_distinct_id is None else fields.dollar_distinct_id
     if named is None or properties.process_person_profile is False:
         return None
     user_id = str(named)

@@ -82,6 +82,21 @@ def test_a_group_s_properties_are_traits_of_the_account() -> None:
     assert other.value.code == "group_type_other"
 
 
+@pytest.mark.parametrize(
+    ("changes", "user"),
+    [
+        ({"$distinct_id": "rust"}, "rust"),
+        ({"$distinct_id": None, "properties": {"distinct_id": "kim"}}, "kim"),
+        ({"distinct_id": "kim", "$distinct_id": "other"}, "kim"),
+        ({"distinct_id": "$posthog_cookieless"}, None),
+        ({"distinct_id": "email"}, None),
+    ],
+)
+def test_the_person_stands_where_some_client_puts_it(changes: dict[str, Any], user: str | None) -> None:
+    """The Rust client has a name of its own for it; an id that all strangers share is nobody's."""
+    assert read({**CAPTURE, "distinct_id": None, **changes}).user_id == user
+
+
 def test_a_person_s_traits_are_read_and_nobody_is_invented() -> None:
     """Role and address of `$set`; the id of an event without a person is thrown away."""
     event = read({"event": "$set", "distinct_id": "kim", "$set": {"role": "champion", "email": "kim@acme.example"}})
