@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.runtime.kafka import TopicProblem
-from services.runtime.logs import configure_logs
+from services.runtime.logs import configure_logs, first_line
 from services.runtime.migrations import StaleSchema, upgrade
+from services.runtime.postgres import access_advice, is_unreachable
 from services.runtime.process import Stopping, run
 from services.runtime.settings import SharedSettings, settings_advice
 
@@ -49,11 +52,13 @@ def run_command(
         shared = SharedSettings()
         configure_logs(service=service, level=shared.log_level)
         if command == "migrate":
-            upgrade(shared.database_url, schema=schema, folder=migrations)
+            with _database_refusals():
+                upgrade(shared.database_url, schema=schema, folder=migrations)
             return 0
         own = settings()
         if command in jobs:
-            print(asyncio.run(jobs[command](shared, own)))
+            with _database_refusals():
+                print(asyncio.run(jobs[command](shared, own)))
             return 0
         return run(lambda stopping: serve(shared, own, stopping))
     except ValidationError as error:
@@ -61,3 +66,17 @@ def run_command(
     except (StaleSchema, TopicProblem, Unfinished) as problem:
         print(problem, file=sys.stderr)
     return 1
+
+
+@contextmanager
+def _database_refusals() -> Iterator[None]:
+    """Raises Unfinished for a database that is away or lets nobody in; other errors are left as they are."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        told = access_advice(error)
+        if told is None and is_unreachable(error):
+            told = f"PostgreSQL does not answer ({first_line(error)}): start it, or correct DATABASE_URL."
+        if told is None:
+            raise
+        raise Unfinished(told) from error

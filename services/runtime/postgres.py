@@ -23,6 +23,13 @@ _TRANSIENT_STATES = frozenset({"55000", "55P03", "25006", "25P03"})
 _DATA_CLASSES = frozenset({"22", "54"})
 # What calls to the driver itself raise, such as that to listen: SQLAlchemy does not see them.
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# What the server refuses until somebody changes it or the address, by SQLSTATE: what is wrong, and what to do.
+_ACCESS = {
+    "28P01": ("refuses the login", "correct user and password in DATABASE_URL"),
+    "28000": ("refuses the login", "correct the user in DATABASE_URL, or let it in by pg_hba.conf"),
+    "3D000": ("has no such database", "create it, or correct DATABASE_URL"),
+    "42501": ("refuses access", "grant it to the user of DATABASE_URL"),
+}
 # So long after its last use a connection is taken for alive.
 _TRUSTED_SECONDS = 1.0
 
@@ -117,6 +124,25 @@ def is_transient(error: BaseException) -> bool:
     if state is not None:
         return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES
     return isinstance(error, (OperationalError, InterfaceError, DBAPIError))
+
+
+def access_advice(error: BaseException) -> str | None:
+    """What to do about a refusal that no waiting mends, such as a wrong password; None for any other error."""
+    refused = _ACCESS.get(sqlstate(error) or "")
+    if refused is None:
+        return None
+    what, do = refused
+    # Of a statement, unlike of a login, the library puts the class of the error before it.
+    said = str(error.orig if isinstance(error, DBAPIError) else error).rpartition(">: ")[2].partition("\n")[0]
+    return f"PostgreSQL {what} ({said}): {do}."
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether nobody answers at the address, or one that takes no connections now."""
+    state = sqlstate(error)
+    if state is not None:
+        return state[:2] == "08" or state.startswith("57P")
+    return isinstance(error, OSError)
 
 
 def took_too_long(error: BaseException) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+import asyncpg
 import pytest
+from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from services.runtime import start
@@ -59,3 +61,20 @@ async def test_a_stop_ends_the_wait() -> None:
     await asyncio.sleep(0)
     stopping.request()
     assert await asyncio.wait_for(waiting, 5) is None
+
+
+@pytest.mark.parametrize("state", ["28P01", "28000", "3D000", "42501"])
+async def test_a_database_that_lets_nobody_in_ends_the_start(state: str) -> None:
+    """It says so at once, however long one would wait."""
+    refused = DBAPIError("SELECT 1", None, asyncpg.PostgresError.new({"C": state, "M": "refused by rule"}))
+    with capture_logs() as logs, pytest.raises(WorkerFailed):
+        await once_servers_answer(Servers(OSError("down"), refused).look, stopping=Stopping())
+    assert [entry["event"] for entry in logs] == ["waiting_for_servers", "start_refused"]
+    assert "(refused by rule): " in logs[-1]["reason"]
+
+
+async def test_a_wait_says_which_server_is_away() -> None:
+    """A wrong host name looks like a server that does not run yet, and its error names neither."""
+    with capture_logs() as logs:
+        await once_servers_answer(Servers(OSError("Name or service not known"), 6).look, stopping=Stopping())
+    assert logs[0]["reason"] == "PostgreSQL: Name or service not known"
