@@ -11,10 +11,10 @@ from urllib.parse import quote
 import httpx
 
 from services.cli.addresses import EngineUrl, IngestUrl, Key, NotifierUrl, Target, find
-from services.cli.output import Failed, Refused, Unreachable, complain
+from services.cli.output import Failed, Hung, Refused, Unreachable, complain
 
 # Longer than the longest wait of a service, which is the adoption of a plan (10 s).
-_TIMEOUT_SECONDS = 30.0
+_ANSWER_SECONDS = 30.0
 _PAGE_ROWS = 200
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 # A service that restarts, or a key beyond its pace, has come back long before.
@@ -42,12 +42,13 @@ _Answered = TypeVar("_Answered")
 class Client:
     """Asks one service. Raises Refused with the service's own message, or Unreachable."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, answer_seconds: float = _ANSWER_SECONDS) -> None:
         self._target = target
+        self._answer_seconds = answer_seconds
         self._http = httpx.Client(
             base_url=target.url,
             headers={"authorization": f"Bearer {target.key}"},
-            timeout=_TIMEOUT_SECONDS,
+            timeout=answer_seconds,
             # A proxy from the environment has no business between an operator and 127.0.0.1 or the cluster.
             trust_env=False,
         )
@@ -68,6 +69,11 @@ class Client:
             answer = self._http.request(
                 method, path, params=given, json=body, content=content, headers=dict(headers or {})
             )
+        except httpx.ReadTimeout as error:
+            service, url = self._target.service.capitalize(), self._target.url
+            raise Hung(
+                f"{service} hangs: it was asked at {url} and said nothing for {self._answer_seconds:g} s."
+            ) from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(_unanswered(self._target, error)) from error
         if answer.is_success:

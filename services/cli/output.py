@@ -63,6 +63,10 @@ class Unreachable(Failed):
     exit_status, code = UNREACHABLE, "unreachable"
 
 
+class Hung(Unreachable):
+    """Something takes connections and answers nothing in time."""
+
+
 class Misused(Failure):
     """The command cannot be run like this; the message says what is missing. Exit status 2."""
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
 
 from services.cli.addresses import ServiceName, Target, find
 from services.cli.client import Client, segment
-from services.cli.output import Failed, Misused, Refused, Unreachable
+from services.cli.doctor.servers import DatabaseSeen, see_database, takes_connections
+from services.cli.output import Failed, Hung, Misused, Refused, Unreachable
 
 SERVICES: tuple[ServiceName, ...] = ("ingest", "engine", "notifier")
 _ROWS_MAX = 200
 _NAMES_MAX = 10_000
-_PROBE_SECONDS = 5.0
+# Of one answer, and of everything that is asked, which is asked at the same time.
+_ANSWER_SECONDS = 5.0
+LOOK_SECONDS_MAX = 7.0
 # Deliveries that are younger are on their way.
 _NEW = timedelta(minutes=2)
 
@@ -54,7 +59,9 @@ class Look:
     write_key: str | None = None
     write_key_failure: Failed | None = None
     database_url: str | None = None
+    database: DatabaseSeen | None = None
     kafka: str | None = None
+    kafka_connects: bool | None = None
 
     def reached(self, service: ServiceName) -> bool:
         """Whether it answered anything at all."""
@@ -83,7 +90,7 @@ def local_stack(urls: Mapping[ServiceName, str | None]) -> Local | None:
 def look_around(
     urls: Mapping[ServiceName, str | None], *, key: str | None, write_key: str | None, local: Local | None
 ) -> Look:
-    """Ask everything once; raises nothing but Misused, for an address that is none."""
+    """Ask everything once, within LOOK_SECONDS_MAX; raises nothing but Misused, for an address that is none."""
     look = Look(now=datetime.now(UTC), local=local, write_key=write_key)
     connection: Mapping[str, Any] = (local.state.get("connection") or {}) if local else {}
     look.database_url = os.environ.get("DATABASE_URL") or connection.get("database")
@@ -97,11 +104,30 @@ def look_around(
             if urls[service] is None or key is not None:
                 raise
             raise Misused("No API key: give --key, or set FIRSTVALUE_API_KEY; an admin key sees most.") from None
-        _probe(look, service, connection)
-    _ask_ingest(look)
-    _ask_engine(look)
-    _ask_notifier(look)
-    return look
+    _ask_all(look, connection)
+    # What is still being asked may come in while this is judged.
+    return replace(
+        look, failures=dict(look.failures), answers=dict(look.answers), ready=dict(look.ready), live=dict(look.live)
+    )
+
+
+def _ask_all(look: Look, connection: Mapping[str, Any]) -> None:
+    """Each service and server by a thread of its own: one that hangs keeps no other from being asked."""
+    asking = {
+        service: Thread(target=ask, args=(look,), daemon=True)
+        for service, ask in zip(SERVICES, (_ask_ingest, _ask_engine, _ask_notifier), strict=True)
+    }
+    others = [Thread(target=_probe, args=(look, service, connection), daemon=True) for service in SERVICES]
+    others += [Thread(target=ask, args=(look,), daemon=True) for ask in (_ask_kafka, _ask_database)]
+    ends_at = time.monotonic() + LOOK_SECONDS_MAX
+    for thread in (*asking.values(), *others):
+        thread.start()
+    for thread in (*asking.values(), *others):
+        thread.join(max(0.0, ends_at - time.monotonic()))
+    for service, thread in asking.items():
+        if thread.is_alive():
+            told = f"{service.capitalize()} had not answered everything after {LOOK_SECONDS_MAX:.0f} s."
+            look.failures.setdefault(service, []).append(Hung(told))
 
 
 def _probe(look: Look, service: ServiceName, connection: Mapping[str, Any]) -> None:
@@ -111,18 +137,30 @@ def _probe(look: Look, service: ServiceName, connection: Mapping[str, Any]) -> N
     for path, seen in (("readyz", look.ready), ("livez", look.live)):
         with suppress(httpx.HTTPError, ValueError, KeyError):
             url = f"{metrics_url.removesuffix('metrics')}{path}"
-            seen[service] = httpx.get(url, timeout=_PROBE_SECONDS, trust_env=False).json()["checks"]
+            seen[service] = httpx.get(url, timeout=_ANSWER_SECONDS, trust_env=False).json()["checks"]
+
+
+def _ask_kafka(look: Look) -> None:
+    if look.kafka is not None:
+        look.kafka_connects = False
+        look.kafka_connects = takes_connections(look.kafka, seconds=_ANSWER_SECONDS)
+
+
+def _ask_database(look: Look) -> None:
+    if look.database_url is not None:
+        look.database = DatabaseSeen(failure=f"no answer within {LOOK_SECONDS_MAX:.0f} s")
+        look.database = see_database(look.database_url, seconds=_ANSWER_SECONDS)
 
 
 def _ask_ingest(look: Look) -> None:
     for status in ("accepted", "unresolved", "dead"):
         rows = 1 if status == "accepted" else _ROWS_MAX
         _keep(look, "ingest", status, partial(_data, path="/v1/events", status=status, limit=rows))
-    if look.write_key is None or "ingest" not in look.targets:
+    if look.write_key is None or not look.reached("ingest"):
         return
     try:
         # The key is judged before what it sends, and nothing is sent.
-        product = Client(Target("ingest", look.targets["ingest"].url, look.write_key))
+        product = Client(Target("ingest", look.targets["ingest"].url, look.write_key), answer_seconds=_ANSWER_SECONDS)
         product.ask("POST", "/v1/batch", body={"batch": []})
     except Failed as failure:
         if not (isinstance(failure, Refused) and failure.code == "batch_empty"):
@@ -148,7 +186,7 @@ def _keep(look: Look, service: ServiceName, name: str, ask: Callable[[Client], A
     if not look.reached(service):
         return
     try:
-        look.answers[name] = ask(Client(look.targets[service]))
+        look.answers[name] = ask(Client(look.targets[service], answer_seconds=_ANSWER_SECONDS))
     except Failed as failure:
         look.failures.setdefault(service, []).append(failure)
 

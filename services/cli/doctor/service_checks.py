@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from services.cli.doctor.findings import Finding, fine, problem
 from services.cli.doctor.look import SERVICES, Look
-from services.cli.output import Refused, Unreachable
+from services.cli.output import Hung, Refused, Unreachable
 
 _NEEDED = {
     "database": "PostgreSQL does not answer it",
@@ -15,6 +15,7 @@ _NEEDED = {
     "started": "it still waits for PostgreSQL or Kafka, or for its topics",
     "not_draining": "it is shutting down",
 }
+_START_ANEW = "if PostgreSQL and Kafka answer, start it anew: `firstvalue down`, then `firstvalue up`"
 _UNKNOWN_KEY = ("key_unknown", "key_missing", "keys_differ", "key_unreadable")
 
 
@@ -30,7 +31,9 @@ def services_answer(look: Look) -> Iterator[Finding]:
             yield fine("services", f"{service} answers at {look.targets[service].url}")
             continue
         failure = next(one for one in look.failures[service] if isinstance(one, Unreachable))
-        if look.local is not None:
+        if isinstance(failure, Hung):
+            do = _START_ANEW if look.local is not None else "see its log, and start it anew if it stays so"
+        elif look.local is not None:
             log = look.local.logs / f"{service}.log"
             do = f"`firstvalue status` shows whether it is being started again; its last words are in {log}"
         else:
@@ -56,8 +59,7 @@ def workers_move(look: Look) -> Iterator[Finding]:
         hung = [name for name, moves in workers.items() if not moves]
         if hung:
             told = f"{service} hangs: nothing moved for a minute in {', '.join(hung)}"
-            do = "if PostgreSQL and Kafka answer, start it anew: `firstvalue down`, then `firstvalue up`"
-            yield problem("live", told, do)
+            yield problem("live", told, _START_ANEW)
 
 
 def services_find_their_servers(look: Look) -> Iterator[Finding]:

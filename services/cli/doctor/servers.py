@@ -1,0 +1,77 @@
+"""PostgreSQL and Kafka themselves, asked as the services ask them: what there is to see of each."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.runtime.logs import first_line
+from services.runtime.migrations import StaleSchema, check_current
+from services.runtime.postgres import access_advice, connect
+
+# Each service's schema; the services themselves are not imported.
+_SCHEMAS = {"ingest": "ingest", "activation": "activation_engine", "notifier": "notifier"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSeen:
+    """What is wrong with its schemas, or `refusal`: why it lets nobody in, or `failure`: why it did not answer."""
+
+    stale: tuple[str, ...] = ()
+    refusal: str | None = None
+    failure: str | None = None
+
+
+def takes_connections(bootstrap_servers: str, *, seconds: float) -> bool:
+    """Whether one of these addresses takes a connection within so many seconds."""
+    addresses = [address.strip() for address in bootstrap_servers.split(",")]
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        return any(pool.map(lambda address: _connects(address, seconds), addresses))
+
+
+def see_database(database_url: str, *, seconds: float) -> DatabaseSeen:
+    """Ask for the version of each schema, for so many seconds in all."""
+    try:
+        return DatabaseSeen(stale=tuple(asyncio.run(_stale(database_url, seconds))))
+    except TimeoutError:
+        return DatabaseSeen(failure=f"it said nothing for {seconds:g} s")
+    except (SQLAlchemyError, OSError) as error:
+        refusal = access_advice(error)
+        return DatabaseSeen(refusal=refusal, failure=None if refusal else first_line(error))
+
+
+async def _stale(database_url: str, seconds: float) -> list[str]:
+    engine = connect(database_url, service="doctor", connections_max=1)
+    found = []
+    try:
+        async with asyncio.timeout(seconds):
+            for schema, package in _SCHEMAS.items():
+                try:
+                    await check_current(engine, schema=schema, folder=_folder(package) / "migrations")
+                except StaleSchema as stale:
+                    found.append(str(stale))
+    finally:
+        await engine.dispose()
+    return found
+
+
+def _folder(package: str) -> Path:
+    spec = importlib.util.find_spec(f"services.{package}")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def _connects(address: str, seconds: float) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=seconds):
+            return True
+    except (OSError, ValueError):
+        return False
