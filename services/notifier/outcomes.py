@@ -152,7 +152,7 @@ class OutcomeWriter:
         for each in outcomes:
             if each.result is not Result.INTERNAL:
                 window = self._windows.setdefault(each.delivery.endpoint_id, Window())
-                if window.add(failed=each.result is not Result.HTTP_2XX):
+                if window.add(failed=each.result is not Result.HTTP_2XX, revision=each.revision):
                     yield each.delivery.endpoint_id
 
     def _arrived(self, delivery: Claimed) -> None:

@@ -15,13 +15,19 @@ _ALL = (1 << WINDOW_ATTEMPTS) - 1
 
 @dataclass(slots=True)
 class Window:
-    """The newest attempts at one endpoint, a bit each, set where one failed."""
+    """The newest attempts at one endpoint, a bit each, set where one failed; all at the same revision of it."""
 
     failed: int = 0
     seen: int = 0
+    revision: int = 0
 
-    def add(self, *, failed: bool) -> bool:
-        """Take an attempt in; whether half of a full window failed now, after which it begins anew."""
+    def add(self, *, failed: bool, revision: int) -> bool:
+        """Take an attempt in; whether half of a full window failed now, after which it begins anew. It also begins anew
+        with the first attempt at a newer revision, and those at older ones do not count."""
+        if revision < self.revision:
+            return False
+        if revision > self.revision:
+            self.failed, self.seen, self.revision = 0, 0, revision
         self.failed = ((self.failed << 1) | failed) & _ALL
         self.seen = min(self.seen + 1, WINDOW_ATTEMPTS)
         tripping = self.seen == WINDOW_ATTEMPTS and 2 * self.failed.bit_count() >= WINDOW_ATTEMPTS and failed

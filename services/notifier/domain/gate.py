@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from services.notifier.domain.outcome import Decision, Result, Status
+
+# (endpoint id, the revision of it that was attempted, result, decision)
+GateAttempt = tuple[str, int, Result, Decision]
 
 
 @dataclass(slots=True)
 class GateChanges:
     """Changes by endpoint id; `closed_seconds` is the longest pause that any of its answers asked for, `failures` are
     those since its last success, `tripping` are endpoints of whose newest attempts too many failed. `disabled` has the
-    endpoint's revision that was attempted: one that was changed since is not what said it is gone."""
+    endpoint's revision that was attempted: one that was changed since is not what said it is gone. `attempts` are all
+    that this was made of."""
 
     closed_seconds: dict[str, float] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     succeeded: set[str] = field(default_factory=set)
     disabled: dict[str, int] = field(default_factory=dict)
     tripping: set[str] = field(default_factory=set)
+    attempts: list[GateAttempt] = field(default_factory=list)
 
-    def add(self, endpoint_id: str, revision: int, result: Result, decision: Decision) -> None:
+    def add(self, attempt: GateAttempt) -> None:
         """Take one attempt into account; what failed on our side says nothing about the endpoint."""
+        endpoint_id, revision, result, decision = attempt
+        self.attempts.append(attempt)
         if decision.status is Status.SUCCEEDED:
             self.succeeded.add(endpoint_id)
             self.failures.pop(endpoint_id, None)
@@ -32,10 +39,16 @@ class GateChanges:
         if decision.disables:
             self.disabled[endpoint_id] = max(self.disabled.get(endpoint_id, 0), revision)
 
+    def since(self, opened: Mapping[str, int]) -> GateChanges:
+        """Those by attempts at endpoints as they are since their gates were opened by hand, at the `opened` revisions:
+        an attempt at a URL that was replaced while it was on the wire says nothing about the new one."""
+        current = [attempt for attempt in self.attempts if attempt[1] >= opened.get(attempt[0], 0)]
+        return self if len(current) == len(self.attempts) else replace(gate_changes(current), tripping=self.tripping)
 
-def gate_changes(attempts: Iterable[tuple[str, int, Result, Decision]]) -> GateChanges:
-    """The changes of attempts, each as (endpoint id, its revision, result, decision)."""
+
+def gate_changes(attempts: Iterable[GateAttempt]) -> GateChanges:
+    """The changes of attempts."""
     changes = GateChanges()
     for attempt in attempts:
-        changes.add(*attempt)
+        changes.add(attempt)
     return changes

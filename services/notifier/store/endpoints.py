@@ -79,7 +79,8 @@ _SWITCH_STATE = sa.text(
 # recovery.
 _OPEN_GATE = sa.text(
     """UPDATE notifier.endpoint_gate SET not_before = '-infinity', failures = 0, failing_since = NULL,
-        last_failed_at = NULL, trips = 0, probe_until = NULL, announced = 0, pull_before = now()
+        last_failed_at = NULL, trips = 0, probe_until = NULL, announced = 0, pull_before = now(),
+        opened_revision = (SELECT revision FROM notifier.endpoint WHERE id = :id)
     WHERE endpoint_id = :id"""
 )
 _KNOWS_TIME_ZONE = sa.text("SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = :name)")

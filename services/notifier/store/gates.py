@@ -22,7 +22,7 @@ PULLED_MAX = 5_000
 # All at once and in order: two replicas that record attempts at the same endpoints would else lock each other out.
 # The gate of an endpoint that is well and stays so is not touched.
 _LOCK = sa.text(
-    """SELECT endpoint_id, failing_since, trips, announced FROM notifier.endpoint_gate
+    """SELECT endpoint_id, failing_since, trips, announced, opened_revision FROM notifier.endpoint_gate
     WHERE endpoint_id = ANY(CAST(:touched AS text[]))
         OR (endpoint_id = ANY(CAST(:succeeded AS text[])) AND failing_since IS NOT NULL)
     ORDER BY endpoint_id FOR UPDATE"""
@@ -118,12 +118,14 @@ _HOPELESS = sa.text(
 @dataclass(frozen=True, slots=True)
 class GateEvents:
     """What became of gates: `closed` ones, `tripped` ones (their breaker opened, also again after a probe), `recovered`
-    ones (it was open), and what is to be announced."""
+    ones (it was open), and what is to be announced. `opened` has the endpoints' revisions at which gates were last
+    opened by hand, of those that could be changed."""
 
     closed: set[str] = field(default_factory=set)
     tripped: set[str] = field(default_factory=set)
     recovered: set[str] = field(default_factory=set)
     announced: list[Notice] = field(default_factory=list)
+    opened: dict[str, int] = field(default_factory=dict)
 
 
 async def change_gates(connection: AsyncConnection, changes: GateChanges, *, pause_seconds: float) -> GateEvents:
@@ -132,6 +134,8 @@ async def change_gates(connection: AsyncConnection, changes: GateChanges, *, pau
     await _disable(connection, "gone", changes.disabled, events)
     touched = sorted({*changes.closed_seconds, *changes.failures})
     locked = (await connection.execute(_LOCK, {"touched": touched, "succeeded": sorted(changes.succeeded)})).all()
+    events.opened.update((row.endpoint_id, row.opened_revision) for row in locked)
+    changes = changes.since(events.opened)
     well = [row for row in locked if row.endpoint_id in changes.succeeded and row.failing_since is not None]
     if well:
         await connection.execute(_CLEAR, {"ids": [row.endpoint_id for row in well]})

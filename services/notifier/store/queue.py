@@ -135,7 +135,8 @@ class QueueStore:
             # Endpoints, gates, deliveries: in the order in which switching and deleting an endpoint lock them.
             await connection.execute(KEEP_ENDPOINTS)
             gates = await change_gates(connection, changes, pause_seconds=self._pause_seconds)
-            late = {(row.id, row.claim) for row in await connection.execute(statements.RECORD, _columns(outcomes))}
+            columns = _columns(outcomes, gates.opened)
+            late = {(row.id, row.claim) for row in await connection.execute(statements.RECORD, columns)}
             told = [*gates.announced, *_given_up(outcomes, late)]
             await add_notices(connection, told)
             crash_point("notifier.read_unrecorded")
@@ -162,12 +163,16 @@ def _given_up(outcomes: Sequence[Outcome], late: set[tuple[int, int]]) -> Iterat
                 yield notice
 
 
-def _columns(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
+def _columns(outcomes: Sequence[Outcome], opened: Mapping[str, int]) -> dict[str, list[Any]]:
+    """What failed at a URL that was replaced meanwhile is tried at the new one now, like all that failed before."""
+    outdated = [outcome.revision < opened.get(outcome.delivery.endpoint_id, 0) for outcome in outcomes]
     return {
         "ids": [outcome.delivery.id for outcome in outcomes],
         "claims": [outcome.delivery.claim for outcome in outcomes],
         "statuses": [outcome.decision.status.value for outcome in outcomes],
-        "delays": [outcome.decision.delay_seconds for outcome in outcomes],
+        "delays": [
+            0.0 if old else outcome.decision.delay_seconds for old, outcome in zip(outdated, outcomes, strict=True)
+        ],
         "counted": [int(outcome.decision.counts) for outcome in outcomes],
         "ages": [outcome.since_start_seconds for outcome in outcomes],
         "numbers": [outcome.delivery.attempts + 1 for outcome in outcomes],

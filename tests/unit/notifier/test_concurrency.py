@@ -84,15 +84,24 @@ def test_trouble_is_failing_or_slow() -> None:
 def test_half_of_twenty_trips() -> None:
     """Not before the window is full, and not again before it is full anew."""
     window = Window()
-    assert not any(window.add(failed=number % 2 == 0) for number in range(WINDOW_ATTEMPTS - 1))
-    assert not window.add(failed=False)
-    assert window.add(failed=True)
-    assert not any(window.add(failed=True) for _ in range(WINDOW_ATTEMPTS - 1))
-    assert window.add(failed=True)
+    assert not any(window.add(failed=number % 2 == 0, revision=1) for number in range(WINDOW_ATTEMPTS - 1))
+    assert not window.add(failed=False, revision=1)
+    assert window.add(failed=True, revision=1)
+    assert not any(window.add(failed=True, revision=1) for _ in range(WINDOW_ATTEMPTS - 1))
+    assert window.add(failed=True, revision=1)
+
+
+def test_a_window_begins_anew_with_the_endpoint() -> None:
+    """What failed before a change trips nothing after it, and neither does what was on the wire meanwhile."""
+    window = Window()
+    assert not any(window.add(failed=True, revision=1) for _ in range(WINDOW_ATTEMPTS - 1))
+    assert not any(window.add(failed=True, revision=2) for _ in range(WINDOW_ATTEMPTS - 1))
+    assert not any(window.add(failed=True, revision=1) for _ in range(WINDOW_ATTEMPTS))
+    assert window.add(failed=True, revision=2)
 
 
 @given(st.lists(st.booleans(), max_size=300))
 def test_few_failures_never_trip(failures: list[bool]) -> None:
     """With every third attempt at most failing the breaker stays shut."""
     window = Window()
-    assert not any(window.add(failed=failed and number % 3 == 0) for number, failed in enumerate(failures))
+    assert not any(window.add(failed=failed and number % 3 == 0, revision=1) for number, failed in enumerate(failures))
