@@ -47,6 +47,8 @@ class KnownPeople:
         self._spoilt: set[str] = set()
         self._round: asyncio.Future[dict[str, Person]] | None = None
         self._asking: asyncio.Task[None] | None = None
+        # When the questions under way began.
+        self._began_at = float("inf")
         self._away_until = float("-inf")
         self._is_away = False
 
@@ -61,7 +63,8 @@ class KnownPeople:
                 found[user] = entry.person
             else:
                 missing.append(user)
-        if missing and now >= self._away_until:
+        # Behind what takes longer than anybody waits for, all would wait in vain, and be asked for with it.
+        if missing and now >= self._away_until and now - self._began_at < _PATIENCE_SECONDS:
             found.update(await self._ask(missing))
         return found
 
@@ -100,6 +103,7 @@ class KnownPeople:
         """One query after the other, each for everybody who is waited for by then."""
         try:
             while self._round is not None:
+                self._began_at = time.monotonic()
                 waiting, self._round = self._round, None
                 wanted, self._wanted = self._wanted, set()
                 answer: dict[str, Person] = {}
@@ -114,7 +118,7 @@ class KnownPeople:
                     self._away_until = time.monotonic() + _AWAY_SECONDS
                 waiting.set_result(answer)
         finally:
-            self._asking = None
+            self._asking, self._began_at = None, float("inf")
 
     async def _ask_source(self, users: frozenset[str]) -> dict[str, Person]:
         self._asked, self._spoilt = users, set()

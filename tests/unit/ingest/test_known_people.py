@@ -88,6 +88,21 @@ async def test_a_database_that_is_away_leaves_out_whom_it_was_asked_for() -> Non
     assert len(source.asked) == 2
 
 
+async def test_nobody_waits_behind_a_question_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is kept to be asked for later: a database that freezes would slow all down, and fill the memory."""
+    monkeypatch.setattr(known_people, "_PATIENCE_SECONDS", 0.01)
+    people, source = new_people(open_=False)
+    assert await people.find({"u-1"}) == {}
+    later = people.find({"u-2"})
+    with pytest.raises(StopIteration) as returned:
+        later.send(None)
+    assert returned.value.value == {}
+    monkeypatch.undo()
+    source.let.set()
+    assert await people.find({"u-3"}) == {"u-3": NOBODY}
+    assert source.asked == [{"u-1"}, {"u-3"}]
+
+
 async def test_a_database_that_is_away_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """And once more when it goes away again: an outage of hours is no line a second."""
     monkeypatch.setattr(known_people, "_AWAY_SECONDS", 0.0)
