@@ -226,6 +226,7 @@ class Ingest:
                 shared.kafka_bootstrap_servers,
                 client_id="firstvalue-ingest-resolver",
                 group_id=f"{shared.topic_prefix}firstvalue-ingest-resolver",
+                session_timeout_seconds=settings.session_timeout_seconds,
             ),
             topic=topics.unresolved,
             store=self._directory,

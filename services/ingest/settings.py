@@ -44,6 +44,9 @@ class IngestSettings(BaseSettings):
     )
     ack_seconds: float = Field(5.0, gt=0, le=60, description="Time Kafka has to confirm before a request answers 503")
     produce_bytes: int = Field(524_288, ge=65_536, le=655_360, description="A produce batch is closed beyond this size")
+    session_timeout_seconds: float = Field(
+        10.0, gt=0, le=300, description="Silence after which Kafka gives a replica's part of the resolver to others"
+    )
     people_max: int = Field(200_000, ge=1_000, description="People held in memory, about 0.5 KB each")
     parked_days: float = Field(30.0, gt=0, le=365, description="Days an event waits for the account of its user")
     parked_events_max: int = Field(1_000, ge=1, description="Events of one user that wait; more become dead letters")
