@@ -46,6 +46,9 @@ class Limits:
 class TimedPool(AsyncAdaptedQueuePool):
     """A pool that tells `waited` for how many seconds each caller waited for its connection."""
 
+    # Its logger is the library's, which is as quiet as the rest of it, and not one of ours.
+    _sqla_logger_namespace = "sqlalchemy.pool.impl.TimedPool"
+
     waited: Callable[[float], None] | None = None
 
     def _do_get(self) -> ConnectionPoolEntry:
