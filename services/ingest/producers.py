@@ -91,6 +91,14 @@ async def _abandon(producer: Any) -> None:
     if sender is not None:
         sender.cancel()
         await asyncio.wait({sender}, timeout=2 * _STOP_SECONDS)
-    producer._message_accumulator.fail_all(ProducerClosed())
+    accumulator = producer._message_accumulator
+    # What waits for another try has to be among these when it ends, else its own callback fails.
+    batches = accumulator._pending_batches.union(*accumulator._batches.values())
+    accumulator._pending_batches = batches
+    accumulator.fail_all(ProducerClosed())
+    for batch in tuple(batches):
+        # Retrieved, because nobody else may be left who does, and asyncio would log each.
+        batch.future.exception()
+        batch._drain_waiter.exception()
     with contextlib.suppress(TimeoutError, KafkaError, OSError, asyncio.CancelledError):
         await asyncio.wait_for(producer.stop(), _STOP_SECONDS)

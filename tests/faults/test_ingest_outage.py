@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.ingest_process import end
 from tests.soak.run import Surroundings, Terms, soak, surroundings
 
 # A broker is fenced after 3 s of silence, and a batch without a leader fails two seconds later.
@@ -20,6 +21,10 @@ def around() -> Iterator[Surroundings]:
 
 
 async def test_what_was_acknowledged_survives_every_kind_of_outage(around: Surroundings) -> None:
-    """Killed, frozen, leaderless: in time 503, flat memory, back by itself, and nothing acknowledged is missing."""
+    """Killed, frozen, leaderless: in time 503, flat memory, back by itself, and nothing acknowledged is missing; the
+    log tells of it in lines of our own."""
     figures = await soak(TERMS, around)
     assert figures["acked"] > 1_000
+    # What nobody retrieved is told of when it is deleted.
+    assert end(around.service) == 0
+    assert [line["event"] for line in around.service.logged() if "logger" in line] == []
