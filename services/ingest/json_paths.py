@@ -14,13 +14,21 @@ def parse_path(text: str) -> JsonPath:
     """The keys of one path; raises ValueError unless it has 1 to DEPTH_MAX keys and none is empty."""
     keys = tuple(text.strip().split("."))
     if not all(keys) or len(keys) > DEPTH_MAX or "\0" in text:
-        raise ValueError(f"write a path as keys joined by dots, such as properties.account_id, not {text[:80]!r}")
+        raise _unreadable(text)
     return keys
 
 
+def new_path(text: str) -> JsonPath:
+    """A path as somebody writes it now; raises ValueError also for JSONPath's `$.a` and `a[0]`, which find nothing."""
+    path = parse_path(text)
+    if path[0] == "$" or "[" in text:
+        raise _unreadable(text)
+    return path
+
+
 def parse_paths(text: str) -> tuple[JsonPath, ...]:
-    """Comma-separated paths, in their order; raises ValueError."""
-    return tuple(parse_path(part) for part in text.split(",") if part.strip())
+    """Comma-separated new paths, in their order; raises ValueError."""
+    return tuple(new_path(part) for part in text.split(",") if part.strip())
 
 
 def value_at(document: Any, path: Iterable[str]) -> Any:
@@ -32,7 +40,18 @@ def value_at(document: Any, path: Iterable[str]) -> Any:
     return document
 
 
-def holder_at(document: Any, path: JsonPath) -> dict[str, Any] | None:
-    """The object in which the last key of `path` is, if it is there."""
-    holder = value_at(document, path[:-1])
-    return holder if type(holder) is dict and path[-1] in holder else None
+def holders_at(document: Any, path: JsonPath) -> list[dict[str, Any]]:
+    """The object that has the last key of `path`, if it is there; of an array on the way, those of all its elements."""
+    holders = []
+    for position, key in enumerate(path):
+        if type(document) is list:
+            return [holder for element in document for holder in holders_at(element, path[position:])]
+        if type(document) is not dict or key not in document:
+            return []
+        holders = [document]
+        document = document[key]
+    return holders
+
+
+def _unreadable(text: str) -> ValueError:
+    return ValueError(f"write a path as keys joined by dots, such as properties.account_id, not {text[:80]!r}")

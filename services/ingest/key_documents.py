@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 import msgspec
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from services.ingest.json_paths import parse_path
+from services.ingest.json_paths import new_path
 from services.ingest.key_store import KeyRow
 from services.ingest.origins import ORIGINS_MAX, readable_origin
 from services.ingest.sources import BURST_SECONDS_DEFAULT, SourceRules, decode_rules, encode_rules
@@ -29,7 +29,7 @@ PATHS_MAX = 50
 
 
 def _path(text: str) -> str:
-    return ".".join(parse_path(text))
+    return ".".join(new_path(text))
 
 
 Path = Annotated[str, Field(max_length=500), AfterValidator(_path)]

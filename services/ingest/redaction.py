@@ -10,7 +10,7 @@ import msgspec
 
 from services.ingest.blanking import written_anew
 from services.ingest.events import IncomingEvent, Rejected
-from services.ingest.json_paths import holder_at, parse_path, value_at
+from services.ingest.json_paths import holders_at, parse_path, value_at
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
@@ -94,19 +94,19 @@ class Redactor:
         """Whether anything was there to be taken out."""
         changed = False
         for path in self._drop:
-            holder = holder_at(document, path)
-            if holder is not None:
+            for holder in holders_at(document, path):
                 del holder[path[-1]]
                 changed = True
         for path in self._hash:
-            holder = holder_at(document, path)
-            if holder is None or _is_done(holder[path[-1]]):
-                continue
-            if path in _OBJECTS and type(holder[path[-1]]) is dict:
-                del holder[path[-1]]
-            else:
-                holder[path[-1]] = self._hashed(holder[path[-1]])
-            changed = True
+            for holder in holders_at(document, path):
+                value = holder[path[-1]]
+                if _is_done(value):
+                    continue
+                if path in _OBJECTS and type(value) is dict:
+                    del holder[path[-1]]
+                else:
+                    holder[path[-1]] = self._hashed(value)
+                changed = True
         return changed
 
     def _hashed(self, value: Any) -> str:

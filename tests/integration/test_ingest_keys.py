@@ -174,7 +174,11 @@ def test_what_cannot_be_is_refused(replicas: tuple[IngestProcess, IngestProcess]
     """With what to do; nothing is stored."""
     one, _ = replicas
     key_id, _ = new_key(one, scopes=["events:write", "accounts:write"])
-    for body in ({"quota": {"events_per_second": 0}}, {"redaction": {"drop": ["a..b"]}}, {"limits": {"events": 1}}):
+    for body in (
+        {"quota": {"events_per_second": 0}},
+        {"redaction": {"drop": ["$.context.ip"]}},
+        {"limits": {"events": 1}},
+    ):
         assert patch(one, key_id, body).json()["code"] == "invalid_request"
     assert patch(one, key_id, {"origins": ["https://a.example"]}).json()["code"] == "browser_key_scopes"
     assert patch(one, "nobody", {}).json()["code"] == "key_not_found"

@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.ingest.accounts import AccountRules
@@ -145,6 +146,23 @@ def test_an_account_in_the_context_of_a_batch_is_redacted_as_one_in_its_event() 
     shared = taken(Form.SEGMENT_BATCH, {"batch": [event], **context}, hash_=("context.groupId",))
     own = taken(Form.SEGMENT_BATCH, {"batch": [{**event, **context}]}, hash_=("context.groupId",))
     assert shared.account_id == own.account_id != "acme"
+
+
+@pytest.mark.parametrize("rows", [[{"card": "4111"}, 7, {"keep": 1}], [[{"card": "4111"}]], {"card": "4111"}])
+def test_a_path_goes_through_arrays(rows: Any) -> None:
+    """A cart holds its lines in an array, and none of them may keep what must not be told."""
+    body = {"type": "track", "event": "E", "userId": "u", "properties": {"rows": rows}}
+    dropped = taken(Form.SEGMENT_CALL, body, type_="track", drop=("properties.rows.card",)).body
+    assert b"card" not in dropped
+    assert (b'"keep":1' in dropped) == (b"keep" in msgspec.json.encode(rows))
+    hashed = taken(Form.SEGMENT_CALL, body, type_="track", hash_=("properties.rows.card",)).body
+    assert (b"4111" in hashed, b'"card":"hash:' in hashed) == (False, True)
+
+
+def test_an_array_in_place_of_an_event_is_redacted() -> None:
+    """It is refused, but its dead letter holds what came."""
+    kept = Redactor(Redaction(drop=("context.ip",)), secret="s").raw(b'[{"context":{"ip":"192.0.2.7"}}]')
+    assert kept == b'[{"context":{}}]'
 
 
 def test_an_event_beyond_its_size_is_not_parsed_to_be_redacted() -> None:
