@@ -218,6 +218,9 @@ async def test_signals_are_sent_again_by_the_owner_whoever_is_asked(room: Engine
 
     # A takeover in the middle of the repetition would rightly begin it anew.
     await until(both_own, timeout_seconds=40, what="each engine owns partitions")
+    nothing_yet = await Operator(engines[0]).ask("POST", "/v1/partitions/0/republish", {"from_seq": 1})
+    assert (nothing_yet.status_code, nothing_yet.json()["code"]) == (422, "range_outside_ledger")
+    assert nothing_yet.json()["message"] == "The partition's first signal is still to come."
     async with room.load(events_per_second=200):
         await recorded(room, 60)
     await until(room.caught_up, timeout_seconds=20, what="all applied and published")

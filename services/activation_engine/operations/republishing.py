@@ -28,9 +28,12 @@ class Republishing:
             raise Refused(*PARTITION_UNKNOWN)
         last = out_seq if to_seq is None else to_seq
         if not 1 <= from_seq <= last <= out_seq:
-            raise Refused(
-                "range_outside_ledger", f"The partition's signals are numbered 1 to {out_seq}: choose among them."
+            there = (
+                f"signals are numbered 1 to {out_seq}: choose among them"
+                if out_seq
+                else "first signal is still to come"
             )
+            raise Refused("range_outside_ledger", f"The partition's {there}.")
         numbers = {"from_seq": from_seq, "to_seq": last}
         return await self._jobs.create(
             REPUBLISH, state="waiting", part=part, arguments=numbers, total=last - from_seq + 1, by=by
