@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
-from services.cli.client import Client, segment
-from services.cli.output import Refused
+from services.cli.client import Client, FindClient, segment
+from services.cli.output import Misused, Refused, Unreachable
 
 # As many as can be live.
 _PLANS_MAX = 200
@@ -39,10 +39,32 @@ def require_live(engine: Client, plan: str) -> None:
         raise Refused(f"No plan {plan} is live, and nothing was changed. Live is {instead}.")
 
 
+def unlive_plans(find_engine: FindClient, names: Collection[str]) -> Iterator[str]:
+    """What to say of each plan named for an endpoint that is not live, perhaps misspelt; nothing where no engine is
+    known to ask."""
+    if not names:
+        return
+    try:
+        engine = find_engine()
+    except (Unreachable, Misused):
+        return
+    try:
+        live = live_plans(engine)
+    except (Unreachable, Refused) as error:
+        yield f"whether these plans are live is not checked: {error}"
+        return
+    for name in names:
+        if name not in live:
+            yield f"No plan {name} is live{_nearest(name, live)}; the endpoint gets nothing of it until one is."
+
+
 def unknown_milestones(names: Iterable[str], known: Collection[str], *, whose: str = "") -> Iterator[str]:
     """What to say of each milestone that no live plan has, perhaps for a misspelt name; `whose` plans: ` of acme`."""
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f" (is it {near[0]}?)" if near else ""
-            yield f"No live plan{whose} has a milestone {name}{hint}; this counts only once one has."
+            yield f"No live plan{whose} has a milestone {name}{_nearest(name, known)}; this counts only once one has."
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f" (is it {near[0]}?)" if near else ""

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from services.activation_engine.api import examples
 from services.cli import client
 from services.cli.__main__ import new_command
-from services.cli.output import Misused, Refused, counted
+from services.cli.output import Misused, Refused, Unreachable, counted
 
 Answers = dict[str, Any]
 
@@ -69,6 +69,21 @@ def test_a_service_that_asks_for_time_gets_it_within_reason(capsys: pytest.Captu
     for never in (None, 3_600.0):
         with pytest.raises(Refused):
             client.patiently(answers_after(0, never))
+
+
+def test_an_endpoint_for_a_plan_that_is_not_live_is_pointed_out(run: Run) -> None:
+    """With the name that was meant; it is added all the same, as the plan may be published later."""
+    answers: Answers = {
+        "POST /v1/endpoints": {"id": "ep_1", "secret": "whsec_x", "public_key": None},
+        "GET /v1/plans": {"data": [{"plan": "b2b-saas"}], "next": None},
+    }
+    words = ("endpoint", "add", "https://crm.example/hook", "--plan", "b2b-saas", "--plan")
+    added = run(answers, *words, "b2b-sas")
+    assert (added.exit_code, added.stdout) == (0, "id      ep_1\nsecret  whsec_x\n")
+    assert added.stderr == "No plan b2b-sas is live (is it b2b-saas?); the endpoint gets nothing of it until one is.\n"
+    assert run(answers, *words[:5]).stderr == ""
+    refused = run(answers | {"GET /v1/plans": Unreachable("Nobody answers.")}, *words, "b2b-sas")
+    assert (refused.exit_code, refused.stderr) == (0, "whether these plans are live is not checked: Nobody answers.\n")
 
 
 @pytest.mark.parametrize(("held", "told"), [(1, "1 delivery stays held"), (3, "3 deliveries stay held")])

@@ -135,6 +135,14 @@ def test_endpoints_are_told_by_how_they_do() -> None:
     assert found(delivery_checks.endpoints_take_signals, look(endpoints=[])) == [("endpoints", "note")]
 
 
+def test_an_endpoint_for_a_plan_that_is_not_live_is_told() -> None:
+    """It waits without an end, or for a plan that is still to be published; one for all plans names none."""
+    endpoints = [{**ENDPOINT, "id": "ep_1", "plans": ["smb", "nosuch"]}, {**ENDPOINT, "id": "ep_2", "plans": []}]
+    seen = look(endpoints=endpoints, plans=[{"plan": "smb"}])
+    assert "endpoint ep_1 asks for signals of nosuch" in said(delivery_checks.endpoints_name_live_plans, seen)
+    assert found(delivery_checks.endpoints_name_live_plans, look(endpoints=endpoints)) == []
+
+
 def test_held_deliveries_are_told_by_endpoint_and_cause() -> None:
     """Those of a digest leave by themselves; what came while an endpoint was disabled stays until somebody says so."""
     held = {**DELIVERY, "status": "held", "next_at": None, "endpoint_id": "ep_1"}
@@ -194,6 +202,7 @@ def test_what_could_not_be_asked_is_judged_by_nobody() -> None:
         engine_checks.names_keep_coming,
         event_checks.records_are_applied,
         delivery_checks.endpoints_take_signals,
+        delivery_checks.endpoints_name_live_plans,
         delivery_checks.nothing_is_held,
         delivery_checks.what_is_due_is_sent,
     ):

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.client import Client, notifier, segment
+from services.cli.client import Client, FindClient, engine, notifier, segment
 from services.cli.commands.endpoints import EndpointId, app, say_terms
-from services.cli.output import AsJson, Misused, print_fields, print_json, say
-from services.cli.shared_options import asking, composed
+from services.cli.live_plans import unlive_plans
+from services.cli.output import AsJson, Misused, complain, print_fields, print_json, say
+from services.cli.shared_options import asking, composed, later
 
 Body = dict[str, Any]
 _Many = list[str] | None
@@ -69,12 +70,14 @@ def add(
     secret: Secret = None,
     signature: Signature = None,
     client: Client,
+    find_engine: FindClient,
     as_json: AsJson = False,
 ) -> None:
     """Add an endpoint; prints the secret that its receiver verifies signatures with."""
     own = {"url": url, "format": format_, "secret": secret, "signature": signature}
     body = terms | {name: value for name, value in own.items() if value is not None}
     created = client.ask("POST", "/v1/endpoints", body=body)
+    _doubt(terms, find_engine)
     if as_json:
         print_json(created)
         return
@@ -92,6 +95,7 @@ def patch(
         _Many, typer.Option(help="Take away plans, segments, owners, reasons, rate, schedule, window or headers.")
     ] = None,
     client: Client,
+    find_engine: FindClient,
     as_json: AsJson = False,
 ) -> None:
     """Change what is named; the rest stays."""
@@ -99,14 +103,15 @@ def patch(
     if not body:
         raise Misused("Name what to change, such as --timeout 5; --help lists everything.")
     changed = client.ask("PATCH", f"/v1/endpoints/{segment(endpoint_id)}", body=body)
+    _doubt(terms, find_engine)
     if as_json:
         print_json(changed)
     else:
         say_terms(changed)
 
 
-app.command("add")(composed(add, terms=endpoint_terms, client=notifier))
-app.command("patch")(composed(patch, terms=endpoint_terms, client=notifier))
+app.command("add")(composed(add, terms=endpoint_terms, client=notifier, find_engine=later(engine)))
+app.command("patch")(composed(patch, terms=endpoint_terms, client=notifier, find_engine=later(engine)))
 
 
 @app.command()
@@ -149,6 +154,12 @@ def show_secret(endpoint_id: EndpointId, *, client: Client, as_json: AsJson = Fa
         say(f"header {name}: {value}")
     say("")
     print_fields(("at", "action", "key_name", "key_id"), shown["shown"], empty="never shown")
+
+
+def _doubt(terms: Body, find_engine: FindClient) -> None:
+    """The notifier knows no plans, and one may be published later: what is not live is pointed out, not refused."""
+    for doubt in unlive_plans(find_engine, terms.get("plans", [])):
+        complain(doubt)
 
 
 def _numbers(text: str) -> list[float]:

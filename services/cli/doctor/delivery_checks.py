@@ -38,6 +38,21 @@ def endpoints_take_signals(look: Look) -> Iterator[Finding]:
             yield fine("endpoints", f"{name} takes signals")
 
 
+def endpoints_name_live_plans(look: Look) -> Iterator[Finding]:
+    """Those that take signals of some plans only."""
+    plans = look.answers.get("plans")
+    if plans is None:
+        return
+    live = {plan["plan"] for plan in plans}
+    for one in look.answers.get("endpoints") or ():
+        if unlive := sorted(set(one["plans"]) - live):
+            yield note(
+                "endpoints",
+                f"endpoint {one['id']} asks for signals of {', '.join(unlive)}, and no such plan is live",
+                f"name a live one with `firstvalue endpoint patch {one['id']} --plan PLAN`, or publish it",
+            )
+
+
 def nothing_is_held(look: Look) -> Iterator[Finding]:
     """What is kept back of the newest deliveries, by endpoint and cause."""
     rows = [row for row in look.answers.get("held") or () if row["hold_reason"] != _DIGEST]

@@ -37,6 +37,7 @@ CHECKS: tuple[Callable[[Look], Iterator[Finding]], ...] = (
     engine_checks.plans_name_what_comes,
     engine_checks.names_keep_coming,
     delivery_checks.endpoints_take_signals,
+    delivery_checks.endpoints_name_live_plans,
     delivery_checks.nothing_is_held,
     delivery_checks.what_is_due_is_sent,
 )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -28,6 +28,8 @@ _ANSWER_SECONDS = 5.0
 LOOK_SECONDS_MAX = 7.0
 # Deliveries that are younger are on their way.
 _NEW = timedelta(minutes=2)
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,17 @@ def look_around(
     _ask_all(look, connection)
     # What is still being asked may come in while this is judged.
     return replace(
-        look, failures=dict(look.failures), answers=dict(look.answers), ready=dict(look.ready), live=dict(look.live)
+        look,
+        failures=_in_order(look.failures),
+        answers=dict(look.answers),
+        ready=_in_order(look.ready),
+        live=_in_order(look.live),
     )
+
+
+def _in_order(found: Mapping[ServiceName, _Found]) -> dict[ServiceName, _Found]:
+    """Of the services, whichever answered first."""
+    return {service: found[service] for service in SERVICES if service in found}
 
 
 def _ask_all(look: Look, connection: Mapping[str, Any]) -> None:
