@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -157,14 +158,13 @@ async def _ended(work: Coroutine[Any, Any, None], *, seconds: float) -> bool:
 async def create_topics(
     bootstrap_servers: str, topics: Sequence[TopicSpec], *, prefix: str, partitions: int, replication: int
 ) -> list[str]:
-    """Create what is missing; returns the names created. An existing topic is left as it is.
+    """Create what is missing; returns the names created. An existing topic is left as it is. Raises TopicProblem if it
+    may not be created as asked for, and BrokerUnreachable if the brokers cannot do it now.
 
     With three replicas or more they are as a production start asks for.
     """
     durability = _PRODUCTION_CONFIG if replication >= _PRODUCTION_REPLICAS else {}
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
-    await admin.start()
-    try:
+    async with _admin(bootstrap_servers) as admin:
         existing = set(await admin.list_topics())
         created = []
         for topic in topics:
@@ -180,6 +180,22 @@ async def create_topics(
             created.append(name)
         await _wait_visible(admin, created)
         return created
+
+
+@asynccontextmanager
+async def _admin(bootstrap_servers: str) -> AsyncIterator[Any]:
+    """A client that asks the brokers; raises BrokerUnreachable for whatever they, or the way to them, fail in."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
+    try:
+        try:
+            await admin.start()
+        except KafkaConnectionError as error:
+            raise BrokerUnreachable(f"no broker answers at {bootstrap_servers}") from error
+        yield admin
+    except BrokerUnreachable:
+        raise
+    except (KafkaError, TimeoutError) as error:
+        raise BrokerUnreachable(str(error) or type(error).__name__) from error
     finally:
         await admin.close()
 
@@ -211,18 +227,7 @@ async def check_topics(
     With `production`, also unless every topic has three replicas, two of them in sync to accept a write, and no
     unclean leader election: anything less can lose acknowledged records.
     """
-    try:
-        return await _checked_counts(bootstrap_servers, topics, prefix=prefix, production=production)
-    except KafkaError as error:
-        raise BrokerUnreachable(f"{type(error).__name__} {error}") from error
-
-
-async def _checked_counts(
-    bootstrap_servers: str, topics: Sequence[TopicSpec], *, prefix: str, production: bool
-) -> dict[str, int]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
-    await admin.start()
-    try:
+    async with _admin(bootstrap_servers) as admin:
         names = [topic.named(prefix) for topic in topics]
         described = await admin.describe_topics(names)
         for entry in described:
@@ -245,8 +250,6 @@ async def _checked_counts(
             except KeyError as error:
                 raise TopicProblem(f"{name} cannot be checked: Kafka does not tell {error}") from error
         return counts
-    finally:
-        await admin.close()
 
 
 def _raise_failure(error_code: int, operation: str, name: str) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import struct
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from schemas.topics import PRODUCT_EVENTS, TOPICS
 from services.runtime import kafka
-from services.runtime.kafka import TopicProblem, check_topics, create_topics
+from services.runtime.kafka import BrokerUnreachable, TopicProblem, check_topics, create_topics
 from tests.conftest import RunningServers
+from tests.ports import free_port
 from tests.running_system import SERVICES, RunningSystem
 from tests.topic_settings import set_topic
 
@@ -62,6 +67,40 @@ async def test_topics_made_for_production_pass(
     monkeypatch.setattr(kafka, "_PRODUCTION_REPLICAS", 1)
     await create_topics(kafka_bootstrap, TOPICS, prefix=prefix, partitions=1, replication=1)
     assert set((await check_topics(kafka_bootstrap, TOPICS, prefix=prefix, production=True)).values()) == {1}
+
+
+@pytest.fixture
+async def elsewhere(kafka_bootstrap: str) -> AsyncIterator[str]:
+    """An address of the broker at which it says that it is to be found at another one, where nobody listens: as with
+    wrong `advertised.listeners`."""
+    host, _, port = kafka_bootstrap.rpartition(":")
+    told, false = (struct.pack(">i", number) for number in (int(port), free_port()))
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while some := await reader.read(65_536):
+                writer.write(some.replace(told, false))
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_broker, to_broker = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(pump(reader, to_broker), pump(from_broker, writer))
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_brokers_that_are_not_where_they_say_are_told_as_such(elsewhere: str, tmp_path: Path) -> None:
+    """By the command in a sentence; a service waits for them."""
+    with pytest.raises(BrokerUnreachable, match="NodeNotReadyError"):
+        await check_topics(elsewhere, TOPICS, prefix="")
+    words = [sys.executable, "-m", "services.cli", "topics", "--bootstrap-servers", elsewhere]
+    command = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE, cwd=tmp_path)
+    _, said = await asyncio.wait_for(command.communicate(), 60)
+    assert command.returncode == 3
+    (line,) = said.decode().splitlines()
+    assert line.startswith(f"Kafka at {elsewhere} could not be asked (NodeNotReadyError: ")
+    assert "the addresses which its brokers advertise" in line
 
 
 async def test_every_service_refuses_to_start_on_them_in_production(servers: RunningServers, tmp_path: Path) -> None:

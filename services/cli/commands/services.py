@@ -79,6 +79,7 @@ def topics(
 ) -> None:
     """Create the Kafka topics that are missing and check those that exist."""
     import asyncio
+    import logging
 
     from services.runtime.kafka import BrokerUnreachable, TopicProblem, check_topics, create_topics
 
@@ -88,10 +89,15 @@ def topics(
         )
         return created, await check_topics(bootstrap_servers, TOPICS, prefix=prefix)
 
+    # What the library says of each address in vain is said once, below.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         created, counts = asyncio.run(create_and_check())
     except BrokerUnreachable as error:
-        raise Unreachable(f"No broker answers at {bootstrap_servers}; check KAFKA_BOOTSTRAP_SERVERS.") from error
+        advice = (
+            "check KAFKA_BOOTSTRAP_SERVERS, and that the addresses which its brokers advertise can be reached from here"
+        )
+        raise Unreachable(f"Kafka at {bootstrap_servers} could not be asked ({error.args[0]}): {advice}.") from error
     except TopicProblem as error:
         raise Refused(str(error)) from error
     if as_json:

@@ -84,3 +84,11 @@ async def test_a_topic_that_is_not_created_says_why(
     monkeypatch.setattr(kafka, "AIOKafkaAdminClient", lambda **_: Admin(created=created))
     with pytest.raises(TopicProblem, match=told):
         await create_topics("broker:1", [SIGNALS], prefix="", partitions=1, replication=1)
+
+
+async def test_a_topic_that_nobody_sees_is_told_like_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was acknowledged; to ask again later is all that is to do."""
+    monkeypatch.setattr(kafka, "AIOKafkaAdminClient", lambda **_: Admin(created=(0, None), described=NO_LEADER))
+    monkeypatch.setattr(kafka, "_VISIBLE_SECONDS", 0.01)
+    with pytest.raises(BrokerUnreachable, match="TimeoutError"):
+        await create_topics("broker:1", [SIGNALS], prefix="", partitions=1, replication=1)
