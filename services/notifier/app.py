@@ -226,6 +226,7 @@ class _Notifier:
             attempts_days=settings.attempts_kept_days,
             bodies_days=settings.messages_kept_days,
             ids_days=settings.ids_kept_days,
+            accesses_days=settings.accesses_kept_days,
         )
         return {
             "http": lambda: _joined(api),

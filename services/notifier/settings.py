@@ -76,6 +76,7 @@ class NotifierSettings(BaseSettings):
         description="Ids of signals, by which repeats are known, are deleted after this, though not before their "
         "bodies; above the topic's 30 days",
     )
+    accesses_kept_days: int = Field(365, ge=1, description="Who was shown a webhook secret is known for this long")
     group: str = Field("firstvalue-notifier", min_length=1, description="Consumer group, after the topic prefix")
     session_timeout_seconds: float = Field(10.0, gt=0, description="Kafka hands the partitions on after this silence")
 

@@ -30,11 +30,12 @@ _RELEASED_AT_ONCE_MAX = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """For how many days attempts, bodies with all that goes with them, and ids are kept."""
+    """For how many days attempts, bodies with all that goes with them, ids, and who saw a secret are kept."""
 
     attempts_days: int
     bodies_days: int
     ids_days: int
+    accesses_days: int
 
 
 class Upkeep:
@@ -157,6 +158,8 @@ class Upkeep:
             (self._store.drop_replays, kept.bodies_days),
             (self._store.drop_letters, kept.bodies_days),
             (self._store.drop_ids, kept.ids_days),
+            (self._store.drop_endpoints, kept.bodies_days),
+            (self._store.drop_accesses, kept.accesses_days),
         ):
             while not self._stopping and await drop(days_kept=days_kept):
                 continue

@@ -75,6 +75,20 @@ _DROP_LETTERS = sa.text(
         WHERE created_at < now() - make_interval(days => :days) LIMIT :most FOR UPDATE SKIP LOCKED)
     RETURNING id"""
 )
+# Nothing is owed to a deleted endpoint any more, so what it has here only becomes less.
+_DROP_ENDPOINTS = sa.text(
+    """DELETE FROM notifier.endpoint WHERE id IN (SELECT e.id FROM notifier.endpoint e
+        WHERE e.deleted_at < now() - make_interval(days => :days)
+            AND NOT EXISTS (SELECT FROM notifier.delivery d WHERE d.endpoint_id = e.id)
+            AND NOT EXISTS (SELECT FROM notifier.replay r WHERE r.endpoint_id = e.id)
+        LIMIT :most FOR UPDATE SKIP LOCKED)
+    RETURNING id"""
+)
+_DROP_ACCESSES = sa.text(
+    """DELETE FROM notifier.secret_access WHERE id IN (SELECT id FROM notifier.secret_access
+        WHERE at < now() - make_interval(days => :days) LIMIT :most FOR UPDATE SKIP LOCKED)
+    RETURNING id"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +169,15 @@ class UpkeepStore:
     async def drop_letters(self, *, days_kept: int) -> int:
         """Delete a bounded number of records that could not be read, as old as this; returns how many."""
         return await self._delete(_DROP_LETTERS, days_kept)
+
+    async def drop_endpoints(self, *, days_kept: int) -> int:
+        """Delete a bounded number of endpoints that somebody deleted so long ago, unless deliveries or replays of
+        theirs can still be asked for; returns how many."""
+        return await self._delete(_DROP_ENDPOINTS, days_kept)
+
+    async def drop_accesses(self, *, days_kept: int) -> int:
+        """Delete a bounded number of rows, as old as this, of who was shown a secret; returns how many."""
+        return await self._delete(_DROP_ACCESSES, days_kept)
 
     async def _delete(self, statement: sa.TextClause, days_kept: int) -> int:
         async with self._engine.begin() as connection:
