@@ -7,9 +7,17 @@ from typing import Any, Final
 import msgspec
 
 from schemas.product_event import RecordType
+from services.ingest.json_paths import JsonPath
 from services.runtime.problems import Problem
 
 ID_BYTES_MAX: Final = 255
+# The field of an event that all dialects' bodies have its data in.
+PROPERTIES: Final = "properties"
+# Where dialects take an object or nothing.
+OBJECT_PLACES: Final[tuple[JsonPath, ...]] = (
+    *(("context",), ("context", "traits"), ("traits",), (PROPERTIES,)),
+    *(("$set",), (PROPERTIES, "$set"), (PROPERTIES, "$group_set")),
+)
 
 
 class Rejected(Exception):

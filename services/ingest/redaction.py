@@ -9,13 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from services.ingest.blanking import written_anew
-from services.ingest.events import IncomingEvent, Rejected
+from services.ingest.events import OBJECT_PLACES, PROPERTIES, IncomingEvent, Rejected
 from services.ingest.json_paths import holders_at, parse_path, value_at
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
-# The field of an event that all dialects' bodies have its data in.
-PROPERTIES: Final = "properties"
 _HASHED: Final = "hash:"
 _DONE = re.compile(r"hash:[0-9a-f]{32}")
 # Where the ids of the record are read from in places that no text of a single event has: headers, a batch's context.
@@ -23,13 +21,6 @@ _READ_BEFORE: Final = (
     (("userid",), "user_id"),
     (("authid",), "user_id"),
     (("context", "groupId"), "account_id"),
-)
-# Where dialects take an object or nothing: with a hash in its place they would reject the event.
-_OBJECTS: Final = frozenset(
-    {
-        *(("context",), ("context", "traits"), ("traits",), (PROPERTIES,)),
-        *(("$set",), (PROPERTIES, "$set"), (PROPERTIES, "$group_set")),
-    }
 )
 _KEY_OF_HASHES = b"firstvalue.redaction"
 
@@ -102,7 +93,8 @@ class Redactor:
                 value = holder[path[-1]]
                 if _is_done(value):
                     continue
-                if path in _OBJECTS and type(value) is dict:
+                # With a hash in its place dialects would reject the event.
+                if path in OBJECT_PLACES and type(value) is dict:
                     del holder[path[-1]]
                 else:
                     holder[path[-1]] = self._hashed(value)

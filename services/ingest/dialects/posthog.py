@@ -11,7 +11,7 @@ from schemas.product_event import RecordType
 from services.ingest.accounts import is_placeholder
 from services.ingest.blanking import without_key
 from services.ingest.dialects import batches
-from services.ingest.dialects.unpacked import Item, Request, Unpacked, event_invalid, strict_value
+from services.ingest.dialects.unpacked import Item, Request, Unpacked, event_invalid, mend_empty_objects, strict_value
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
 
 _Id = str | int | None
@@ -123,6 +123,8 @@ def _read_event(
     try:
         fields = _decode_item(raw)
     except msgspec.ValidationError as error:
+        if mend_empty_objects(value):
+            return _read_event(_encode(value), key=key, sent_at=sent_at, group_types=group_types, bytes_max=bytes_max)
         raise event_invalid(error, _message_id_in(value)) from error
     try:
         event = _event(fields, raw, value, sent_at, group_types)

@@ -11,7 +11,15 @@ from schemas.product_event import RecordType
 from services.ingest.accounts import is_placeholder
 from services.ingest.blanking import without_write_key
 from services.ingest.dialects import batches
-from services.ingest.dialects.unpacked import Item, Request, Unpacked, event_invalid, strict_value, too_large
+from services.ingest.dialects.unpacked import (
+    Item,
+    Request,
+    Unpacked,
+    event_invalid,
+    mend_empty_objects,
+    strict_value,
+    too_large,
+)
 from services.ingest.events import BodyInvalid, IncomingEvent, Rejected, checked_id
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
@@ -126,6 +134,8 @@ def read_event(batch: Batch, item: Item, *, type_of_route: str | None, bytes_max
     try:
         fields = msgspec.convert(value, _Item)
     except msgspec.ValidationError as error:
+        if mend_empty_objects(value):
+            return read_event(batch, _encode(value), type_of_route=type_of_route, bytes_max=bytes_max)
         raise event_invalid(error, _message_id_in(value)) from error
     event = _event(fields, raw, type_of_route or fields.type, batch.sent_at)
     event.document = value

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 from services.ingest.dialects.type_errors import in_words
-from services.ingest.events import IncomingEvent, Rejected
+from services.ingest.events import OBJECT_PLACES, IncomingEvent, Rejected
+from services.ingest.json_paths import value_at
 from services.runtime import strict_json
 from services.runtime.access import Scope
 from services.runtime.strict_json import InvalidJson
@@ -66,6 +67,16 @@ def check_size(raw: bytes, *, bytes_max: int) -> None:
     """Raises Rejected `event_too_large`; to be asked before anything is parsed."""
     if len(raw) > bytes_max:
         raise too_large(bytes_max)
+
+
+def mend_empty_objects(document: Any) -> bool:
+    """Put an object where `[]` stands in its place, which is how PHP writes one without fields; whether any did."""
+    mended = False
+    for path in OBJECT_PLACES:
+        if value_at(document, path) == []:
+            value_at(document, path[:-1])[path[-1]] = {}
+            mended = True
+    return mended
 
 
 def event_invalid(error: msgspec.ValidationError, message_id: str | None) -> Rejected:

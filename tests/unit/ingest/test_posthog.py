@@ -97,6 +97,16 @@ def test_the_person_stands_where_some_client_puts_it(changes: dict[str, Any], us
     assert read({**CAPTURE, "distinct_id": None, **changes}).user_id == user
 
 
+def test_php_writes_an_object_without_fields_as_an_array() -> None:
+    """A group without properties is a group all the same, and what is kept of it holds an object."""
+    properties = {"$group_type": "company", "$group_key": "acme", "$group_set": [], "$lib": "posthog-php"}
+    event = read({"event": "$groupidentify", "distinct_id": "$company_acme", "properties": properties})
+    assert (event.type, event.account_id, event.user_id) == ("group", "acme", None)
+    assert json.loads(event.body)["traits"] == json.loads(event.body)["properties"]["$group_set"] == {}
+    assert read({**CAPTURE, "event": "$identify", "$set": []}).type == "identify"
+    assert json.loads(read({**CAPTURE, "properties": []}).body) == {**CAPTURE, "properties": {}}
+
+
 def test_a_person_s_traits_are_read_and_nobody_is_invented() -> None:
     """Role and address of `$set`; the id of an event without a person is thrown away."""
     event = read({"event": "$set", "distinct_id": "kim", "$set": {"role": "champion", "email": "kim@acme.example"}})
@@ -115,7 +125,8 @@ def test_a_person_s_traits_are_read_and_nobody_is_invented() -> None:
         ({"event": None}, "event_name_missing"),
         ({"event": "e" * 256}, "id_too_long"),
         ({"distinct_id": "u" * 256}, "id_too_long"),
-        ({"properties": []}, "event_invalid"),
+        ({"properties": [1]}, "event_invalid"),
+        ({"properties": [], "uuid": 1}, "event_invalid"),
         ({"properties": {"x": float("nan")}}, "json_invalid"),
         ({"properties": {"x": "y" * 66_000}}, "event_too_large"),
     ],

@@ -48,6 +48,15 @@ def read_one(event: dict[str, Any] | bytes, **batch: Any) -> IncomingEvent:
     return result
 
 
+@pytest.mark.parametrize("place", ["context", "properties", "traits"])
+def test_php_writes_an_object_without_fields_as_an_array(place: str) -> None:
+    """What is kept holds an object, and what the batch says about all is merged into it."""
+    event = read_one({**TRACK, place: []}, context={"groupId": "globex", "traits": []})
+    context: dict[str, Any] = {"groupId": "globex" if place == "context" else "acme", "traits": {}}
+    assert json.loads(event.body) == event.document == {**TRACK, place: {}, "context": context}
+    assert event.account_id == context["groupId"]
+
+
 def test_a_track_call_is_read_with_its_body_untouched() -> None:
     """Explicit nulls are absent values, and the client's bytes are kept as they came."""
     raw = json.dumps(TRACK, indent=1).encode()
