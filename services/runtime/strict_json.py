@@ -105,6 +105,8 @@ def _too_deep() -> InvalidJson:
 
 
 def _malformed(document: bytes, error: msgspec.MsgspecError) -> InvalidJson:
+    if not document.strip():
+        return InvalidJson("json_invalid", "Send valid JSON: nothing came.")
     if isinstance(error, msgspec.ValidationError):
         return InvalidJson("number_out_of_range", "Send numbers that a 64-bit float can hold.")
     if b"\\ud" in document.lower() and ("surrogate" in str(error) or "truncated" in str(error)):

@@ -48,7 +48,8 @@ def array_items(array: bytes, *, events_max: int) -> list[Item]:
 
 def _split_by_brackets(body: bytes, decoder: msgspec.json.Decoder[Whole], events_max: int) -> tuple[Whole, list[Item]]:
     found: dict[bytes, bytes] = {}
-    for key, value in members(body.strip()):
+    body = body.strip()
+    for key, value in () if body.startswith(b"[") else members(body):
         if key in found:
             raise BodyInvalid("batch_invalid", "Send each field of the batch once.")
         found[key] = value

@@ -66,10 +66,13 @@ def unpack(body: bytes, request: Request) -> Unpacked:
         return Unpacked([body], binary, bytes_max, data_in=None)
     else:
         is_array = body.lstrip()[:1] == b"["
+    document = body.strip()
     if is_array:
-        items = batches.array_items(body.strip(), events_max=request.events_max)
+        if document.startswith(b"{"):
+            raise BodyInvalid("batch_invalid", "Send an array of events; one alone is application/cloudevents+json.")
+        items = batches.array_items(document, events_max=request.events_max)
         return Unpacked(items, read, bytes_max, data_in="data")
-    if not body.strip():
+    if not document:
         raise BodyInvalid("body_empty", "Send an event: its attributes in `ce-` headers, or as JSON in the body.")
     return Unpacked([body], read, bytes_max, data_in="data")
 
@@ -116,7 +119,10 @@ def _incoming(event: _Event, attributes: dict[str, Any], data: Any) -> IncomingE
 
 def _checked(event: _Event, attributes: dict[str, Any], data: Any) -> IncomingEvent:
     if event.specversion != "1.0":
-        raise Rejected("specversion_unsupported", "Send CloudEvents of specversion 1.0.")
+        message = (
+            "Send CloudEvents of specversion 1.0; events as Segment's SDKs send them go to /v1/track or /v1/batch."
+        )
+        raise Rejected("specversion_unsupported", message)
     for name in ("id", "source", "type"):
         if not getattr(event, name):
             raise Rejected("attribute_missing", f"Give the event its {name}, which CloudEvents requires.")

@@ -144,12 +144,19 @@ def test_a_bad_event_is_rejected_alone(changes: dict[str, Any], code: str) -> No
     assert second.code == code
 
 
+def test_an_event_of_another_kind_is_told_where_it_belongs() -> None:
+    """The address sounds as if it took any event."""
+    [refused] = read_all(Form.CLOUDEVENTS, {"event": "E", "userId": "u", "context": {"groupId": "acme"}})
+    assert isinstance(refused, Rejected)
+    assert "/v1/track" in refused.message
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "code"),
     [
         (b"<a/>", "application/cloudevents+xml", 415, "format_unsupported"),
         (b"[]", "application/cloudevents-batch+json", 400, "batch_empty"),
-        (b"{}", "application/cloudevents-batch+json", 400, "body_not_json"),
+        (b"{}", "application/cloudevents-batch+json", 400, "batch_invalid"),
         (b" ", "application/json", 400, "body_empty"),
     ],
 )

@@ -166,7 +166,7 @@ def test_deep_nesting_is_rejected_alone() -> None:
     ("body", "code"),
     [
         (b"", "body_not_json"),
-        (b"[]", "body_not_json"),
+        (b"[]", "batch_invalid"),
         (b'{"batch":[', "body_not_json"),
         (b'{"batch":[1]}x', "body_not_json"),
         (b"{}", "batch_invalid"),

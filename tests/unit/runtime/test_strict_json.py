@@ -59,6 +59,14 @@ def test_hostile_documents_are_refused_by_name(document: bytes, code: str) -> No
     assert refusal.value.message.endswith(".")
 
 
+@pytest.mark.parametrize("document", [b"", b" \n"])
+def test_a_body_that_is_empty_is_called_empty(document: bytes) -> None:
+    """Not cut off: what was forgotten is the body."""
+    with pytest.raises(InvalidJson, match="nothing came") as refusal:
+        decode(document)
+    assert refusal.value.code == "json_invalid"
+
+
 @pytest.mark.parametrize(
     "document",
     [
