@@ -7,14 +7,11 @@ compared always, and trusted never.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
 
 from services.activation_engine.intake_buffer import IntakeBuffer
 from services.activation_engine.leases import Leases
@@ -23,13 +20,12 @@ from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.relay import Relay
 from services.activation_engine.transactions import Transactions
 from services.runtime.crash_points import crash_point
-from services.runtime.kafka import join_group, leave_group
+from services.runtime.group import GroupMember
+from services.runtime.kafka import BrokerTrouble
 from services.runtime.process import Stopping
 
 log = structlog.get_logger(__name__)
 
-# A poll that waits for an assignment under way does not return by itself.
-_POLL_SECONDS_MAX = 1.0
 # Batches of different partitions under way at once: one is made while the other commits.
 _BATCHES_MAX = 2
 _ERROR_PAUSE_SECONDS = 0.5
@@ -48,7 +44,7 @@ class Pace:
 
 
 class Consumer:
-    """`new_consumer` makes group consumers that are neither started nor subscribed; a hung one is replaced."""
+    """`new_consumer` makes Kafka clients that are neither started nor subscribed; a hung one is replaced."""
 
     def __init__(
         self,
@@ -62,15 +58,15 @@ class Consumer:
         metrics: EngineMetrics,
         pace: Pace,
     ) -> None:
-        self._new_consumer = new_consumer
-        self._topic = topic
         self._leases = leases
         self._probe = probe
         self._transactions = transactions
         self._relay = relay
         self._metrics = metrics
         self._pace = pace
-        self._consumer: Any = None
+        self._member = GroupMember(
+            new_consumer=new_consumer, topic=topic, on_assigned=self._on_assigned, on_revoked=self._on_revoked
+        )
         self._buffers: dict[int, IntakeBuffer] = {}
         self._rotation = 0
         # Batches under way, each with its partitions.
@@ -89,7 +85,7 @@ class Consumer:
                     try:
                         await self._turn(batches)
                         failing_since = None
-                    except (KafkaError, OSError) as error:
+                    except (BrokerTrouble, OSError) as error:
                         log.warning("poll_failed", error=type(error).__name__, reason=str(error)[:200])
                         now = asyncio.get_running_loop().time()
                         failing_since = now if failing_since is None else failing_since
@@ -104,9 +100,7 @@ class Consumer:
 
     async def close(self) -> None:
         """Leave the group."""
-        if self._consumer is not None:
-            consumer, self._consumer = self._consumer, None
-            await leave_group(consumer)
+        await self._member.leave()
 
     def rebuild(self) -> None:
         """Replace the Kafka consumer at the next turn."""
@@ -120,16 +114,22 @@ class Consumer:
     async def commit_offsets(self, stopping: Stopping, *, every_seconds: float) -> None:
         """Worker, B7: tell Kafka's lag tools how far we are. Nothing of ours reads it, so failures do not matter."""
         while not await stopping.sleep(every_seconds):
-            offsets = {self._at(part): held.lease.next_offset for part, held in self._leases.held.items()}
-            if offsets and self._consumer is not None:
-                with suppress(KafkaError, TimeoutError):
-                    async with asyncio.timeout(every_seconds):
-                        await self._consumer.commit(offsets)
+            if offsets := {part: held.lease.next_offset for part, held in self._leases.held.items()}:
+                await self._member.commit(offsets)
                 crash_point("engine.b7_offsets_committed")
+
+    async def _on_revoked(self, _: Collection[int]) -> None:
+        await self._leases.revoke(within_seconds=self._pace.rebalance_timeout_seconds / 2)
+        crash_point("engine.revoked")
+
+    def _on_assigned(self, parts: Collection[int]) -> None:
+        self._leases.assign(parts)
+        self._metrics.rebalances.inc()
+        crash_point("engine.a1_assigned")
 
     async def _turn(self, batches: asyncio.TaskGroup) -> None:
         """One round of the loop."""
-        if self._rebuild or self._consumer is None:
+        if self._rebuild or not self._member.joined:
             await self._connect()
         await self._claim()
         self._drop_evicted()
@@ -140,33 +140,29 @@ class Consumer:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
     async def _connect(self) -> None:
-        # First, because closing tells nobody that the partitions are gone, and batches of them may be under way.
+        # First, because leaving tells nobody that the partitions are gone, and batches of them may be under way.
         await self._leases.revoke(within_seconds=self._pace.rebalance_timeout_seconds / 2)
-        await self.close()
+        await self._member.leave()
         self._rebuild = False
         self._buffers.clear()
-        consumer = self._new_consumer()
-        await join_group(consumer, self._topic, _Listener(consumer, self._leases, self._pace, self._metrics))
-        self._consumer = consumer
+        await self._member.join()
 
     async def _claim(self) -> None:
         claimable = self._leases.claimable()
         if not claimable:
             return
         for partition in await self._leases.claim(claimable):
-            place = self._at(partition.part)
-            if place in self._consumer.assignment():
+            if self._member.seek(partition.part, partition.lease.next_offset):
                 self._buffers[partition.part] = IntakeBuffer(partition.lease.next_offset)
-                self._consumer.seek(place, partition.lease.next_offset)
                 if not self._holding:
-                    self._consumer.resume(place)
+                    self._member.resume([partition.part])
 
     def _drop_evicted(self) -> None:
         """Forget what was fetched for partitions that are not held any more, and fetch no more of them."""
         gone = [part for part in self._buffers if part not in self._leases.held]
         for part in gone:
             del self._buffers[part]
-        self._pause(gone)
+        self._member.pause(gone)
 
     def _give_way_to_relay(self) -> None:
         """Take nothing in while too many signals wait for Kafka; polling goes on, or the group would expel us."""
@@ -174,17 +170,11 @@ class Consumer:
         if not self._holding and unpublished > bound:
             log.warning("intake_paused", unpublished=unpublished)
             self._holding = True
-            self._pause(self._buffers)
+            self._member.pause(self._buffers)
         elif self._holding and unpublished <= bound // 2:
             log.info("intake_resumed", unpublished=unpublished)
             self._holding = False
-            # A paused partition loses what was fetched ahead and fetches it again from its position.
-            assigned = self._consumer.assignment()
-            self._consumer.resume(*(place for place in map(self._at, self._buffers) if place in assigned))
-
-    def _pause(self, parts: Collection[int]) -> None:
-        assigned = self._consumer.assignment()
-        self._consumer.pause(*(place for place in map(self._at, parts) if place in assigned))
+            self._member.resume(self._buffers)
 
     async def _poll(self) -> None:
         """B1: everything that was fetched, so that the next fetch can go out."""
@@ -193,15 +183,12 @@ class Consumer:
             return
         busy = self._under_way or (any(self._buffers.values()) and not self._holding)
         wait_ms = 0 if busy else self._pace.poll_wait_ms
-        polled: dict[TopicPartition, list[Any]] = {}
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_SECONDS_MAX):
-                polled = await self._consumer.getmany(timeout_ms=wait_ms)
-                crash_point("engine.b1_polled")
-        for place, records in polled.items():
-            await self._take(place.partition, records)
+        polled = await self._member.poll(wait_ms)
+        crash_point("engine.b1_polled")
+        for part, records in polled.items():
+            await self._take(part, records)
 
-    async def _take(self, part: int, records: list[Any]) -> None:
+    async def _take(self, part: int, records: Sequence[Any]) -> None:
         buffer = self._buffers.get(part)
         if buffer is not None and part in self._leases.held and not buffer.offer(records):
             # Under the stamp that its batch leaves behind.
@@ -228,7 +215,7 @@ class Consumer:
         if checked is not None:
             # Only a log that was found to hold the place may leave it out; else retention would be jumped over.
             buffer.sought = buffer.expected
-        self._consumer.seek(self._at(part), buffer.expected)
+        self._member.seek(part, buffer.expected)
 
     def _begin(self, batches: asyncio.TaskGroup) -> bool:
         """Begin with a batch of partitions of which none is under way; whether there was anything to do."""
@@ -266,34 +253,5 @@ class Consumer:
         self._show_lag()
 
     def _show_lag(self) -> None:
-        self._metrics.show_lag(
-            {
-                part: (partition.lease, self._consumer.highwater(self._at(part)))
-                for part, partition in self._leases.held.items()
-                if self._at(part) in self._consumer.assignment()
-            }
-        )
-
-    def _at(self, part: int) -> TopicPartition:
-        return TopicPartition(self._topic, part)
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
-    """What the coordinator tells. It swallows exceptions and sends no heartbeats meanwhile: no I/O here."""
-
-    def __init__(self, consumer: Any, leases: Leases, pace: Pace, metrics: EngineMetrics) -> None:
-        self._consumer = consumer
-        self._leases = leases
-        self._pace = pace
-        self._metrics = metrics
-
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        await self._leases.revoke(within_seconds=self._pace.rebalance_timeout_seconds / 2)
-        crash_point("engine.revoked")
-
-    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        # The partitions are fetched already, from a place that is not ours.
-        self._consumer.pause(*assigned)
-        self._leases.assign(place.partition for place in assigned)
-        self._metrics.rebalances.inc()
-        crash_point("engine.a1_assigned")
+        held = self._leases.held.items()
+        self._metrics.show_lag({part: (partition.lease, self._member.end_of(part)) for part, partition in held})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -25,11 +25,6 @@ from aiokafka.errors import (
 
 BATCH_BYTES_MAX = 1_048_576
 _VISIBLE_SECONDS = 10.0
-# The library waits for a request's whole time-out at each broker that is frozen, in an order of chance: the next
-# consumer may meet another one first, and whoever starts it may be silent for a minute at most.
-_START_SECONDS = 20.0
-_LEAVE_SECONDS = 5.0
-_CLOSE_SECONDS = 1.0
 _PRODUCTION_REPLICAS = 3
 # A write is in two replicas, and none without it becomes the leader.
 _PRODUCTION_CONFIG = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
@@ -109,50 +104,6 @@ def new_consumer(
         metadata_max_age_ms=30_000,
         check_crcs=False,
     )
-
-
-async def join_group(consumer: Any, topic: str, listener: Any) -> None:
-    """Start a new consumer and have it join its group; one that cannot is taken down again.
-
-    Raises KafkaError, TimeoutError and OSError.
-    """
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            await consumer.start()
-    except BaseException:
-        # Cancelled as well: a half started consumer holds connections and tasks that nothing else ends.
-        await leave_group(consumer)
-        raise
-    # Not before the start, which would wait for the group without an end.
-    consumer.subscribe([topic], listener=listener)
-
-
-async def leave_group(consumer: Any) -> None:
-    """Leave the group, so that others take over at once, and disconnect; a broker that is away cannot stretch it.
-
-    The library gives its end up half-way at whatever failed in it before, a cancelled fetch as well, and has no second
-    try: what it leaves would fetch and send heartbeats for as long as the process lives.
-    """
-    if await _ended(consumer.stop(), seconds=_LEAVE_SECONDS):
-        return
-    if consumer._coordinator is not None:
-        # Heartbeats end when there is no member to tell of.
-        consumer._coordinator.reset_generation()
-    for part in (consumer._fetcher, consumer._client):
-        if part is not None:
-            await _ended(part.close(), seconds=_CLOSE_SECONDS)
-
-
-async def _ended(work: Coroutine[Any, Any, None], *, seconds: float) -> bool:
-    """Whether it ended by itself, in time and without an error; it does not go on in any case."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({task}, timeout=seconds)
-        in_time = task.done()
-    finally:
-        task.cancel()
-    await asyncio.wait({task}, timeout=_CLOSE_SECONDS)
-    return in_time and not task.cancelled() and task.exception() is None
 
 
 async def create_topics(

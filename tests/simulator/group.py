@@ -118,7 +118,9 @@ class Member(Reader):
         await self.broker.answer()
         self._group.committed.update(offsets)
 
-    async def getmany(self, *, timeout_ms: int) -> dict[TopicPartition, list[LogRecord]]:
+    async def getmany(
+        self, *, timeout_ms: int, max_records: int | None = None
+    ) -> dict[TopicPartition, list[LogRecord]]:
         """Records of what is not paused; sometimes also some that were fetched before a pause could keep them."""
         await self.broker.answer()
         found = self.fetched([*self._reading(), *self._strayed()])

@@ -100,7 +100,9 @@ class Reader:
         assert place in self.positions, f"{place} is not assigned"
         self.positions[place] = offset
 
-    async def getmany(self, *, timeout_ms: int) -> dict[TopicPartition, list[LogRecord]]:
+    async def getmany(
+        self, *, timeout_ms: int, max_records: int | None = None
+    ) -> dict[TopicPartition, list[LogRecord]]:
         """What comes next, some of it at a time."""
         await self.broker.answer()
         return self.fetched(self.positions)

@@ -89,6 +89,8 @@ def live_all(climate: str, seeds: Iterable[int]) -> list[Report]:
         return list(pool.map(partial(live, climate), seeds, chunksize=5))
 
 
+# A processor's minute and more each, of which a busy machine makes many.
+@pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("climate", CLIMATES)
 def test_whatever_happens_everything_ends_as_a_plain_fold_says(climate: str) -> None:
     """Ledgers gapless and equal to the fold's, states equal, every signal delivered, within bounded time."""

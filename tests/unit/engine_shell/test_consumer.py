@@ -108,7 +108,7 @@ class Member:
     def highwater(self, place: TopicPartition) -> int:
         return self._group.end
 
-    async def getmany(self, *, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
+    async def getmany(self, *, timeout_ms: int, max_records: int | None) -> dict[TopicPartition, list[Any]]:
         await asyncio.sleep(0)
         if self is self._group.opened[0] and next(self._group.polls_fail, False):
             raise KafkaError("Unexpected error during coordination")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,13 +24,12 @@ from services.runtime.process import Stopping
 
 async def test_a_partition_that_was_given_away_is_told_of_by_its_new_owner_alone() -> None:
     """Else its lag of that moment would stand beside the true one, and wake somebody, until this process ends."""
-    metrics, nothing = IngestMetrics(), Any
-    parts: Any = {"new_consumer": nothing, "store": nothing, "resolver": nothing, "beat": nothing}
-    consumer = ResolverConsumer(**parts, topic="unresolved", metrics=metrics)
+    assigned, metrics = Assigned(batches=0), IngestMetrics()
+    await consumer_of(assigned, [], metrics)._turn()
     for gauge in (metrics.resolver_lag, metrics.resolver_lag_seconds, metrics.parked):
         gauge.labels("0").set(7)
         gauge.labels("1").set(7)
-    await consumer.on_partitions_revoked([TopicPartition("unresolved", 0), TopicPartition("unresolved", 2)])
+    await assigned.listener.on_partitions_revoked([TopicPartition("unresolved", 0), TopicPartition("unresolved", 2)])
     names = [f"firstvalue_ingest_{name}" for name in ("resolver_lag_records", "resolver_lag_seconds", "parked_events")]
     told = {
         (name, part): metrics.registry.get_sample_value(name, {"partition": part}) for name in names for part in "01"
@@ -50,6 +49,7 @@ class Assigned:
         self.given = 0
         self.heard_at = time.time()
         self.paused = False
+        self.listener: Any = None
 
     def assignment(self) -> set[TopicPartition]:
         return {self.place}
@@ -82,8 +82,9 @@ class Assigned:
     def resume(self, *_: Any) -> None:
         self.paused = False
 
-    def subscribe(self, *_: Any, **__: Any) -> None:
-        pass
+    def subscribe(self, _: Any, *, listener: Any) -> None:
+        self.listener = listener
+        listener.on_partitions_assigned(self.assignment())
 
     async def start(self) -> None:
         pass
@@ -106,7 +107,9 @@ class Ended(Assigned):
         raise KafkaError
 
 
-def consumer_of(assigned: Assigned, told: list[str], metrics: IngestMetrics) -> ResolverConsumer:
+def consumer_of(
+    assigned: Assigned, told: list[str], metrics: IngestMetrics, *, next_one: Callable[[], Assigned] | None = None
+) -> ResolverConsumer:
     """Its resolver only tells what it is asked."""
 
     async def claim(partition: int) -> Claim:
@@ -123,7 +126,11 @@ def consumer_of(assigned: Assigned, told: list[str], metrics: IngestMetrics) -> 
         told.append("expired")
 
     resolver = SimpleNamespace(apply=apply, release=release, expire=expire)
-    parts: Any = {"new_consumer": lambda: assigned, "store": SimpleNamespace(claim=claim), "resolver": resolver}
+    parts: Any = {
+        "new_consumer": next_one or (lambda: assigned),
+        "store": SimpleNamespace(claim=claim),
+        "resolver": resolver,
+    }
     return ResolverConsumer(**parts, topic="unresolved", metrics=metrics, beat=lambda: told.append("alive"))
 
 
@@ -146,8 +153,7 @@ async def test_how_late_the_resolver_is(monkeypatch: pytest.MonkeyPatch) -> None
         return None if seconds is None else round(seconds, -1)
 
     assert late() is None
-    await consumer._connect()
-    await consumer.on_partitions_assigned([assigned.place])
+    await consumer._member.join()
     assert late() == 0
     await consumer._turn()
     assert late() == Assigned.AGE_SECONDS
@@ -166,9 +172,9 @@ async def test_a_claim_made_while_the_group_rebalances_is_made_again() -> None:
     assigned, told = Assigned(batches=0), list[str]()
     consumer = consumer_of(assigned, told, IngestMetrics())
     await consumer._turn()
-    await consumer.on_partitions_revoked([assigned.place])
+    await assigned.listener.on_partitions_revoked([assigned.place])
     await consumer._turn()
-    await consumer.on_partitions_assigned([assigned.place])
+    assigned.listener.on_partitions_assigned([assigned.place])
     await consumer._turn()
     assert not assigned.paused
     assert told.count("released") == 3
@@ -183,14 +189,13 @@ async def test_a_consumer_that_hangs_or_has_ended_is_replaced(
     monkeypatch.setattr(standstill, "_LOOK_SECONDS", 0)
     monkeypatch.setattr(services.ingest.directory.consumer, "_PAUSE_SECONDS", 0)
     told, stopping, consumers = list[str](), Stopping(), [kind(batches=1), Assigned(batches=1)]
-    consumer = consumer_of(consumers[0], told, IngestMetrics())
 
     def next_one() -> Assigned:
         if len(consumers) == 1:
             stopping.request()
         return consumers.pop(0)
 
-    consumer._new_consumer = next_one
+    consumer = consumer_of(consumers[0], told, IngestMetrics(), next_one=next_one)
     await asyncio.wait_for(consumer.run(stopping), 5)
     assert [one for one in told if one != "alive"] == ["released", "released", "applied", "expired"]
     assert told.count("alive") >= len(("turn", "claim")) * 2
@@ -227,12 +232,12 @@ async def test_whose_turn_has_not_come_does_not_hang(monkeypatch: pytest.MonkeyP
     consumer = consumer_of(behind, [], IngestMetrics())
 
     async def turn() -> bool:
-        consumer._standstill._looked_at -= 1
+        consumer._member._standstill._looked_at -= 1
         await consumer._turn()
-        return consumer._consumer is None
+        return not consumer._member.joined
 
     assert not any([await turn() for _ in range(4)])
     monkeypatch.setattr(behind, "getmany", Hung.getmany.__get__(behind))
     assert not await turn()
-    await consumer.on_partitions_assigned([behind.place, behind.other])
+    behind.listener.on_partitions_assigned([behind.place, behind.other])
     assert [await turn() for _ in range(3)] == [False, False, True]
