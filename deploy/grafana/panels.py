@@ -209,6 +209,12 @@ _NOTIFIER = (
     _rate("firstvalue_notifier_blocked_address_total", "tier", "Blocked addresses"),
     _rate("firstvalue_notifier_lease_expired_total", "instance", "Lost leases"),
     _rate("firstvalue_notifier_intake_signals_total", "outcome", "Signals read"),
+    Panel(
+        title="Time since signals were read",
+        queries={"any notifier": "time() - max(firstvalue_notifier_intake_last_progress_timestamp_seconds)"},
+        unit="s",
+        meaning="As long as the engine makes none, there are none to read.",
+    ),
     _rate("firstvalue_notifier_connections_total", "reused", "Connections, reused or new"),
 )
 

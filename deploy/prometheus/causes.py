@@ -238,19 +238,22 @@ _NOTIFIER_CAUSES = (
     Alert(
         name="SignalsUnread",
         severity="ticket",
+        # Not by what notifiers count: what one has read before its first scrape, or after its last, is in no increase.
         expression="sum(increase(firstvalue_engine_signals_total[15m])) > 0"
-        " unless sum(increase(firstvalue_notifier_intake_signals_total[15m])) > 0",
+        " unless time() - max(firstvalue_notifier_intake_last_progress_timestamp_seconds) < {900s}",
         hold="5m",
         summary="The notifier reads no signals",
         description="The engine made {{ $value | humanize }} within 15 minutes; until they are read, nobody is told.",
-        panel=("notifier", "Signals read"),
+        panel=("notifier", "Time since signals were read"),
         firing={
             f'firstvalue_engine_signals_total{{{_ENGINE},type="account.stalled"}}': "0+1x60",
-            f'firstvalue_notifier_intake_signals_total{{{_NOTIFIER},outcome="new"}}': "7x60",
+            f"firstvalue_notifier_intake_last_progress_timestamp_seconds{{{_NOTIFIER}}}": "60x60",
         },
+        # Read by a notifier that ended before it was scraped again; the next one began to count at nothing.
         quiet={
-            f'firstvalue_engine_signals_total{{{_ENGINE},type="account.stalled"}}': "0+1x60",
-            f'firstvalue_notifier_intake_signals_total{{{_NOTIFIER},outcome="repeat"}}': "0+1x60",
+            f'firstvalue_engine_signals_total{{{_ENGINE},type="account.stalled"}}': "0x20 1x40",
+            f'firstvalue_notifier_intake_signals_total{{{_NOTIFIER},outcome="new"}}': "7x20 0x40",
+            f"firstvalue_notifier_intake_last_progress_timestamp_seconds{{{_NOTIFIER}}}": "60x20 1250x40",
         },
     ),
     Alert(

@@ -116,6 +116,10 @@ class NotifierMetrics:
         self.intake_signals = make.counter(
             _PREFIX + "intake_signals", "Signals read: new ones, and repeats known by id.", outcome=("new", "repeat")
         )
+        self.intake_last_progress = make.gauge(
+            _PREFIX + "intake_last_progress_timestamp_seconds",
+            "When a batch of signals was last read by any notifier, by the database's clock; 0 before the first.",
+        )
         self.sequence_repeats = make.counter(_PREFIX + "sequence_repeats", "Records whose ledger number had been seen.")
         self.sequence_missing = make.gauge(
             _PREFIX + "sequence_missing", "Ledger numbers that were skipped and have not arrived."

@@ -142,6 +142,7 @@ class Upkeep:
         self._metrics.endpoints.labels("failing").set(standing.failing)
         self._metrics.endpoints.labels("broken").set(standing.broken)
         self._metrics.due_lag_seconds.set(standing.due_lag_seconds)
+        self._metrics.intake_last_progress.set(standing.read_at)
         self._metrics.in_flight.set(self._dispatcher.in_flight)
         for endpoint_id in standing.backlog_held:
             await self._release(endpoint_id)

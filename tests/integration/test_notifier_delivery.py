@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -45,6 +46,10 @@ async def pinged(client: NotifierClient, endpoint: Any) -> str:
     return str(sent["delivery_id"])
 
 
+async def _is_recent(client: NotifierClient, gauge: str) -> bool:
+    return abs(time.time() - await client.metric(gauge)) < 60
+
+
 async def test_signal_reaches_endpoint_signed_once(surroundings: Servers, publisher: SignalPublisher) -> None:
     """A record's bytes arrive unchanged, verify with the published package, are logged, and a repeat is dropped."""
     async with Receiver() as receiver, running(surroundings) as notifier, publisher:
@@ -66,6 +71,8 @@ async def test_signal_reaches_endpoint_signed_once(surroundings: Servers, publis
         assert (found["signal_id"], found["attempts"], found["next_at"]) == (signal.id, 1, None)
         entries = [(entry["result"], entry["status_code"], entry["response"]) for entry in found["log"]]
         assert entries == [("http_2xx", 200, "ok")]
+        read_at = "firstvalue_notifier_intake_last_progress_timestamp_seconds"
+        await until(partial(_is_recent, notifier, read_at), what="the time at which signals were read")
         last = a_signal()
         await publisher.publish([last])
         assert [each.headers["webhook-id"] for each in await receiver.wait_for(2)] == [signal.id, last.id]

@@ -34,6 +34,7 @@ _OPEN = sa.text(
     """SELECT e.id FROM notifier.endpoint e JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
     WHERE e.enabled AND g.not_before <= now() AND notifier.window_open(e.delivery_window, now())"""
 )
+_READ_AT = sa.text("SELECT coalesce(extract(epoch FROM max(updated_at)), 0)::float8 FROM notifier.intake")
 # Their time begins now: of what waited for days there would else be little left to try it in.
 _RELEASE = sa.text(
     """UPDATE notifier.delivery SET status = 'pending', hold_reason = NULL, next_at = now(), restarted_at = now()
@@ -93,7 +94,8 @@ _DROP_ACCESSES = sa.text(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What waits by endpoint, endpoints by state, how late the oldest due delivery is, whose backlog is held."""
+    """What waits by endpoint, endpoints by state, how late the oldest due delivery is, whose backlog is held, and when
+    intake last moved (seconds since 1970)."""
 
     waiting: dict[str, int] = field(default_factory=dict)
     enabled: int = 0
@@ -102,6 +104,7 @@ class Standing:
     backlog_held: tuple[str, ...] = ()
     failing: int = 0
     broken: int = 0
+    read_at: float = 0.0
 
 
 class UpkeepStore:
@@ -118,6 +121,7 @@ class UpkeepStore:
             troubled = (await connection.execute(_TROUBLED)).one()
             sendable = set((await connection.execute(_OPEN)).scalars())
             backlog = tuple((await connection.execute(_BACKLOG_HELD)).scalars())
+            read_at = await connection.scalar(_READ_AT) or 0.0
         lags = [row.lag_seconds or 0.0 for row in rows if row.endpoint_id in sendable]
         return Standing(
             {row.endpoint_id: row.waiting for row in rows},
@@ -127,6 +131,7 @@ class UpkeepStore:
             backlog,
             troubled.failing,
             troubled.broken,
+            read_at,
         )
 
     async def held(self) -> int:
