@@ -1,6 +1,7 @@
 """Kafka's jars are the locked ones, whatever the network delivers."""
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ import pytest
 
 from deploy.local.errors import StackError, StopRequested
 from deploy.local.kafka import jars
+from tests.certificates import certificate
 
 _GENUINE = b"a jar, more or less"
 _LOCK = f"""
@@ -98,6 +100,20 @@ def test_a_network_failure_says_what_to_do(repository: _Repository, tmp_path: Pa
     repository.status = 404
     with pytest.raises(StackError, match=r"cannot download thing-1\.0\.jar.*Check the network"):
         _fetch(tmp_path / "jars")
+
+
+def test_a_network_with_certificates_of_its_own_is_told_where_to_name_them(
+    repository: _Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A company's proxy is trusted by its machines, but not by Python."""
+    context, trusted = certificate(tmp_path, "localhost")
+    repository.socket = context.wrap_socket(repository.socket, server_side=True)
+    settings = Path(os.environ["JGO_CONFIG_FILE"])
+    settings.write_text(settings.read_text().replace("http://127.0.0.1", "https://localhost"))
+    with pytest.raises(StackError, match=r"own certificates in REQUESTS_CA_BUNDLE"):
+        _fetch(tmp_path / "jars")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", trusted)
+    assert _fetch(tmp_path / "jars")[-1].endswith("1 of 1 files")
 
 
 def test_downloading_stops_when_the_stack_does(repository: _Repository, tmp_path: Path) -> None:

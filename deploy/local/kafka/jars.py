@@ -79,9 +79,11 @@ def _fetch(context: MavenContext, jar: LockedDependency, target: Path) -> None:
     try:
         downloaded = artifact.resolve()
     except Exception as error:
+        advice = "Check the network"
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            advice = "Name the file of your network's own certificates in REQUESTS_CA_BUNDLE"
         raise StackError(
-            f"cannot download {artifact.filename}: {error}. "
-            "Check the network, then run the same again: what arrived is kept"
+            f"cannot download {artifact.filename}: {error}. {advice}, then run the same again: what arrived is kept"
         ) from error
     found = hashlib.sha256(downloaded.read_bytes()).hexdigest()
     if found != jar.sha256:
