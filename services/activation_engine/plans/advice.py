@@ -83,7 +83,9 @@ def _late_help(file: PlanFile, source: Source) -> Iterator[PlanError]:
 
 
 def _names(file: PlanFile, source: Source, seen: Mapping[str, SeenName]) -> Iterator[PlanError]:
-    folded = {_folded(one): one for one in sorted(seen)}
+    folded: dict[str, list[str]] = {}
+    for one in sorted(seen):
+        folded.setdefault(_folded(one), []).append(one)
     compared = 0
     told: set[str] = set()
     for path, name in _sent_names(file):
@@ -115,9 +117,10 @@ def _known_pattern(name: str, file: PlanFile, seen: Mapping[str, SeenName]) -> b
     return prefix is not None and any(one.startswith(prefix) for one in (*seen, *file.events))
 
 
-def _nearest(name: str, folded: Mapping[str, str]) -> str:
+def _nearest(name: str, folded: Mapping[str, list[str]]) -> str:
     """What to do about a name that was never sent; `folded` are those that were, by their words."""
-    close = [f"`{folded[one]}`" for one in get_close_matches(_folded(name), folded, n=_NEAREST_MAX)]
+    words = get_close_matches(_folded(name), folded, n=_NEAREST_MAX)
+    close = [f"`{one}`" for word in words for one in folded[word]][:_NEAREST_MAX]
     return f"{_NEAREST}{', '.join(close)}" if close else _NO_NEAREST
 
 

@@ -181,6 +181,13 @@ def test_advice_names_nothing_that_only_sounds_alike() -> None:
     assert "nearest" not in found["risks.new_executive.until"]
 
 
+def test_advice_has_every_spelling_that_was_sent() -> None:
+    """Two that differ by case alone are two names, and either may be the one that is meant."""
+    seen = [SeenName("Import Data"), SeenName("import data")]
+    found = {one.path: one.hint for one in advise(template_text("b2b-saas"), file="p.yaml", seen=seen)}
+    assert found["events.data.ingested[0]"].endswith(": `Import Data`, `import data`")
+
+
 def test_the_search_for_near_names_has_a_limit() -> None:
     """Thousands of names that nobody sent are all told, the last of them without their nearest, in a moment."""
     sent = "".join(f", Name {number}x" for number in range(COMPARED_MAX // 1000 + 1))
