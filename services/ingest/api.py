@@ -30,6 +30,7 @@ from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT, LIMIT_MAX, d
 from services.runtime.key_ring import KeyRing, require
 from services.runtime.problems import Problem
 
+_KEY_NOT_LIVE = (404, "key_not_found", "There is no such key, or it is revoked; list the keys to find its id.")
 _KEY_NOT_FOUND = (404, "key_not_found", "There is no such key; list the keys to find its id.")
 _BROWSER_SCOPES = (409, "browser_key_scopes", "Give origins only to keys whose one scope is events:write.")
 _ORIGINS_GONE = (409, "browser_key_origins", "Leave this key at least one origin, or revoke it: pages have shown it.")
@@ -95,13 +96,13 @@ def _add_changes(router: APIRouter, admin: Any, *, ring: KeyRing, keys: KeyStore
     @router.patch(
         "/{key_id}",
         dependencies=[admin],
-        responses=problem_responses(_KEY_NOT_FOUND, _BROWSER_SCOPES, _ORIGINS_GONE),
+        responses=problem_responses(_KEY_NOT_LIVE, _BROWSER_SCOPES, _ORIGINS_GONE),
     )
     async def change_key(key_id: str, change: KeyChange) -> KeyDocument:
         """Change a key's quota, limits, origins and redaction; it counts everywhere within two seconds."""
         row = None if "\0" in key_id else await keys.change(key_id, lambda row: _checked(row, change))
         if row is None:
-            raise Problem(*_KEY_NOT_FOUND)
+            raise Problem(*_KEY_NOT_LIVE)
         await _refresh(ring)
         return KeyDocument(**shown(row))
 
