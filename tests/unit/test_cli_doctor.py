@@ -13,9 +13,10 @@ from services.activation_engine.api.examples import PARTITIONS
 from services.activation_engine.api.insight_examples import CATALOG
 from services.activation_engine.api.operation_examples import DEAD_LETTERS
 from services.cli.addresses import Target
-from services.cli.doctor import delivery_checks, engine_checks, event_checks, service_checks
+from services.cli.doctor import delivery_checks, engine_checks, event_checks, server_checks, service_checks
 from services.cli.doctor.findings import Finding
 from services.cli.doctor.look import Local, Look
+from services.cli.doctor.servers import DatabaseSeen
 from services.cli.output import Refused, Unreachable
 from services.notifier.api.documents import DeliveryDocument, EndpointDocument
 
@@ -194,12 +195,36 @@ def test_names_that_stopped_coming_are_told() -> None:
     assert found(engine_checks.names_keep_coming, look(names=[NAME])) == []
 
 
+def test_a_name_that_is_nearly_a_plan_s_is_told() -> None:
+    """By case, blanks or signs; one that plans use too is meant as it is."""
+    used, twin = {**NAME, "name": "Data Imported", "used_by": ["smb"]}, {**NAME, "name": "data_imported", "used_by": []}
+    other = {**NAME, "name": "Login", "used_by": []}
+    words = said(engine_checks.names_are_spelt_one_way, look(names=[used, other, twin]))
+    assert "nearly under one that is used: `data_imported` beside `Data Imported`:" in words
+    assert found(engine_checks.names_are_spelt_one_way, look(names=[used, {**twin, "used_by": ["smb"]}, other])) == []
+
+
+@pytest.mark.parametrize(
+    ("database", "do"), [("postgresql://local", "`firstvalue up`"), ("postgresql://x", "migrate`")]
+)
+def test_a_stale_schema_is_told_with_what_mends_it(tmp_path: Path, database: str, do: str) -> None:
+    """The local stack migrates at its start; others have a job for it."""
+    state = {"connection": {"database": "postgresql://local"}}
+    seen = Look(now=NOW, local=Local(tmp_path, tmp_path, state=state, wanted_ports={}), database_url=database)
+    seen.database = DatabaseSeen(stale=("Schema ingest is at nothing, this version needs 3: run something.",))
+    words = said(server_checks.database_is_current, seen)
+    assert words.startswith("Schema ingest is at nothing, this version needs 3: ")
+    assert do in words
+
+
 def test_what_could_not_be_asked_is_judged_by_nobody() -> None:
     """A service that is away is told once, and not again as everything that it might have said."""
     for check in (
         engine_checks.partitions_run,
         engine_checks.engine_keeps_up,
         engine_checks.names_keep_coming,
+        engine_checks.names_are_spelt_one_way,
+        server_checks.database_is_current,
         event_checks.records_are_applied,
         delivery_checks.endpoints_take_signals,
         delivery_checks.endpoints_name_live_plans,
@@ -252,7 +277,7 @@ def test_refused_events_are_told_by_cause() -> None:
     row = {"at": NOW.isoformat(), "reason": "command_invalid", "event": None}
     rows = [{**row, "type": name, "message": f"Correct the {name} command."} for name in ("pause", "snooze", "pause")]
     pause, snooze = event_checks.events_are_taken(look(dead=rows))
-    assert pause.message == "2 of the last refused events, command_invalid: pause (2)"
+    assert pause.message == "2 refused events of the last day, command_invalid: pause (2)"
     assert pause.do.startswith("Correct the pause command.")
     assert snooze.do.startswith("Correct the snooze command.")
     many = [{**row, "type": "pause", "message": str(number)} for number in range(6)]

@@ -94,12 +94,34 @@ def plans_name_what_comes(look: Look) -> Iterator[Finding]:
             yield fine("names", f"every event of plan {plan['plan']} has come")
 
 
+def names_are_spelt_one_way(look: Look) -> Iterator[Finding]:
+    """Names of events are told apart by every character: what is nearly a plan's name counts for no plan."""
+    names = look.answers.get("names") or ()
+    used = {_letters(one["name"]): one["name"] for one in names if one["used_by"]}
+    twins = [
+        (one["name"], used[_letters(one["name"])])
+        for one in names
+        if not one["used_by"] and _letters(one["name"]) in used
+    ]
+    if twins:
+        told = ", ".join(f"`{name}` beside `{meant}`" for name, meant in twins[:_NAMES_SHOWN])
+        do = "send one spelling, or list both in the plan's `events`: upper and lower case, blanks and signs count"
+        yield note(
+            "names", f"events came under a name that no plan uses, and nearly under one that is used: {told}", do
+        )
+
+
 def names_keep_coming(look: Look) -> Iterator[Finding]:
     """Those that plans use and that used to come daily."""
     silent = [one["name"] for one in look.answers.get("names") or () if one["silent"]]
     if silent:
         message = f"used to come daily and have stopped: {', '.join(silent[:_NAMES_SHOWN])}"
         yield problem("names", message, "look whether the product still sends them, under this name")
+
+
+def _letters(name: str) -> str:
+    """What two spellings of one name have in common."""
+    return "".join(filter(str.isalnum, name)).casefold() or name
 
 
 def _missing(plan: dict[str, Any], names: list[dict[str, Any]]) -> list[str]:

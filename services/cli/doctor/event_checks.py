@@ -58,7 +58,7 @@ def events_are_taken(look: Look) -> Iterator[Finding]:
     for (reason, told), count in causes.most_common(_SHOWN_MAX):
         same = [row for row in rows if (row["reason"], row["message"]) == (reason, told)]
         do = _SET_ACCOUNT if reason == "account_missing" else str(told or "see `firstvalue event tail`")
-        message = f"{count} of the last refused events, {reason}: {_frequent(same, 'event')}"
+        message = f"{counted(count, 'refused event')} of the last day, {reason}: {_frequent(same, 'event')}"
         yield problem("dead", message, f"{do} (`firstvalue event tail --status dead` shows them)")
     if len(causes) > _SHOWN_MAX:
         message = f"refused events of {counted(len(causes) - _SHOWN_MAX, 'more cause')}"

@@ -35,6 +35,7 @@ CHECKS: tuple[Callable[[Look], Iterator[Finding]], ...] = (
     engine_checks.engine_keeps_up,
     engine_checks.a_plan_is_live,
     engine_checks.plans_name_what_comes,
+    engine_checks.names_are_spelt_one_way,
     engine_checks.names_keep_coming,
     delivery_checks.endpoints_take_signals,
     delivery_checks.endpoints_name_live_plans,

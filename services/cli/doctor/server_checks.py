@@ -35,4 +35,12 @@ def database_is_current(look: Look) -> Iterator[Finding]:
     elif not seen.stale:
         yield fine("database", f"PostgreSQL answers at {place}, and its schemas are current")
     for message in seen.stale:
-        yield problem("schema", message, "run `firstvalue migrate` with the release that the services run")
+        yield problem("schema", message.partition(":")[0], _migrate(look))
+
+
+def _migrate(look: Look) -> str:
+    """The local stack migrates when it starts, and its database has no address outside of it."""
+    local = look.local.state.get("connection") or {} if look.local is not None else {}
+    if local.get("database") == look.database_url:
+        return "`firstvalue down`, then `firstvalue up` brings it up to date"
+    return "run `firstvalue migrate` with the release that the services run"

@@ -15,7 +15,6 @@ _NEEDED = {
     "started": "it still waits for PostgreSQL or Kafka, or for its topics",
     "not_draining": "it is shutting down",
 }
-_START_ANEW = "if PostgreSQL and Kafka answer, start it anew: `firstvalue down`, then `firstvalue up`"
 _UNKNOWN_KEY = ("key_unknown", "key_missing", "keys_differ", "key_unreadable")
 
 
@@ -32,7 +31,8 @@ def services_answer(look: Look) -> Iterator[Finding]:
             continue
         failure = next(one for one in look.failures[service] if isinstance(one, Unreachable))
         if isinstance(failure, Hung):
-            do = _START_ANEW if look.local is not None else "see its log, and start it anew if it stays so"
+            how = ": `firstvalue down`, then `firstvalue up`" if look.local is not None else ""
+            do = f"run doctor again; if it stays so, see its log and start it anew{how}"
         elif look.local is not None:
             log = look.local.logs / f"{service}.log"
             do = f"`firstvalue status` shows whether it is being started again; its last words are in {log}"
@@ -59,7 +59,8 @@ def workers_move(look: Look) -> Iterator[Finding]:
         hung = [name for name, moves in workers.items() if not moves]
         if hung:
             told = f"{service} hangs: nothing moved for a minute in {', '.join(hung)}"
-            yield problem("live", told, _START_ANEW)
+            do = "if PostgreSQL and Kafka answer, start it anew: `firstvalue down`, then `firstvalue up`"
+            yield problem("live", told, do)
 
 
 def services_find_their_servers(look: Look) -> Iterator[Finding]:
@@ -80,7 +81,7 @@ def key_is_known(look: Look) -> Iterator[Finding]:
             "the API key is wrong, expired or revoked",
             "create one with `firstvalue key create`, or set FIRSTVALUE_API_KEY to the one that is meant",
         )
-    elif lacking := sorted({str(one) for one in refusals if one.code == "scope_missing"}):
+    elif lacking := sorted({one.message for one in refusals if one.code == "scope_missing"}):
         yield problem("key", f"the API key sees not all: {lacking[0]}", "run doctor with an admin key")
     elif look.answers:
         yield fine("key", "the API key is known and may ask everything")
