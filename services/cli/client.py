@@ -164,7 +164,10 @@ def _for_people(message: str) -> str:
     """A service's message with verbs and options of the command line where it names the API's."""
     for asked, here in _ADVICE.items():
         message = message.replace(asked, here)
-    return _FIELD.sub(r"Correct \1: ", message).replace("Input should be", "must be")
+    named = _FIELD.sub(r"Correct \1: ", message)
+    whole = named.removeprefix("Correct body: ")
+    told = named if whole == named else whole[:1].upper() + whole[1:]
+    return told.replace("Input should be", "must be").replace("String should have", "must have")
 
 
 def _seconds(text: str | None) -> float | None:

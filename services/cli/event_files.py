@@ -13,6 +13,7 @@ from services.cli.sending import Item
 
 def events_of(content: bytes, name: str) -> Iterator[Item]:
     """The events with their places. Raises Misused at the first thing that is none."""
+    name = "standard input" if name == "-" else name
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -117,18 +117,18 @@ def _milestones_of(command: dict[str, Any]) -> Iterator[str]:
             yield milestone
 
 
-def trait_values(pairs: list[str]) -> dict[str, Any]:
-    """Traits by name of `name=value` texts, where a value is a JSON scalar or else a text, and none is null.
+def values_of(pairs: list[str], *, otherwise: str) -> dict[str, Any]:
+    """Values by name of `name=value` texts, where a value is a JSON scalar or else a text, and none is null.
 
-    Raises Misused for a text without name or sign.
+    Raises Misused, with what is said `otherwise`, for a text without name or sign.
     """
-    traits: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
         if not (name and sign):
-            raise Misused(f"{pair} is no trait: write name=value, or name= to take it back.")
-        traits[name] = _scalar(text)
-    return traits
+            raise Misused(f"{pair} is {otherwise}.")
+        values[name] = _scalar(text)
+    return values
 
 
 def date_text(text: str | None) -> str | None:

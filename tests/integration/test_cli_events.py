@@ -117,7 +117,7 @@ def test_other_shapes_of_files(firstvalue: Run, wrapped: str) -> None:
         (b'{"event": "E\xff"}', "line 1: not UTF-8"),
         (b'{"event": "E"}\n[1]', "line 2: an event is a JSON object"),
         (b"", "is empty"),
-        (b"[]", "write events as JSON objects"),
+        (b"[]", "standard input: write events as JSON objects"),
     ],
 )
 def test_a_file_that_is_none_sends_nothing(firstvalue: Run, given: bytes, told: str) -> None:
@@ -130,7 +130,10 @@ def test_a_file_that_is_none_sends_nothing(firstvalue: Run, given: bytes, told: 
 def test_wrong_use(firstvalue: Run) -> None:
     """Neither event nor file, both, a file that is not there, a key that is unknown."""
     assert firstvalue("event", "send").returncode == USAGE
-    assert firstvalue("event", "send", "E", "--file", "-").returncode == USAGE
+    both = firstvalue("event", "send", "E", "--file", "-")
+    assert (both.returncode, "not both" in both.stderr) == (USAGE, True)
+    unnamed = firstvalue("event", "send", "E", "--account", "a", "--property", "rows").stderr
+    assert unnamed == "rows is no property: write name=value.\n"
     assert "--account describes one event" in firstvalue("event", "send", "--file", "-", "--account", "a").stderr
     assert "No such file" in firstvalue("event", "send", "--file", "/nowhere.json").stderr
     assert firstvalue("event", "send", "E", "--account", "a", "--key", "fv_x").returncode == REFUSED

@@ -172,6 +172,14 @@ def test_an_import_that_is_interrupted_says_what_it_leaves(run: Run, tmp_path: P
     assert "the same file again sets nothing twice" in interrupted.stderr
 
 
+def test_an_import_of_a_header_alone_says_that_nothing_was_sent(run: Run, tmp_path: Path) -> None:
+    """An export that found nothing, which is no mistake of the file."""
+    file = tmp_path / "accounts.csv"
+    file.write_text("account_id,name\n")
+    done = run({}, "account", "import", str(file))
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "there is no row below the header; nothing was sent")
+
+
 def test_an_account_that_was_closed_by_hand_says_why(run: Run) -> None:
     """The reason that somebody gave, from the explanation."""
     (plan,) = examples.ACCOUNT["plans"]
@@ -217,5 +225,9 @@ def test_what_services_advise_is_said_as_verbs_and_options() -> None:
     """A field of a body or a query is an option here, and a list is a verb."""
     told = client._for_people("Correct body.timeout_seconds: Input should be less than or equal to 30.")
     assert told == "Correct timeout_seconds: must be less than or equal to 30."
+    told = client._for_people("Correct body.name: String should have at least 1 character.")
+    assert told == "Correct name: must have at least 1 character."
+    told = client._for_people("Correct body: a browser key is seen by everybody.")
+    assert told == "A browser key is seen by everybody."
     told = client._for_people("There is no such endpoint; list the endpoints to find its id.")
     assert told == "There is no such endpoint; `firstvalue endpoint list` shows the ids."

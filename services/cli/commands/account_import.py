@@ -175,6 +175,8 @@ def _print_findings(columns: Sequence[Column], errors: Sequence[RowError], *, ba
 
 def _summary(counts: dict[str, Any], *, stopped: bool, check: bool) -> str:
     rows, wrong = counts["rows"], counts["wrong"]
+    if not rows:
+        return "there is no row below the header; nothing was sent"
     if stopped:
         found = f"{counted(rows, 'row')}, {wrong or 'nothing'} wrong"
         return f"{found}; nothing was sent" + ("" if check else ": correct them, or send the others with --skip-bad")

@@ -10,7 +10,7 @@ import typer
 from services.cli.client import engine, ingest
 from services.cli.commands.account_import import import_accounts
 from services.cli.commands.accounts import AccountId, app
-from services.cli.orders import date_text, gives, order, trait_values
+from services.cli.orders import date_text, gives, order, values_of
 from services.cli.output import Misused, Yes, confirm
 from services.cli.shared_options import composed, later
 
@@ -27,7 +27,9 @@ _WHEN = "A date like 2026-12-01, or a length from now like 14d"
 
 def set_traits(account_id: AccountId, traits: Pairs) -> dict[str, Any]:
     """Set traits; reached.MILESTONE=DATE says when an imported account reached a milestone."""
-    return order("set", account_id, traits=trait_values(traits))
+    return order(
+        "set", account_id, traits=values_of(traits, otherwise="no trait: write name=value, or name= to take it back")
+    )
 
 
 def note(

@@ -14,7 +14,7 @@ from services.cli.client import Client, FindClient, engine, ingest, patiently
 from services.cli.event_files import events_of, named
 from services.cli.event_lines import COLOURS, line_of, mark_of
 from services.cli.files import read_file
-from services.cli.orders import trait_values
+from services.cli.orders import values_of
 from services.cli.output import (
     REFUSED,
     ROWS_DEFAULT,
@@ -69,8 +69,10 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send one event, or those in a file; says what to change in each that is rejected."""
-    if (name is None) == (file is None):
+    if name is None and file is None:
         raise Misused("Name one event to send, or a file of events with --file.")
+    if name is not None and file is not None:
+        raise Misused(f"Name one event, or a file of events, not both: {name} and {file} were given.")
     one = {"account": account, "user": user, "role": role, "property": properties, "at": at, "id": message_id}
     given = [option for option, value in one.items() if value]
     if file is not None and given:
@@ -173,7 +175,7 @@ def _event(name: str | None, given: dict[str, Any]) -> dict[str, Any]:
     else:
         event["anonymousId"] = "firstvalue-command"
     if given["property"]:
-        event["properties"] = trait_values(given["property"])
+        event["properties"] = values_of(given["property"], otherwise="no property: write name=value")
     return event | ({"messageId": given["id"]} if given["id"] is not None else {})
 
 
