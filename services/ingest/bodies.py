@@ -68,19 +68,19 @@ def too_large(bytes_max: int) -> BodyInvalid:
 
 async def _rest(receive: Receive, first: bytes, bytes_max: int, grow: Callable[[int], None]) -> bytes:
     grow(len(first))
-    chunks, size_bytes, more = [first], len(first), True
+    # Not a list of pieces: one of two bytes takes sixty.
+    body, more = bytearray(first), True
     while more:
-        if size_bytes > bytes_max:
+        if len(body) > bytes_max:
             raise too_large(bytes_max)
         message = await receive()
         if message["type"] != "http.request":
             raise ClientGone
         chunk = message.get("body", b"")
         grow(len(chunk))
-        chunks.append(chunk)
-        size_bytes += len(chunk)
+        body += chunk
         more = message.get("more_body", False)
-    return b"".join(chunks)
+    return bytes(body)
 
 
 def _inflate(body: bytes, window_bits: int, bytes_max: int) -> bytes:

@@ -97,6 +97,26 @@ async def test_a_body_is_joined_from_its_chunks() -> None:
             await received(*sent, {"type": "http.disconnect"})
 
 
+async def test_a_body_takes_no_more_memory_in_small_pieces() -> None:
+    """What is counted as held is what it takes."""
+    pieces = 50_000
+
+    async def receive() -> dict[str, Any]:
+        nonlocal pieces
+        pieces -= 1
+        return {"type": "http.request", "body": b"%02d" % (pieces % 100), "more_body": pieces > 0}
+
+    hold = Hold(InFlight(bytes_max=200_000, requests_max=1))
+    tracemalloc.start()
+    try:
+        body = await read_body(receive, bytes_max=200_000, hold=hold, is_trusted=True)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(body) == 100_000
+    assert peak_bytes < 400_000
+
+
 async def test_held_bytes_are_bounded_and_given_back() -> None:
     """A request that does not fit takes nothing."""
     inflight = InFlight(bytes_max=120, requests_max=1)
