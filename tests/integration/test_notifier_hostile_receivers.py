@@ -20,8 +20,9 @@ from services.notifier.domain.outcome import GATE_SECONDS_MAX
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.sender.client import RESPONSE_BYTES_STORED_MAX, Attempt, Sender, SenderLimits, new_tls_context
 from services.notifier.sender.resolver import Resolver
-from tests.fakes.receiver import Behaviour, Receiver, answer, drip, endless, raw, repeating, reset, silent
+from tests.fakes.receiver import Behaviour, Received, Receiver, answer, drip, endless, raw, repeating, reset, silent
 from tests.integration.test_notifier_sender import DELIVERY, a_recipient
+from tests.waiting import until
 
 TIMEOUT_SECONDS = 1.0
 # What an attempt may take beyond its deadline on a machine that is busy.
@@ -91,6 +92,28 @@ async def test_half_an_answer_on_a_kept_connection_is_one() -> None:
     async with Receiver(script=[answer(200), raw(b"HTTP/1.1 200 O")]) as receiver, a_sender() as sender:
         results = [(await attempt_at(sender, receiver.url())).answer.result for _ in range(2)]
         assert (results, [each.connection for each in receiver.received]) == (["http_2xx", "reset"], [1, 1])
+
+
+@pytest.mark.parametrize(
+    "unasked", [b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"]
+)
+async def test_what_nobody_asked_for_ends_a_kept_connection(unasked: bytes) -> None:
+    """It is no answer to the next request, and however much of it comes, none is kept."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def keep(request: Received, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await answer(200)(request, writer)
+
+    async def ended() -> bool:
+        return writers[0].is_closing()
+
+    async with Receiver(behaviour=keep) as receiver, a_sender() as sender:
+        results = [(await attempt_at(sender, receiver.url())).answer.result]
+        writers[0].write(unasked)
+        await until(ended, what="the end of the connection", timeout_seconds=10)
+        results.append((await attempt_at(sender, receiver.url())).answer.result)
+        assert (results, [each.connection for each in receiver.received]) == (["http_2xx"] * 2, [1, 2])
 
 
 async def test_reset_before_the_request_was_read() -> None:

@@ -1,4 +1,5 @@
-"""Bounds what is read before an answer's head is complete: the client's parser bounds a line, not their number."""
+"""Bounds what is read of an answer beside its body: the client's parser bounds a line, not their number, and goes on to
+read answers after the one that was asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ HEAD_BYTES_MAX = 65_536
 
 
 class BoundedHead(ResponseHandler):
-    """A connection that ends with an error once more than HEAD_BYTES_MAX came without a final answer."""
+    """A connection that ends with an error once more than HEAD_BYTES_MAX came without a final answer, and at once when
+    another answer comes after it."""
 
     _head_bytes: int | None = 0
 
@@ -37,6 +39,11 @@ class BoundedHead(ResponseHandler):
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Called by the parser with each head; a final one is followed by a body, whose reader has its own bound."""
+        if self._head_bytes is None:
+            # It would be taken for the answer to the next request.
+            if self.transport is not None:
+                self.transport.abort()
+            return
         if data[0].code >= 200:
             self._head_bytes = None
         super().feed_data(data, size)
