@@ -107,11 +107,20 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 def _path(entry: Mapping[str, Any]) -> str:
-    return ".".join(str(part) for part in entry["loc"])
+    place = entry["loc"][:1] if entry.get("type") == "json_invalid" else entry["loc"]
+    return ".".join(str(part) for part in place)
 
 
 def _words(entry: Mapping[str, Any]) -> str:
-    """What is wrong, without the library's prefix to messages of ours."""
+    """What is wrong, without the library's prefix to messages of ours, nor its words for bodies that are no object."""
+    match entry.get("type"):
+        case "json_invalid":
+            return f"it is no JSON from character {entry['loc'][-1]} on"
+        case "model_attributes_type" if isinstance(entry["input"], bytes):
+            # Parsed by nobody, because of its type: curl sends all that it is given as a form.
+            return "send it as `Content-Type: application/json`"
+        case "model_attributes_type":
+            return "send an object"
     return str(entry["msg"]).removeprefix("Value error, ")
 
 

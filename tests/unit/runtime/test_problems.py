@@ -5,10 +5,17 @@ from __future__ import annotations
 import httpx
 import pytest
 from fastapi import FastAPI, Query
+from pydantic import BaseModel
 
 from services.runtime.api import new_api
 from services.runtime.cursors import decode_cursor, encode_cursor
 from services.runtime.problems import Problem
+
+
+class Named(BaseModel):
+    """What one route takes."""
+
+    name: str
 
 
 @pytest.fixture
@@ -23,6 +30,10 @@ def app() -> FastAPI:
     @app.get("/typed")
     async def typed(count: int = Query()) -> int:
         return count
+
+    @app.post("/named")
+    async def named(body: Named) -> str:
+        return body.name
 
     @app.get("/broken")
     async def broken() -> None:
@@ -53,6 +64,27 @@ async def test_error_shape(app: FastAPI, method: str, path: str, status: int, co
     assert "detail" not in body
     if code != "internal_error":
         assert answer.headers["x-request-id"] == body["request_id"]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "message"),
+    [
+        (
+            "application/x-www-form-urlencoded",
+            b'{"name":"x"}',
+            "Correct body: send it as `Content-Type: application/json`.",
+        ),
+        ("application/json", b'{"name":"x",', "Correct body: it is no JSON from character 12 on."),
+        ("application/json", b"[1]", "Correct body: send an object."),
+        ("application/json", b'{"name":1}', "Correct body.name: Input should be a valid string."),
+    ],
+)
+async def test_what_is_wrong_with_a_body_is_said(app: FastAPI, media_type: str, body: bytes, message: str) -> None:
+    """curl sends JSON as a form unless it is told otherwise."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        answer = await client.post("/named", content=body, headers={"content-type": media_type})
+    assert answer.json()["message"] == message
+    assert f"Correct {answer.json()['errors'][0]['path']}: " in message
 
 
 async def test_problem_keeps_headers_and_details(app: FastAPI) -> None:
