@@ -72,7 +72,7 @@ class Client:
         except httpx.ReadTimeout as error:
             service, url = self._target.service.capitalize(), self._target.url
             raise Hung(
-                f"{service} hangs: it was asked at {url} and said nothing for {self._answer_seconds:g} s."
+                f"{service} hangs: it takes connections at {url} and said nothing for {self._answer_seconds:g} s."
             ) from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(_unanswered(self._target, error)) from error

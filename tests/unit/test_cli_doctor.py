@@ -17,7 +17,7 @@ from services.cli.doctor import delivery_checks, engine_checks, event_checks, se
 from services.cli.doctor.findings import Finding
 from services.cli.doctor.look import Local, Look
 from services.cli.doctor.servers import DatabaseSeen
-from services.cli.output import Refused, Unreachable
+from services.cli.output import Hung, Refused, Unreachable
 from services.notifier.api.documents import DeliveryDocument, EndpointDocument
 
 NOW = datetime(2026, 11, 16, 10, 0, 10, tzinfo=UTC)
@@ -282,6 +282,18 @@ def test_refused_events_are_told_by_cause() -> None:
     assert snooze.do.startswith("Correct the snooze command.")
     many = [{**row, "type": "pause", "message": str(number)} for number in range(6)]
     assert list(event_checks.events_are_taken(look(dead=many)))[-1].message == "refused events of 1 more cause"
+
+
+def test_a_service_that_answered_and_then_hung_is_told_by_that() -> None:
+    """What it said of its database is another finding."""
+    later, hung = Unreachable("The database is away."), Hung("Notifier had not answered everything after 6 s.")
+    later.retry_after_seconds = 1.0
+    seen = look()
+    seen.failures["notifier"] = [later, hung]
+    words = said(service_checks.services_answer, seen)
+    assert words.startswith("Notifier had not answered everything")
+    assert "see first whether PostgreSQL and Kafka answer" in words
+    assert "notifier: The database is away." in said(service_checks.services_find_their_servers, seen)
 
 
 def test_a_local_stack_that_does_not_run_is_told_once(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ _ROWS_MAX = 200
 _NAMES_MAX = 10_000
 # Of one answer, and of everything that is asked, which is asked at the same time.
 _ANSWER_SECONDS = 5.0
-LOOK_SECONDS_MAX = 7.0
+LOOK_SECONDS_MAX = 6.0
 # Deliveries that are younger are on their way.
 _NEW = timedelta(minutes=2)
 
@@ -67,9 +67,12 @@ class Look:
 
     def reached(self, service: ServiceName) -> bool:
         """Whether it answered anything at all."""
-        return service in self.targets and not any(
-            isinstance(one, Unreachable) and one.retry_after_seconds is None for one in self.failures.get(service, ())
-        )
+        return service in self.targets and self.absence(service) is None
+
+    def absence(self, service: ServiceName) -> Unreachable | None:
+        """Why it could not be asked; one that asks to come back later has answered."""
+        absences = (one for one in self.failures.get(service, ()) if isinstance(one, Unreachable))
+        return next((one for one in absences if one.retry_after_seconds is None), None)
 
 
 def local_stack(urls: Mapping[ServiceName, str | None]) -> Local | None:

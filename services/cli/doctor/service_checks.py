@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from services.cli.doctor.findings import Finding, fine, problem
 from services.cli.doctor.look import SERVICES, Look
-from services.cli.output import Hung, Refused, Unreachable
+from services.cli.output import Hung, Refused
 
 _NEEDED = {
     "database": "PostgreSQL does not answer it",
@@ -26,13 +26,13 @@ def services_answer(look: Look) -> Iterator[Finding]:
             yield problem("services", f"no local stack runs in {look.local.folder}", do)
         return
     for service in SERVICES:
-        if look.reached(service):
+        failure = look.absence(service)
+        if failure is None:
             yield fine("services", f"{service} answers at {look.targets[service].url}")
             continue
-        failure = next(one for one in look.failures[service] if isinstance(one, Unreachable))
         if isinstance(failure, Hung):
             how = ": `firstvalue down`, then `firstvalue up`" if look.local is not None else ""
-            do = f"run doctor again; if it stays so, see its log and start it anew{how}"
+            do = f"see first whether PostgreSQL and Kafka answer; if they do and it stays so, start it anew{how}"
         elif look.local is not None:
             log = look.local.logs / f"{service}.log"
             do = f"`firstvalue status` shows whether it is being started again; its last words are in {log}"
