@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -26,6 +27,8 @@ _EXAMPLE_ROW: dict[str, Any] = {
 _EXAMPLE_KEY = "fv_k7f3a2qwmz4tc_2l4vdm5k7sxhq3w6njy2a5rbtp7ufe6c_9d1c0b7e"
 _NO_NUL = r"^[^\x00]+$"
 PATHS_MAX = 50
+# What is stored together.
+_SOURCE = frozenset({"quota", "limits", "redaction"})
 
 
 def _path(text: str) -> str:
@@ -55,7 +58,14 @@ class LimitsDocument(BaseModel):
     events_max: int | None = Field(None, ge=1, le=10_000, description="Events in one request")
 
 
-class RedactionDocument(BaseModel):
+class KeptRedaction(BaseModel):
+    """Paths as they are kept, also those that are refused by now."""
+
+    drop: list[str] = []
+    hash: list[str] = []
+
+
+class RedactionDocument(KeptRedaction):
     """Paths in the events, as `GET /v1/events` shows their bodies, such as context.traits.email."""
 
     model_config = ConfigDict(extra="forbid")
@@ -115,7 +125,7 @@ class KeyDocument(BaseModel):
     origins: list[str]
     quota: QuotaDocument | None = None
     limits: LimitsDocument | None = None
-    redaction: RedactionDocument | None = None
+    redaction: KeptRedaction | None = None
 
 
 class CreatedKey(KeyDocument):
@@ -155,26 +165,30 @@ class KeyChange(BaseModel):
 
 def source_of(given: BaseModel) -> str | None:
     """What is stored of the quota, limits and redaction of a request."""
-    fields = {"quota", "limits", "redaction"}
-    told = given.model_dump(mode="json", include=fields, exclude_none=True)
-    return None if not told else encode_rules(msgspec.convert(told, SourceRules)).decode()
+    return _stored(_told(given, _SOURCE))
 
 
 def changed(row: KeyRow, change: KeyChange) -> tuple[list[str], str | None]:
-    """(origins, source) of a key after a change."""
-    before = shown(row)
-    given = change.model_fields_set
-    merged = KeyChange.model_validate(
-        {name: getattr(change, name) if name in given else before[name] for name in KeyChange.model_fields}
-    )
-    return merged.origins or [], source_of(merged)
+    """(origins, source) of a key after a change. What is not changed is not checked: it may be from before a rule."""
+    before, given = shown(row), change.model_fields_set
+    kept = {name: before[name] for name in _SOURCE - given if before[name] is not None}
+    origins = change.origins or [] if "origins" in given else row.origins
+    return origins, _stored(kept | _told(change, _SOURCE & given))
+
+
+def _told(given: BaseModel, names: Set[str]) -> dict[str, Any]:
+    return given.model_dump(mode="json", include=set(names), exclude_none=True)
+
+
+def _stored(told: dict[str, Any]) -> str | None:
+    return None if not told else encode_rules(msgspec.convert(told, SourceRules)).decode()
 
 
 def shown(row: KeyRow) -> dict[str, Any]:
     """The fields of a key's document."""
     fields = {name: getattr(row, name) for name in KeyRow.__slots__ if name != "source"}
     rules = decode_rules(row.source)
-    told: dict[str, Any] = dict.fromkeys(("quota", "limits", "redaction"))
+    told: dict[str, Any] = dict.fromkeys(_SOURCE)
     for name in told:
         if getattr(rules, name) != getattr(SourceRules(), name):
             told[name] = msgspec.to_builtins(getattr(rules, name))
