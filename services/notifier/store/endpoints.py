@@ -48,7 +48,8 @@ _LIST = sa.text(
 _SENDABLE = sa.text(f"SELECT {COLUMNS} FROM {FROM} WHERE e.id = ANY(CAST(:ids AS text[]))")  # noqa: S608
 _REVISIONS = sa.text(
     """SELECT e.id, e.revision FROM notifier.endpoint e JOIN notifier.endpoint_gate g ON g.endpoint_id = e.id
-    WHERE e.enabled AND g.not_before <= now() AND e.id = ANY(CAST(:ids AS text[]))"""
+    WHERE e.enabled AND g.not_before <= now() AND e.id = ANY(CAST(:ids AS text[]))
+        AND (e.delivery_window IS NULL OR notifier.window_open(e.delivery_window, now()))"""
 )
 _RETIRE = sa.text(
     """UPDATE notifier.endpoint SET enabled = false, disabled_reason = coalesce(disabled_reason, 'manual'),
@@ -155,7 +156,7 @@ class EndpointStore:
         return [(endpoint, opened.get(endpoint.id, Secrets())) for endpoint in endpoints]
 
     async def revisions(self, endpoint_ids: Iterable[str]) -> dict[str, int]:
-        """The revision of each of these endpoints that is enabled and whose gate is open."""
+        """The revision of each of these endpoints that is enabled and whose gate and delivery window are open."""
         async with self._engine.connect() as connection:
             rows = await connection.execute(_REVISIONS, {"ids": list(endpoint_ids)})
             return {row.id: row.revision for row in rows}
