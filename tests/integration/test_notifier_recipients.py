@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
+
+from services.notifier.domain.signature import Scheme, new_key
 from services.notifier.secret_box import SecretBox
 from services.notifier.store.endpoints import EndpointStore
+from services.notifier.store.secrets import SecretShelf
 from tests.notifier_tables import Owed
 from tests.running_notifier import query
 
+OLD, NEW = "https://hooks.example.com/", "https://new.example.com/"
 DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+async def test_no_host_gets_the_headers_of_another(owed: Owed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """URL and headers that change together are read together: they may hold a credential of the new host alone."""
+    endpoints = EndpointStore(owed.engine, SecretBox(bytes(32)))
+    await endpoints.update(owed.endpoint_id, {}, headers={"authorization": OLD})
+    shelf = SecretShelf(SecretBox(bytes(32)))
+    async with owed.engine.begin() as connection:
+        await shelf.add_key(connection, owed.endpoint_id, new_key(Scheme.HMAC_SHA256, bytes(32)))
+    read = SecretShelf.readable_of
+
+    async def after_a_change(self: SecretShelf, *arguments: Any) -> Any:
+        await endpoints.update(owed.endpoint_id, {"url": NEW}, headers={"authorization": NEW})
+        return await read(self, *arguments)
+
+    with monkeypatch.context() as between:
+        between.setattr(SecretShelf, "readable_of", after_a_change)
+        ((endpoint, secrets),) = await endpoints.sendable([owed.endpoint_id])
+        assert (endpoint.url, dict(secrets.headers)) == (OLD, {"authorization": OLD})
+    ((endpoint, secrets),) = await endpoints.sendable([owed.endpoint_id])
+    assert (endpoint.url, dict(secrets.headers)) == (NEW, {"authorization": NEW})
 
 
 async def test_what_is_claimed_waits_for_the_window_like_what_is_not(owed: Owed) -> None:

@@ -147,9 +147,11 @@ class EndpointStore:
             return [endpoint_of(row) for row in rows]
 
     async def sendable(self, endpoint_ids: Iterable[str]) -> list[tuple[Endpoint, Secrets]]:
-        """Endpoints with their secrets; one of which a secret cannot be opened has none."""
+        """Endpoints with their secrets, of one moment: headers that came with a new URL never go to the old one. One of
+        which a secret cannot be opened has none."""
         ids = list(endpoint_ids)
         async with self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
             rows = (await connection.execute(_SENDABLE, {"ids": ids})).mappings()
             endpoints = [endpoint_of(row) for row in rows]
             opened = await self._shelf.readable_of(connection, ids)
