@@ -7,6 +7,7 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from msgspec import Struct
 
@@ -109,10 +110,16 @@ def pooled(strata: Sequence[tuple[int, Estimate]]) -> Estimate | None:
     return interval(rate, sum((size / total) ** 2 * one.variance for size, one in strata))
 
 
-def median(values: Sequence[float]) -> float | None:
-    """The plain median; None of nothing."""
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    if not ordered:
-        return None
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+def percentiles(values: Iterable[float], *shares: float) -> list[float | None]:
+    """The values below which these shares, 0 to 1, of them lie, between neighbours in proportion; None of nothing."""
+    counted = sorted(Counter(values).items())
+    ends = list(accumulate(count for _, count in counted))
+    if not ends:
+        return [None] * len(shares)
+
+    def at(share: float) -> float:
+        place = share * (ends[-1] - 1)
+        lower, upper = (counted[bisect_right(ends, rank)][0] for rank in (math.floor(place), math.ceil(place)))
+        return lower + (place - math.floor(place)) * (upper - lower)
+
+    return [at(share) for share in shares]

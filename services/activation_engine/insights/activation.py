@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 from services.activation_engine.domain.plan import Plan
-from services.activation_engine.domain.survival import Curve, Estimate, Step, kaplan_meier, median, pooled
+from services.activation_engine.domain.survival import Curve, Estimate, Step, kaplan_meier, percentiles, pooled
 from services.activation_engine.insights.cohorts import grouped
+from services.activation_engine.insights.times import in_days, received, sent
 from services.activation_engine.insights.wording import rounded
 
-# Columns of a query that groups by segment. Of started accounts: hundredths of plan days until first value and, for
-# those on the way or closed, how long they were watched. Integers are quick to send.
-TIMES = """
+# Columns of a query that groups by segment. Of started accounts: the time until first value and, for those on the way
+# or closed, how long they were watched.
+TIMES = f"""
 count(*) FILTER (WHERE started) AS started,
-array_agg(CAST(days * 100 AS bigint)) FILTER (WHERE started AND valued) AS done,
-array_agg(CAST(days * 100 AS bigint)) FILTER (WHERE started AND NOT valued) AS waiting
+{sent("days")} FILTER (WHERE started AND valued) AS done,
+{sent("days")} FILTER (WHERE started AND NOT valued) AS waiting
 """
 POINTS_MAX = 100
 
 
 def curve_of(rows: Sequence[Any]) -> Curve:
     """The curve over all rows of `TIMES`, in hundredths of plan days."""
-    return kaplan_meier(
-        chain.from_iterable(row.done or () for row in rows), chain.from_iterable(row.waiting or () for row in rows)
-    )
+    return kaplan_meier(received(row.done for row in rows), received(row.waiting for row in rows))
 
 
 def activation_rate(plan: Plan, rows: Sequence[Any]) -> dict[str, Any]:
@@ -47,21 +45,17 @@ def _only_window(plan: Plan) -> int | None:
 def timing(plan: Plan, rows: Sequence[Any]) -> dict[str, Any]:
     """Counts, the curve and what is read off it, beside the plain median of those that are done."""
     curve = curve_of(rows)
+    (naive_median,) = percentiles(received(row.done for row in rows), 0.5)
     return {
         "accounts": curve.observed,
         "reached": curve.done,
         "on_the_way": curve.observed - curve.done,
         "median_days": in_days(curve.quantile(0.5)),
         "p90_days": in_days(curve.quantile(0.9)),
-        "naive_median_days": in_days(median([one for row in rows for one in row.done or ()])),
+        "naive_median_days": in_days(naive_median),
         "activation_rate": activation_rate(plan, rows),
         "curve": [_point(step) for step in thinned(curve.steps)],
     }
-
-
-def in_days(hundredths: float | None) -> float | None:
-    """Hundredths of plan days as plan days."""
-    return None if hundredths is None else round(hundredths / 100, 2)
 
 
 def thinned(steps: Sequence[Step]) -> list[Step]:

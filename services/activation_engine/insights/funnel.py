@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from services.activation_engine.domain.plan import Plan
+from services.activation_engine.domain.survival import percentiles
 from services.activation_engine.insights.cohorts import with_cohorts
 from services.activation_engine.insights.scope import Scope
-from services.activation_engine.insights.wording import accounts_text, days_text, rounded, share_text
+from services.activation_engine.insights.times import in_days, received, sent
+from services.activation_engine.insights.wording import accounts_text, days_text, share_text
 
-# One pass over the accounts with an aggregate per milestone: a row per account and milestone takes twice as long.
+# One pass over the accounts with two columns per milestone: a row per account and milestone takes twice as long. LIMIT
+# ALL has each date read out of JSON once, and not for each of its uses.
 _STEPS = """
-, dated AS MATERIALIZED (SELECT cohort, CAST(start_ms AS bigint) AS start_ms, {dates} FROM accounts WHERE started)
-SELECT grouping(cohort) = 1 AS whole, cohort, count(*) AS accounts, {milestones}
-FROM dated GROUP BY GROUPING SETS ((), (cohort))
+, dated AS (SELECT cohort, {dates} FROM accounts WHERE started LIMIT ALL)
+, passed AS (SELECT cohort, {passed} FROM dated LIMIT ALL)
+SELECT cohort, count(*) AS accounts, {times} FROM passed GROUP BY cohort
 """
-_MILESTONE = """
-count(at{place}) AS reached{place}, count(at{place} - {previous}) AS both{place},
-percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY {days}) AS days{place},
-percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY {step}) AS step{place}
-"""
+# In milliseconds since the start. What came before it counts as day 0; the unknown, which greatest() would take for 0,
+# stays unknown.
+_DATE = "CAST(reached ->> CAST(:id{0} AS text) AS bigint) - CAST(start_ms AS bigint) AS date{0}"
+_PASSED = "CASE WHEN date{0} < 0 THEN 0 ELSE date{0} END AS passed{0}"
 
 
 async def funnel_insight(scope: Scope) -> dict[str, Any]:
     """Per milestone the accounts that reached it, their share of those started, median and 90th percentile of the days
     from the start and, for those that reached both, from the milestone before. Only those that reached it are timed."""
     rows = await scope.rows(_steps(len(scope.plan.display_order)), **_ids(scope.plan.display_order))
-    whole = next(row for row in rows if row.whole)
-    # A cohort has one row; where there is but one cohort, that is the whole too.
-    found = with_cohorts(
-        scope,
-        [row for row in rows if not row.whole],
-        size=lambda row: int(row.accounts),
-        shape=lambda of_cohort: _shape(scope, of_cohort[0] if len(of_cohort) == 1 else whole),
+    # In a thread, because percentiles of many accounts take some hundred milliseconds.
+    found = await asyncio.to_thread(
+        with_cohorts, scope, rows, size=lambda row: int(row.accounts), shape=partial(_shape, scope.plan)
     )
     return {**scope.head(), "text": _text(scope, found["total"]), **found}
 
@@ -44,43 +45,42 @@ def _ids(order: Sequence[str]) -> dict[str, str]:
 def _steps(milestones: int) -> str:
     places = range(milestones)
     return _STEPS.format(
-        dates=", ".join(f"CAST(reached ->> CAST(:id{place} AS text) AS bigint) AS at{place}" for place in places),
-        milestones=", ".join(map(_milestone_columns, places)),
+        dates=", ".join(map(_DATE.format, places)),
+        passed=", ".join(map(_PASSED.format, places)),
+        times=", ".join(map(_times, places)),
     )
 
 
-def _milestone_columns(place: int) -> str:
-    previous = f"at{place - 1}" if place else "NULL"
-    # What came before the start counts as day 0; the product keeps an unknown date unknown.
-    begun = f"greatest({previous}, start_ms + 0 * {previous})"
-    days, step = _passed(f"at{place} - start_ms"), _passed(f"at{place} - {begun}")
-    return _MILESTONE.format(place=place, previous=previous, days=days, step=step)
+def _times(place: int) -> str:
+    passed, before = f"passed{place}", f"passed{place - 1}" if place else "NULL"
+    step = f"CASE WHEN {passed} < {before} THEN 0 ELSE {passed} - {before} END"
+    return f"{sent(_days(passed))} AS days{place}, {sent(_days(step))} AS step{place}"
 
 
-def _passed(milliseconds: str) -> str:
-    # In plan days and at least 0, but unknown where either end is: greatest() alone would take 0 then.
-    return f"greatest({milliseconds}, 0 * ({milliseconds})) / CAST(:day_ms AS float8)"
+def _days(milliseconds: str) -> str:
+    return f"{milliseconds} / CAST(:day_ms AS float8)"
 
 
-def _shape(scope: Scope, row: Any) -> dict[str, Any]:
+def _shape(plan: Plan, rows: Sequence[Any]) -> dict[str, Any]:
+    accounts = sum(row.accounts for row in rows)
     milestones = [
-        {"id": one.id, "title": one.title, "required": one.required, **_milestone(row, place)}
-        for place, one in enumerate(scope.plan.displayed())
+        {"id": one.id, "title": one.title, "required": one.required, **_milestone(rows, place, accounts)}
+        for place, one in enumerate(plan.displayed())
     ]
-    return {"accounts": row.accounts, "milestones": milestones}
+    return {"accounts": accounts, "milestones": milestones}
 
 
-def _milestone(row: Any, place: int) -> dict[str, Any]:
-    reached, both, days, step = (getattr(row, f"{name}{place}") for name in ("reached", "both", "days", "step"))
-    days, step = days or (None, None), step or (None, None)
+def _milestone(rows: Sequence[Any], place: int, accounts: int) -> dict[str, Any]:
+    days, step = (received(getattr(row, f"{name}{place}") for row in rows) for name in ("days", "step"))
+    (median, p90), (step_median, step_p90) = (map(in_days, percentiles(times, 0.5, 0.9)) for times in (days, step))
     return {
-        "reached": reached,
-        "share": round(reached / row.accounts, 4) if row.accounts else 0.0,
-        "median_days": rounded(days[0]),
-        "p90_days": rounded(days[1]),
-        "reached_both": both,
-        "step_median_days": rounded(step[0]),
-        "step_p90_days": rounded(step[1]),
+        "reached": len(days),
+        "share": round(len(days) / accounts, 4) if accounts else 0.0,
+        "median_days": median,
+        "p90_days": p90,
+        "reached_both": len(step),
+        "step_median_days": step_median,
+        "step_p90_days": step_p90,
     }
 
 

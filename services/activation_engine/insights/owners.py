@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from services.activation_engine.insights.activation import TIMES, activation_rate, curve_of, in_days
+from services.activation_engine.insights.activation import TIMES, activation_rate, curve_of
 from services.activation_engine.insights.cohorts import grouped
 from services.activation_engine.insights.scope import COHORTS_MAX, Scope
+from services.activation_engine.insights.times import in_days
 from services.activation_engine.insights.wording import accounts_text, are
 
 _OWNERS = """

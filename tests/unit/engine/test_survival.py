@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import CensoredData, ecdf
 
-from services.activation_engine.domain.survival import Curve, Estimate, interval, kaplan_meier, median, pooled
+from services.activation_engine.domain.survival import Curve, Estimate, interval, kaplan_meier, percentiles, pooled
 
 # Few distinct times, so that ties within and between the two kinds are the rule.
 TIMES = st.lists(st.integers(0, 25).map(lambda tenth: tenth / 10), max_size=80)
@@ -71,7 +71,7 @@ def test_those_on_the_way_make_the_median_later() -> None:
     """Three were fast and seven still wait: the plain median flatters, the curve does not even reach one half."""
     done, waiting = [1.0, 2.0, 3.0], [10.0] * 7
     curve = kaplan_meier(done, waiting)
-    assert (median(done), curve.quantile(0.5), curve.quantile(0.3)) == (2.0, None, 3.0)
+    assert (*percentiles(done, 0.5), curve.quantile(0.5), curve.quantile(0.3)) == (2.0, None, 3.0)
 
 
 def test_a_share_at_a_time_that_nobody_has_reached_is_unknown() -> None:
@@ -105,7 +105,12 @@ def test_pooling_weighs_groups_by_size() -> None:
     assert pooled([]) is None
 
 
-@pytest.mark.parametrize(("values", "expected"), [([], None), ([3.0], 3.0), ([4.0, 1.0], 2.5), ([9.0, 1.0, 2.0], 2.0)])
-def test_median(values: list[float], expected: float | None) -> None:
-    """The middle, or between the two in the middle."""
-    assert median(values) == expected
+@given(values=MANY | TIMES.filter(bool), share=st.floats(0, 1))
+def test_percentiles_lie_between_neighbours(values: list[float], share: float) -> None:
+    """As numpy takes them, repeated values included."""
+    assert percentiles(values, share, 0.5) == pytest.approx(list(np.percentile(values, [share * 100, 50])), abs=1e-9)
+
+
+def test_nothing_has_no_percentiles() -> None:
+    """Each is unknown."""
+    assert percentiles([], 0.5, 0.9) == [None, None]
