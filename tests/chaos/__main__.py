@@ -11,6 +11,9 @@ from pathlib import Path
 from tests.chaos.run import Terms, chaos_run
 from tests.fakes.private_servers import private_servers
 
+# Of random faults half come before the one before them is overcome everywhere.
+_ASKED_AT_RANDOM = 0.5
+
 
 def main() -> None:
     """Run, print the figures; a violation ends with its text, the seed, and where the logs are."""
@@ -21,7 +24,9 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="firstvalue-chaos-"))
     print(f"seed {chosen.seed}, logs in {folder}")
     with private_servers("chaos") as servers:
-        figures = asyncio.run(chaos_run(Terms(seed=chosen.seed, minutes=chosen.minutes), servers, folder))
+        asked = 1.0 if chosen.minutes is None else _ASKED_AT_RANDOM
+        terms = Terms(seed=chosen.seed, minutes=chosen.minutes, asked=asked)
+        figures = asyncio.run(chaos_run(terms, servers, folder))
     print("  ".join(f"{name} {value}" for name, value in figures.items()))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.chaos.faults import Faults
 from tests.chaos.judge import judge
 from tests.chaos.observer import WATCH_LEASES, Observer
 from tests.chaos.product import PLAN_ID, Product
+from tests.chaos.recovery import AWAY, Recovery
 from tests.chaos.sink import Sink
 from tests.chaos.violation import require
 from tests.fakes.engine_records import QUICK_PLAN
@@ -27,7 +29,7 @@ from tests.running_system import RunningSystem
 
 PARTITIONS = 3
 _REPLICAS = ("ingest", "ingest2", "engine", "engine2", "notifier", "notifier2")
-_PROGRESS_SECONDS = 120.0
+_RECOVERY_SECONDS = 120.0
 _DRAIN_SECONDS = 180.0
 _SETTINGS = {
     "INGEST_TICK_SECONDS": "0.2",
@@ -51,9 +53,14 @@ class Untried(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """`minutes` None: every fault once; `faults`: these instead. `commands` replace how a kind of service is run."""
+    """`minutes` None: every fault once; `faults`: these instead. `commands` replace how a kind of service is run.
+
+    Every worker is asked after this share of the faults, `asked`, and at the end. After the others only signals have
+    to go on, so that a fault also meets what the one before it left.
+    """
 
     seed: int
+    asked: float = 1.0
     minutes: float | None = None
     faults: Sequence[str] = ()
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -81,7 +88,8 @@ async def chaos_run(terms: Terms, servers: DataFolder, folder: Path) -> dict[str
             observer = Observer(system, erased=product.ledger.erased)
             async with _beside(product.run(), observer.run()) as (sending, watching):
                 faults = Faults(system, servers, observer, product.ledger)
-                await _break_things(terms, faults, system, (sending, watching))
+                recover = functools.partial(Recovery, system, room)
+                slowest = await _break_things(terms, faults, recover, (sending, watching))
                 product.stop()
                 await sending
                 await _come_to_rest(system, room, watching)
@@ -89,6 +97,7 @@ async def chaos_run(terms: Terms, servers: DataFolder, folder: Path) -> dict[str
             figures = await judge(room, ledger=product.ledger, sink=sink, observer=observer, poison=poison)
     ledger = product.ledger
     figures |= {"retries": ledger.retries, "given_up": ledger.given_up, "rejected": len(ledger.rejected)}
+    figures["recovery_seconds_max"] = round(slowest)
     wanted = ("unchanged", "dead_lettered", "by_user", "retries", "rejected", "signals", "blanked")
     unused = [name for name in wanted if not figures[name]]
     if unused or sink.attempts <= figures["signals"]:
@@ -139,37 +148,38 @@ async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[tuple[async
 
 
 async def _break_things(
-    terms: Terms, faults: Faults, system: RunningSystem, tasks: Sequence[asyncio.Task[None]]
-) -> None:
-    began = time.monotonic()
+    terms: Terms, faults: Faults, recover: Callable[..., Recovery], tasks: Sequence[asyncio.Task[None]]
+) -> float:
+    """The longest that it took, in seconds, until every worker moved again."""
+    began, slowest, asked = time.monotonic(), 0.0, False
+    chance = random.Random(f"{terms.seed}-asked")
     chosen: Iterator[str] = faults.once_each(terms.seed) if terms.minutes is None else faults.at_random(terms.seed)
     for name in iter(terms.faults) if terms.faults else chosen:
         if terms.minutes is not None and time.monotonic() - began > terms.minutes * 60:
             break
         terms.say(f"{time.monotonic() - began:6.1f} s  {name}")
         await (faults.all | faults.provoking)[name]()
-        await _progress(system, tasks)
+        recovery, asked = recover(fault=name), chance.random() < terms.asked
+        seconds = await _until_none(recovery.standing if asked else recovery.signals_behind, tasks)
+        slowest = max(slowest, seconds if asked else 0.0)
+    return slowest if asked else max(slowest, await _until_none(recover(fault="all of them").standing, tasks))
 
 
-async def _progress(system: RunningSystem, tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Liveness: after each fault signals go on to be made and delivered, within bounded time."""
-    goal: list[int] | None = None
-    deadline = time.monotonic() + _PROGRESS_SECONDS
+async def _until_none(standing: Callable[[], Awaitable[Sequence[str]]], tasks: Sequence[asyncio.Task[None]]) -> float:
+    """Liveness: within bounded time nobody stands still any more; how many seconds that took."""
+    began = time.monotonic()
     while True:
         for task in tasks:
             if task.done():
                 task.result()
-        require(time.monotonic() < deadline, "nothing moves any more", goal)
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-            row = (
-                await system.query(
-                    "SELECT (SELECT count(*) FROM activation.ledger),"
-                    " (SELECT count(*) FROM notifier.delivery WHERE status = 'succeeded')"
-                )
-            )[0]
-            goal = [int(row[0]) + 20, int(row[1]) + 20] if goal is None else goal
-            if row[0] >= goal[0] and row[1] >= goal[1]:
-                return
+        try:
+            found = await standing()
+        except AWAY as error:
+            found = [f"what cannot be asked: {error!r}"]
+        seconds = time.monotonic() - began
+        if not found:
+            return seconds
+        require(seconds < _RECOVERY_SECONDS, "not moving again:", "; ".join(found))
         await asyncio.sleep(0.2)
 
 
