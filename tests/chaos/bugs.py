@@ -88,6 +88,20 @@ def _take_any_answer_as_delivered() -> None:
     outcome.result_of = lambda status_code: outcome.Result.HTTP_2XX
 
 
+def _claim_nothing_after_a_pause() -> None:
+    from services.notifier.store.queue import QueueStore
+
+    claim = QueueStore.claim
+    paused: list[int] = []
+    signal.signal(signal.SIGCONT, lambda number, _: paused.append(number))
+
+    async def claimed(self: QueueStore, *given: Any, **more: Any) -> Any:
+        # What is due is left to the other notifier: no delivery is late, and no heartbeat is missed.
+        return [] if paused else await claim(self, *given, **more)
+
+    QueueStore.claim = claimed  # type: ignore[method-assign]
+
+
 @dataclass(frozen=True)
 class Bug:
     """What is planted where, the faults under which it has to show, and words of violations that tell of it."""
@@ -111,6 +125,9 @@ BUGS = {
     ),
     "notifier takes any answer as delivered": Bug(
         "notifier", _take_any_answer_as_delivered, ("kill notifier",), ("never answered 2xx",)
+    ),
+    "notifier claims nothing after a pause": Bug(
+        "notifier", _claim_nothing_after_a_pause, ("pause notifier2",), ("dispatcher of notifier2 stood",)
     ),
 }
 
