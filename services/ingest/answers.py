@@ -19,7 +19,6 @@ BROKER_UNAVAILABLE: Final = (
     "broker_unavailable",
     "Kafka does not confirm; send the same again after Retry-After seconds.",
 )
-DRAINING: Final = (503, "draining", "This replica is shutting down; send the same again after Retry-After seconds.")
 
 _JSON = (b"content-type", b"application/json")
 # Clients that were refused together should not come back together.

@@ -11,7 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.ingest.answers import (
     BROKER_UNAVAILABLE,
-    DRAINING,
     refused,
     request_ids,
     retry_after,
@@ -29,7 +28,7 @@ from services.ingest.publisher import Publisher
 from services.ingest.routes import BOOTSTRAP_PATHS, HOT_ROUTES, READ_PATHS, ROUTE_BY_PATH, Route
 from services.runtime.body_limit import OVERLOADED
 from services.runtime.key_ring import KeyRing
-from services.runtime.problems import Problem
+from services.runtime.problems import DRAINING, Problem
 
 log = structlog.get_logger(__name__)
 

@@ -10,11 +10,12 @@ import msgspec
 from fastapi import FastAPI
 
 from schemas.commands import COMMANDS, AnyCommand
-from services.ingest.answers import BROKER_UNAVAILABLE, DRAINING
+from services.ingest.answers import BROKER_UNAVAILABLE
 from services.ingest.origins import KEY_IN_ADDRESS, ORIGIN_NOT_ALLOWED
 from services.ingest.routes import HOT_ROUTES, Form, Route
 from services.runtime.api import problem_responses
 from services.runtime.body_limit import OVERLOADED
+from services.runtime.problems import DRAINING
 
 _PERSON = {"userId": "u-17", "timestamp": "2026-11-20T09:59:58.500Z", "messageId": "msg-91aa"}
 _IN_ACCOUNT = {"context": {"groupId": "acme"}}

@@ -11,7 +11,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from services.runtime.joined_transport import JoinedTransport
-from services.runtime.problems import new_request_id, problem_bytes
+from services.runtime.problems import DRAINING, new_request_id, problem_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +126,15 @@ class BoundedProtocol(HttpToolsProtocol):
             header, body = self._limits.header_seconds, self._limits.body_seconds
             message = f"Send the headers within {header:g} s and the body within {body:g} s."
             self._refuse(408, "request_too_slow", message)
+
+    def end_for_good(self) -> None:
+        """Close the connection because the listener ends, with an answer if none was begun."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_started or self._owes_an_earlier_answer():
+            self.transport.close()
+        else:
+            self._refuse(*DRAINING)
 
     def _owes_an_earlier_answer(self) -> bool:
         next_begun = self._awaited is _Awaited.HEADERS and self.cycle is not None and not self.cycle.response_complete

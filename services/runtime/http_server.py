@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import math
 import socket
 from collections.abc import Iterator
 
@@ -37,6 +38,7 @@ class HttpServer:
     ) -> None:
         self._socket = _bind(host, port)
         self._limits = limits or ConnectionLimits()
+        self._drain_seconds = drain_seconds
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -50,7 +52,8 @@ class HttpServer:
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
-                timeout_graceful_shutdown=int(drain_seconds),
+                # What then goes on is cancelled, and answered 500 where nothing was answered.
+                timeout_graceful_shutdown=math.ceil(drain_seconds) + 1,
                 backlog=_BACKLOG,
             )
         )
@@ -71,17 +74,25 @@ class HttpServer:
             self._ended.set()
 
     async def stop(self) -> None:
-        """Accept nothing new, finish what is under way, return when that is done."""
+        """Accept nothing new, finish what is under way, return when that is done; clients that are not done by the end
+        of the drain are told to come back."""
         self._server.should_exit = True
-        await self._ended.wait()
+        try:
+            await asyncio.wait_for(self._ended.wait(), self._drain_seconds)
+        except TimeoutError:
+            for protocol in self._connections():
+                protocol.end_for_good()
+            await self._ended.wait()
 
     async def _sweep(self) -> None:
         """One look at all connections now and then is cheaper than a timer for each request."""
         while True:
             await asyncio.sleep(self._limits.sweep_seconds)
-            for protocol in list(self._server.server_state.connections):
-                if isinstance(protocol, BoundedProtocol):
-                    protocol.end_if_slow()
+            for protocol in self._connections():
+                protocol.end_if_slow()
+
+    def _connections(self) -> list[BoundedProtocol]:
+        return [one for one in self._server.server_state.connections if isinstance(one, BoundedProtocol)]
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 log = structlog.get_logger(__name__)
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
+DRAINING = (503, "draining", "This replica is shutting down; send the same again after Retry-After seconds.")
 BODY_UNREADABLE = (400, "body_unreadable", "Send one JSON document in UTF-8, not nested too deep.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from typing import Any
 
@@ -102,3 +103,38 @@ async def test_a_connection_that_idles_does_not_hold_up_the_end() -> None:
         writer.close()
         await stopping
     await serving
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["not_answered_yet", "half_answered"])
+async def test_who_never_sends_the_rest_is_told_to_come_back_when_the_time_to_drain_is_over(
+    begun: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As everywhere by a problem, if an answer was not begun; and it is no failure that anybody has to be told of."""
+
+    asked = asyncio.Event()
+
+    async def app(_: Any, receive: Any, send: Any) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        asked.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    server = HttpServer(app, host="127.0.0.1", port=0, drain_seconds=0.2)
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbo")
+        await asked.wait()
+        await server.stop()
+        answer = await reader.read()
+        writer.close()
+    await serving
+    assert not caplog.records
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if begun:
+        assert (head[:12], body) == (b"HTTP/1.1 200", b"")
+    else:
+        assert head.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in head
+        assert json.loads(body)["code"] == "draining"
