@@ -153,7 +153,9 @@ class _Notifier:
             on_closed=self._withdraw,
             on_recovered=self._wake,
         )
-        deliver = Deliverer(sender=self._sender, outcomes=self._outcomes, lease_seconds=settings.lease_seconds)
+        deliver = Deliverer(
+            queue=self._queue, sender=self._sender, outcomes=self._outcomes, lease_seconds=settings.lease_seconds
+        )
         self._dispatcher = Dispatcher(deliver, in_flight_max=settings.in_flight_max, want_more=self._wake)
         parts = ClaimerParts(
             queue=self._queue,

@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 _BACKOFF_SECONDS = 0.5
 # How often terms are looked up of endpoints for which claimed deliveries wait here.
 _TERMS_SECONDS = 0.25
+# What has waited in its lane for longer than this is looked up once more before it is sent.
+_LOOK_AGAIN_SECONDS = 1.0
 
 
 class Wake:
@@ -48,13 +50,15 @@ class Wake:
 class Deliverer:
     """One claimed delivery from the lane to its recorded outcome."""
 
-    def __init__(self, *, sender: Sender, outcomes: OutcomeWriter, lease_seconds: float) -> None:
+    def __init__(self, *, queue: QueueStore, sender: Sender, outcomes: OutcomeWriter, lease_seconds: float) -> None:
+        self._queue = queue
         self._sender = sender
         self._outcomes = outcomes
         self._lease_seconds = lease_seconds
 
     async def __call__(self, delivery: Claimed, recipient: Recipient | Unsendable) -> Result | None:
-        """Attempt it, hand in what happened and return the result; None of one that waited too long in its lane."""
+        """Attempt it, hand in what happened and return the result; None of one that waited too long in its lane, or was
+        cancelled meanwhile."""
         if isinstance(recipient, Unsendable):
             answer = Answer(result=recipient.result)
             now = time.monotonic()
@@ -66,7 +70,7 @@ class Deliverer:
                 duration_seconds=0.0,
                 error=recipient.error,
             )
-        elif self._stale(delivery, recipient):
+        elif self._stale(delivery, recipient) or not await self._still_owed(delivery):
             return None
         else:
             attempt = await self._sender.attempt(delivery, recipient)
@@ -77,6 +81,17 @@ class Deliverer:
         """Whether the lease might end before the attempt does; a quarter of it may always be waited."""
         waited = time.monotonic() - delivery.claimed_at
         return waited > max(self._lease_seconds - recipient.timeout_seconds - 1, self._lease_seconds / 4)
+
+    async def _still_owed(self, delivery: Claimed) -> bool:
+        """What has waited may speak of an account that was erased since; unknown while the database is away."""
+        if time.monotonic() - delivery.claimed_at < _LOOK_AGAIN_SECONDS:
+            return True
+        try:
+            return await self._queue.holds(delivery)
+        except (SQLAlchemyError, OSError) as error:
+            if not is_transient(error):
+                raise
+            return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.erasure import pseudonym
+from services.notifier.claimer import Deliverer
 from services.notifier.domain.gate import GateChanges
-from services.notifier.domain.outcome import Status
+from services.notifier.domain.outcome import Answer, Result, Status
+from services.notifier.sender.request import Recipient
 from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.intake import IntakeStore, Message, Owed
 from services.notifier.store.queue import Claimed, QueueStore
@@ -18,6 +22,7 @@ from services.notifier.store.upkeep import UpkeepStore
 from services.runtime.postgres import connect
 from tests.notifier_tables import add_endpoint, outcome
 from tests.running_notifier import Servers, query
+from tests.unit.notifier.test_dispatcher import recipient
 
 ENDPOINT = "ep_one"
 
@@ -74,6 +79,33 @@ async def standing(servers: Servers) -> dict[str, tuple[str, bool]]:
 
 async def answers(servers: Servers) -> set[bytes | None]:
     return {row["response"] for row in await query(servers, "SELECT response FROM notifier.attempt")}
+
+
+async def test_what_was_claimed_before_an_erasure_is_not_sent_after_it(
+    surroundings: Servers, database: AsyncEngine
+) -> None:
+    """A slow endpoint's deliveries wait in memory with their bodies; what is asked for before each is its lease."""
+    await take_in(database, [signal("claimed", 1), signal("other", 2, account="acme2")])
+    claims = await claim(database)
+    await take_in(database, [signal("notice", 3, erased=True)])
+    sent: list[str] = []
+
+    async def attempt(delivery: Claimed, _: Recipient) -> Any:
+        sent.append(delivery.message_id)
+        return SimpleNamespace(answer=Answer(result=Result.HTTP_2XX))
+
+    async def put(_: Any) -> None:
+        """Nothing is recorded."""
+
+    deliver = Deliverer(
+        queue=QueueStore(database, lease_seconds=30),
+        sender=cast(Any, SimpleNamespace(attempt=attempt)),
+        outcomes=cast(Any, SimpleNamespace(put=put)),
+        lease_seconds=30,
+    )
+    for one in claims.values():
+        await deliver(replace(one, claimed_at=one.claimed_at - 2), recipient(ENDPOINT, 1))
+    assert sent == ["other"]
 
 
 async def test_an_erasure_cancels_what_is_owed_and_blanks_what_was_sent(

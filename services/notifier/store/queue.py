@@ -124,6 +124,11 @@ class QueueStore:
             await connection.execute(statements.RELEASE_PROBE, parameters)
             await connection.execute(statements.RELEASE, parameters)
 
+    async def holds(self, claim: Claimed) -> bool:
+        """Whether the lease is still this claim's: an erasure or a deletion cancels what is leased as well."""
+        async with self._engine.connect() as connection:
+            return bool(await connection.scalar(statements.HOLDS, {"id": claim.id, "claim": claim.claim}))
+
     async def expire_leases(self) -> int:
         """Return to the queue what was leased and never came back; returns how many."""
         async with self._engine.begin() as connection:

@@ -167,13 +167,17 @@ async def test_what_does_not_end_during_the_drain_is_cut_off_and_given_back() ->
 
 
 @pytest.mark.parametrize(
-    ("timeout_seconds", "waited_seconds", "sent"), [(15, 43, True), (15, 45, False), (59, 14, True)]
+    ("timeout_seconds", "waited_seconds", "held", "sent"),
+    [(15, 43, True, True), (15, 45, True, False), (59, 14, True, True), (15, 2, False, False), (15, 0, False, True)],
 )
-async def test_what_could_outlast_its_lease_is_not_attempted(
-    timeout_seconds: float, waited_seconds: float, sent: bool
+async def test_what_could_outlast_its_lease_or_has_lost_it_is_not_attempted(
+    timeout_seconds: float, waited_seconds: float, held: bool, sent: bool
 ) -> None:
-    """Of a lease of a minute; a quarter of it may always be waited."""
+    """Of a lease of a minute; a quarter of it may always be waited, and after a second it is looked for."""
     put: list[Any] = []
+
+    async def holds(_: Claimed) -> bool:
+        return held
 
     async def attempt(delivery: Claimed, to: Recipient) -> Any:
         return SimpleNamespace(answer=Answer(result=Result.HTTP_2XX))
@@ -182,6 +186,7 @@ async def test_what_could_outlast_its_lease_is_not_attempted(
         put.append(attempt)
 
     deliver = Deliverer(
+        queue=cast(Any, SimpleNamespace(holds=holds)),
         sender=cast(Any, SimpleNamespace(attempt=attempt)),
         outcomes=cast(Any, SimpleNamespace(put=put_in)),
         lease_seconds=60,
