@@ -102,7 +102,7 @@ class _Notifier:
         self._build_intake()
         private = PrivateApp(self._health, self._registry)
         self._private = HttpServer(private, host=shared.host, port=settings.metrics_port)
-        self._public = HttpServer(self._new_api(), host=shared.host, port=settings.port)
+        self._public = HttpServer(self._new_api(), host=shared.host, port=settings.port, drain_seconds=_CLOSING_SECONDS)
 
     async def run(self) -> None:
         """Serve until stopped or failed."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import time
 from typing import Any
 
 from tests.fakes.receiver import Receiver, silent, verify
@@ -44,6 +46,19 @@ async def test_endpoint_life(surroundings: Servers) -> None:
             await notifier.ask("DELETE", f"/v1/endpoints/{endpoint_id}", status=204)
         assert (await notifier.ask("GET", path, status=404))["code"] == "endpoint_not_found"
         assert await query(surroundings, "SELECT 1 FROM notifier.endpoint_secret") == []
+
+
+async def test_who_never_sends_the_rest_of_a_request_does_not_hold_up_the_end(surroundings: Servers) -> None:
+    """It is told to come back while there is time to drain, which is five seconds here."""
+    async with running(surroundings) as notifier:
+        address = notifier.http.base_url
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(b"POST /v1/endpoints HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{")
+        await notifier.ask("GET", "/v1/endpoints")
+        asked_to_end = time.monotonic()
+    assert time.monotonic() - asked_to_end < 10
+    assert (await reader.read()).startswith(b"HTTP/1.1 503")
+    writer.close()
 
 
 async def test_creation_is_idempotent(surroundings: Servers) -> None:
