@@ -141,6 +141,15 @@ async def test_retry_after_as_it_comes(text: str, seconds: float | None) -> None
         assert attempt.answer.retry_after_seconds == seconds
 
 
+async def test_retry_after_of_a_receiver_whose_clock_is_wrong() -> None:
+    """Its dates are compared with each other."""
+    behind = datetime.now(UTC) - timedelta(days=10)
+    date, until = (format_datetime(behind + timedelta(minutes=minutes), usegmt=True) for minutes in (0, 5))
+    asked = answer(503, headers=f"date: {date}\r\nretry-after: {until}\r\n")
+    async with Receiver(behaviour=asked) as receiver, a_sender() as sender:
+        assert (await attempt_at(sender, receiver.url())).answer.retry_after_seconds == 300
+
+
 @pytest.mark.parametrize(
     "behaviour",
     [

@@ -109,20 +109,33 @@ def result_of(status_code: int) -> Result:
     return by_hundred.get(status_code // 100, Result.PROTOCOL)
 
 
-def parse_retry_after(text: str | None, *, now_seconds: float) -> float | None:
-    """Seconds asked for by a Retry-After header (a number or an HTTP date), at most 24 h; None when it is garbage."""
+def parse_retry_after(text: str | None, *, date: str | None = None, now_seconds: float) -> float | None:
+    """Seconds asked for by a Retry-After header (a number or an HTTP date), at most 24 h; None when it is garbage.
+
+    A date was written by the clock of the answer's own `date` header, and is compared with that; with ours,
+    `now_seconds`, only without one. Two clocks that differ would make a pause of minutes one of a day, or none.
+    """
     text = (text or "").strip()
     if not text:
         return None
     if text.isascii() and text.isdigit():
         return min(float(text[:12]), GATE_SECONDS_MAX)
+    until = _http_date(text)
+    if until is None:
+        return None
+    asked_at = _http_date(date or "")
+    seconds = until - (now_seconds if asked_at is None else asked_at)
+    return min(max(seconds, 0.0), GATE_SECONDS_MAX)
+
+
+def _http_date(text: str) -> float | None:
+    """Seconds since 1970; None when it is no date."""
     try:
         moment = parsedate_to_datetime(text)
         # HTTP's dates are all in UTC, also that of C's asctime, which does not say so.
-        seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now_seconds
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(seconds, 0.0), GATE_SECONDS_MAX)
 
 
 def decide(answer: Answer, *, failures: int, age_seconds: float, schedule: Schedule, chance: float) -> Decision:

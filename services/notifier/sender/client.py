@@ -56,6 +56,7 @@ class SenderLimits:
 class _Reply:
     status_code: int
     retry_after: str | None
+    date: str | None
     body: bytes
 
 
@@ -123,7 +124,7 @@ class Sender:
             answer=Answer(
                 result=result_of(reply.status_code),
                 status_code=reply.status_code,
-                retry_after_seconds=parse_retry_after(reply.retry_after, now_seconds=time.time()),
+                retry_after_seconds=parse_retry_after(reply.retry_after, date=reply.date, now_seconds=time.time()),
             ),
             started_at=started_at,
             duration_seconds=duration_seconds,
@@ -157,7 +158,8 @@ class Sender:
         wire_in_use.get().answered_at = time.monotonic()
         try:
             body = await _read_bounded(response.content)
-            return _Reply(response.status, response.headers.get("retry-after"), body)
+            told = response.headers
+            return _Reply(response.status, told.get("retry-after"), told.get("date"), body)
         finally:
             # A connection with more to read is closed, not drained.
             if response.content.at_eof():

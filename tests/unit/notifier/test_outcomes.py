@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
@@ -172,10 +172,19 @@ def test_a_date_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> Non
         time.tzset()
 
 
-@given(st.text(max_size=60))
-def test_retry_after_survives_anything(text: str) -> None:
+@pytest.mark.parametrize("days", [-10, 0, 10])
+def test_a_date_is_read_by_the_clock_that_wrote_it(days: int) -> None:
+    """Five minutes are five minutes, however far the receiver's clock and ours are apart; not so without its Date."""
+    theirs = datetime(2026, 11, 20, 10, tzinfo=UTC) + timedelta(days=days)
+    date, until = (format_datetime(theirs + timedelta(minutes=minutes), usegmt=True) for minutes in (0, 5))
+    assert parse_retry_after(until, date=date, now_seconds=NOW) == 300
+    assert parse_retry_after(until, date="soon", now_seconds=NOW) == {-10: 0, 0: 300, 10: GATE_SECONDS_MAX}[days]
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_retry_after_survives_anything(text: str, date: str) -> None:
     """Whatever a server sends, the result is nothing or a number in range."""
-    seconds = parse_retry_after(text, now_seconds=NOW)
+    seconds = parse_retry_after(text, date=date, now_seconds=NOW)
     assert seconds is None or 0 <= seconds <= GATE_SECONDS_MAX
 
 
