@@ -19,7 +19,7 @@ from services.ingest.dialects.by_form import UNPACK
 from services.ingest.dialects.unpacked import Request, Unpacked
 from services.ingest.directory.known_people import KnownPeople
 from services.ingest.events import Rejection
-from services.ingest.inflight import Hold
+from services.ingest.inflight import Hold, Overloaded
 from services.ingest.metrics import IngestMetrics
 from services.ingest.origins import check_key_in_address, check_origin, origin_of
 from services.ingest.processing import EventProcessor, Processed
@@ -124,11 +124,16 @@ class Intake:
         self._observe_skew(unpacked.sent_at, call.received_at)
         # First, so that what is not taken in costs nothing.
         hold.grow(unpacked.copied_bytes)
-        source.spend(time.monotonic(), events=len(unpacked.items), body_bytes=read.body_bytes)
+        events, body_bytes = len(unpacked.items), read.body_bytes
+        source.spend(time.monotonic(), events=events, body_bytes=body_bytes)
         arrival = _arrival(principal, call)
         redactor = None if route.form is Form.COMMANDS else source.redactor
         processed = await self._processor.process(unpacked, arrival, redactor)
-        position = await self._publish(processed, call.received_at, wants_position=route.form is Form.COMMANDS)
+        try:
+            position = await self._publish(processed, call.received_at, wants_position=route.form is Form.COMMANDS)
+        except (BrokerUnavailable, Overloaded):
+            source.give_back(events=events, body_bytes=body_bytes)
+            raise
         return Outcome(processed.resolved + processed.unresolved, processed.errors, position)
 
     async def _read_of_known(self, call: _Call, key: str | None) -> _Read:

@@ -70,7 +70,7 @@ class Bucket:
         return 0.0 if self._tokens > 0 else min(-self._tokens / self._rate + 1e-3, _WAIT_SECONDS_MAX)
 
     def take(self, amount: float) -> None:
-        """Use up so much."""
+        """Use up so much; less than nothing gives back."""
         self._tokens -= amount
 
 
@@ -101,6 +101,13 @@ class Source(NamedTuple):
             self.events.take(events)
         if self.bytes is not None:
             self.bytes.take(body_bytes)
+
+    def give_back(self, *, events: int, body_bytes: int) -> None:
+        """What was spent on something that comes again, because it was not taken in after all."""
+        if self.events is not None:
+            self.events.take(-events)
+        if self.bytes is not None:
+            self.bytes.take(-body_bytes)
 
 
 class Sources:

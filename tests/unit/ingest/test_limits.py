@@ -11,15 +11,18 @@ from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from services.ingest.bodies import ClientGone
+from services.ingest.delivery import BrokerUnavailable, Delivery
 from services.ingest.events import BodyInvalid
 from services.ingest.inflight import Hold, InFlight, Overloaded
-from services.ingest.intake import Intake, Limits
+from services.ingest.intake import Intake, Limits, Outcome
 from services.ingest.metrics import IngestMetrics
+from services.ingest.processing import Processed
 from services.ingest.records import Arrival
 from services.ingest.routes import ROUTE_BY_PATH
 from services.ingest.settings import IngestSettings
 from services.ingest.sources import OwnLimits, Quota, SourceRules, Sources, encode_rules
 from services.runtime.access import Principal, Scope
+from services.runtime.problems import Problem
 from services.runtime.settings import settings_advice
 
 MIB = 1_048_576
@@ -78,6 +81,31 @@ class Room:
             await self.intake.take(ROUTE_BY_PATH[path], KEY, b"", receive, Hold(self.inflight))
         return seen[0]
 
+    async def publish(self, path: str, refused: type[Exception] | None) -> Outcome:
+        """A request of twenty events, whose records are refused so."""
+
+        async def process(*_: Any) -> Processed:
+            return Processed({}, resolved=20)
+
+        def put(_: Any) -> Any:
+            delivery = Delivery()
+            if refused is Overloaded:
+                raise refused
+            delivery.expect(1)
+            if refused is None:
+                delivery.acked("events", 0, 20)
+            else:
+                delivery.failed(BrokerUnavailable("no answer"))
+            return delivery
+
+        async def receive() -> Any:
+            items = b"[%b]" % b",".join([b'{"command":"close","account_id":"acme"}'] * 20)
+            return {"type": "http.request", "body": items if path == "/v1/commands" else b'{"batch":%b}' % items}
+
+        self.intake._processor = SimpleNamespace(process=process)  # type: ignore[assignment]
+        self.intake._publisher = SimpleNamespace(put=put)  # type: ignore[assignment]
+        return await self.intake.take(ROUTE_BY_PATH[path], KEY, b"", receive, Hold(self.inflight))
+
     async def take(self, headers: dict[bytes, bytes]) -> None:
         """A request to /v1/batch, whose client goes away in the middle of its body."""
 
@@ -133,6 +161,20 @@ async def test_what_is_not_held_costs_no_quota() -> None:
     with pytest.raises(Overloaded):
         await room.held_bytes(b'{"batch":[%b],"context":%b}' % (b",".join([b"{}"] * 20), context))
     await room.held_bytes(b'{"batch":[{}]}')
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/commands"])
+@pytest.mark.parametrize("refused", [Overloaded, BrokerUnavailable])
+async def test_what_is_not_taken_in_costs_no_quota(refused: type[Exception], path: str) -> None:
+    """Before Kafka or by it: who comes again has not paid for it; who was taken in has."""
+    room = Room(inflight_bytes_max=12 * MIB, own_bytes_max=MIB)
+    for _ in range(2):
+        with pytest.raises(refused):
+            await room.publish(path, refused)
+    assert (await room.publish(path, None)).accepted == 20
+    with pytest.raises(Problem) as problem:
+        await room.publish(path, None)
+    assert problem.value.status == 429
 
 
 async def test_an_event_came_when_its_request_began() -> None:

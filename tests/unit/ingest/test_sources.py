@@ -22,16 +22,24 @@ def principal(**quota: float) -> Principal:
 
 
 @given(
-    st.floats(0.1, 1e6), st.floats(0.1, 60), st.lists(st.tuples(st.floats(0, 5), st.integers(1, 5_000)), max_size=50)
+    st.floats(0.1, 1e6),
+    st.floats(0.1, 60),
+    st.lists(st.tuples(st.floats(0, 5), st.integers(1, 5_000), st.booleans()), max_size=50),
 )
-def test_a_bucket_gives_no_more_than_its_rate(rate: float, burst: float, asked: list[tuple[float, int]]) -> None:
-    """Over any time: the burst, the rate times the time, and one request beyond, which is paid back by waiting."""
-    bucket, now, taken, last = Bucket(rate, burst, now=0.0), 0.0, 0, 0
-    for pause, amount in asked:
+def test_a_bucket_gives_no_more_than_its_rate(rate: float, burst: float, asked: list[tuple[float, int, bool]]) -> None:
+    """Over any time: the burst, the rate times the time, and one request beyond, which is paid back by waiting. What is
+    given back later counts as if it had not been taken."""
+    bucket, now, taken, last, refused = Bucket(rate, burst, now=0.0), 0.0, 0, 0, 0
+    for pause, amount, is_refused in asked:
         now += pause
+        bucket.take(-refused)
+        refused = 0
         if bucket.wait_seconds(now) == 0:
             bucket.take(amount)
-            taken, last = taken + amount, amount
+            if is_refused:
+                refused = amount
+            else:
+                taken, last = taken + amount, amount
     assert taken - last <= max(1.0, rate * burst) + rate * now + 1e-3
 
 
