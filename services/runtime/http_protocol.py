@@ -13,24 +13,34 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from services.runtime.joined_transport import JoinedTransport
 from services.runtime.problems import DRAINING, new_request_id, problem_bytes
 
+# Colon, space and the end of the line.
+_BESIDE_HEADER_BYTES = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
     """What one listener allows its clients.
 
-    Times run from a request's first byte, from the end of its headers, and from the answer to the one before.
+    Times run from a request's first byte, from the end of its headers, and from the answer to the one before. Headers
+    are bounded in bytes and in number, because a short one takes sixteen times as much in memory as on the wire.
     """
 
     header_seconds: float = 10.0
     body_seconds: float = 30.0
     idle_seconds: float = 75.0
-    header_bytes_max: int = 65_536
+    # As much as h11 and Node.js take, and as many as Apache and Envoy.
+    header_bytes_max: int = 16_384
+    headers_max: int = 100
     connections_max: int = 5_000
 
     @property
     def sweep_seconds(self) -> float:
         """How often connections are looked at; they end that much late at most."""
         return min(1.0, self.header_seconds / 4, self.body_seconds / 4, self.idle_seconds / 4)
+
+
+class _Refused(Exception):
+    """Stops the parser."""
 
 
 class _Awaited(Enum):
@@ -47,6 +57,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, limits: ConnectionLimits, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
+        self.headers = []
+        self._headers_number = 0
         self._limits = limits
         self._awaited = _Awaited.REQUEST
         # Loop time by which the client must have sent it.
@@ -67,9 +79,13 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._overhead_bytes += len(data)
         super().data_received(data)
-        if self._overhead_bytes > self._limits.header_bytes_max and not self.transport.is_closing():
-            message = f"Keep the headers within {self._limits.header_bytes_max} bytes."
-            self._refuse(431, "headers_too_large", message)
+        if self._awaited is _Awaited.HEADERS:
+            # Where they follow another request in the same bytes, the end of that was taken for their beginning.
+            self._overhead_bytes = max(self._overhead_bytes, self._head_bytes() + len(data) - data.rfind(b"\n") - 1)
+        elif self._awaited is _Awaited.BODY:
+            self._drop_trailers()
+        if self._overhead_bytes > self._limits.header_bytes_max or len(self.headers) > self._limits.headers_max:
+            self._refuse_headers()
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
@@ -79,6 +95,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The body follows."""
+        self._headers_number = len(self.headers)
+        if self._headers_number > self._limits.headers_max or (
+            self._overhead_bytes > self._limits.header_bytes_max and self._head_bytes() > self._limits.header_bytes_max
+        ):
+            self._refuse_headers()
+            raise _Refused
         self._awaited = _Awaited.BODY
         self._deadline = self.loop.time() + self._limits.body_seconds
         super().on_headers_complete()
@@ -90,6 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole; it may have been answered before."""
+        self._drop_trailers()
         self._awaited = _Awaited.NOTHING
         self._deadline = math.inf
         self._overhead_bytes = 0
@@ -142,7 +165,20 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for bytes that are no HTTP."""
-        self._refuse(400, "http_invalid", f"Send valid HTTP/1.1. {msg}")
+        if not self.transport.is_closing():
+            self._refuse(400, "http_invalid", f"Send valid HTTP/1.1. {msg}")
+
+    def _drop_trailers(self) -> None:
+        """The parser puts them behind the headers, where an app would take them for some."""
+        del self.headers[self._headers_number :]
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + _BESIDE_HEADER_BYTES for name, value in self.headers)
+
+    def _refuse_headers(self) -> None:
+        if not self.transport.is_closing():
+            size, number = self._limits.header_bytes_max, self._limits.headers_max
+            self._refuse(431, "headers_too_large", f"Send {number} headers at most, within {size} bytes.")
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         request_id = new_request_id()

@@ -39,7 +39,7 @@ FIXED = {
     "objects and arrays inside each other": str(DEPTH_MAX),
     "an integer": "64 bits",
     "parts of a gzip body that are compressed apart": str(MEMBERS_MAX),
-    "headers": f"{ConnectionLimits().header_bytes_max:,} bytes",
+    f"headers, at most {ConnectionLimits().headers_max} of them": f"{ConnectionLimits().header_bytes_max:,} bytes",
     "time between two requests of a connection": f"{ConnectionLimits().idle_seconds:.0f} seconds",
     "what is kept of a rejected event": f"{DEAD_LETTER_BYTES_MAX:,} bytes",
 }

@@ -1,4 +1,4 @@
-"""Which clients are too slow, and what they are told: with a clock that the test moves."""
+"""Which clients are too slow or send too many headers, and what they are told: with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -13,6 +13,20 @@ from services.runtime.http_protocol import BoundedProtocol, ConnectionLimits
 
 LIMITS = ConnectionLimits(header_seconds=10, body_seconds=30, idle_seconds=75)
 HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n"
+ROOM = LIMITS.header_bytes_max
+SHORT = b"ab: c\r\n"
+
+
+def head(*, headers: int = 1, size_bytes: int = 0, body_bytes: int = 0) -> bytes:
+    """So many headers in so many bytes at least, as the protocol counts them: beside the verb and the version."""
+    named = SHORT * (headers - 1) + b"content-length: %d\r\n" % body_bytes
+    start, long = b"POST / HTTP/1.1\r\n", b"long: "
+    counted = len(b"/") + len(named)
+    if counted + len(long) + 2 > size_bytes:
+        return start + named + b"\r\n"
+    named = named.removeprefix(SHORT)
+    return start + named + long + b"x" * (size_bytes - len(b"/") - len(named) - len(long) - 2) + b"\r\n\r\n"
 
 
 class Loop:
@@ -37,6 +51,7 @@ class Client:
         self.answered = b""
         self.closed = False
         self.opened = asyncio.Event()
+        self.asked: list[Any] = []
         self._early = early
         config = uvicorn.Config(
             self._app, interface="asgi3", log_config=None, lifespan="off", ws="none", proxy_headers=False
@@ -49,7 +64,8 @@ class Client:
         transport: Any = self
         self._protocol.connection_made(transport)
 
-    async def _app(self, _: Any, receive: Any, send: Any) -> None:
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asked.append(scope)
         while not self._early and (await receive()).get("more_body"):
             pass
         await self.opened.wait()
@@ -162,3 +178,65 @@ async def test_the_rest_of_a_pipelined_request_has_its_time_from_the_answer_befo
     assert not client.closed
     await client.send(b"dy")
     assert client.answered.count(b"200 OK") == 2
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [head(size_bytes=ROOM + 1)],
+        [head(size_bytes=ROOM + 1)[:-1], b"\n"],
+        [head(size_bytes=ROOM + 1, body_bytes=4) + b"body"],
+        [head(size_bytes=2 * ROOM)[: ROOM + 1]],
+        [head(headers=LIMITS.headers_max + 1)],
+        [head(headers=LIMITS.headers_max + 2)[:-4]],
+        [HEAD + b"body" + head(size_bytes=2 * ROOM)[: ROOM + 100]],
+        [HEAD + b"body" + head(headers=LIMITS.headers_max + 2)[:-4]],
+        [CHUNKED, *[b"long: " + b"x" * ROOM] * 2],
+    ],
+    ids=[
+        "one_byte_too_much",
+        "in_two_pieces",
+        "with_a_body",
+        "half",
+        "one_too_many",
+        "half_of_too_many",
+        "half_behind_another",
+        "half_of_too_many_behind_another",
+        "trailers",
+    ],
+)
+async def test_headers_are_bounded(sent: list[bytes]) -> None:
+    """In bytes and in number, before anybody is asked: thousands of clients may hold them for as long as they like."""
+    client = Client()
+    for part in sent:
+        await client.send(part)
+    assert client.answered[9:12] == b"431"
+    assert client.closed
+    assert not [scope for scope in client.asked if len(scope["headers"]) > 2]
+
+
+@pytest.mark.parametrize("cut", [ROOM // 2, -3 * ROOM, -1])
+@pytest.mark.parametrize("headers", [2, LIMITS.headers_max])
+async def test_headers_within_the_bounds_are_taken_with_any_body(headers: int, cut: int) -> None:
+    """Which may come with them, in the same bytes; and so may the next request."""
+    client = Client()
+    client.opened.set()
+    body = b"x" * (3 * ROOM)
+    sent = head(headers=headers, size_bytes=ROOM - len("POST  HTTP/1.1\r\n\r\n"), body_bytes=len(body)) + body
+    await client.send(sent[:cut])
+    await client.send(sent[cut:] + sent[:ROOM])
+    await client.send(sent[ROOM:])
+    assert client.answered.count(b"200 OK") == 2
+    assert [len(scope["headers"]) for scope in client.asked] == 2 * [headers]
+
+
+@pytest.mark.parametrize("sent", [[b"x-real-ip: 1.2.3.4\r\n\r\n"], [b"x-real-ip: 1.2.3.4\r\na: b\r\n", b"\r\n"]])
+async def test_trailers_are_no_headers(sent: list[bytes]) -> None:
+    """A proxy that takes a header away may let it through behind the body."""
+    client = Client()
+    await client.send(CHUNKED + sent[0])
+    assert [name for name, _ in client.asked[0]["headers"]] == [b"transfer-encoding"]
+    client.opened.set()
+    await client.send(b"".join(sent[1:]))
+    assert client.answered.endswith(b"ok")
+    assert [name for name, _ in client.asked[0]["headers"]] == [b"transfer-encoding"]
