@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.notifier.domain.breaker import Window
+from services.notifier.domain.breaker import Windows
 from services.notifier.domain.gate import gate_changes
 from services.notifier.domain.outcome import Result, Status, decide
 from services.notifier.domain.schedule import Schedule
@@ -51,7 +51,7 @@ class OutcomeWriter:
         self._on_closed = on_closed
         self._on_recovered = on_recovered
         self._chance = chance
-        self._windows: dict[str, Window] = {}
+        self._windows = Windows()
         self._waiting: asyncio.Queue[Attempt] = asyncio.Queue(WAITING_MAX)
 
     @property
@@ -151,9 +151,9 @@ class OutcomeWriter:
         """Endpoints of whose newest attempts, as this process knows them, half have failed now."""
         for each in outcomes:
             if each.result is not Result.INTERNAL:
-                window = self._windows.setdefault(each.delivery.endpoint_id, Window())
-                if window.add(failed=each.result is not Result.HTTP_2XX, revision=each.revision):
-                    yield each.delivery.endpoint_id
+                endpoint_id, failed = each.delivery.endpoint_id, each.result is not Result.HTTP_2XX
+                if self._windows.add(endpoint_id, failed=failed, revision=each.revision):
+                    yield endpoint_id
 
     def _arrived(self, delivery: Claimed) -> None:
         waited = time.monotonic() - delivery.claimed_at

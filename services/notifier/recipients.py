@@ -9,7 +9,7 @@ from services.notifier.domain.endpoint_url import UrlRefused, parse_url
 from services.notifier.domain.outcome import Result
 from services.notifier.sender.request import Recipient
 from services.notifier.store.endpoint_rows import Endpoint
-from services.notifier.store.endpoints import EndpointStore
+from services.notifier.store.endpoints import ENDPOINTS_MAX, EndpointStore
 from services.notifier.store.queue import Claimed
 from services.notifier.store.secrets import Secrets
 
@@ -33,6 +33,10 @@ class Recipients:
         self._ports = ports
         self._known: dict[str, Recipient | Unsendable] = {}
 
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._known)
+
     async def of(self, claims: Iterable[Claimed]) -> dict[str, Recipient | Unsendable]:
         """The recipient of each claim by endpoint id, at least as new as the claim."""
         return await self._as_new_as({claim.endpoint_id: claim.revision for claim in claims})
@@ -44,6 +48,9 @@ class Recipients:
     async def _as_new_as(self, revisions: Mapping[str, int]) -> dict[str, Recipient | Unsendable]:
         stale = [id_ for id_, revision in revisions.items() if not self._current(id_, revision)]
         if stale:
+            if len(self._known) > ENDPOINTS_MAX:
+                # There are not so many: the others were deleted, and their keys are not to be kept.
+                self._known = {id_: known for id_, known in self._known.items() if id_ in revisions}
             for endpoint, secrets in await self._store.sendable(stale):
                 self._known[endpoint.id] = self._prepare(endpoint, secrets)
         return {id_: self._known[id_] for id_ in revisions}

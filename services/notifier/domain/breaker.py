@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FAILURES_IN_ROW_MAX = 5
 # The first pause; the next ones double, up to thirty times it (15 min).
@@ -10,6 +10,8 @@ PAUSE_SECONDS = 30.0
 PAUSE_GROWTH_MAX = 30
 
 WINDOW_ATTEMPTS = 20
+# Endpoints whose newest attempts are remembered; more than a deployment may have at a time.
+WINDOWS_MAX = 20_000
 _ALL = (1 << WINDOW_ATTEMPTS) - 1
 
 
@@ -34,3 +36,20 @@ class Window:
         if tripping:
             self.failed = self.seen = 0
         return tripping
+
+
+@dataclass(slots=True)
+class Windows:
+    """Those of all endpoints; the ones of endpoints that were not attempted for longest are forgotten."""
+
+    _kept: dict[str, Window] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def add(self, endpoint_id: str, *, failed: bool, revision: int) -> bool:
+        """Take an attempt into the endpoint's window; whether half of it failed now."""
+        window = self._kept[endpoint_id] = self._kept.pop(endpoint_id, Window())
+        if len(self._kept) > WINDOWS_MAX:
+            del self._kept[next(iter(self._kept))]
+        return window.add(failed=failed, revision=revision)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.domain.breaker import WINDOW_ATTEMPTS, Window
+from services.notifier.domain.breaker import WINDOW_ATTEMPTS, WINDOWS_MAX, Window, Windows
 from services.notifier.domain.concurrency import Concurrency
 from services.notifier.domain.outcome import Result
 
@@ -98,6 +98,15 @@ def test_a_window_begins_anew_with_the_endpoint() -> None:
     assert not any(window.add(failed=True, revision=2) for _ in range(WINDOW_ATTEMPTS - 1))
     assert not any(window.add(failed=True, revision=1) for _ in range(WINDOW_ATTEMPTS))
     assert window.add(failed=True, revision=2)
+
+
+def test_windows_of_endpoints_that_are_gone_are_forgotten() -> None:
+    """However many come and go: those that were attempted last are kept."""
+    windows = Windows()
+    for number in range(WINDOWS_MAX + 100):
+        windows.add(f"ep_{number}", failed=True, revision=1)
+        assert windows.add("used", failed=True, revision=1) == (number % WINDOW_ATTEMPTS == WINDOW_ATTEMPTS - 1)
+    assert len(windows) == WINDOWS_MAX
 
 
 @given(st.lists(st.booleans(), max_size=300))
