@@ -48,6 +48,18 @@ async def test_endpoint_life(surroundings: Servers) -> None:
         assert await query(surroundings, "SELECT 1 FROM notifier.endpoint_secret") == []
 
 
+async def test_to_say_again_that_an_endpoint_is_enabled_opens_no_gate(surroundings: Servers) -> None:
+    """A program that sends all terms every minute keeps no breaker from opening; whoever asks to enable it does."""
+    async with running(surroundings) as notifier:
+        path = f"/v1/endpoints/{(await notifier.add_endpoint('https://hooks.example.com/'))['id']}"
+        await query(surroundings, "UPDATE notifier.endpoint_gate SET failing_since = now()")
+        for enabled, status in ((True, "failing"), (False, "disabled"), (False, "disabled"), (True, "enabled")):
+            changed = await notifier.ask("PATCH", path, json={"enabled": enabled})
+            assert changed["status"] == status
+        await query(surroundings, "UPDATE notifier.endpoint_gate SET failing_since = now()")
+        assert (await notifier.ask("POST", f"{path}/enable"))["status"] == "enabled"
+
+
 async def test_who_never_sends_the_rest_of_a_request_does_not_hold_up_the_end(surroundings: Servers) -> None:
     """It is told to come back while there is time to drain, which is five seconds here."""
     async with running(surroundings) as notifier:

@@ -124,7 +124,8 @@ def _add_writing(router: APIRouter, parts: NotifierApiParts) -> None:
         if changes:
             await parts.endpoints.update(endpoint_id, changes, headers=headers)
         if enabled is not None:
-            await parts.endpoints.set_enabled(endpoint_id, enabled)
+            # Who sends all terms again and again asks for no attempt by it: as little as with the URL that it has.
+            await parts.endpoints.set_enabled(endpoint_id, enabled, again=False)
         parts.wake()
         return EndpointDocument(**_fields(await parts.existing(endpoint_id)))
 

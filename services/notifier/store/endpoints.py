@@ -210,8 +210,13 @@ class EndpointStore:
             await endpoint_queue.cancel_rest(connection, endpoint_id)
         return True
 
-    async def set_enabled(self, endpoint_id: str, enabled: bool, *, send_held: bool = False) -> int | None:
-        """Enable (with an open gate) or disable by hand; returns what is still held, None without such an endpoint."""
+    async def set_enabled(
+        self, endpoint_id: str, enabled: bool, *, send_held: bool = False, again: bool = True
+    ) -> int | None:
+        """Enable (with an open gate) or disable by hand; returns what is still held, None without such an endpoint.
+
+        Without `again`, one that is as asked already stays as it is, and so does its gate.
+        """
         reason = None if enabled else "manual"
         if enabled:
             await endpoint_queue.restart_waiting(self._engine, endpoint_id)
@@ -221,11 +226,13 @@ class EndpointStore:
             before = (await connection.execute(_SWITCH_STATE, {"id": endpoint_id})).first()
             if before is None:
                 return None
-            await connection.execute(_ENABLE, parameters)
+            switches = again or before.enabled != enabled
+            if switches:
+                await connection.execute(_ENABLE, parameters)
             if before.enabled and not enabled:
                 told = notices.disabled(endpoint_id, "manual", before.failing_since, before.revision + 1)
                 await notices.add_notices(connection, [told])
-            if enabled:
+            if enabled and switches:
                 await connection.execute(_OPEN_GATE, {"id": endpoint_id})
         held = await endpoint_queue.count_held(self._engine, endpoint_id)
         if send_held:
