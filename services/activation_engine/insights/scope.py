@@ -51,7 +51,7 @@ WITH accounts AS (
         date_part('epoch', p.started_at) * 1000 AS start_ms,
         p.first_value_at IS NOT NULL AS valued,
         (until_ms - begun_ms - CASE
-            WHEN NOT still && span THEN 0
+            WHEN isempty(still) OR NOT still && span THEN 0
             ELSE (SELECT CAST(sum(upper(one) - lower(one)) AS bigint) FROM unnest(still * span) AS one)
         END) / CAST(:day_ms AS float8) AS days
     FROM activation.account_plan AS p
