@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, TypeAlias
 
 JsonPath = tuple[str, ...]
+# Of several paths: by key what is below, or the path that ends there.
+Tree: TypeAlias = "dict[str, Tree | JsonPath]"
+
+_HOLDERS: Final = (dict, list)
 
 DEPTH_MAX: Final = 32
 
@@ -40,17 +44,33 @@ def value_at(document: Any, path: Iterable[str]) -> Any:
     return document
 
 
-def holders_at(document: Any, path: JsonPath) -> list[dict[str, Any]]:
-    """The object that has the last key of `path`, if it is there; of an array on the way, those of all its elements."""
-    holders = []
-    for position, key in enumerate(path):
-        if type(document) is list:
-            return [holder for element in document for holder in holders_at(element, path[position:])]
-        if type(document) is not dict or key not in document:
-            return []
-        holders = [document]
-        document = document[key]
-    return holders
+def tree_of(paths: Iterable[JsonPath]) -> Tree:
+    """Paths as objects inside of objects, each whole at its end; one that leads into the end of another is left out."""
+    tree: Tree = {}
+    for path in sorted(paths, key=len):
+        branch: Tree | JsonPath = tree
+        for key in path[:-1]:
+            branch = branch.setdefault(key, {}) if isinstance(branch, dict) else branch
+        if isinstance(branch, dict):
+            branch[path[-1]] = path
+    return tree
+
+
+def places_in(document: Any, tree: Tree) -> Iterator[tuple[dict[str, Any], JsonPath]]:
+    """Each path of `tree` that leads somewhere, and the object that has its last key; of an array on the way, those of
+    all its elements. All paths are followed at once: an array of thousands is gone through once, not for each."""
+    left: list[tuple[Any, Tree]] = [(document, tree)]
+    while left:
+        value, branch = left.pop()
+        if type(value) is list:
+            left += [(element, branch) for element in value if type(element) in _HOLDERS]
+        elif type(value) is dict:
+            for key in branch.keys() & value.keys():
+                below = branch[key]
+                if isinstance(below, dict):
+                    left.append((value[key], below))
+                else:
+                    yield value, below
 
 
 def _unreadable(text: str) -> ValueError:

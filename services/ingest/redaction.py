@@ -10,7 +10,7 @@ import msgspec
 
 from services.ingest.blanking import written_anew
 from services.ingest.events import OBJECT_PLACES, PROPERTIES, IncomingEvent, Rejected
-from services.ingest.json_paths import holders_at, parse_path, value_at
+from services.ingest.json_paths import parse_path, places_in, tree_of, value_at
 from services.runtime import strict_json
 from services.runtime.strict_json import InvalidJson
 
@@ -36,8 +36,8 @@ class Redactor:
     """Drops and hashes the values at some paths; the same value has the same hash everywhere, for this `secret`."""
 
     def __init__(self, redaction: Redaction, *, secret: str) -> None:
-        self._drop = tuple(map(parse_path, redaction.drop))
-        self._hash = tuple(map(parse_path, redaction.hash))
+        self._drop = tree_of(map(parse_path, redaction.drop))
+        self._hash = tree_of(map(parse_path, redaction.hash))
         self._key = hmac.digest(_KEY_OF_HASHES, secret.encode(), "sha256")
 
     def raw(self, item: bytes, data_in: str | None = PROPERTIES) -> bytes:
@@ -84,21 +84,19 @@ class Redactor:
     def _apply(self, document: Any) -> bool:
         """Whether anything was there to be taken out."""
         changed = False
-        for path in self._drop:
-            for holder in holders_at(document, path):
+        for holder, path in places_in(document, self._drop):
+            del holder[path[-1]]
+            changed = True
+        for holder, path in places_in(document, self._hash):
+            value = holder[path[-1]]
+            if _is_done(value):
+                continue
+            # With a hash in its place dialects would reject the event.
+            if path in OBJECT_PLACES and type(value) is dict:
                 del holder[path[-1]]
-                changed = True
-        for path in self._hash:
-            for holder in holders_at(document, path):
-                value = holder[path[-1]]
-                if _is_done(value):
-                    continue
-                # With a hash in its place dialects would reject the event.
-                if path in OBJECT_PLACES and type(value) is dict:
-                    del holder[path[-1]]
-                else:
-                    holder[path[-1]] = self._hashed(value)
-                changed = True
+            else:
+                holder[path[-1]] = self._hashed(value)
+            changed = True
         return changed
 
     def _hashed(self, value: Any) -> str:
