@@ -102,6 +102,7 @@ class Recovery:
         self._stands: dict[Place, tuple[float, float]] = {}
         self._counted_first: dict[Place, float] = {}
         self._fallen: set[Place] = set()
+        self._asked_for_plan = False
 
     async def signals_behind(self) -> list[str]:
         """Which of signals and their deliveries do not go on yet, in words. Raises AWAY."""
@@ -124,13 +125,13 @@ class Recovery:
             standing += self._idle(services[name].kind, name, one)
         for kind, (workers, gauge) in _HOLDERS.items():
             standing += self._untold(kind, workers[0], gauge, shown)
-        return standing or await self._uncommitted()
+        return standing or await self._uncommitted() or await self._ask_for_plan()
 
     async def _positions(self) -> dict[Place, int]:
         return {(row["worker"], row["part"]): row["position"] for row in await self._system.query(_POSITIONS)}
 
     async def _set_goals(self) -> dict[Place, int]:
-        """Where each worker has to come: to the log's ends, the ledger's, and a plan version published now."""
+        """Where each worker has to come: to the log's ends, the ledger's, and the newest delivery. Raises AWAY."""
         goals = _signal_goals(await self._positions())
         async with asyncio.timeout(_ANSWER_SECONDS):
             topics = (PRODUCT_EVENTS, UNRESOLVED_EVENTS, SIGNALS)
@@ -138,15 +139,24 @@ class Recovery:
         for worker, by_part in zip(("consumer", "resolver", "intake"), ends, strict=True):
             goals |= {(worker, part): end for part, end in by_part.items()}
         rows = await self._system.query(_ENDS)
-        version = max(row["version"] for row in rows) + 1
-        if self._room.database.is_closed():
-            self._room.database = await asyncpg.connect(self._room.database_url)
-        await self._room.publish_plan(f"{QUICK_PLAN}title: After {self._fault}\n", version=version)
         for row in rows:
-            goals |= {("relay", row["part"]): row["out_seq"], ("plans", row["part"]): version}
+            goals["relay", row["part"]] = row["out_seq"]
             # First attempts alone: on a busy machine they leave retries no turn for long.
             goals["dispatcher", None] = row["deliveries"]
         return goals
+
+    async def _ask_for_plan(self) -> list[str]:
+        """Publish a version for every partition to adopt, when all else moves: what was published already is applied
+        again after a restored backup, and has to come out the same."""
+        if self._asked_for_plan:
+            return []
+        version = max(row["version"] for row in await self._system.query(_ENDS)) + 1
+        if self._room.database.is_closed():
+            self._room.database = await asyncpg.connect(self._room.database_url)
+        await self._room.publish_plan(f"{QUICK_PLAN}title: After {self._fault}\n", version=version)
+        self._asked_for_plan = True
+        self._goals |= {("plans", part): version for part in range(self._system.partitions)}
+        return ["plans were published just now"]
 
     def _behind(self, stored: Mapping[Place, int], shown: Mapping[str, Shown]) -> Iterator[str]:
         """Partitions that are stored to be where they were."""

@@ -247,8 +247,8 @@ class EngineRoom:
 @contextlib.asynccontextmanager
 async def _reader(kafka: str) -> AsyncIterator[Any]:
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, check_crcs=False)
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         await consumer.stop()
