@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -20,6 +19,7 @@ from schemas.signals import LEDGER_HEADER, RECEIVED_HEADER, SEQUENCE_HEADER, TRA
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.store import LedgerRow, Store, StoreUnavailable
 from services.runtime.crash_points import crash_point
+from services.runtime.producers import stop_producer
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 _BATCH_BYTES_MAX = 512 * 1024
 _ACK_SECONDS = 10.0
 _RETRY_SECONDS = 0.5
+# What a producer has not delivered by then is in the ledger.
+_STOP_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -137,7 +139,8 @@ class Relay:
                     await self._wake.wait()
                     self._wake.clear()
         finally:
-            await _close(self._producer)
+            if self._producer is not None:
+                await stop_producer(self._producer, within_seconds=_STOP_SECONDS)
 
     async def _publish(self, lane: _Lane, producer: Any) -> None:
         """Publish what the lane's ledger has; at a failure give way for a moment and start at the first unacked row."""
@@ -162,7 +165,7 @@ class Relay:
             log.warning("publish_failed", part=lane.part, after_seq=lane.acked_seq, error=type(error).__name__)
             if not isinstance(error, StoreUnavailable) and self._producer is producer:
                 self._producer = None
-                await _close(producer)
+                await stop_producer(producer, within_seconds=_STOP_SECONDS)
             await asyncio.sleep(_RETRY_SECONDS * (1 + random.random()))
         finally:
             lane.busy = False
@@ -217,15 +220,7 @@ class Relay:
                 await producer.start()
             except (KafkaError, OSError) as error:
                 log.warning("broker_not_reached", error=type(error).__name__)
-                await _close(producer)
+                await stop_producer(producer, within_seconds=_STOP_SECONDS)
                 await asyncio.sleep(_RETRY_SECONDS * (1 + random.random()))
                 continue
             self._producer = producer
-
-
-async def _close(producer: Any) -> None:
-    """Stop a producer without waiting for what it cannot deliver."""
-    if producer is not None:
-        with suppress(KafkaError, TimeoutError, OSError):
-            async with asyncio.timeout(1):
-                await producer.stop()

@@ -8,7 +8,7 @@ does not return by itself; and a client whose own task has ended never starts it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
+from services.runtime.bounded import ended
 from services.runtime.standstill import STANDSTILL_SECONDS, Standstill
 
 log = structlog.get_logger(__name__)
@@ -195,23 +196,11 @@ async def _stop(client: Any) -> None:
     The library gives its end up half-way at whatever failed in it before, a cancelled fetch as well, and has no second
     try: what it leaves would fetch and send heartbeats for as long as the process lives.
     """
-    if await _ended(client.stop(), seconds=_LEAVE_SECONDS):
+    if await ended(client.stop(), seconds=_LEAVE_SECONDS):
         return
     if client._coordinator is not None:
         # Heartbeats end when there is no member to tell of.
         client._coordinator.reset_generation()
     for part in (client._fetcher, client._client):
         if part is not None:
-            await _ended(part.close(), seconds=_CLOSE_SECONDS)
-
-
-async def _ended(work: Coroutine[Any, Any, None], *, seconds: float) -> bool:
-    """Whether it ended by itself, in time and without an error; it does not go on in any case."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({task}, timeout=seconds)
-        in_time = task.done()
-    finally:
-        task.cancel()
-    await asyncio.wait({task}, timeout=_CLOSE_SECONDS)
-    return in_time and not task.cancelled() and task.exception() is None
+            await ended(part.close(), seconds=_CLOSE_SECONDS)

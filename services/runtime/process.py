@@ -12,6 +12,8 @@ from typing import Any
 import structlog
 import uvloop
 
+from services.runtime.kafka import BrokerTrouble
+
 log = structlog.get_logger(__name__)
 
 
@@ -82,6 +84,13 @@ def _error_of(task: asyncio.Task[Any]) -> BaseException | None:
     return None if task.cancelled() else task.exception()
 
 
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """As by default; but the Kafka library fails futures of its own, and of ours that were given up, unheard. Whoever
+    asked the broker has told of its failure."""
+    if "never retrieved" not in context["message"] or not isinstance(context.get("exception"), BrokerTrouble):
+        loop.default_exception_handler(context)
+
+
 def run(main: Callable[[Stopping], Coroutine[Any, Any, None]]) -> int:
     """Run `main` on uvloop with SIGTERM and SIGINT bound to its Stopping; the exit status for the shell.
 
@@ -94,6 +103,7 @@ def run(main: Callable[[Stopping], Coroutine[Any, Any, None]]) -> int:
     async def bound() -> None:
         stopping = Stopping()
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_tell)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.request)
         await main(stopping)

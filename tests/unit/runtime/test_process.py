@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import time
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from services.runtime.process import Stopping, WorkerFailed, run, run_workers
 
@@ -102,3 +104,17 @@ def test_a_process_may_have_as_many_connections_as_the_system_lets_it() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert found == [(limits[1], limits[1])]
+
+
+@pytest.mark.parametrize(("error", "told"), [(KafkaError("gone"), 0), (ValueError("ours"), 1)], ids=["broker", "ours"])
+def test_a_failure_that_nobody_asked_for_is_told_unless_it_is_the_brokers(
+    error: Exception, told: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The Kafka library fails futures that only it knows."""
+
+    async def forget(_: Stopping) -> None:
+        asyncio.get_running_loop().create_future().set_exception(error)
+        gc.collect()
+
+    assert run(forget) == 0
+    assert sum("never retrieved" in record.message for record in caplog.records) == told

@@ -1,4 +1,4 @@
-"""After a member has left its group nothing of the library's client goes on: its own end gives up half-way."""
+"""After its end nothing of a Kafka client goes on, also with brokers that hang: the library's own gives up half-way."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from contextlib import nullcontext
 
 import psutil
 import pytest
+from aiokafka.errors import ProducerClosed
 
 from deploy.local.data_folder import DataFolder
 from schemas.topics import SIGNALS
 from services.runtime.group import GroupMember
-from services.runtime.kafka import BrokerTrouble, create_topics, new_consumer
+from services.runtime.kafka import BrokerTrouble, create_topics, new_consumer, new_producer
+from services.runtime.producers import stop_producer
 from tests.fakes.private_servers import frozen, pid_of
 from tests.waiting import until
 
-PREFIX = "group_member."
+PREFIX = "kafka_clients."
 PARTITIONS = 3
 
 
@@ -61,7 +63,7 @@ def connections(kafka: str) -> int:
 
 
 @pytest.mark.parametrize("trouble", ["none", "frozen"])
-async def test_nothing_goes_on_after_leaving(private: DataFolder, trouble: str) -> None:
+async def test_nothing_goes_on_after_leaving_a_group(private: DataFolder, trouble: str) -> None:
     """Neither its tasks nor its connections; and a successor has its partitions."""
     kafka = private.read_state()["connection"]["kafka"]
     await create_topics(kafka, [SIGNALS], prefix=PREFIX, partitions=PARTITIONS, replication=1)
@@ -78,3 +80,28 @@ async def test_nothing_goes_on_after_leaving(private: DataFolder, trouble: str) 
     await read(successor)
     await successor.leave()
     assert asyncio.all_tasks() <= before
+
+
+async def test_nothing_goes_on_of_a_producer(private: DataFolder) -> None:
+    """What it could not deliver fails in time for somebody to deliver it otherwise; what it could is acknowledged."""
+    kafka = private.read_state()["connection"]["kafka"]
+    await create_topics(kafka, [SIGNALS], prefix=PREFIX, partitions=PARTITIONS, replication=1)
+    before = asyncio.all_tasks()
+    producer = new_producer(kafka, client_id="test")
+    await producer.start()
+    delivered = await producer.send(SIGNALS.named(PREFIX), b"1", partition=0)
+    await delivered
+    owed = [await producer.send(SIGNALS.named(PREFIX), b"2", partition=1)]
+    await stop_producer(producer, within_seconds=10)
+    assert [one.exception() for one in owed] == [None]
+    assert (asyncio.all_tasks() <= before, connections(kafka)) == (True, 0)
+    producer = new_producer(kafka, client_id="test")
+    await producer.start()
+    await (await producer.send(SIGNALS.named(PREFIX), b"3", partition=0))
+    with frozen(pid_of(private, "kafka")):
+        owed = [await producer.send(SIGNALS.named(PREFIX), b"4", partition=part) for part in range(PARTITIONS)]
+        async with asyncio.timeout(15):
+            await stop_producer(producer, within_seconds=0.5)
+        assert [type(one.exception()) for one in owed] == [ProducerClosed] * PARTITIONS
+        assert asyncio.all_tasks() <= before
+        assert not connections(kafka)
