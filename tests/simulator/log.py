@@ -170,7 +170,7 @@ class Producer:
         if fate in (Fate.ANSWERED, Fate.TWICE):
             broker.loop.outside(there + back, self._acknowledge, acknowledged)
         elif fate is not Fate.SILENT:
-            broker.loop.outside(there + back, acknowledged.set_exception, KafkaTimeoutError())
+            broker.loop.outside(there + back, self._refuse, acknowledged)
         self._process.reach("produce.asked")
         return acknowledged
 
@@ -178,6 +178,10 @@ class Producer:
         for key, value, headers in batch.rows:
             self._broker.append(topic, part, key, value, at_ms=0, headers=headers)
         self._process.reach("produce.done")
+
+    def _refuse(self, acknowledged: asyncio.Future[None]) -> None:
+        if not acknowledged.done():
+            acknowledged.set_exception(KafkaTimeoutError())
 
     def _acknowledge(self, acknowledged: asyncio.Future[None]) -> None:
         if not acknowledged.done():
