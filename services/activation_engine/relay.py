@@ -165,6 +165,8 @@ class Relay:
             log.warning("publish_failed", part=lane.part, after_seq=lane.acked_seq, error=type(error).__name__)
             if not isinstance(error, StoreUnavailable) and self._producer is producer:
                 self._producer = None
+                # The end of this one may take seconds, for which the other lanes need not wait.
+                self._wake.set()
                 await stop_producer(producer, within_seconds=_STOP_SECONDS)
             await asyncio.sleep(_RETRY_SECONDS * (1 + random.random()))
         finally:

@@ -70,7 +70,7 @@ class Deliverer:
                 duration_seconds=0.0,
                 error=recipient.error,
             )
-        elif self._stale(delivery, recipient) or not await self._still_owed(delivery):
+        elif not await self._still_owed(delivery) or self._stale(delivery, recipient):
             return None
         else:
             attempt = await self._sender.attempt(delivery, recipient)

@@ -120,7 +120,7 @@ class NotifierMetrics:
         )
         self.intake_last_progress = make.gauge(
             _PREFIX + "intake_last_progress_timestamp_seconds",
-            "When a batch of signals was last read by any notifier, by the database's clock; 0 before the first.",
+            "When a notifier last took up or moved a place in the signals topic, by the database's clock; 0 before.",
         )
         self.sequence_repeats = make.counter(_PREFIX + "sequence_repeats", "Records whose ledger number had been seen.")
         self.sequence_missing = make.gauge(

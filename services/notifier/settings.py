@@ -67,8 +67,8 @@ class NotifierSettings(BaseSettings):
     messages_kept_days: int = Field(
         30,
         ge=1,
-        description="Bodies, deliveries, replays and unreadable records are deleted after this; what was held is "
-        "given up",
+        description="Bodies, deliveries, replays, unreadable records and what is left of deleted endpoints are deleted "
+        "after this; what was held is given up",
     )
     ids_kept_days: int = Field(
         90,

@@ -10,7 +10,7 @@ _CANCEL_SECONDS = 1.0
 
 
 async def ended(work: Coroutine[Any, Any, None], *, seconds: float) -> bool:
-    """Whether it ended by itself, in time and without an error; it does not go on in any case."""
+    """Whether it ended by itself, in time and without an error; else it is cancelled, and has a second to heed that."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait({task}, timeout=seconds)

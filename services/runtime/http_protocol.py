@@ -181,6 +181,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(431, "headers_too_large", f"Send {number} headers at most, within {size} bytes.")
 
     def _refuse(self, status: int, code: str, message: str) -> None:
+        if self._owes_an_earlier_answer():
+            # It would be taken for that; without any the client sends both requests again.
+            self.transport.close()
+            return
         request_id = new_request_id()
         body = problem_bytes(code, message, request_id)
         head = (

@@ -68,6 +68,7 @@ FIELDS = frozenset(
         "state",
         "status_code",
         "timestamp",
+        "topic",
         "trigger",
         "type",
         "unlisted",

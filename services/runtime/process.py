@@ -87,7 +87,8 @@ def _error_of(task: asyncio.Task[Any]) -> BaseException | None:
 def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """As by default; but the Kafka library fails futures of its own, and of ours that were given up, unheard. Whoever
     asked the broker has told of its failure."""
-    if "never retrieved" not in context["message"] or not isinstance(context.get("exception"), BrokerTrouble):
+    unheard = "Future exception was never retrieved" in context["message"]
+    if not unheard or not isinstance(context.get("exception"), BrokerTrouble):
         loop.default_exception_handler(context)
 
 

@@ -12,8 +12,9 @@ from aiokafka.errors import ProducerClosed
 
 from services.runtime.bounded import ended
 
+# A sender that is cancelled waits for the request that it has under way, which has five seconds.
 _SENDER_SECONDS = 10.0
-_CLOSE_SECONDS = 5.0
+_CLOSE_SECONDS = 2.0
 
 
 async def stop_producer(producer: Any, *, within_seconds: float) -> None:

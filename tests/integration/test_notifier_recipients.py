@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -37,6 +38,25 @@ async def test_no_host_gets_the_headers_of_another(owed: Owed, monkeypatch: pyte
         assert (endpoint.url, dict(secrets.headers)) == (OLD, {"authorization": OLD})
     ((endpoint, secrets),) = await endpoints.sendable([owed.endpoint_id])
     assert (endpoint.url, dict(secrets.headers)) == (NEW, {"authorization": NEW})
+
+
+async def test_terms_that_are_so_already_make_no_revision(owed: Owed) -> None:
+    """A program may send all of them every minute; what the breaker has seen of an endpoint begins anew with each."""
+    endpoints = EndpointStore(owed.engine, SecretBox(bytes(32)))
+    terms: dict[str, Any] = {
+        "url": NEW,
+        "types": ["first_value_reached"],
+        "rate_per_second": None,
+        "retry_schedule_seconds": [1.0, 2.5],
+        "delivery_window": {"from": "08:00", "to": "18:00", "time_zone": "UTC", "days": DAYS},
+        "timeout_seconds": 5.0,
+    }
+    revisions = []
+    for changes in (terms, terms, {**terms, "timeout_seconds": 6.0}, {"timeout_seconds": 6.0}, {}):
+        await endpoints.update(owed.endpoint_id, changes)
+        (row,) = await query(owed.servers, "SELECT revision FROM notifier.endpoint")
+        revisions.append(row["revision"])
+    assert [after - before for before, after in pairwise(revisions)] == [0, 1, 0, 0]
 
 
 async def test_what_is_claimed_waits_for_the_window_like_what_is_not(owed: Owed) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from services.activation_engine.api.examples import PARTITIONS
 from services.activation_engine.api.insight_examples import CATALOG
 from services.activation_engine.api.operation_examples import DEAD_LETTERS
 from services.cli.addresses import Target
-from services.cli.doctor import delivery_checks, engine_checks, event_checks, server_checks, service_checks
+from services.cli.doctor import delivery_checks, engine_checks, event_checks, server_checks, servers, service_checks
 from services.cli.doctor.findings import Finding
 from services.cli.doctor.look import Local, Look
 from services.cli.doctor.servers import DatabaseSeen
@@ -294,6 +295,23 @@ def test_a_service_that_answered_and_then_hung_is_told_by_that() -> None:
     assert words.startswith("Notifier had not answered everything")
     assert "see first whether PostgreSQL and Kafka answer" in words
     assert "notifier: The database is away." in said(service_checks.services_find_their_servers, seen)
+
+
+def test_a_service_that_is_far_away_does_not_hang() -> None:
+    """It gave some of its answers in time; starting it anew would not help."""
+    seen = look()
+    seen.slow.append("engine")
+    assert found(service_checks.services_answer, seen).count(("services", "note")) == 1
+    assert said(service_checks.services_answer, seen).startswith("engine had not answered everything after 6 s")
+
+
+def test_a_broker_whose_address_nobody_tells_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that is given binds for all addresses together; one that takes a connection is enough."""
+    held = Event()
+    monkeypatch.setattr(servers, "_connects", lambda address, _: address == "second:1" or held.wait(60))
+    assert servers.takes_connections("first:1, second:1", seconds=30)
+    assert not servers.takes_connections("first:1,third:1", seconds=0.01)
+    held.set()
 
 
 def test_a_local_stack_that_does_not_run_is_told_once(tmp_path: Path) -> None:

@@ -77,13 +77,13 @@ def add(
     own = {"url": url, "format": format_, "secret": secret, "signature": signature}
     body = terms | {name: value for name, value in own.items() if value is not None}
     created = client.ask("POST", "/v1/endpoints", body=body)
-    _doubt(terms, find_engine)
     if as_json:
         print_json(created)
-        return
-    say(f"id      {created['id']}\nsecret  {created['secret']}")
-    if created["public_key"]:
-        say(f"public  {created['public_key']}")
+    else:
+        say(f"id      {created['id']}\nsecret  {created['secret']}")
+        if created["public_key"]:
+            say(f"public  {created['public_key']}")
+    _doubt(terms, find_engine)
 
 
 def patch(
@@ -103,11 +103,11 @@ def patch(
     if not body:
         raise Misused("Name what to change, such as --timeout 5; --help lists everything.")
     changed = client.ask("PATCH", f"/v1/endpoints/{segment(endpoint_id)}", body=body)
-    _doubt(terms, find_engine)
     if as_json:
         print_json(changed)
     else:
         say_terms(changed)
+    _doubt(terms, find_engine)
 
 
 app.command("add")(composed(add, terms=endpoint_terms, client=notifier, find_engine=later(engine)))

@@ -22,7 +22,7 @@ from services.cli.output import Failed, Hung, Misused, Refused, Unreachable
 
 SERVICES: tuple[ServiceName, ...] = ("ingest", "engine", "notifier")
 _ROWS_MAX = 200
-_NAMES_MAX = 10_000
+_NAMES_MAX = 2_000
 # Of one answer, and of everything that is asked, which is asked at the same time.
 _ANSWER_SECONDS = 5.0
 LOOK_SECONDS_MAX = 6.0
@@ -49,12 +49,15 @@ class Local:
 
 @dataclass(slots=True)
 class Look:
-    """What was seen; an answer is absent when its service did not give it, and `failures` has why."""
+    """What was seen; an answer is absent when its service did not give it, and `failures` has why. The `slow` gave some
+    of theirs in time and not all."""
 
     now: datetime
     targets: dict[ServiceName, Target] = field(default_factory=dict)
     failures: dict[ServiceName, list[Failed]] = field(default_factory=dict)
+    slow: list[ServiceName] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
+    answered: set[ServiceName] = field(default_factory=set)
     ready: dict[ServiceName, dict[str, bool]] = field(default_factory=dict)
     live: dict[ServiceName, dict[str, bool]] = field(default_factory=dict)
     local: Local | None = None
@@ -139,8 +142,12 @@ def _ask_all(look: Look, connection: Mapping[str, Any]) -> None:
     for thread in (*asking.values(), *others):
         thread.join(max(0.0, ends_at - time.monotonic()))
     for service, thread in asking.items():
-        if thread.is_alive():
-            told = f"{service.capitalize()} had not answered everything after {LOOK_SECONDS_MAX:.0f} s."
+        if not thread.is_alive():
+            continue
+        if service in look.answered:
+            look.slow.append(service)
+        else:
+            told = f"{service.capitalize()} had not answered after {LOOK_SECONDS_MAX:.0f} s."
             look.failures.setdefault(service, []).append(Hung(told))
 
 
@@ -182,10 +189,11 @@ def _ask_ingest(look: Look) -> None:
 
 
 def _ask_engine(look: Look) -> None:
-    _keep(look, "engine", "names", lambda client: list(client.rows("/v1/catalog", limit=_NAMES_MAX)))
-    _keep(look, "engine", "plans", _plans)
+    # What takes many requests last.
     _keep(look, "engine", "partitions", partial(_data, path="/v1/partitions"))
     _keep(look, "engine", "dead_letters", partial(_data, path="/v1/dead-letters", limit=_ROWS_MAX))
+    _keep(look, "engine", "plans", _plans)
+    _keep(look, "engine", "names", lambda client: list(client.rows("/v1/catalog", limit=_NAMES_MAX)))
 
 
 def _ask_notifier(look: Look) -> None:
@@ -201,6 +209,7 @@ def _keep(look: Look, service: ServiceName, name: str, ask: Callable[[Client], A
         return
     try:
         look.answers[name] = ask(Client(look.targets[service], answer_seconds=_ANSWER_SECONDS))
+        look.answered.add(service)
     except Failed as failure:
         look.failures.setdefault(service, []).append(failure)
 

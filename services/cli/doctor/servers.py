@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
-from concurrent.futures import ThreadPoolExecutor
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -29,10 +31,17 @@ class DatabaseSeen:
 
 
 def takes_connections(bootstrap_servers: str, *, seconds: float) -> bool:
-    """Whether one of these addresses takes a connection within so many seconds."""
+    """Whether one of these addresses takes a connection within so many seconds, also of names that nobody resolves."""
     addresses = [address.strip() for address in bootstrap_servers.split(",")]
-    with ThreadPoolExecutor(len(addresses)) as pool:
-        return any(pool.map(lambda address: _connects(address, seconds), addresses))
+    connected: Queue[bool] = Queue()
+    ends_at = time.monotonic() + seconds
+    for address in addresses:
+        # Of a pool the process would wait for at its end.
+        Thread(target=lambda one: connected.put(_connects(one, seconds)), args=(address,), daemon=True).start()
+    try:
+        return any(connected.get(timeout=max(0.0, ends_at - time.monotonic())) for _ in addresses)
+    except Empty:
+        return False
 
 
 def see_database(database_url: str, *, seconds: float) -> DatabaseSeen:

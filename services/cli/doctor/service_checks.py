@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.cli.doctor.findings import Finding, fine, problem
-from services.cli.doctor.look import SERVICES, Look
+from services.cli.doctor.findings import Finding, fine, note, problem
+from services.cli.doctor.look import LOOK_SECONDS_MAX, SERVICES, Look
 from services.cli.output import Hung, Refused
 
 _NEEDED = {
@@ -29,6 +29,9 @@ def services_answer(look: Look) -> Iterator[Finding]:
         failure = look.absence(service)
         if failure is None:
             yield fine("services", f"{service} answers at {look.targets[service].url}")
+            if service in look.slow:
+                told = f"{service} had not answered everything after {LOOK_SECONDS_MAX:.0f} s: it is slow, or far away"
+                yield note("services", told, "what it had not answered is not judged below")
             continue
         if isinstance(failure, Hung):
             how = ": `firstvalue down`, then `firstvalue up`" if look.local is not None else ""

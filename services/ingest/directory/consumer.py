@@ -53,6 +53,8 @@ class ResolverConsumer:
         # How far the log of a partition reached when it was claimed.
         self._claimed_up_to: dict[int, int] = {}
         self._swept: set[int] = set()
+        # Partitions of the last assignment, of which metrics tell.
+        self._told_of: set[int] = set()
         self._odd: dict[int, tuple[int, int]] = {}
         self._swept_at = time.monotonic()
         self.ended = asyncio.Event()
@@ -88,9 +90,13 @@ class ResolverConsumer:
             self._metrics.forget_partition(part)
 
     def _on_assigned(self, parts: Collection[int]) -> None:
-        """How late they are is not known yet: count from now. What was claimed in the rebalance is paused again."""
+        """How late they are is not known yet: count from now. Nothing else is ours, also if it was claimed while the
+        group rebalanced, or of a client that was left."""
+        self._claims.clear()
+        for part in self._told_of.difference(parts):
+            self._metrics.forget_partition(part)
+        self._told_of = set(parts)
         for part in parts:
-            self._claims.pop(part, None)
             self._metrics.decided_until(part, time.time() * 1000)
 
     async def _turn(self) -> None:
@@ -154,7 +160,8 @@ class ResolverConsumer:
             self._swept_at = time.monotonic()
             self._swept.clear()
         for part, claim in list(self._claims.items()):
-            if part not in self._swept and claim.next_offset >= self._claimed_up_to[part]:
+            decided = claim.next_offset >= self._claimed_up_to[part]
+            if decided and part not in self._swept and self._claims.get(part) is claim:
                 self._beat()
                 self._swept.add(part)
                 await self._guarded(self._resolver.expire(claim), part)

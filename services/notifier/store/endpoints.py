@@ -171,13 +171,15 @@ class EndpointStore:
     async def update(
         self, endpoint_id: str, changes: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Change the given terms, and replace the custom headers unless None. What the old URL asked for, or earned by
-        its failures, does not hold for a new one."""
+        """Change the given terms, and replace the custom headers unless None; what is so already is no change.
+        What the old URL asked for, or earned by its failures, does not hold for a new one."""
         columns = [name for name in TERMS if name in changes]
         assignments = [f"{name} = {placeholder(name)}" for name in columns]
         assigned = ", ".join([*assignments, "revision = revision + 1", "updated_at = now()"])
+        differing = " OR ".join(f"{name} IS DISTINCT FROM {placeholder(name)}" for name in columns) or "false"
+        changing = f" AND ({differing})" if headers is None else ""
         statement = sa.text(
-            f"UPDATE notifier.endpoint SET {assigned} WHERE id = :id"  # noqa: S608 - TERMS
+            f"UPDATE notifier.endpoint SET {assigned} WHERE id = :id{changing}"  # noqa: S608 - TERMS
         )
         given = parameters_of({name: changes[name] for name in columns})
         async with self._engine.begin() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -178,6 +178,57 @@ async def test_a_claim_made_while_the_group_rebalances_is_made_again() -> None:
     await consumer._turn()
     assert not assigned.paused
     assert told.count("released") == 3
+
+
+class Dealt(Assigned):
+    """One whose assignment is dealt anew: it has `places`, and meanwhile tells those of before."""
+
+    def __init__(self, *parts: int) -> None:
+        super().__init__(batches=0)
+        self.places = [TopicPartition("unresolved", part) for part in parts]
+
+    def assignment(self) -> set[TopicPartition]:
+        return set(self.places)
+
+    async def beginning_offsets(self, places: Any) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 0)
+
+    async def end_offsets(self, places: Any) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 0)
+
+    async def deal(self, *parts: int, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        """Take the partitions away, and give these."""
+        await self.listener.on_partitions_revoked(self.places)
+        await meanwhile()
+        self.places = [TopicPartition("unresolved", part) for part in parts]
+        self.listener.on_partitions_assigned(self.places)
+
+
+def shown(metrics: IngestMetrics) -> set[str]:
+    """The partitions of which any of the resolver's gauges tells."""
+    gauges = (metrics.resolver_lag, metrics.resolver_lag_seconds, metrics.parked)
+    return {sample.labels["partition"] for gauge in gauges for sample in next(iter(gauge.collect())).samples}
+
+
+async def test_what_others_have_after_a_rebalance_is_neither_claimed_nor_shown() -> None:
+    """While it goes on the client tells the assignment of before, and what is claimed by that would stand for good."""
+    dealt, metrics = Dealt(0, 1), IngestMetrics()
+    consumer = consumer_of(dealt, [], metrics)
+    await consumer._turn()
+    assert shown(metrics) == {"0", "1"}
+    await dealt.deal(0, meanwhile=consumer._turn)
+    await consumer._turn()
+    assert (set(consumer._claims), shown(metrics)) == ({0}, {"0"})
+
+
+async def test_what_others_have_after_a_client_was_replaced_is_not_shown() -> None:
+    """Leaving a group tells nobody that the partitions are gone."""
+    clients, metrics = [Dealt(0, 1), Dealt(1)], IngestMetrics()
+    consumer = consumer_of(clients[0], [], metrics, next_one=lambda: clients.pop(0))
+    await consumer._turn()
+    await consumer._member.leave()
+    await consumer._turn()
+    assert (set(consumer._claims), shown(metrics)) == ({1}, {"1"})
 
 
 @pytest.mark.parametrize("kind", [Hung, Ended])
