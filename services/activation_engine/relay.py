@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from schemas.signals import LEDGER_HEADER, RECEIVED_HEADER, SEQUENCE_HEADER, TRACE_HEADER
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.store import LedgerRow, Store, StoreUnavailable
+from services.runtime.bounded import ended
 from services.runtime.crash_points import crash_point
 from services.runtime.producers import stop_producer
 
@@ -135,17 +136,18 @@ class Relay:
                     for lane in list(self._lanes.values()):
                         if not lane.busy and lane.has_work():
                             lane.busy = True
-                            tasks.create_task(self._publish(lane, self._producer))
+                            tasks.create_task(self._publish(lane, self._producer, tasks))
                     await self._wake.wait()
                     self._wake.clear()
         finally:
             if self._producer is not None:
-                await stop_producer(self._producer, within_seconds=_STOP_SECONDS)
+                # What is left of it ends with the process.
+                await ended(self._producer.stop(), seconds=_STOP_SECONDS)
 
-    async def _publish(self, lane: _Lane, producer: Any) -> None:
+    async def _publish(self, lane: _Lane, producer: Any, tasks: asyncio.TaskGroup) -> None:
         """Publish what the lane's ledger has; at a failure give way for a moment and start at the first unacked row."""
         try:
-            while self._lanes.get(lane.part) is lane and lane.has_work():
+            while self._producer is producer and self._lanes.get(lane.part) is lane and lane.has_work():
                 # New ones first, a batch of each in turn: a long repetition holds nobody up.
                 if lane.acked_seq < lane.out_seq:
                     # Not beyond what is known to be committed: a commit whose answer is under way is not told yet.
@@ -165,9 +167,8 @@ class Relay:
             log.warning("publish_failed", part=lane.part, after_seq=lane.acked_seq, error=type(error).__name__)
             if not isinstance(error, StoreUnavailable) and self._producer is producer:
                 self._producer = None
-                # The end of this one may take seconds, for which the other lanes need not wait.
-                self._wake.set()
-                await stop_producer(producer, within_seconds=_STOP_SECONDS)
+                # Not waited for: what it delivers yet can only repeat what the next one begins with.
+                tasks.create_task(stop_producer(producer, within_seconds=_STOP_SECONDS))
             await asyncio.sleep(_RETRY_SECONDS * (1 + random.random()))
         finally:
             lane.busy = False

@@ -22,7 +22,7 @@ from services.cli.output import Failed, Hung, Misused, Refused, Unreachable
 
 SERVICES: tuple[ServiceName, ...] = ("ingest", "engine", "notifier")
 _ROWS_MAX = 200
-_NAMES_MAX = 2_000
+_NAMES_MAX = 10_000
 # Of one answer, and of everything that is asked, which is asked at the same time.
 _ANSWER_SECONDS = 5.0
 LOOK_SECONDS_MAX = 6.0

@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.runtime.logs import first_line
@@ -47,6 +48,9 @@ def takes_connections(bootstrap_servers: str, *, seconds: float) -> bool:
 def see_database(database_url: str, *, seconds: float) -> DatabaseSeen:
     """Ask for the version of each schema, for so many seconds in all."""
     try:
+        # In this thread: for one of asyncio's the process would wait at its end.
+        if host := make_url(database_url).host:
+            socket.getaddrinfo(host, None)
         return DatabaseSeen(stale=tuple(asyncio.run(_stale(database_url, seconds))))
     except TimeoutError:
         return DatabaseSeen(failure=f"it said nothing for {seconds:g} s")
