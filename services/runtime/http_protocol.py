@@ -176,15 +176,14 @@ class BoundedProtocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + _BESIDE_HEADER_BYTES for name, value in self.headers)
 
     def _refuse_headers(self) -> None:
-        if not self.transport.is_closing():
+        if self._owes_an_earlier_answer():
+            # This would be taken for it; without any the client sends both requests again.
+            self.transport.close()
+        elif not self.transport.is_closing():
             size, number = self._limits.header_bytes_max, self._limits.headers_max
             self._refuse(431, "headers_too_large", f"Send {number} headers at most, within {size} bytes.")
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        if self._owes_an_earlier_answer():
-            # It would be taken for that; without any the client sends both requests again.
-            self.transport.close()
-            return
         request_id = new_request_id()
         body = problem_bytes(code, message, request_id)
         head = (

@@ -284,7 +284,7 @@ async def test_an_old_410_does_not_disable_what_was_mended(owed: Owed) -> None:
     """A request that was on its way to the old URL says nothing of the new one, nor of an endpoint enabled since."""
     endpoints = EndpointStore(owed.engine, SecretBox(bytes(32)))
     for revision in (1, 2):
-        await endpoints.update(owed.endpoint_id, {"url": "https://hooks.example.com/new"})
+        await endpoints.update(owed.endpoint_id, {"url": f"https://hooks.example.com/new-{revision}"})
         gone = await owed.queue.record([], GateChanges(disabled={owed.endpoint_id: revision}))
         assert gone.gates.closed == set()
     assert await notices(owed) == []
