@@ -98,6 +98,8 @@ def test_every_command_of_a_page(
     for name, value in values.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
+    write_files(PLANS.read_text(encoding="utf-8"), tmp_path)
+    (tmp_path / "events.ndjson").write_text('{"type":"track","event":"Logged In","userId":"kim"}\n', encoding="utf-8")
     if page != README:  # which begins one by `plan new`
         (tmp_path / "plan.yaml").write_text(plan_text(day="24h"), encoding="utf-8")
     placeholders = values.for_page(page.read_text(encoding="utf-8"))
