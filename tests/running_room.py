@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -22,7 +23,8 @@ async def room(
     """A room of the test alone, with the PARTS of its module as partitions, in which the quick plan is published."""
     word = request.node.name.removeprefix("test_")[:20]
     database = await asyncio.to_thread(fresh_database, word)
-    prefix, parts = f"{topic_prefix}{word}.", request.module.PARTS
+    # Other tests may begin with the same word.
+    prefix, parts = f"{topic_prefix}{word}-{secrets.token_hex(3)}.", request.module.PARTS
     async with engine_room(
         database_url=database, kafka=kafka_bootstrap, prefix=prefix, folder=tmp_path, parts=parts
     ) as opened:

@@ -58,3 +58,18 @@ async def _keep_ticking(room: EngineRoom) -> None:
     while True:
         await room.tick()
         await asyncio.sleep(0.5)
+
+
+async def recorded(room: EngineRoom, count: int) -> None:
+    """Wait for so many signals."""
+
+    async def so() -> bool:
+        return bool(await room.database.fetchval("SELECT count(*) >= $1 FROM activation.ledger", count))
+
+    await until(so, timeout_seconds=30, what=f"{count} signals recorded")
+
+
+async def has_letter(room: EngineRoom, reason: str) -> bool:
+    """Whether a record was refused for this reason."""
+    query = "SELECT count(*) > 0 FROM activation.dead_letter WHERE reason = $1"
+    return bool(await room.database.fetchval(query, reason))

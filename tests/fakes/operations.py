@@ -14,12 +14,10 @@ NO_BROKER = "127.0.0.1:1"
 
 
 def operations_over(database: AsyncEngine, *, kafka: str = NO_BROKER, topic: str = "test") -> Operations:
-    """The verbs over these servers; an audit waits half a second for a partition to move on."""
+    """The verbs over these servers."""
     log = EventsLog(
         new_consumer=lambda: new_consumer(kafka, client_id="test", group_id=None),
         new_producer=lambda: new_producer(kafka, client_id="test"),
         topic=topic,
     )
-    return new_operations(
-        database, log, outward=Outward(), show_differences=lambda _differences: None, moved_seconds=0.5
-    )
+    return new_operations(database, log, outward=Outward(), show_differences=lambda _differences: None)

@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple, TypeAlias
 
 from services.activation_engine.domain.account import AccountState
+from services.activation_engine.domain.encoding import decode, encode
 from services.activation_engine.domain.erasure import erase, is_erasure
 from services.activation_engine.domain.event import Event
 from services.activation_engine.domain.plan_set import PlanSet
@@ -69,6 +70,17 @@ class Oracle:
                 if state.next_check_ms != known:
                     self._check(state)
         return self.signals[before:]
+
+    def ahead(self, account_id: str, records: Iterable[Record]) -> Oracle:
+        """One of its accounts as it will be after these records, and what they will owe of it; nothing changes here."""
+        alone = Oracle(self.plans)
+        alone.clock, alone._owed = self.clock, self._owed
+        state = alone.accounts[account_id] = decode(account_id, encode(self.accounts[account_id]))
+        alone._check(state)
+        for record in records:
+            alone.take(record)
+        self._owed.difference_update(signal.id for signal in alone.signals)
+        return alone
 
     def _adopt(self, plans: PlanSet) -> None:
         self.plans = plans

@@ -36,7 +36,6 @@ def new_operations(
     *,
     outward: Outward,
     show_differences: Callable[[int], None],
-    moved_seconds: float = 15.0,
 ) -> Operations:
     """The verbs over `engine`, a pool apart from the one that applies events; `show_differences` is told what each
     audit found."""
@@ -51,7 +50,6 @@ def new_operations(
             plans=PlanMemory(),
             outward=outward,
             show=show_differences,
-            moved_seconds=moved_seconds,
         ),
         jobs=jobs,
         runner=JobRunner(jobs),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +12,7 @@ from services.activation_engine.commit_plan import Outward
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.operations.audit.cut import Cut, cut_at, first_tick
 from services.activation_engine.operations.audit.differences import Differences, compare_account, compare_row
-from services.activation_engine.operations.audit.fold import LogIncomplete, PartitionFold, Start, live_set
+from services.activation_engine.operations.audit.fold import LogIncomplete, PartitionFold, Start, plan_sets
 from services.activation_engine.operations.audit.ledger import LedgerCheck
 from services.activation_engine.operations.audit.pacer import Pacer
 from services.activation_engine.operations.audit.result import AuditedPartition, audit_result
@@ -24,14 +22,11 @@ from services.activation_engine.operations.job_runner import Progress
 from services.activation_engine.plans.registry import RETIRED, PlanMemory
 
 AUDIT = "audit"
-_LOOK_SECONDS = 0.5
-
 _PARTS = sa.text("SELECT part, next_offset FROM activation.partition_lease ORDER BY part")
-_NEXT_OFFSET = sa.text("SELECT next_offset FROM activation.partition_lease WHERE part = :part")
 
 
 class Audit:
-    """Does audits. `moved_seconds` is how long a partition may take to move on before what differs is believed."""
+    """Does audits."""
 
     def __init__(
         self,
@@ -41,14 +36,12 @@ class Audit:
         plans: PlanMemory,
         outward: Outward,
         show: Callable[[int], None],
-        moved_seconds: float = 15.0,
     ) -> None:
         self._engine = engine
         self._log = log
         self._plans = plans
         self._outward = outward
         self._show = show
-        self._moved_seconds = moved_seconds
 
     async def run(self, progress: Progress) -> dict[str, Any]:
         """Compare every partition; the result as JSON. Raises LogUnreachable and what a database that is away does."""
@@ -74,13 +67,10 @@ class Audit:
             ledger = LedgerCheck(self._engine, part, outward=self._outward, pacer=pacer)
             fold = PartitionFold(self._log, part, start=_start(cut, place), pacer=pacer, progress=progress)
             await self._advance(fold, ledger, place)
-            return await self._compare(lambda: self._look(fold, ledger, pacer, cut), ledger, cut)
+            return await self._compare(fold, ledger, pacer, cut)
         except LogIncomplete as error:
             incomplete = str(error)
-        ledger = LedgerCheck(self._engine, part, outward=self._outward, pacer=pacer)
-        checked = await self._compare(lambda: self._look_within(part, ledger, pacer), ledger, None)
-        checked.audited, checked.incomplete = 0, incomplete
-        return checked
+        return await self._compare_within(part, pacer, incomplete)
 
     async def _cut(self, place: Snapshot, pacer: Pacer) -> Cut | None:
         """None when the log reaches back to its beginning. Raises LogIncomplete when nothing can be folded."""
@@ -95,15 +85,35 @@ class Audit:
         return await cut_at(tick, await read_snapshot(self._engine, place.part), pacer)
 
     async def _compare(
-        self, look: Callable[[], Awaitable[tuple[Differences, Snapshot]]], ledger: LedgerCheck, cut: Cut | None
+        self, fold: PartitionFold, ledger: LedgerCheck, pacer: Pacer, cut: Cut | None
     ) -> AuditedPartition:
-        """What differs while more is to be applied counts if it does so at two places of the log: a tick that is half
-        decided, or a sweep, shows at one of them."""
-        found, snapshot = await look()
-        if found and (snapshot.sweeping or await self._behind(snapshot)):
-            await self._moved(snapshot)
-            again, snapshot = await look()
-            found = {where: again[where] for where in again if where in found}
+        """What is stored, with the log folded up to the same place."""
+        snapshot = await read_snapshot(self._engine, fold.part)
+        await self._advance(fold, ledger, snapshot)
+        plans = await self._compiled(snapshot)
+        sets, folded = plan_sets(snapshot, plans), fold.oracle.accounts
+        found: Differences = {}
+        differing: dict[str, Differences] = {}
+        for account_id in [*folded, *(one for one in snapshot.accounts if one not in folded)]:
+            row = snapshot.accounts.get(account_id)
+            if row is not None and cut is not None and cut.leaves_out(account_id):
+                found |= compare_row(account_id, row, sets)
+            elif differences := compare_account(account_id, folded.get(account_id), row, sets):
+                differing[account_id] = differences
+            await pacer.rest_if_due()
+        # A tick with much to look at is decided by several transactions: some accounts may be ahead by it.
+        coming = await fold.half_decided(snapshot, plans) if differing else ()
+        for account_id, differences in differing.items():
+            if coming and account_id in folded:
+                ahead = fold.oracle.ahead(account_id, coming)
+                state, row = ahead.accounts[account_id], snapshot.accounts.get(account_id)
+                further = compare_account(account_id, state, row, sets)
+                if len(further) < len(differences):
+                    differences = further
+                    await ledger.compare(ahead.signals)
+                await pacer.rest_if_due()
+            found |= differences
+        found |= await ledger.unowed(snapshot.out_seq, leaves_out=_leaves_out(cut))
         return AuditedPartition(
             snapshot.part,
             snapshot.next_offset,
@@ -114,32 +124,18 @@ class Audit:
             since_ms=None if cut is None else cut.at_ms,
         )
 
-    async def _look(
-        self, fold: PartitionFold, ledger: LedgerCheck, pacer: Pacer, cut: Cut | None
-    ) -> tuple[Differences, Snapshot]:
-        """What is stored, with the log folded up to the same place."""
-        snapshot = await read_snapshot(self._engine, fold.part)
-        await self._advance(fold, ledger, snapshot)
-        found: Differences = {}
-        plans, folded = fold.oracle.plans, fold.oracle.accounts
-        for account_id in [*folded, *(one for one in snapshot.accounts if one not in folded)]:
-            row = snapshot.accounts.get(account_id)
-            if row is not None and cut is not None and cut.leaves_out(account_id):
-                found |= compare_row(account_id, row, plans)
-            else:
-                found |= compare_account(account_id, folded.get(account_id), row, plans)
-            await pacer.rest_if_due()
-        return found | await ledger.unowed(snapshot.out_seq, leaves_out=_leaves_out(cut)), snapshot
-
-    async def _look_within(self, part: int, ledger: LedgerCheck, pacer: Pacer) -> tuple[Differences, Snapshot]:
+    async def _compare_within(self, part: int, pacer: Pacer, incomplete: str) -> AuditedPartition:
         """What can be said without the log: rows repeat their states, and the ledger's numbers have no gap."""
         snapshot = await read_snapshot(self._engine, part)
-        plans = live_set(snapshot.adoptions, await self._compiled(snapshot))
+        sets = plan_sets(snapshot, await self._compiled(snapshot))
         found: Differences = {}
         for account_id, row in snapshot.accounts.items():
-            found |= compare_row(account_id, row, plans)
+            found |= compare_row(account_id, row, sets)
             await pacer.rest_if_due()
-        return found | await ledger.unowed(snapshot.out_seq, leaves_out=lambda _: True), snapshot
+        ledger = LedgerCheck(self._engine, part, outward=self._outward, pacer=pacer)
+        found |= await ledger.unowed(snapshot.out_seq, leaves_out=lambda _: True)
+        accounts = len(snapshot.accounts)
+        return AuditedPartition(part, snapshot.next_offset, found, accounts=accounts, incomplete=incomplete)
 
     async def _advance(self, fold: PartitionFold, ledger: LedgerCheck, snapshot: Snapshot) -> None:
         async for owed in fold.advance(snapshot, await self._compiled(snapshot)):
@@ -149,18 +145,6 @@ class Audit:
         async with self._engine.connect() as connection:
             wanted = [(one.plan, one.version) for one in snapshot.adoptions if one.policy != RETIRED]
             return await self._plans.get(connection, wanted)
-
-    async def _behind(self, snapshot: Snapshot) -> bool:
-        return (await self._log.bounds(snapshot.part)).end > snapshot.next_offset
-
-    async def _moved(self, snapshot: Snapshot) -> None:
-        """Return when the partition has applied more, or does not seem to."""
-        deadline = time.monotonic() + self._moved_seconds
-        while time.monotonic() < deadline:
-            async with self._engine.connect() as connection:
-                if await connection.scalar(_NEXT_OFFSET, {"part": snapshot.part}) > snapshot.next_offset:
-                    return
-            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _leaves_out(cut: Cut | None) -> Callable[[str], bool]:

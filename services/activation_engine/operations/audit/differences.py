@@ -42,8 +42,11 @@ def difference(expected: object, found: object) -> Difference:
     return Difference(_shown(expected), _shown(found))
 
 
-def compare_account(account_id: str, state: AccountState | None, row: StoredRow | None, plans: PlanSet) -> Differences:
-    """One account as folded, and as stored; None where there is none."""
+def compare_account(
+    account_id: str, state: AccountState | None, row: StoredRow | None, sets: Sequence[PlanSet]
+) -> Differences:
+    """One account as folded, and as stored; None where there is none. Its rows may be by any of these sets of plans,
+    the newest first."""
     if row is None:
         return {Place(account_id, "account_missing", ""): difference(None if state is None else _parts(state), None)}
     if state is None:
@@ -57,16 +60,16 @@ def compare_account(account_id: str, state: AccountState | None, row: StoredRow 
     if stored is not state:
         # Through the encoding, so that both are made of the same types; the order of keys in it says nothing.
         found = _each(account_id, "state", _parts(decode(account_id, written)), _parts(stored))
-    return {**found, **_columns(state, stored, row), **_plan_rows(state, row, plans)}
+    return {**found, **_columns(state, stored, row), **_plan_rows(state, row, sets)}
 
 
-def compare_row(account_id: str, row: StoredRow, plans: PlanSet) -> Differences:
+def compare_row(account_id: str, row: StoredRow, sets: Sequence[PlanSet]) -> Differences:
     """An account's rows with the state that they repeat, which is all that can be said without its log."""
     try:
         stored = decode(account_id, row.facts)
     except UnknownEncoding as error:
         return {Place(account_id, "state", "encoding"): difference("a readable state", str(error))}
-    return {**_columns(stored, stored, row), **_plan_rows(stored, row, plans)}
+    return {**_columns(stored, stored, row), **_plan_rows(stored, row, sets)}
 
 
 def _columns(state: AccountState, stored: AccountState, row: StoredRow) -> Differences:
@@ -84,10 +87,16 @@ def _days(days: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return {f"active_days {key}": tuple(value) for key, value in days.items()}
 
 
-def _plan_rows(state: AccountState, row: StoredRow, plans: PlanSet) -> Differences:
-    expected = {one.plan: _plan_row(one) for one in plan_rows(state, plans)}
+def _plan_rows(state: AccountState, row: StoredRow, sets: Sequence[PlanSet]) -> Differences:
     found = {plan: _plan_row(one) for plan, one in row.plans.items()}
-    return _each(state.account_id, "account_plan", expected, found)
+    newest: Differences | None = None
+    for plans in sets:
+        expected = {one.plan: _plan_row(one) for one in plan_rows(state, plans)}
+        differences = _each(state.account_id, "account_plan", expected, found)
+        if not differences:
+            return {}
+        newest = newest or differences
+    return newest or {}
 
 
 def _plan_row(row: PlanRow) -> dict[str, Any]:

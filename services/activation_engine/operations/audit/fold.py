@@ -24,6 +24,10 @@ from services.activation_engine.plans.registry import RETIRED
 from services.activation_engine.store import Adoption
 
 
+# So many sets of plan versions may wait for one sweep, which every tick that decides something ends.
+_SETS_MAX = 8
+
+
 class LogIncomplete(Exception):
     """The log does not reach from offset 0 to what was applied; the message says why."""
 
@@ -33,6 +37,13 @@ def live_set(adoptions: Iterable[Adoption], plans: Mapping[tuple[str, int], Plan
     newest = {one.plan: one for one in adoptions}
     live = [one for one in newest.values() if one.policy != RETIRED]
     return PlanSet.of(live_plan(one, plans[one.plan, one.version]) for one in live)
+
+
+def plan_sets(snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]) -> Sequence[PlanSet]:
+    """By which an account's rows may have been made, the newest first: during a sweep also those that it replaces."""
+    adoptions = snapshot.adoptions
+    places = sorted({one.from_offset for one in adoptions}, reverse=True)[: _SETS_MAX if snapshot.sweeping else 1]
+    return [live_set([one for one in adoptions if one.from_offset <= place], plans) for place in places or [0]]
 
 
 class Start(NamedTuple):
@@ -82,13 +93,28 @@ class PartitionFold:
                 self._progress.done += len(records)
                 yield owed
 
+    async def half_decided(self, snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]) -> Sequence[PlanSet | Tick]:
+        """What the snapshot may have in some accounts and not in others: a tick that follows, with the plan versions
+        that go live before it. A tick with much to look at is decided by several transactions."""
+        offset = self.next_offset
+        if offset >= (await self._log.bounds(self.part)).end:
+            return ()
+        async with contextlib.aclosing(self._log.read(self.part, offset, offset + 1)) as chunks:
+            async for (record,) in chunks:
+                given = decode_record(record)
+                if isinstance(given, TickInput):
+                    return (*self._going_live(offset, snapshot, plans), _tick(record, given))
+        return ()
+
     def _take(self, record: Record, snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]) -> list[CandidateSignal]:
         if record.offset != self.next_offset:
             raise LogIncomplete(f"the log has no record {self.next_offset}; it goes on at {record.offset}")
-        self._adopt(record.offset, snapshot, plans)
+        for newer in self._going_live(record.offset, snapshot, plans):
+            self.oracle.take(newer)
+        self._adopted = _adopted_by(record.offset, snapshot)
         given = decode_record(record)
         if isinstance(given, TickInput):
-            self.oracle.take(Tick(record.timestamp, given.sent_at_ms, given.last_event_at_ms))
+            self.oracle.take(_tick(record, given))
             if record.offset == self._start.offset:
                 self.oracle.clock = with_holes(self.oracle.clock, self._start.holes)
         elif (
@@ -104,8 +130,15 @@ class PartitionFold:
         owed, self.oracle.signals = self.oracle.signals, []
         return owed
 
-    def _adopt(self, offset: int, snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]) -> None:
-        due = sum(one.from_offset <= offset for one in snapshot.adoptions)
-        if due > self._adopted:
-            self._adopted = due
-            self.oracle.take(live_set(snapshot.adoptions[:due], plans))
+    def _going_live(self, offset: int, snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]) -> Sequence[PlanSet]:
+        """What judges from this record on, if that is another set than before."""
+        due = _adopted_by(offset, snapshot)
+        return [live_set(snapshot.adoptions[:due], plans)] if due > self._adopted else []
+
+
+def _adopted_by(offset: int, snapshot: Snapshot) -> int:
+    return sum(one.from_offset <= offset for one in snapshot.adoptions)
+
+
+def _tick(record: Record, given: TickInput) -> Tick:
+    return Tick(record.timestamp, given.sent_at_ms, given.last_event_at_ms)
