@@ -16,15 +16,13 @@ from typing import Any
 import structlog
 
 from services.notifier.domain.concurrency import Concurrency
+from services.notifier.domain.endpoint_limit import remember
 from services.notifier.domain.outcome import Priority, Result
 from services.notifier.lanes import Delivering, Lane
 from services.notifier.paces import Paces
 from services.notifier.recipients import Unsendable
 from services.notifier.sender.request import Recipient
 from services.notifier.store.queue import CLAIM_FAST_MAX, CLAIM_MAX, QUEUED_MAX, Claimed
-
-# Endpoints whose history is kept while nothing of theirs is here; more than a deployment may have.
-_KNOWN_MAX = 20_000
 
 log = structlog.get_logger(__name__)
 
@@ -118,9 +116,8 @@ class Dispatcher:
     def _lane(self, endpoint_id: str, recipient: Recipient | Unsendable) -> Lane:
         lane = self._lanes.get(endpoint_id)
         if lane is None:
-            if len(self._known) >= _KNOWN_MAX:
-                self._known = {id_: each.concurrency for id_, each in self._lanes.items()}
-            known = self._known.setdefault(endpoint_id, Concurrency())
+            known = self._known.get(endpoint_id) or Concurrency()
+            remember(self._known, endpoint_id, known)
             lane = self._lanes[endpoint_id] = Lane(recipient, known)
         lane.recipient = recipient
         return lane

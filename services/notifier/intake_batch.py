@@ -12,11 +12,11 @@ import structlog
 
 from services.notifier.backlog import Backlog
 from services.notifier.domain.digests import held_back
+from services.notifier.domain.endpoint_limit import ENDPOINTS_MAX
 from services.notifier.domain.sequence import Arrival, Progress, observe
 from services.notifier.domain.slack import slack_body
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.reading import ledger_of, read_record, sequence_of
-from services.notifier.store.endpoints import ENDPOINTS_MAX
 from services.notifier.store.intake import IntakeBatch, IntakeStore, Message, Owed, Poison, Position, Subscriber
 
 log = structlog.get_logger(__name__)

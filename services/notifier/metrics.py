@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from schemas.notices import NOTICE_TYPES
 from schemas.signals import ACCOUNT_TYPES
 from services.notifier.domain.addresses import Tier
+from services.notifier.domain.endpoint_limit import remember
 from services.notifier.domain.outcome import Exhaustion, Result, Status
 from services.runtime.metrics import OTHER, Instruments, SharedMetrics, dead_letters
 
@@ -18,8 +19,6 @@ _OUTCOMES = (Status.SUCCEEDED, Status.PENDING, Status.EXHAUSTED)
 _POISON_REASONS = ("undecodable", "id_invalid", "text_invalid", "body_too_large")
 # An endpoint that answered 2xx within this time is healthy: what it is owed has to arrive.
 _HEALTHY_SECONDS = 3600.0
-# Endpoints of which that is known; more than a deployment may have at a time.
-_ANSWERING_MAX = 20_000
 _EVENT_TIME_BUCKETS = (1, 10, 60, 600, 3600, 86_400, 604_800)
 _DELAY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 
@@ -160,9 +159,6 @@ class NotifierMetrics:
         """A delivery came to its end; whether that counts depends on how the endpoint did in the last hour."""
         now = time.monotonic()
         if delivered:
-            self._answered_at.pop(endpoint_id, None)
-            self._answered_at[endpoint_id] = now
-            if len(self._answered_at) > _ANSWERING_MAX:
-                del self._answered_at[next(iter(self._answered_at))]
+            remember(self._answered_at, endpoint_id, now)
         if now - self._answered_at.get(endpoint_id, float("-inf")) <= _HEALTHY_SECONDS:
             self.healthy_deliveries.labels("delivered" if delivered else "exhausted").inc()

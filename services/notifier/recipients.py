@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from services.notifier.domain.endpoint_limit import ENDPOINTS_MAX
 from services.notifier.domain.endpoint_url import UrlRefused, parse_url
 from services.notifier.domain.outcome import Result
 from services.notifier.sender.request import Recipient
 from services.notifier.store.endpoint_rows import Endpoint
-from services.notifier.store.endpoints import ENDPOINTS_MAX, EndpointStore
+from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.queue import Claimed
 from services.notifier.store.secrets import Secrets
 

@@ -24,9 +24,10 @@ from services.notifier.api.parts import (
     request_hash,
 )
 from services.notifier.api.secrets import SECRET_INVALID, made_key, reader_of, secret_routes
+from services.notifier.domain.endpoint_limit import ENDPOINTS_MAX
 from services.notifier.domain.signature import Scheme, public_key_text, secret_text
 from services.notifier.store.endpoint_rows import Endpoint
-from services.notifier.store.endpoints import ENDPOINTS_MAX, IdempotencyConflict, TooManyEndpoints
+from services.notifier.store.endpoints import IdempotencyConflict, TooManyEndpoints
 from services.runtime.access import Principal
 from services.runtime.api import problem_responses
 from services.runtime.cursors import CURSOR_INVALID, LIMIT_DEFAULT, LIMIT_MAX, decode_by_age, encode_cursor

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from services.notifier.domain.endpoint_limit import remember
+
 FAILURES_IN_ROW_MAX = 5
 # The first pause; the next ones double, up to thirty times it (15 min).
 PAUSE_SECONDS = 30.0
 PAUSE_GROWTH_MAX = 30
 
 WINDOW_ATTEMPTS = 20
-# Endpoints whose newest attempts are remembered; more than a deployment may have at a time.
-WINDOWS_MAX = 20_000
 _ALL = (1 << WINDOW_ATTEMPTS) - 1
 
 
@@ -49,7 +49,6 @@ class Windows:
 
     def add(self, endpoint_id: str, *, failed: bool, revision: int) -> bool:
         """Take an attempt into the endpoint's window; whether half of it failed now."""
-        window = self._kept[endpoint_id] = self._kept.pop(endpoint_id, Window())
-        if len(self._kept) > WINDOWS_MAX:
-            del self._kept[next(iter(self._kept))]
+        window = self._kept.get(endpoint_id) or Window()
+        remember(self._kept, endpoint_id, window)
         return window.add(failed=failed, revision=revision)

@@ -12,10 +12,10 @@ from ipaddress import ip_address
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.notifier.domain.addresses import Address
+from services.notifier.domain.endpoint_limit import remember
 
 # An answer is used this long; the connection is made to the vetted address in any case.
 CACHE_SECONDS = 10.0
-_CACHE_NAMES_MAX = 10_000
 # Each name whose servers are silent keeps a thread for as long as the system's resolver tries, 10 s and more. So names
 # that were answered when last asked have threads of their own, as many as all others.
 _LOOKUPS_AT_ONCE = 32
@@ -97,6 +97,4 @@ class Resolver(AbstractResolver):
         if done.cancelled() or done.exception() is not None:
             self._cache.pop(host, None)
             return
-        if len(self._cache) >= _CACHE_NAMES_MAX:
-            self._cache.clear()
-        self._cache[host] = (time.monotonic(), done.result())
+        remember(self._cache, host, (time.monotonic(), done.result()))

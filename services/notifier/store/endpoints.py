@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.notifier.domain.endpoint_limit import ENDPOINTS_MAX
 from services.notifier.domain.signature import SigningKey
 from services.notifier.secret_box import SecretBox
 from services.notifier.store import endpoint_queue, notices
@@ -27,7 +28,6 @@ from services.notifier.store.locks import CHANGE_ENDPOINTS
 from services.notifier.store.secrets import Reader, Secrets, SecretShelf, forget_secrets, note_access
 
 ID_CHARACTERS = "abcdefghijkmnpqrstuvwxyz23456789"
-ENDPOINTS_MAX = 10_000
 
 _TERMS = (*TERMS, *FIXED_AT_CREATION)
 _INSERT = sa.text(

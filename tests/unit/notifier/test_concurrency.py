@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.domain.breaker import WINDOW_ATTEMPTS, WINDOWS_MAX, Window, Windows
+from services.notifier.domain.breaker import WINDOW_ATTEMPTS, Window, Windows
 from services.notifier.domain.concurrency import Concurrency
+from services.notifier.domain.endpoint_limit import ENDPOINTS_MAX, remember
 from services.notifier.domain.outcome import Result
 
 RESULTS = st.lists(st.tuples(st.sampled_from(list(Result)), st.floats(0, 30)), max_size=200)
@@ -103,10 +104,23 @@ def test_a_window_begins_anew_with_the_endpoint() -> None:
 def test_windows_of_endpoints_that_are_gone_are_forgotten() -> None:
     """However many come and go: those that were attempted last are kept."""
     windows = Windows()
-    for number in range(WINDOWS_MAX + 100):
+    for number in range(ENDPOINTS_MAX + 100):
         windows.add(f"ep_{number}", failed=True, revision=1)
         assert windows.add("used", failed=True, revision=1) == (number % WINDOW_ATTEMPTS == WINDOW_ATTEMPTS - 1)
-    assert len(windows) == WINDOWS_MAX
+    assert len(windows) == ENDPOINTS_MAX
+
+
+def test_all_endpoints_that_there_may_be_are_remembered() -> None:
+    """To hear of one again makes no other one forgotten; one too many costs the oldest alone."""
+    known: dict[str, int] = {}
+    for number in range(ENDPOINTS_MAX):
+        remember(known, f"ep_{number}", number)
+    remember(known, "ep_0", 0)
+    assert len(known) == ENDPOINTS_MAX
+    remember(known, "ep_new", 0)
+    assert len(known) == ENDPOINTS_MAX
+    assert "ep_0" in known
+    assert "ep_1" not in known
 
 
 @given(st.lists(st.booleans(), max_size=300))

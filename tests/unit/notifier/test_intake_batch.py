@@ -13,12 +13,12 @@ from prometheus_client import CollectorRegistry
 from schemas.signals import encode
 from services.notifier import intake_batch
 from services.notifier.backlog import Backlog
+from services.notifier.domain.endpoint_limit import ENDPOINTS_MAX
 from services.notifier.domain.filters import Filter
 from services.notifier.domain.sequence import Progress
 from services.notifier.domain.slack import slack_body
 from services.notifier.intake_batch import OWED_MAX, RECORDS_MAX, BatchWriter
 from services.notifier.metrics import NotifierMetrics
-from services.notifier.store.endpoints import ENDPOINTS_MAX
 from services.notifier.store.intake import Position, Subscriber
 from tests.builders_signals import a_signal
 from tests.unit.notifier.test_intake_rules import Record

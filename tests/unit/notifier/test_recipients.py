@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
+from services.notifier.domain.endpoint_limit import ENDPOINTS_MAX
 from services.notifier.domain.endpoint_url import PORTS
 from services.notifier.domain.signature import Scheme, SigningKey
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.recipients import Recipients
-from services.notifier.store.endpoints import ENDPOINTS_MAX
 from services.notifier.store.secrets import Secrets
 from tests.unit.notifier.test_dispatcher import claims
 
