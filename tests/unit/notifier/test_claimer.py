@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -179,19 +179,39 @@ async def test_what_could_outlast_its_lease_or_has_lost_it_is_not_attempted(
     async def holds(_: Claimed) -> bool:
         return held
 
+    (claim,) = claims("a", 1)
+    waiting = replace(claim, claimed_at=time.monotonic() - waited_seconds)
+    deliver = _deliverer(holds, put)
+    result = await deliver(waiting, replace(recipient("a", 1), timeout_seconds=timeout_seconds))
+    assert (result, len(put)) == ((Result.HTTP_2XX, 1) if sent else (None, 0))
+
+
+async def test_what_waits_too_long_while_it_is_looked_up_is_not_attempted() -> None:
+    """Of a database that is slow to answer the answer comes when too little of the lease is left."""
+    (claim,) = claims("a", 1)
+    waiting = SimpleNamespace(claimed_at=time.monotonic() - 2, id=claim.id)
+
+    async def holds(_: Claimed) -> bool:
+        waiting.claimed_at -= 50
+        return True
+
+    put: list[Any] = []
+    assert await _deliverer(holds, put)(cast(Any, waiting), recipient("a", 1)) is None
+    assert not put
+
+
+def _deliverer(holds: Callable[[Claimed], Awaitable[bool]], put: list[Any]) -> Deliverer:
+    """With a lease of a minute; all that is attempted succeeds and is put into `put`."""
+
     async def attempt(delivery: Claimed, to: Recipient) -> Any:
         return SimpleNamespace(answer=Answer(result=Result.HTTP_2XX))
 
     async def put_in(attempt: Any) -> None:
         put.append(attempt)
 
-    deliver = Deliverer(
+    return Deliverer(
         queue=cast(Any, SimpleNamespace(holds=holds)),
         sender=cast(Any, SimpleNamespace(attempt=attempt)),
         outcomes=cast(Any, SimpleNamespace(put=put_in)),
         lease_seconds=60,
     )
-    (claim,) = claims("a", 1)
-    waiting = replace(claim, claimed_at=time.monotonic() - waited_seconds)
-    result = await deliver(waiting, replace(recipient("a", 1), timeout_seconds=timeout_seconds))
-    assert (result, len(put)) == ((Result.HTTP_2XX, 1) if sent else (None, 0))
