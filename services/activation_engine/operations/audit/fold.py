@@ -23,7 +23,6 @@ from services.activation_engine.plan_adoption import live_plan
 from services.activation_engine.plans.registry import RETIRED
 from services.activation_engine.store import Adoption
 
-
 # So many sets of plan versions may wait for one sweep, which every tick that decides something ends.
 _SETS_MAX = 8
 
