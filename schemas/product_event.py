@@ -17,7 +17,8 @@ class ProductEvent(msgspec.Struct, omit_defaults=True, gc=False):
 
     `body` is the client's own JSON object, byte for byte. `occurred_at` is the client's time corrected by ingest and
     the only one that milestones use; `original_at` and `sent_at` are as the client sent them. `flags` is a subset of
-    `clamped`, `skewed`, `historical`, `no_timestamp`, `no_message_id`. For a command, `event` is the command's name.
+    `clamped`, `skewed`, `historical`, `no_timestamp`, `no_message_id`. For a command, `event` is the command's name; an
+    `identify` has one where software did something by itself, such as PostHog's `$exception`: it shows no use.
     `resolved_by` is what named the account: a place in the event such as `context.groupId`, `group` for a group call,
     `command`, or `user` for what was learned of its user.
     """

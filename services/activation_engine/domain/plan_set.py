@@ -143,9 +143,9 @@ class PlanSet:
 
     def needs_body(self, event: Event) -> bool:
         """Whether folding the record may read its body."""
-        if event.type in USAGE_TYPES:
-            return not event.staff and any(one.selector.where for one in self.wanting(event.name or ""))
-        return event.type in ("group", "command")
+        if event.type in ("group", "command"):
+            return True
+        return not event.staff and any(one.selector.where for one in self.wanting(event.name or ""))
 
     def fold(self, facts: Facts, event: Event) -> Change | None:
         """Take one record into the facts; None when nothing changed. Raises InvalidBody, with nothing changed, when a
@@ -153,7 +153,7 @@ class PlanSet:
         if event.type in USAGE_TYPES:
             return None if event.staff else self._fold_usage(facts, event)
         if event.type == "identify":
-            return self._fold_role(facts, event)
+            return None if event.staff else self._fold_told(facts, event)
         if event.type == "command" and event.name == "note":
             return self.fold_trackers(facts, replace(event, type="note", name=event.text("event")))
         changed = event.type == "group" and fold_traits(facts, event)
@@ -161,7 +161,7 @@ class PlanSet:
         return Change(self.live, news=True) if changed else None
 
     def fold_trackers(self, facts: Facts, event: Event) -> Change | None:
-        """Take an event into the trackers alone: for a note, and for a use whose person and time are known."""
+        """Take an event into the trackers alone: what is no use, and a use whose person and time are known."""
         changed: Change | None = None
         for tracker in self.wanting(event.name or ""):
             if tracker.fold(facts.trackers, event):
@@ -226,14 +226,18 @@ class PlanSet:
         known = changed or _MOVED
         return Change(known.settle, news or known.news)
 
-    def _fold_role(self, facts: Facts, event: Event) -> Change | None:
-        if event.staff or event.role is None:
-            return None
+    def _fold_told(self, facts: Facts, event: Event) -> Change | None:
+        """What is told about a person: who that is, and what software did by itself meanwhile, if that has a name."""
+        changed = self.fold_trackers(facts, event) if event.name else None
+        if event.role is None:
+            return changed
         person, at = _counted_as(facts, event.user_id) if event.user_id else None, event.occurred_at_ms
         known = [
             know_person(facts.activity.setdefault(rule.id, Activity()), person, event.role, at) for rule in self.rules
         ]
-        return Change(news=True) if any(known) else None
+        if not any(known):
+            return changed
+        return Change(news=True) if changed is None else changed._replace(news=True)
 
 
 def _counted_as(facts: Facts, user_id: str) -> str:

@@ -18,12 +18,20 @@ _Id = str | int | None
 _Time = str | int | float | None
 _Traits = dict[str, Any] | None
 
+# What the SDK or the product's code does by itself while somebody is there, or nobody is: it shows no use.
+_BY_ITSELF = (
+    *("$feature_flag_called", "$experiment_exposure", "$web_experiment_applied", "$exception", "$csp_violation"),
+    *("$web_vitals", "$performance_event", "$$heatmap", "$snapshot", "$$client_ingestion_warning", "survey shown"),
+)
 # Events that are about a person or a group; the other names that begin with a dollar sign are usage.
 _RECORD_TYPES: dict[str, RecordType] = {
+    **dict.fromkeys(_BY_ITSELF, "identify"),
     "$identify": "identify",
     "$set": "identify",
+    "$delete_person_property": "identify",
     "$groupidentify": "group",
     "$create_alias": "alias",
+    "$merge_dangerously": "alias",
     "$pageview": "page",
     "$screen": "screen",
 }
@@ -155,7 +163,7 @@ def _event(
         raw,
         account_id,
         _user_id(fields, properties),
-        checked_id(fields.event, "event") if type_ == "track" else _NAMES.get(type_),
+        checked_id(fields.event, "event") if type_ == "track" or fields.event in _BY_ITSELF else _NAMES.get(type_),
         None if message_id is None else checked_id(str(message_id), "uuid"),
         fields.timestamp,
         fields.sent_at if fields.sent_at is not None else batch_sent_at,

@@ -220,6 +220,14 @@ def test_what_is_no_activity(record: Event) -> None:
     assert facts.activity == {}
 
 
+def test_what_software_does_by_itself_counts_by_its_name_alone() -> None:
+    """A condition may ask for errors; nobody used the product, and staff's count nowhere."""
+    facts = folded(event("Data Imported", kind="identify"), event("", kind="identify"))
+    assert reached_milestones(plan(), facts) == {"data": day(0)}
+    assert facts.activity == {}
+    assert folded(event("Data Imported", kind="identify", staff=True)).trackers == {}
+
+
 def test_staff_reaches_no_milestone() -> None:
     """A helpful consultant must not activate an account; a server's event without a person may."""
     assert folded(event("Data Imported", staff=True)).trackers == {}

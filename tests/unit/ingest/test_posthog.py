@@ -61,11 +61,14 @@ def test_every_form_holds_its_key_which_does_not_enter_the_log(body: Any) -> Non
         ("$identify", ("identify", None)),
         ("$set", ("identify", None)),
         ("$create_alias", ("alias", None)),
-        ("$feature_flag_called", ("track", "$feature_flag_called")),
+        ("$merge_dangerously", ("alias", None)),
+        ("$feature_flag_called", ("identify", "$feature_flag_called")),
+        ("$exception", ("identify", "$exception")),
+        ("$autocapture", ("track", "$autocapture")),
     ],
 )
 def test_names_with_a_meaning_are_calls(name: str, expected: tuple[str, str | None]) -> None:
-    """The others are names like any."""
+    """What software does by itself shows no use of the product; the others are names like any."""
     event = read({**CAPTURE, "event": name})
     assert (event.type, event.event) == expected
 
