@@ -27,10 +27,15 @@ def check(command: dict[str, Any], now: datetime) -> None:
     if command["command"] == "pause" and "--until" in moments and moments["--until"] <= now:
         raise Refused("--until is over: write a date to come, or leave it out to pause until resumed.")
     for name, at in moments.items():
-        if at - now > _CLOCK_AHEAD_MAX and (name == "--at" or name.startswith(_REACHED)):
-            raise Refused(f"{name} is to come: write a day that has come, for it says when the milestone was reached.")
+        if name == "--at" or name.startswith(_REACHED):
+            _check_come(name, at, now, says="when the milestone was reached")
     if command.get("kind") in NEVER_SNOOZED_KINDS:
         raise Refused(f"{command['kind']} cannot be snoozed, because what happens once would never be told.")
+
+
+def check_happened(at: str, now: datetime) -> None:
+    """Whether an event may have happened then: ingest would take one that is to come as of now. Raises Refused."""
+    _check_come("--at", _moment("--at", at), now, says="when it happened")
 
 
 def check_with(engine: Client, command: dict[str, Any], account: dict[str, Any] | None) -> None:
@@ -64,6 +69,11 @@ def no_dates(engine: Client, command: dict[str, Any], plans: Iterable[dict[str, 
 
 def _is_date(trait: str) -> bool:
     return trait in _DATES or trait.startswith(_REACHED)
+
+
+def _check_come(name: str, at: datetime, now: datetime, *, says: str) -> None:
+    if at - now > _CLOCK_AHEAD_MAX:
+        raise Refused(f"{name} is to come: write a day that has come, for it says {says}.")
 
 
 def _moment(name: str, value: Any) -> datetime:

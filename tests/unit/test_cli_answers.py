@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,26 @@ def test_an_event_is_somebodys(run: Run) -> None:
     for whose in (["--account", "acme"], ["--user", "kim"], ["--property", "account_id=acme"]):
         sent = run(answers, "event", "send", "Recipe Saved", *whose)
         assert (sent.stdout, sent.stderr) == ("accepted 1, rejected 0\n", "")
+
+
+@pytest.mark.parametrize(("at", "told"), [("2199-01-01", "--at is to come"), ("yesterday", "no date"), ("", "no date")])
+def test_an_event_has_happened(run: Run, at: str, told: str) -> None:
+    """Ingest would count one that is to come as of now, and say so only where nobody looks."""
+    refused = run({}, "event", "send", "Recipe Saved", "--account", "acme", "--at", at).exception
+    assert isinstance(refused, Refused)
+    assert told in str(refused)
+
+
+def test_a_list_of_keys_shows_what_each_may_send(run: Run) -> None:
+    """As it was set, and nothing of what was not."""
+    key: dict[str, Any] = {"id": "k1", "name": "app", "scopes": ["events:write"], "origins": [], "limits": None}
+    quota = {"events_per_second": 500.0, "bytes_per_second": None, "burst_seconds": 10.0}
+    key |= {"quota": quota, "redaction": {"drop": ["context.ip", "a.b"], "hash": []}}
+    answers: Answers = {"GET /v1/keys": {"data": [key, {**key, "id": "k2", "quota": None}], "next": None}}
+    _, first, second = run(answers, "key", "list").stdout.splitlines()
+    assert "events_per_second 500, burst_seconds 10 - drop context.ip a.b - " in " ".join(first.split())
+    assert "burst" not in second
+    assert json.loads(run(answers, "key", "list", "--json").stdout)[0]["quota"] == quota
 
 
 @pytest.mark.parametrize(("waiting", "told"), [(True, True), (None, True), (False, False)])

@@ -14,6 +14,7 @@ from services.cli.client import Client, FindClient, engine, ingest, patiently
 from services.cli.event_files import events_of, named
 from services.cli.event_lines import COLOURS, line_of, mark_of
 from services.cli.files import read_file
+from services.cli.order_checks import check_happened
 from services.cli.orders import values_of
 from services.cli.output import (
     REFUSED,
@@ -75,6 +76,8 @@ def send(
         raise Misused(f"Name one event, or a file of events, not both: {name} and {file} were given.")
     one = {"account": account, "user": user, "role": role, "property": properties, "at": at, "id": message_id}
     given = [option for option, value in one.items() if value]
+    if at is not None:
+        check_happened(at, datetime.now(UTC))
     if file is not None and given:
         raise Misused(f"--{given[0]} describes one event; the events in a file say it themselves.")
     if role is not None and user is None:

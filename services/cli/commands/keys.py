@@ -118,8 +118,9 @@ app.command("patch")(composed(patch, rules=key_rules, client=ingest))
 def list_keys(*, limit: Rows = ROWS_DEFAULT, client: Client, as_json: AsJson = False) -> None:
     """List keys by their public ids."""
     rows = list(client.rows("/v1/keys", limit=limit))
-    fields = ("id", "name", "scopes", "origins", "created_at", "expires_at", "revoked_at")
-    print_fields(fields, rows, empty="no keys", as_json=as_json)
+    shown = rows if as_json else [{**row, **{part: _in_words(row[part]) for part in Part}} for row in rows]
+    fields = ("id", "name", "scopes", "origins", *Part, "created_at", "expires_at", "revoked_at")
+    print_fields(fields, shown, empty="no keys", as_json=as_json)
 
 
 @app.command()
@@ -136,6 +137,15 @@ def revoke(
         confirm(f"Revoke key {key_id} ({_name(client, key_id)})? Whoever uses it is refused from now on.", yes=False)
     client.ask("DELETE", f"/v1/keys/{segment(key_id)}")
     print_answer({"id": key_id, "revoked": True}, f"revoked {key_id}", as_json=as_json)
+
+
+def _in_words(part: Body | None) -> str | None:
+    """What is set of a key's quota, limits or redaction, under the names of the API."""
+    given = {name: value for name, value in (part or {}).items() if value}
+    texts = (
+        f"{name} {' '.join(value) if isinstance(value, list) else f'{value:.12g}'}" for name, value in given.items()
+    )
+    return ", ".join(texts) or None
 
 
 def _name(client: Client, key_id: str) -> str:
