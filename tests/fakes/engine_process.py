@@ -6,11 +6,12 @@ import asyncio
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -48,13 +49,13 @@ class EngineProcess:
         return f"http://127.0.0.1:{self._listening(within_seconds)['port']}"
 
     def _listening(self, within_seconds: float) -> dict[str, Any]:
-        deadline = time.monotonic() + within_seconds
-        while time.monotonic() < deadline and self.process.poll() is None:
-            for line in self.log.read_bytes().splitlines():
-                if b'"listening"' in line:
-                    return dict(msgspec.json.decode(line))
-            time.sleep(0.05)
-        raise AssertionError(f"the engine does not listen: {self.log.read_text()[-3000:]}")
+        return wait_until(self._listens, what=f"what it listens on, in {self.log}", timeout_seconds=within_seconds)
+
+    def _listens(self) -> dict[str, Any]:
+        """What it logged of that; nothing before it did."""
+        assert self.process.poll() is None, f"the engine has ended: {self.log.read_text()[-3000:]}"
+        lines = (line for line in self.log.read_bytes().splitlines(keepends=True) if line.endswith(b"\n"))
+        return next((msgspec.json.decode(line) for line in lines if b'"listening"' in line), {})
 
     def kill(self) -> None:
         """SIGKILL, as a machine that loses its power."""
