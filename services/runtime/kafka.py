@@ -133,6 +133,12 @@ async def create_topics(
         return created
 
 
+async def check_broker(bootstrap_servers: str) -> None:
+    """Raises BrokerUnreachable unless a broker at one of these addresses says which brokers there are."""
+    async with _admin(bootstrap_servers):
+        pass
+
+
 @asynccontextmanager
 async def _admin(bootstrap_servers: str) -> AsyncIterator[Any]:
     """A client that asks the brokers; raises BrokerUnreachable for whatever they, or the way to them, fail in."""

@@ -23,16 +23,23 @@ Listen = Callable[..., int]
 
 @pytest.fixture
 def silent() -> Iterator[Listen]:
-    """Makes ports that take connections and answer nothing, or with `endlessly` a part of an answer again and again."""
+    """Makes ports that take connections and answer nothing, or with `endlessly` a part of an answer again and again,
+    to all but who asks for events."""
     ended, sockets = threading.Event(), []
 
     def drip(listener: socket.socket) -> None:
         with suppress(OSError):
-            connection, _ = listener.accept()
+            while not ended.is_set():
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    def answer(connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            if connection.recv(65_536).startswith(b"GET /v1/events"):
+                connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{"data": []}')
+                return
             connection.sendall(b"HTTP/1.1 200 OK\r\n")
             while not ended.wait(0.5):
                 connection.sendall(b"x-more: 1\r\n")
-            connection.close()
 
     def listen(*, endlessly: bool = False) -> int:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -75,7 +82,7 @@ def test_everything_hangs(
         capsys,
         **services,
         DATABASE_URL=f"postgresql://kim:word@127.0.0.1:{silent()}/x",
-        KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1",
+        KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{silent()}",
         FIRSTVALUE_API_KEY="fv_KEY",
         FIRSTVALUE_DATA_DIR=str(tmp_path),
     )
@@ -84,6 +91,7 @@ def test_everything_hangs(
         assert f"{name} hangs: it takes connections at http://127.0.0.1:" in told
     assert "PostgreSQL does not answer at 127.0.0.1:" in told
     assert "it said nothing for 5 s" in told
+    assert "Kafka does not answer at 127.0.0.1:" in told
 
 
 def test_an_answer_that_never_ends(
@@ -102,3 +110,20 @@ def test_an_answer_that_never_ends(
     assert LOOK_SECONDS_MAX <= seconds < _SECONDS_MAX
     assert "Engine had not answered after 6 s." in told
     assert "Ingest does not answer at http://127.0.0.1:1" in told
+
+
+def test_a_key_that_is_not_judged_in_time(
+    silent: Listen, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """It is not told as one that may send; what ingest answered beside it counts."""
+    told, _ = examined(
+        monkeypatch,
+        capsys,
+        FIRSTVALUE_INGEST_URL=f"http://127.0.0.1:{silent(endlessly=True)}",
+        FIRSTVALUE_ENGINE_URL="http://127.0.0.1:1",
+        FIRSTVALUE_NOTIFIER_URL="http://127.0.0.1:1",
+        FIRSTVALUE_API_KEY="fv_KEY",
+        FIRSTVALUE_DATA_DIR=str(tmp_path),
+    )
+    assert "no event was ever accepted" in told
+    assert "the product's key was not judged: no answer within 6 s" in told

@@ -218,6 +218,15 @@ def test_a_stale_schema_is_told_with_what_mends_it(tmp_path: Path, database: str
     assert do in words
 
 
+@pytest.mark.parametrize(("address", "do"), [("127.0.0.1:9", "`firstvalue up`"), ("x:1", "KAFKA_BOOTSTRAP_SERVERS")])
+def test_a_broker_that_does_not_answer_is_told_with_what_mends_it(tmp_path: Path, address: str, do: str) -> None:
+    """The local stack's is started with the stack."""
+    local = Local(tmp_path, tmp_path, state={"connection": {"kafka": "127.0.0.1:9"}}, wanted_ports={})
+    words = said(server_checks.broker_answers, Look(now=NOW, local=local, kafka=address, kafka_answers=False))
+    assert words.startswith(f"Kafka does not answer at {address}: ")
+    assert do in words
+
+
 def test_what_could_not_be_asked_is_judged_by_nobody() -> None:
     """A service that is away is told once, and not again as everything that it might have said."""
     for check in (
@@ -306,11 +315,11 @@ def test_a_service_that_is_far_away_does_not_hang() -> None:
 
 
 def test_a_broker_whose_address_nobody_tells_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time that is given binds for all addresses together; one that takes a connection is enough."""
+    """The time that is given binds for all addresses together; one that answers is enough."""
     held = Event()
-    monkeypatch.setattr(servers, "_connects", lambda address, _: address == "second:1" or held.wait(60))
-    assert servers.takes_connections("first:1, second:1", seconds=30)
-    assert not servers.takes_connections("first:1,third:1", seconds=0.01)
+    monkeypatch.setattr(servers, "_answers", lambda address, _: address == "second:1" or held.wait(60))
+    assert servers.broker_answers("first:1, second:1", seconds=30)
+    assert not servers.broker_answers("first:1,third:1", seconds=0.01)
     held.set()
 
 

@@ -17,7 +17,7 @@ import httpx
 
 from services.cli.addresses import ServiceName, Target, find
 from services.cli.client import Client, segment
-from services.cli.doctor.servers import DatabaseSeen, see_database, takes_connections
+from services.cli.doctor.servers import DatabaseSeen, broker_answers, see_database
 from services.cli.output import Failed, Hung, Misused, Refused, Unreachable
 
 SERVICES: tuple[ServiceName, ...] = ("ingest", "engine", "notifier")
@@ -30,6 +30,7 @@ LOOK_SECONDS_MAX = 6.0
 _NEW = timedelta(minutes=2)
 
 _Found = TypeVar("_Found")
+_Question = Callable[[Client], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,6 @@ class Look:
     failures: dict[ServiceName, list[Failed]] = field(default_factory=dict)
     slow: list[ServiceName] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
-    answered: set[ServiceName] = field(default_factory=set)
     ready: dict[ServiceName, dict[str, bool]] = field(default_factory=dict)
     live: dict[ServiceName, dict[str, bool]] = field(default_factory=dict)
     local: Local | None = None
@@ -66,7 +66,7 @@ class Look:
     database_url: str | None = None
     database: DatabaseSeen | None = None
     kafka: str | None = None
-    kafka_connects: bool | None = None
+    kafka_answers: bool | None = None
 
     def reached(self, service: ServiceName) -> bool:
         """Whether it answered anything at all."""
@@ -130,12 +130,13 @@ def _in_order(found: Mapping[ServiceName, _Found]) -> dict[ServiceName, _Found]:
 
 def _ask_all(look: Look, connection: Mapping[str, Any]) -> None:
     """Each service and server by a thread of its own: one that hangs keeps no other from being asked."""
+    questions = _questions(look.now)
     asking = {
-        service: Thread(target=ask, args=(look,), daemon=True)
-        for service, ask in zip(SERVICES, (_ask_ingest, _ask_engine, _ask_notifier), strict=True)
+        service: Thread(target=_ask_service, args=(look, service, questions[service]), daemon=True)
+        for service in SERVICES
     }
     others = [Thread(target=_probe, args=(look, service, connection), daemon=True) for service in SERVICES]
-    others += [Thread(target=ask, args=(look,), daemon=True) for ask in (_ask_kafka, _ask_database)]
+    others += [Thread(target=ask, args=(look,), daemon=True) for ask in (_ask_kafka, _ask_database, _try_write_key)]
     ends_at = time.monotonic() + LOOK_SECONDS_MAX
     for thread in (*asking.values(), *others):
         thread.start()
@@ -144,7 +145,7 @@ def _ask_all(look: Look, connection: Mapping[str, Any]) -> None:
     for service, thread in asking.items():
         if not thread.is_alive():
             continue
-        if service in look.answered:
+        if not look.answers.keys().isdisjoint(questions[service]):
             look.slow.append(service)
         else:
             told = f"{service.capitalize()} had not answered after {LOOK_SECONDS_MAX:.0f} s."
@@ -163,8 +164,8 @@ def _probe(look: Look, service: ServiceName, connection: Mapping[str, Any]) -> N
 
 def _ask_kafka(look: Look) -> None:
     if look.kafka is not None:
-        look.kafka_connects = False
-        look.kafka_connects = takes_connections(look.kafka, seconds=_ANSWER_SECONDS)
+        look.kafka_answers = False
+        look.kafka_answers = broker_answers(look.kafka, seconds=_ANSWER_SECONDS)
 
 
 def _ask_database(look: Look) -> None:
@@ -173,45 +174,53 @@ def _ask_database(look: Look) -> None:
         look.database = see_database(look.database_url, seconds=_ANSWER_SECONDS)
 
 
-def _ask_ingest(look: Look) -> None:
-    for status in ("accepted", "unresolved", "dead"):
-        rows = 1 if status == "accepted" else _ROWS_MAX
-        _keep(look, "ingest", status, partial(_data, path="/v1/events", status=status, limit=rows))
-    if look.write_key is None or not look.reached("ingest"):
+def _try_write_key(look: Look) -> None:
+    target = look.targets.get("ingest")
+    if look.write_key is None or target is None:
         return
+    look.write_key_failure = Hung(f"no answer within {LOOK_SECONDS_MAX:.0f} s")
     try:
         # The key is judged before what it sends, and nothing is sent.
-        product = Client(Target("ingest", look.targets["ingest"].url, look.write_key), answer_seconds=_ANSWER_SECONDS)
+        product = Client(Target("ingest", target.url, look.write_key), answer_seconds=_ANSWER_SECONDS)
         product.ask("POST", "/v1/batch", body={"batch": []})
     except Failed as failure:
-        if not (isinstance(failure, Refused) and failure.code == "batch_empty"):
-            look.write_key_failure = failure
+        taken = isinstance(failure, Refused) and failure.code == "batch_empty"
+        look.write_key_failure = None if taken else failure
 
 
-def _ask_engine(look: Look) -> None:
-    # What takes many requests last.
-    _keep(look, "engine", "partitions", partial(_data, path="/v1/partitions"))
-    _keep(look, "engine", "dead_letters", partial(_data, path="/v1/dead-letters", limit=_ROWS_MAX))
-    _keep(look, "engine", "plans", _plans)
-    _keep(look, "engine", "names", lambda client: list(client.rows("/v1/catalog", limit=_NAMES_MAX)))
+def _ask_service(look: Look, service: ServiceName, questions: Mapping[str, _Question]) -> None:
+    """Each answer under its name; a service that is not there is asked once."""
+    for name, ask in questions.items():
+        if not look.reached(service):
+            return
+        try:
+            look.answers[name] = ask(Client(look.targets[service], answer_seconds=_ANSWER_SECONDS))
+        except Failed as failure:
+            look.failures.setdefault(service, []).append(failure)
 
 
-def _ask_notifier(look: Look) -> None:
-    _keep(look, "notifier", "endpoints", lambda client: list(client.rows("/v1/endpoints", limit=_ROWS_MAX)))
+def _questions(now: datetime) -> dict[ServiceName, dict[str, _Question]]:
+    """What each service is asked; what takes many requests comes last."""
+    events = partial(_data, path="/v1/events")
     deliveries = partial(_data, path="/v1/deliveries", limit=_ROWS_MAX)
-    _keep(look, "notifier", "held", partial(deliveries, status="held"))
-    _keep(look, "notifier", "waiting", partial(deliveries, status="pending", until=(look.now - _NEW).isoformat()))
-
-
-def _keep(look: Look, service: ServiceName, name: str, ask: Callable[[Client], Any]) -> None:
-    """The answer under its name; one service that is not there is asked once."""
-    if not look.reached(service):
-        return
-    try:
-        look.answers[name] = ask(Client(look.targets[service], answer_seconds=_ANSWER_SECONDS))
-        look.answered.add(service)
-    except Failed as failure:
-        look.failures.setdefault(service, []).append(failure)
+    return {
+        "ingest": {
+            "accepted": partial(events, status="accepted", limit=1),
+            "unresolved": partial(events, status="unresolved", limit=_ROWS_MAX),
+            "dead": partial(events, status="dead", limit=_ROWS_MAX),
+        },
+        "engine": {
+            "partitions": partial(_data, path="/v1/partitions"),
+            "dead_letters": partial(_data, path="/v1/dead-letters", limit=_ROWS_MAX),
+            "plans": _plans,
+            "names": lambda client: list(client.rows("/v1/catalog", limit=_NAMES_MAX)),
+        },
+        "notifier": {
+            "endpoints": lambda client: list(client.rows("/v1/endpoints", limit=_ROWS_MAX)),
+            "held": partial(deliveries, status="held"),
+            "waiting": partial(deliveries, status="pending", until=(now - _NEW).isoformat()),
+        },
+    }
 
 
 def _plans(client: Client) -> list[dict[str, Any]]:

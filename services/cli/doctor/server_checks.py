@@ -1,4 +1,4 @@
-"""PostgreSQL and Kafka themselves, where their addresses are known: can they be reached, is the schema current?"""
+"""PostgreSQL and Kafka themselves, where their addresses are known: do they answer, is the schema current?"""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from services.cli.doctor.look import Look
 
 
 def broker_answers(look: Look) -> Iterator[Finding]:
-    """One of its addresses takes a connection."""
-    if look.kafka_connects:
-        yield fine("kafka", f"Kafka takes connections at {look.kafka}")
-    elif look.kafka_connects is not None:
-        yield problem(
-            "kafka", f"Kafka takes no connection at {look.kafka}", "start it, or correct KAFKA_BOOTSTRAP_SERVERS"
-        )
+    """One of its addresses, and more than that it takes connections, as a process that stands still does too."""
+    if look.kafka_answers:
+        yield fine("kafka", f"Kafka answers at {look.kafka}")
+    elif look.kafka_answers is not None:
+        anew = "`firstvalue down`, then `firstvalue up` starts it anew"
+        do = anew if _is_local(look, "kafka", look.kafka) else "start it, or correct KAFKA_BOOTSTRAP_SERVERS"
+        yield problem("kafka", f"Kafka does not answer at {look.kafka}", do)
 
 
 def database_is_current(look: Look) -> Iterator[Finding]:
@@ -40,7 +40,11 @@ def database_is_current(look: Look) -> Iterator[Finding]:
 
 def _migrate(look: Look) -> str:
     """The local stack migrates when it starts, and its database has no address outside of it."""
-    local = look.local.state.get("connection") or {} if look.local is not None else {}
-    if local.get("database") == look.database_url:
+    if _is_local(look, "database", look.database_url):
         return "`firstvalue down`, then `firstvalue up` brings it up to date"
     return "run `firstvalue migrate` with the release that the services run"
+
+
+def _is_local(look: Look, server: str, address: str | None) -> bool:
+    local = look.local.state.get("connection") or {} if look.local is not None else {}
+    return local.get(server) == address

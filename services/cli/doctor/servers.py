@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import logging
 import socket
 import time
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from threading import Thread
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.runtime.kafka import BrokerTrouble, check_broker
 from services.runtime.logs import first_line
 from services.runtime.migrations import StaleSchema, check_current
 from services.runtime.postgres import access_advice, connect
@@ -31,16 +33,18 @@ class DatabaseSeen:
     failure: str | None = None
 
 
-def takes_connections(bootstrap_servers: str, *, seconds: float) -> bool:
-    """Whether one of these addresses takes a connection within so many seconds, also of names that nobody resolves."""
+def broker_answers(bootstrap_servers: str, *, seconds: float) -> bool:
+    """Whether a broker at one of these addresses answers within so many seconds, also of names that nobody resolves."""
     addresses = [address.strip() for address in bootstrap_servers.split(",")]
-    connected: Queue[bool] = Queue()
+    answered: Queue[bool] = Queue()
+    # What it complains of is told as a finding.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     ends_at = time.monotonic() + seconds
     for address in addresses:
         # Of a pool the process would wait for at its end.
-        Thread(target=lambda one: connected.put(_connects(one, seconds)), args=(address,), daemon=True).start()
+        Thread(target=lambda one: answered.put(_answers(one, seconds)), args=(address,), daemon=True).start()
     try:
-        return any(connected.get(timeout=max(0.0, ends_at - time.monotonic())) for _ in addresses)
+        return any(answered.get(timeout=max(0.0, ends_at - time.monotonic())) for _ in addresses)
     except Empty:
         return False
 
@@ -81,10 +85,17 @@ def _folder(package: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _connects(address: str, seconds: float) -> bool:
+def _answers(address: str, seconds: float) -> bool:
+    # In this thread, as above.
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=seconds):
-            return True
-    except (OSError, ValueError):
+        socket.getaddrinfo(host.strip("[]"), int(port))
+        asyncio.run(_ask_broker(address, seconds))
+    except (OSError, ValueError, BrokerTrouble):
         return False
+    return True
+
+
+async def _ask_broker(address: str, seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        await check_broker(address)
