@@ -306,6 +306,13 @@ def test_a_service_that_answered_and_then_hung_is_told_by_that() -> None:
     assert "notifier: The database is away." in said(service_checks.services_find_their_servers, seen)
 
 
+def test_a_service_that_is_away_may_be_a_stack_that_was_stopped() -> None:
+    """Whose addresses the shell still has from `firstvalue status --env`."""
+    seen = look()
+    seen.failures["ingest"] = [Unreachable("Ingest does not answer.")]
+    assert "`firstvalue up`" in said(service_checks.services_answer, seen)
+
+
 def test_a_service_that_is_far_away_does_not_hang() -> None:
     """It gave some of its answers in time; starting it anew would not help."""
     seen = look()

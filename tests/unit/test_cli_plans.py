@@ -47,6 +47,14 @@ def test_list_and_unknown_templates() -> None:
     assert isinstance(run("new", "--template", "none").exception, Misused)
 
 
+def test_the_name_of_a_template_is_no_file_name(tmp_path: Path) -> None:
+    """It would hold the default template; what was meant is told."""
+    refused = run("new", "smb").exception
+    assert isinstance(refused, Misused)
+    assert "`firstvalue plan new --template smb`" in str(refused)
+    assert not (tmp_path / "smb").exists()
+
+
 def test_differences_end_with_status_1(tmp_path: Path) -> None:
     """Told line by line; `--write` makes them what is expected."""
     (tmp_path / "plan.yaml").write_text(PLAN)

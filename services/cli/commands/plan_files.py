@@ -55,6 +55,8 @@ def new(
         return
     if template not in TEMPLATES:
         raise Misused(f"There is no template {template}: use one of {', '.join(TEMPLATES)}.")
+    if file in TEMPLATES:
+        raise Misused(f"{file} is a template, and no file: `firstvalue plan new --template {file}` starts from it.")
     if file == "-":
         say_as_it_is(template_text(template).rstrip("\n"))
         return

@@ -40,7 +40,7 @@ def services_answer(look: Look) -> Iterator[Finding]:
             log = look.local.logs / f"{service}.log"
             do = f"`firstvalue status` shows whether it is being started again; its last words are in {log}"
         else:
-            do = "start it, or correct the address; it has to be reachable from here"
+            do = "start it, a local stack by `firstvalue up`; or correct the address, to be reachable from here"
         yield problem("services", str(failure), do)
 
 
