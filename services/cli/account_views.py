@@ -69,7 +69,7 @@ def show_explanation(explanation: Answer) -> None:
                 if one["open"]:
                     say(f"{kind} {one['id']} ({one['title']}) open since {one['opened_at']}: {one['rule']}")
     if active := about(explanation["last_activity_at"]):
-        say(f"\nlast active {active}, with {explanation['last_event']}")
+        say(f"\nlast active {active}, beginning with {explanation['last_event']}")
     for one in explanation["snoozes"]:
         doubt = "" if one["mutes"] else ", but no plan of this account has that: it mutes nothing"
         say(f"\n{one['kind']} is snoozed until {one['until']}{doubt}")

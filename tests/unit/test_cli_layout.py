@@ -152,7 +152,7 @@ def test_every_plan_is_explained_by_a_block(narrow: int, capsys: pytest.CaptureF
     assert "first_output" in first
     assert "0 of 1" in first
     assert second.startswith("Acme is on track under fast.")
-    assert active == "last active about 2026-11-16, with Data Imported"
+    assert active == "last active about 2026-11-16, beginning with Data Imported"
     assert snoozes == "escalated is snoozed until 2026-12-01T00:00:00Z\n"
 
 

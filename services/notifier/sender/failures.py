@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import ssl
 import traceback
 
@@ -83,4 +84,8 @@ def _told(error: BaseException) -> str:
     """What the error says, without the URL that the client adds to an answer it cannot read: it may hold a token."""
     if isinstance(error, aiohttp.ClientResponseError):
         return f"{error.status}, message={error.message!r}"
+    if type(error) is aiohttp.ClientConnectorError:
+        # Its own text speaks of TLS also where none was asked for.
+        why = os.strerror(error.os_error.errno) if error.os_error.errno else error.os_error
+        return f"Cannot connect to {error.host}:{error.port}: {why}"
     return str(error)

@@ -88,4 +88,4 @@ def test_a_person_sees_what_is_optional_and_what_was_dated_by_hand(capsys: Any) 
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "habit Habit (optional) 0 of 3 - -" in lines
     assert any(line.startswith("output Output by hand 2026-11-09") for line in lines)
-    assert lines[-1] == "last active about 2026-11-02, with Data Imported"
+    assert lines[-1] == "last active about 2026-11-02, beginning with Data Imported"

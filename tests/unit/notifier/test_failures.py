@@ -42,6 +42,13 @@ def test_error_does_not_tell_the_url() -> None:
     assert described == "400, message='no status'"
 
 
+def test_a_receiver_that_does_not_listen_is_told_in_words() -> None:
+    """The host, the port and the system's reason, and nothing of TLS where none was asked for."""
+    key = ConnectionKey("hooks.example.com", 9000, False, True, None, None, None)
+    error = aiohttp.ClientConnectorError(key, OSError(errno.ECONNREFUSED, "Connect call failed ('192.0.2.1', 9000)"))
+    assert describe(error, Result.CONNECT) == "Cannot connect to hooks.example.com:9000: Connection refused"
+
+
 @pytest.mark.parametrize(("number", "result"), [(errno.ECONNREFUSED, Result.CONNECT), (errno.EMFILE, Result.INTERNAL)])
 def test_what_we_have_too_few_of_is_charged_to_no_endpoint(number: int, result: Result) -> None:
     """No connection for want of a file is our own failure."""
