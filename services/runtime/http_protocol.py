@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from services.runtime.joined_transport import JoinedTransport
@@ -63,6 +64,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._awaited = _Awaited.REQUEST
         # Loop time by which the client must have sent it.
         self._deadline = math.inf
+        # The head of a request that offers another protocol, without the offer.
+        self._without_offer = b""
         # Bytes since the last that got anywhere: headers, and the trailers and chunk sizes of a body.
         self._overhead_bytes = 0
 
@@ -78,7 +81,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._overhead_bytes += len(data)
-        super().data_received(data)
+        unread = data
+        while unread:
+            unread = self._feed(unread)
         if self._awaited is _Awaited.HEADERS:
             # Where they follow another request in the same bytes, the end of that was taken for their beginning.
             self._overhead_bytes = max(self._overhead_bytes, self._head_bytes() + len(data) - data.rfind(b"\n") - 1)
@@ -86,6 +91,23 @@ class BoundedProtocol(HttpToolsProtocol):
             self._drop_trailers()
         if self._overhead_bytes > self._limits.header_bytes_max or len(self.headers) > self._limits.headers_max:
             self._refuse_headers()
+
+    def _feed(self, data: bytes) -> bytes:
+        """Have the parser read; what is to be read after that.
+
+        Where a client offers another protocol, as Java's does over http with each request (`Upgrade: h2c`), the parser
+        takes the body for that protocol: it reads the request again without the offer, which a server may pass over.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offered:
+            if self._without_offer:
+                unread, self._without_offer = self._without_offer + data[offered.args[0] :], b""
+                self.parser = httptools.HttpRequestParser(self)
+                return unread
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        return b""
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
@@ -101,6 +123,9 @@ class BoundedProtocol(HttpToolsProtocol):
         ):
             self._refuse_headers()
             raise _Refused
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._without_offer = self._head_without_offer()
+            return
         self._awaited = _Awaited.BODY
         self._deadline = self.loop.time() + self._limits.body_seconds
         super().on_headers_complete()
@@ -112,6 +137,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole; it may have been answered before."""
+        if self._without_offer:
+            return
         self._drop_trailers()
         self._awaited = _Awaited.NOTHING
         self._deadline = math.inf
@@ -171,6 +198,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def _drop_trailers(self) -> None:
         """The parser puts them behind the headers, where an app would take them for some."""
         del self.headers[self._headers_number :]
+
+    def _head_without_offer(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + _BESIDE_HEADER_BYTES for name, value in self.headers)

@@ -16,6 +16,8 @@ HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n"
 ROOM = LIMITS.header_bytes_max
 SHORT = b"ab: c\r\n"
+# As Java's HttpClient writes it over http.
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\nUpgrade: h2c\r\n"
 
 
 def head(*, headers: int = 1, size_bytes: int = 0, body_bytes: int = 0) -> bytes:
@@ -52,6 +54,7 @@ class Client:
         self.closed = False
         self.opened = asyncio.Event()
         self.asked: list[Any] = []
+        self.bodies: list[bytes] = []
         self._early = early
         config = uvicorn.Config(
             self._app, interface="asgi3", log_config=None, lifespan="off", ws="none", proxy_headers=False
@@ -66,8 +69,11 @@ class Client:
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked.append(scope)
-        while not self._early and (await receive()).get("more_body"):
-            pass
+        body, more = b"", not self._early
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        self.bodies.append(body)
         await self.opened.wait()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"o", "more_body": True})
@@ -252,3 +258,29 @@ async def test_trailers_are_no_headers(sent: list[bytes]) -> None:
     await client.send(b"".join(sent[1:]))
     assert client.answered.endswith(b"ok")
     assert [name for name, _ in client.asked[0]["headers"]] == [b"transfer-encoding"]
+
+
+@pytest.mark.parametrize("bytes_at_once", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    "framed", [b"content-length: 4\r\n\r\nbody", b"transfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"]
+)
+async def test_a_protocol_that_is_offered_is_passed_over(framed: bytes, bytes_at_once: int) -> None:
+    """The request has its body and its other headers, and so has the next on the connection."""
+    client = Client()
+    client.opened.set()
+    sent = 2 * (b"POST /a?b=c HTTP/1.1\r\nhost: a\r\n" + OFFER + framed)
+    for start in range(0, len(sent), bytes_at_once):
+        await client.send(sent[start : start + bytes_at_once])
+    assert client.bodies == 2 * [b"body"]
+    assert client.answered.count(b"200 OK") == 2
+    assert [(one["path"], one["query_string"], len(one["headers"])) for one in client.asked] == 2 * [("/a", b"b=c", 4)]
+
+
+async def test_offers_in_a_row_are_passed_over() -> None:
+    """As many as come in one packet."""
+    client = Client()
+    client.opened.set()
+    await client.send(2_000 * (b"GET / HTTP/1.1\r\n" + OFFER.replace(b"AAEAAEAAAAIAAAAA", b"") + b"\r\n"))
+    for _ in range(1_000):
+        await client.settle()
+    assert client.answered.count(b"200 OK") == 2_000
