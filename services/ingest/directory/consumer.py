@@ -165,6 +165,9 @@ class ResolverConsumer:
                 self._beat()
                 self._swept.add(part)
                 await self._guarded(self._resolver.expire(claim), part)
+                if part not in self._told_of:
+                    # It was given away while what waits was counted.
+                    self._metrics.forget_partition(part)
 
     async def _guarded(self, work: Awaitable[None], part: int) -> None:
         try:

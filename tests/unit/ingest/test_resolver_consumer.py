@@ -221,6 +221,24 @@ async def test_what_others_have_after_a_rebalance_is_neither_claimed_nor_shown()
     assert (set(consumer._claims), shown(metrics)) == ({0}, {"0"})
 
 
+async def test_what_was_counted_while_it_was_given_away_is_not_shown() -> None:
+    """The count of a slow database comes when others have the partition already."""
+    dealt, metrics = Dealt(0, 1), IngestMetrics()
+    consumer = consumer_of(dealt, [], metrics)
+
+    async def expire(claim: Claim) -> None:
+        if claim.partition == 1:
+            await dealt.deal(0, meanwhile=nothing)
+        metrics.parked.labels(str(claim.partition)).set(7)
+
+    async def nothing() -> None:
+        pass
+
+    consumer._resolver.expire = expire  # type: ignore[method-assign]
+    await consumer._turn()
+    assert shown(metrics) == {"0"}
+
+
 async def test_what_others_have_after_a_client_was_replaced_is_not_shown() -> None:
     """Leaving a group tells nobody that the partitions are gone."""
     clients, metrics = [Dealt(0, 1), Dealt(1)], IngestMetrics()
