@@ -17,6 +17,7 @@ from tests.integration.topic_reader import message_ids_of
 from tests.waiting import wait_until
 
 PREFIX = "away."
+ACK_SECONDS = 2
 TRACK: dict[str, Any] = {"event": "X", "userId": "u-1", "context": {"groupId": "acme"}}
 
 
@@ -28,7 +29,7 @@ def environment(private: DataFolder) -> dict[str, str]:
         database_url=connection["database"],
         kafka_bootstrap=connection["kafka"],
         topic_prefix=PREFIX,
-        ingest_ack_seconds=2,
+        ingest_ack_seconds=ACK_SECONDS,
         ingest_tick_seconds=1,
     )
     prepare(environment)
@@ -36,13 +37,12 @@ def environment(private: DataFolder) -> dict[str, str]:
 
 
 def answered(service: IngestProcess, message_id: str) -> tuple[int, float]:
-    """(status, seconds) of one event."""
-    began = time.monotonic()
+    """(status, seconds) of one event, without what it takes to make a client."""
     answer = service.post("/v1/track", {**TRACK, "messageId": message_id})
     if answer.status_code == 503:
         assert answer.json()["code"] in ("broker_unavailable", "overloaded")
         assert 1 <= int(answer.headers["retry-after"]) <= 5
-    return answer.status_code, time.monotonic() - began
+    return answer.status_code, answer.elapsed.total_seconds()
 
 
 def test_a_broker_that_hangs_is_answered_503_in_time_and_recovered_from(
@@ -57,20 +57,21 @@ def test_a_broker_that_hangs_is_answered_503_in_time_and_recovered_from(
             with ThreadPoolExecutor(8) as pool:
                 first = list(pool.map(lambda number: answered(service, f"hung-{number}"), range(16)))
             assert {status for status, _ in first} == {503}
-            assert max(seconds for _, seconds in first) < 3
+            assert max(seconds for _, seconds in first) < ACK_SECONDS + 1
+            # Without a wait for Kafka.
             status, seconds = answered(service, "later")
-            assert (status, seconds < 0.5) == (503, True)
-            wait_until(lambda: not service.is_ready(), timeout_seconds=10)
-            wait_until(lambda: service.metric("firstvalue_ingest_inflight_bytes") == 0, timeout_seconds=5)
+            assert (status, seconds < ACK_SECONDS / 2) == (503, True)
+            wait_until(lambda: not service.is_ready())
+            wait_until(lambda: service.metric("firstvalue_ingest_inflight_bytes") == 0)
             waiting = launch(environment, tmp_path)
             held.callback(end, waiting)
             # Until a new producer was tried in vain as well.
-            wait_until(lambda: "broker_unavailable" in service.log.read_text(), timeout_seconds=15)
-            wait_until(lambda: "waiting_for_servers" in waiting.log.read_text(), timeout_seconds=20)
+            wait_until(lambda: "broker_unavailable" in service.log.read_text())
+            wait_until(lambda: "waiting_for_servers" in waiting.log.read_text())
         began = time.monotonic()
-        wait_until(lambda: answered(service, "after")[0] == 200, timeout_seconds=15)
+        wait_until(lambda: answered(service, "after")[0] == 200)
         assert time.monotonic() - began < 5
-        wait_until(service.is_ready, timeout_seconds=5)
+        wait_until(service.is_ready)
         waiting.wait_ready()
         assert answered(waiting, "started")[0] == 200
         acked.append("started")
@@ -108,7 +109,7 @@ def test_a_database_that_hangs_stops_no_event(environment: dict[str, str], priva
                 assert service.post("/v1/track", TRACK, key=key).status_code == 200
             waiting = launch(environment, tmp_path)
             try:
-                wait_until(lambda: "waiting_for_servers" in waiting.log.read_text(), timeout_seconds=20)
+                wait_until(lambda: "waiting_for_servers" in waiting.log.read_text())
                 assert waiting.process.poll() is None
                 assert not waiting.is_ready()
             except BaseException:

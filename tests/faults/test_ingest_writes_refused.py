@@ -31,10 +31,9 @@ def service(service: IngestProcess) -> Iterator[IngestProcess]:
 
 def answer_of(service: IngestProcess, message_id: str) -> int:
     """The status for one event of 3 KB, which comes in time whatever it is."""
-    began = time.monotonic()
     track: dict[str, Any] = {"event": "X", "userId": "u", "context": {"groupId": "acme"}, "messageId": message_id}
     answer = service.post("/v1/track", {**track, "properties": {"x": "y" * 3_000}})
-    assert time.monotonic() - began < ACK_SECONDS + 1
+    assert answer.elapsed.total_seconds() < ACK_SECONDS + 1
     return answer.status_code
 
 
@@ -43,13 +42,13 @@ def test_what_kafka_refuses_is_answered_503(service: IngestProcess, kafka_bootst
     topic, config = PRODUCT_EVENTS.named(topic_prefix), PRODUCT_EVENTS.broker_config()
     assert answer_of(service, "before") == 200
     asyncio.run(set_topic(kafka_bootstrap, topic, config | {"max.message.bytes": "1000"}))
-    wait_until(lambda: answer_of(service, "first") == 503, timeout_seconds=10)
+    wait_until(lambda: answer_of(service, "first") == 503)
     assert {answer_of(service, f"refused-{number}") for number in range(3)} == {503}
     asyncio.run(set_topic(kafka_bootstrap, topic, config))
     began = time.monotonic()
-    wait_until(lambda: answer_of(service, "after") == 200, timeout_seconds=30)
+    wait_until(lambda: answer_of(service, "after") == 200)
     assert time.monotonic() - began < RECOVERY_SECONDS
-    wait_until(lambda: service.metric("firstvalue_ingest_inflight_bytes") == 0, timeout_seconds=5)
+    wait_until(lambda: service.metric("firstvalue_ingest_inflight_bytes") == 0)
     assert service.metric("firstvalue_ingest_publish_failures_total", error="too_large") >= 1
     stored = set(message_ids_of(kafka_bootstrap, topic))
     assert {"before", "after"} <= stored
