@@ -1,4 +1,4 @@
-"""Kafka away while ingest is at full load, in short; `make soak-ingest` is the long form."""
+"""Kafka away while ingest is under load, in short; `make soak-ingest` is the long form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tests.integration.ingest_process import end
 from tests.soak.run import Surroundings, Terms, soak, surroundings
 
 # A broker is fenced after 3 s of silence, and a batch without a leader fails two seconds later.
-TERMS = Terms(outage_seconds=4, leaderless_seconds=4, healthy_seconds=1, ack_seconds=2)
+# Another test has its share of the machine, which may be a greater one soon after the load was measured.
+TERMS = Terms(outage_seconds=4, leaderless_seconds=4, healthy_seconds=1, ack_seconds=2, share=0.4)
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,6 @@ from tests.soak.poisoned import KeptProducer
 
 PREFIX = "soak."
 _PARTITIONS = 6
-# Of what the machine carried a moment before: at its very limit nothing could catch up.
-_SHARE = 0.8
 _RECOVERY_SECONDS = 5.0
 # What may be in memory at once by the setting inflight_bytes_max, once as bodies and once as what is made of them.
 _GROWTH_MIB_MAX = 128.0
@@ -43,12 +41,14 @@ _CREEP_MIB_MAX = 16.0
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """How long each outage lasts, with load on either side of it, and how long ingest waits for Kafka."""
+    """How long each outage lasts, with load on either side of it, and how long ingest waits for Kafka. The load is a
+    share of what the machine carried a moment before: at its very limit nothing could catch up."""
 
     outage_seconds: float
     leaderless_seconds: float
     healthy_seconds: float
     ack_seconds: float
+    share: float = 0.8
     say: Callable[[str], None] = print
 
 
@@ -103,7 +103,7 @@ async def soak(terms: Terms, around: Surroundings) -> dict[str, float]:
     )
     await asyncio.to_thread(people.send_events, around.service)
     load.answers.acked.add(PEOPLE_NUMBER)
-    load.rate_per_s = _SHARE * await load.measure(terms.healthy_seconds)
+    load.rate_per_s = terms.share * await load.measure(terms.healthy_seconds)
     figures = {"events_per_s": load.rate_per_s * EVENTS_PER_BATCH}
     terms.say(f"load {load.rate_per_s:.0f} batches of {EVENTS_PER_BATCH} a second")
     async with _beside(load, memory):
