@@ -128,11 +128,17 @@ class Values:
         for plan in self.ask("engine", "GET", "/v1/plans")["data"]:
             self.ask("engine", "DELETE", f"/v1/plans/{plan['plan']}")
         self.ask("engine", "PUT", f"/v1/plans/{PLAN_ID}", content=plan_text(day="24h").encode())
-        self.ask("ingest", "POST", "/v1/commands", _BEGIN)
+        self._begin()
         # Not of the account that pages erase, its letters with it.
         asyncio.run(self._append("nobody", command_value("nobody", "no such command", "letter")))
         wait_until(lambda: self.ask("engine", "GET", "/v1/dead-letters")["data"], what="the dead letter")
         wait_until(lambda: self.ask("engine", "GET", "/v1/signals")["data"], what="a signal")
+
+    def _begin(self) -> None:
+        """The account is there, also where a page before has erased it."""
+        position = self.ask("ingest", "POST", "/v1/commands", _BEGIN)["position"]
+        path = f"/v1/accounts/{_BEGIN['account_id']}?after={position}"
+        wait_until(lambda: self._answer("engine", "GET", path).is_success, what="the account")
 
     async def _append(self, account: str, value: bytes) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=self.stack.environment["KAFKA_BOOTSTRAP_SERVERS"])
@@ -150,13 +156,18 @@ class Values:
 
     def ask(self, service: str, method: str, path: str, body: Any = None, content: bytes | None = None) -> Any:
         """The answer of a service to the admin key."""
+        answer = self._answer(service, method, path, body, content)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def _answer(
+        self, service: str, method: str, path: str, body: Any = None, content: bytes | None = None
+    ) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.stack.connection['admin_key']}"}
         if content is not None:
             headers["content-type"] = "application/yaml"
         url = f"{self.stack.connection[service]['url']}{path}"
-        answer = httpx.request(method, url, json=body, content=content, headers=headers, timeout=30)
-        assert answer.is_success, answer.text
-        return answer.json()
+        return httpx.request(method, url, json=body, content=content, headers=headers, timeout=30)
 
     def environment(self) -> dict[str, str]:
         """Of a shell in which the pages' commands are typed."""
@@ -172,7 +183,7 @@ class Values:
 
     def for_page(self, text: str) -> dict[str, str]:
         """By placeholder, of those that `text` has: to make all takes seconds."""
-        self.ask("ingest", "POST", "/v1/commands", _BEGIN)
+        self._begin()
         return {name: make() for name, make in PageThings(self).by_placeholder().items() if name in text}
 
 
