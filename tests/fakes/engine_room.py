@@ -155,9 +155,12 @@ class EngineRoom:
         await asyncio.gather(*(self.append(part, key=None, value=tick_value()) for part in range(self.parts)))
 
     @contextlib.asynccontextmanager
-    async def load(self, *, accounts: int = 40, events_per_second: float = 400) -> AsyncIterator[None]:
-        """Events of changing accounts, some sent twice, and ticks, for as long as the context lasts."""
-        task = asyncio.create_task(self._keep_sending(accounts, events_per_second))
+    async def load(
+        self, *, accounts: int = 40, events_per_second: float = 400, events_max: int = 10**9
+    ) -> AsyncIterator[None]:
+        """Events of changing accounts, some sent twice, and ticks, for as long as the context lasts; after `events_max`
+        ticks alone."""
+        task = asyncio.create_task(self._keep_sending(accounts, events_per_second, events_max))
         try:
             yield
         finally:
@@ -166,11 +169,11 @@ class EngineRoom:
                 await task
             await self.producer.flush()
 
-    async def _keep_sending(self, accounts: int, events_per_second: float) -> None:
+    async def _keep_sending(self, accounts: int, events_per_second: float, events_max: int) -> None:
         quick = ("Data Imported", "Page Viewed", "Report Made", "Report Made", "Page Viewed", "Page Viewed")
         # At risk and stalled before it moves.
         slow = ("Page Viewed", "Page Viewed", "Page Viewed", "Page Viewed", "Page Viewed", "Data Imported")
-        for number in range(10**9):
+        for number in range(events_max):
             # New accounts keep coming, or signals would end with the last milestone.
             generation, turn = divmod(number // accounts, len(quick))
             account = f"account-{generation}-{number % accounts}"
@@ -182,6 +185,9 @@ class EngineRoom:
             if number % 20 == 0:
                 await self.tick()
                 await asyncio.sleep(20 / events_per_second)
+        while True:
+            await self.tick()
+            await asyncio.sleep(0.5)
 
     async def caught_up(self) -> bool:
         """Whether every record is applied and every signal known to be published."""

@@ -50,7 +50,7 @@ async def test_an_audit_under_load_finds_nothing(room: EngineRoom) -> None:
         assert known is not None
         value = event_value(known["account_id"], "Data Imported", "elsewhere")
         await room.append((known["part"] + 1) % PARTS, key=known["account_id"].encode(), value=value)
-        await until(lambda: has_letter(room, "wrong_partition"), timeout_seconds=30, what="a foreign account refused")
+        await until(lambda: has_letter(room, "wrong_partition"), what="a foreign account refused")
         await room.publish_plan(QUICK_PLAN.replace("count: 3", "count: 2"), version=2, policy="emit")
         result = await Operator(engine).audit(room)
     assert result["listed"] == []
@@ -66,7 +66,6 @@ async def test_an_audit_in_the_middle_of_a_tick_finds_only_what_is_planted(room:
     and so is what it did."""
     engine = room.start()
     await room.tick()
-    overdue_ms = now_ms() + 3_000
     accounts = [f"acct-{number}" for number in range(30)]
 
     async def passed() -> bool:
@@ -79,15 +78,16 @@ async def test_an_audit_in_the_middle_of_a_tick_finds_only_what_is_planted(room:
     for account in accounts:
         await room.send(account, "Opened")
     await room.producer.flush()
-    await until(room.caught_up, timeout_seconds=20, what="all applied")
+    overdue_ms = now_ms() + 3_000
+    await until(room.caught_up, what="all applied")
     if swept:
         await room.publish_plan(NEXT_PLAN, version=2, policy="emit")
-        await until(adopted, timeout_seconds=20, what="the version adopted")
+        await until(adopted, what="the version adopted")
     engine.kill()
-    await until(passed, timeout_seconds=10, what="every deadline passed")
+    await until(passed, what="every deadline passed")
     await room.tick()
     dying = room.start(crash_at="engine.b6_adopted:3", FIRSTVALUE_ENGINE_DUE_ACCOUNTS_MAX="6")
-    await dying.end(within_seconds=30)
+    await dying.end()
     versions = "SELECT version, status FROM activation.account_plan"
     places = Counter((row["version"], row["status"]) for row in await room.database.fetch(versions))
     assert set(places) == {(1, "on_track"), (2 if swept else 1, "stalled")}
@@ -119,7 +119,7 @@ async def test_an_audit_lists_what_is_stored_otherwise(room: EngineRoom) -> None
     engine = room.start(**WITH_ADMIN)
     async with room.load(accounts=20, events_per_second=200):
         await recorded(room, 60)
-    await until(room.caught_up, timeout_seconds=20, what="all applied")
+    await until(room.caught_up, what="all applied")
     # The owner would write accounts again as they should be.
     engine.kill()
     planted = await plant(room)
@@ -139,7 +139,7 @@ async def test_an_audit_of_a_log_that_was_cut_compares_what_came_since(room: Eng
     engine = room.start(**WITH_ADMIN)
     async with room.load(accounts=20, events_per_second=200):
         await recorded(room, 60)
-    await until(room.caught_up, timeout_seconds=20, what="all applied")
+    await until(room.caught_up, what="all applied")
     old = {row["account_id"] for row in await room.database.fetch("SELECT account_id FROM activation.account")}
     await cut_log(room)
 
@@ -148,8 +148,8 @@ async def test_an_audit_of_a_log_that_was_cut_compares_what_came_since(room: Eng
         return bool(await room.database.fetchval(new, list(old)))
 
     async with room.load(accounts=6, events_per_second=300):
-        await until(many_new, timeout_seconds=40, what="30 new accounts")
-    await until(room.caught_up, timeout_seconds=20, what="all applied again")
+        await until(many_new, what="30 new accounts")
+    await until(room.caught_up, what="all applied again")
     result = await Operator(engine).audit(room)
     assert (result["listed"], result["complete"]) == ([], False)
     assert {one["state"] for one in result["partitions"]} == {"compared_since"}

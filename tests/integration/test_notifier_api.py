@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from tests.fakes.receiver import Receiver, silent, verify
+from tests.fakes.receiver import Received, Receiver, answer, verify
 from tests.running_notifier import Servers, query, running
 from tests.waiting import until
 
@@ -153,8 +153,14 @@ async def test_ping_is_signed_and_listed(surroundings: Servers) -> None:
 
 async def test_deleting_cancels_what_waits(surroundings: Servers) -> None:
     """A delivery of a deleted endpoint is cancelled, also the one on the wire, and cannot be retried."""
-    async with Receiver(behaviour=silent) as receiver, running(surroundings) as notifier:
-        endpoint = await notifier.add_endpoint(receiver.url(), timeout_seconds=1, concurrency_max=1)
+    deleted = asyncio.Event()
+
+    async def once_deleted(request: Received, writer: asyncio.StreamWriter) -> None:
+        await deleted.wait()
+        await answer(200)(request, writer)
+
+    async with Receiver(behaviour=once_deleted) as receiver, running(surroundings) as notifier:
+        endpoint = await notifier.add_endpoint(receiver.url(), timeout_seconds=30, concurrency_max=1)
         path = f"/v1/endpoints/{endpoint['id']}"
         sent = [await notifier.ask("POST", f"{path}/ping", status=202) for _ in range(2)]
         await receiver.wait_for(1)
@@ -165,19 +171,21 @@ async def test_deleting_cancels_what_waits(surroundings: Servers) -> None:
         assert [row["status"] for row in rows] == ["cancelled", "cancelled"]
         problem = await notifier.ask("POST", f"/v1/deliveries/{sent[0]['delivery_id']}/retry", status=409)
         assert problem["code"] == "endpoint_disabled"
+        deleted.set()
 
         async def logged_late() -> bool:
             log = (await notifier.ask("GET", f"/v1/deliveries/{sent[0]['delivery_id']}"))["log"]
-            return [(entry["result"], entry["late"]) for entry in log] == [("timeout", True)]
+            return [(entry["result"], entry["late"]) for entry in log] == [("http_2xx", True)]
 
         await until(logged_late)
+        assert [row["status"] for row in await notifier.deliveries(endpoint_id=endpoint["id"])] == ["cancelled"] * 2
 
 
 async def test_stale_schema_refuses_to_start(surroundings: Servers, fresh_database: Any) -> None:
     """Without migrations the process ends with status 1 and says what to run."""
     environment = surroundings.environment() | {"DATABASE_URL": fresh_database("stale")}
     command = [sys.executable, "-m", "services.notifier"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)  # noqa: ASYNC221
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)  # noqa: ASYNC221
     assert done.returncode == 1
     assert "run `firstvalue migrate` first" in done.stderr
 
@@ -204,7 +212,7 @@ def test_an_unusable_setting_is_told_without_its_value() -> None:
     environment = Servers("postgresql://nobody@127.0.0.1:1/none", "127.0.0.1:1", "").environment()
     environment["FIRSTVALUE_NOTIFIER_SECRET_KEY"] = "nonsense"
     command = [sys.executable, "-m", "services.notifier"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     assert "secret_key" in done.stderr
     assert "nonsense" not in done.stderr

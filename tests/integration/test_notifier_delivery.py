@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from schemas.signals import encode
 from tests.builders_signals import SignalPublisher, a_signal
-from tests.fakes.receiver import Receiver, answer, reset, silent, verify
+from tests.fakes.receiver import Received, Receiver, answer, reset, silent, verify
 from tests.running_notifier import NotifierClient, Servers, query, running
 from tests.waiting import until
 
@@ -58,7 +58,7 @@ async def test_signal_reaches_endpoint_signed_once(surroundings: Servers, publis
         began = time.monotonic()
         await publisher.publish([signal, signal])
         (request,) = await receiver.wait_for(1)
-        assert time.monotonic() - began < 2
+        seconds = [time.monotonic() - began]
         verify(request, endpoint["secret"])
         assert (request.body, request.path) == (encode(signal), "/hook?team=cs")
         assert request.headers["webhook-id"] == signal.id
@@ -73,9 +73,15 @@ async def test_signal_reaches_endpoint_signed_once(surroundings: Servers, publis
         assert entries == [("http_2xx", 200, "ok")]
         read_at = "firstvalue_notifier_intake_last_progress_timestamp_seconds"
         await until(partial(_is_recent, notifier, read_at), what="the time at which signals were read")
-        last = a_signal()
-        await publisher.publish([last])
-        assert [each.headers["webhook-id"] for each in await receiver.wait_for(2)] == [signal.id, last.id]
+        more = [a_signal() for _ in range(3)]
+        for number, each in enumerate(more, 2):
+            began = time.monotonic()
+            await publisher.publish([each])
+            await receiver.wait_for(number)
+            seconds.append(time.monotonic() - began)
+        assert [each.headers["webhook-id"] for each in receiver.received] == [each.id for each in (signal, *more)]
+        # One of several, because a busy machine may hold up any single one.
+        assert min(seconds) < 2
 
 
 async def test_filters_choose_types_and_origins(surroundings: Servers, publisher: SignalPublisher) -> None:
@@ -164,18 +170,22 @@ async def test_nobody_listens(surroundings: Servers) -> None:
 
 async def test_retry_after_closes_the_endpoint(surroundings: Servers) -> None:
     """After 429 nothing is sent to the endpoint until the time it asked for, and the failure is not charged."""
-    script = [answer(429, headers="retry-after: 2\r\n")]
+    asked_at: list[float] = []
+
+    async def note(request: Received, writer: asyncio.StreamWriter) -> None:
+        asked_at.append(time.monotonic())
+        await (answer(200) if asked_at[1:] else answer(429, headers="retry-after: 2\r\n"))(request, writer)
+
     async with (
-        Receiver(script=script) as receiver,
+        Receiver(behaviour=note) as receiver,
         running(surroundings, retry_schedule_seconds="0.1", poll_seconds=0.1) as notifier,
     ):
         endpoint = await notifier.add_endpoint(receiver.url())
         first = await pinged(notifier, endpoint)
         await logged(notifier, first, 1)
-        closed_at = time.monotonic()
         second = await pinged(notifier, endpoint)
         await logged(notifier, second, 1)
-        assert time.monotonic() - closed_at > 1.5
+        assert asked_at[1] - asked_at[0] > 1.9
         assert (await logged(notifier, first, 2))["status"] == "succeeded"
         (row,) = await query(surroundings, "SELECT failures FROM notifier.delivery WHERE id = $1", int(first[4:]))
         assert row["failures"] == 0
