@@ -28,7 +28,7 @@ class Operator:
         async with httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {ADMIN_KEY}"}) as client:
             return await client.request(method, path, json=body, timeout=20)
 
-    async def job(self, method: str, path: str, body: object = None, *, within_seconds: float = 40) -> dict[str, Any]:
+    async def job(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """The job that this starts, once it has ended."""
         started = await self.ask(method, path, body)
         assert started.status_code == 202, started.text
@@ -38,7 +38,7 @@ class Operator:
             job.update((await self.ask("GET", f"/v1/jobs/{job['id']}")).json())
             return job["state"] not in ("waiting", "running")
 
-        await until(ended, timeout_seconds=within_seconds, what=f"{path} ended")
+        await until(ended, what=f"{path} ended")
         return job
 
     async def audit(self, room: EngineRoom) -> dict[str, Any]:
@@ -66,7 +66,7 @@ async def recorded(room: EngineRoom, count: int) -> None:
     async def so() -> bool:
         return bool(await room.database.fetchval("SELECT count(*) >= $1 FROM activation.ledger", count))
 
-    await until(so, timeout_seconds=30, what=f"{count} signals recorded")
+    await until(so, what=f"{count} signals recorded")
 
 
 async def has_letter(room: EngineRoom, reason: str) -> bool:

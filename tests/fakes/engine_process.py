@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tests.waiting import wait_until
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -40,16 +40,16 @@ class EngineProcess:
         with self.process.stdin as given:
             given.write(msgspec.json.encode(environment) + b"\n")
 
-    def metrics_url(self, *, within_seconds: float = 30) -> str:
+    def metrics_url(self) -> str:
         """Where its metrics are, once it listens."""
-        return f"http://127.0.0.1:{self._listening(within_seconds)['metrics_port']}/metrics"
+        return f"http://127.0.0.1:{self._listening()['metrics_port']}/metrics"
 
-    def url(self, *, within_seconds: float = 30) -> str:
+    def url(self) -> str:
         """Where its API is, once it listens."""
-        return f"http://127.0.0.1:{self._listening(within_seconds)['port']}"
+        return f"http://127.0.0.1:{self._listening()['port']}"
 
-    def _listening(self, within_seconds: float) -> dict[str, Any]:
-        return wait_until(self._listens, what=f"what it listens on, in {self.log}", timeout_seconds=within_seconds)
+    def _listening(self) -> dict[str, Any]:
+        return wait_until(self._listens, what=f"what it listens on, in {self.log}")
 
     def _listens(self) -> dict[str, Any]:
         """What it logged of that; nothing before it did."""
@@ -68,7 +68,7 @@ class EngineProcess:
         """Send a signal."""
         self.process.send_signal(number)
 
-    async def end(self, *, within_seconds: float) -> int:
+    async def end(self) -> int:
         """Wait for the process to end by itself; its exit status, negative for a signal."""
-        await asyncio.to_thread(self.process.wait, within_seconds)
+        await asyncio.to_thread(self.process.wait, TIMEOUT_SECONDS)
         return self.process.returncode

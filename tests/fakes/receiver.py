@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from standardwebhooks.webhooks import Webhook
 
+from tests.waiting import TIMEOUT_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -124,7 +126,7 @@ class Receiver:
         """What to register as an endpoint."""
         return f"http://127.0.0.1:{self.port}{path}"
 
-    async def wait_for(self, count: int, *, seconds: float = 20) -> list[Received]:
+    async def wait_for(self, count: int, *, seconds: float = TIMEOUT_SECONDS) -> list[Received]:
         """All requests once there are `count`; fails after `seconds`."""
         try:
             async with asyncio.timeout(seconds):

@@ -49,7 +49,7 @@ async def test_killed_at_every_point_twice_in_a_row(room: EngineRoom) -> None:
             for _ in range(2):
                 engine = room.start(crash_at=f"engine.{point}:{LATER.get(point, 1)}")
                 room.launch_ahead()
-                died = await engine.end(within_seconds=60)
+                died = await engine.end()
                 assert died == -signal.SIGKILL, f"engine.{point} was never hit: {engine.log.read_text()[-3000:]}"
         await room.check_against_oracle()
     await _finish(room)
@@ -58,6 +58,6 @@ async def test_killed_at_every_point_twice_in_a_row(room: EngineRoom) -> None:
 
 async def _finish(room: EngineRoom) -> None:
     engine = room.start()
-    await until(room.caught_up, timeout_seconds=60, what="all applied and published after the last crash")
+    await until(room.caught_up, what="all applied and published after the last crash")
     engine.signal(signal.SIGTERM)
-    assert await engine.end(within_seconds=30) == 0
+    assert await engine.end() == 0

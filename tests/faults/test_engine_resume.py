@@ -29,7 +29,7 @@ async def reached(room: EngineRoom, wanted: dict[int, tuple[int, str | None]]) -
         now = await leases(room)
         return all(now[part] == place for part, place in wanted.items())
 
-    await until(so, timeout_seconds=20, what=f"leases {wanted}")
+    await until(so, what=f"leases {wanted}")
 
 
 async def with_a_gap(room: EngineRoom) -> tuple[EngineProcess, int]:
@@ -37,7 +37,7 @@ async def with_a_gap(room: EngineRoom) -> tuple[EngineProcess, int]:
     engine = room.start(**WITH_ADMIN)
     for _ in range(5):
         await room.tick()
-    await until(room.caught_up, timeout_seconds=20, what="all applied")
+    await until(room.caught_up, what="all applied")
     engine.kill()
     before = (await leases(room))[0][0]
     for _ in range(10):
@@ -83,7 +83,7 @@ async def test_a_stopped_partition_goes_on_where_an_operator_says(room: EngineRo
     account = next(name for name in map(str, range(100)) if room.part_of(name) == 0)
     await room.send(account, "Data Imported")
     await room.producer.flush()
-    await until(room.caught_up, timeout_seconds=20, what="signals published")
+    await until(room.caught_up, what="signals published")
     await room.database.execute("DELETE FROM activation.ledger WHERE part = 0 AND seq = 1")
     assert (await operator.audit(room))["counts"] == {"ledger_gap": 1}
 
@@ -108,7 +108,7 @@ async def test_a_recreated_topic_is_applied_from_its_beginning(room: EngineRoom)
     engine = room.start(**WITH_ADMIN)
     for _ in range(5):
         await room.tick()
-    await until(room.caught_up, timeout_seconds=20, what="all applied")
+    await until(room.caught_up, what="all applied")
     changed = QUICK_PLAN.replace("count: 3", "count: 2")
     await room.publish_plan(changed, version=2)
     assert await newest_place(room) == 5
@@ -131,7 +131,7 @@ async def test_a_recreated_topic_is_applied_from_its_beginning(room: EngineRoom)
         query = "SELECT count(*) FROM activation.ledger WHERE type = 'account.milestone_reached'"
         return bool(await room.database.fetchval(query))
 
-    await until(announced, timeout_seconds=20, what="a milestone by the plan that was live")
+    await until(announced, what="a milestone by the plan that was live")
 
 
 async def newest_place(room: EngineRoom) -> int:
@@ -142,5 +142,5 @@ async def newest_place(room: EngineRoom) -> int:
         rows[:] = await room.database.fetch("SELECT from_offset FROM activation.partition_plan WHERE version = 2")
         return len(rows) == PARTS
 
-    await until(adopted, timeout_seconds=20, what="version 2 adopted")
+    await until(adopted, what="version 2 adopted")
     return max(int(row["from_offset"]) for row in rows)

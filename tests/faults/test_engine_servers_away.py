@@ -28,7 +28,7 @@ async def room(private: DataFolder, topic_prefix: str, tmp_path: Path) -> AsyncI
         yield made
 
 
-async def more_recorded(room: EngineRoom, count: int, *, within_seconds: float) -> None:
+async def more_recorded(room: EngineRoom, count: int) -> None:
     """Wait until the ledger has grown, by a connection that survives the server's death."""
     count_signals = "SELECT count(*) FROM activation.ledger"
     goal: int | None = None
@@ -44,7 +44,7 @@ async def more_recorded(room: EngineRoom, count: int, *, within_seconds: float) 
         goal = recorded + count if goal is None else goal
         return recorded >= goal
 
-    await until(so, timeout_seconds=within_seconds, what=f"{count} more signals")
+    await until(so, timeout_seconds=120, what=f"{count} more signals")
 
 
 async def test_servers_die_and_return_under_load(private: DataFolder, room: EngineRoom) -> None:
@@ -54,10 +54,10 @@ async def test_servers_die_and_return_under_load(private: DataFolder, room: Engi
     engine = room.start()
     async with room.load(events_per_second=200):
         for _ in range(2):
-            await more_recorded(room, 40, within_seconds=60)
+            await more_recorded(room, 40)
             # One killed connection makes the server drop all others and recover from its log.
             os.kill(int(await room.database.fetchval(_BACKEND)), signal.SIGKILL)
-        await more_recorded(room, 40, within_seconds=60)
+        await more_recorded(room, 40)
         broker = pid_of(private, "kafka")
         os.kill(broker, signal.SIGKILL)
 
@@ -65,8 +65,8 @@ async def test_servers_die_and_return_under_load(private: DataFolder, room: Engi
             return pid_of(private, "kafka") != broker
 
         # What was fetched before goes on being recorded meanwhile.
-        await until(another, timeout_seconds=60, what="the broker started anew")
-        await more_recorded(room, 120, within_seconds=120)
-    await until(room.caught_up, timeout_seconds=60, what="all applied and published")
+        await until(another, what="the broker started anew")
+        await more_recorded(room, 120)
+    await until(room.caught_up, what="all applied and published")
     assert await room.check_against_oracle() > 200
     assert engine.process.poll() is None

@@ -74,7 +74,7 @@ async def test_kill_at_point_loses_nothing(surroundings: Servers, point: str) ->
                 )
                 return bool(owed == len(signals) and open_ == 0)
 
-            await until(all_succeeded, timeout_seconds=60)
+            await until(all_succeeded)
             await heir.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
         _judge(receiver, {each.id: encode(each) for each in signals}, endpoint["secret"])
     attempts = await query(

@@ -80,7 +80,7 @@ async def crash_database(servers: Servers) -> None:
         now = await backends(servers)
         return bool(now) and not now & before
 
-    await until(replaced, timeout_seconds=60)
+    await until(replaced)
 
 
 async def live(client: NotifierClient) -> bool:
@@ -94,17 +94,17 @@ async def test_servers_die_and_return_under_load(private: DataFolder, surroundin
         endpoint = await client.add_endpoint(receiver.url())
         async with load(surroundings) as sent:
             for _ in range(2):
-                await receiver.wait_for(len(receiver.received) + 10, seconds=60)
+                await receiver.wait_for(len(receiver.received) + 10)
                 await crash_database(surroundings)
-            await receiver.wait_for(len(receiver.received) + 10, seconds=60)
+            await receiver.wait_for(len(receiver.received) + 10)
             broker = pid_of(private, "kafka")
             os.kill(broker, signal.SIGKILL)
 
             async def another_broker() -> bool:
                 return pid_of(private, "kafka") != broker
 
-            await until(another_broker, timeout_seconds=60)
-            await receiver.wait_for(len(receiver.received) + 20, seconds=60)
+            await until(another_broker)
+            await receiver.wait_for(len(receiver.received) + 20)
             assert await live(client)
 
         async def all_recorded() -> bool:
@@ -112,7 +112,7 @@ async def test_servers_die_and_return_under_load(private: DataFolder, surroundin
             done = {each["signal_id"] for each in rows if each["status"] == "succeeded"}
             return len(rows) == len(done) and done == {each.id for each in sent}
 
-        await until(all_recorded, timeout_seconds=60)
+        await until(all_recorded)
         assert process.returncode is None
         assert {each.headers["webhook-id"] for each in receiver.received} == {each.id for each in sent}
         for request in receiver.received:
@@ -137,7 +137,7 @@ async def test_api_answers_while_the_broker_is_not_there_yet(private: DataFolder
                 await client.ask("POST", f"/v1/endpoints/{endpoint['id']}/ping", status=202)
                 for each in tree:
                     each.send_signal(signal.SIGCONT)
-                (request,) = await receiver.wait_for(1, seconds=40)
+                (request,) = await receiver.wait_for(1)
                 verify(request, endpoint["secret"])
         finally:
             for each in tree:

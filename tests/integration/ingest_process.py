@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 
 ADMIN_KEY = "admin-key-of-the-tests"
 _ROOT = Path(__file__).parents[2]
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 _STOP_SECONDS = 20.0
 
 

@@ -22,13 +22,13 @@ async def test_signals_are_sent_again_by_the_owner_whoever_is_asked(room: Engine
         return bool(await room.database.fetchval(owners) == 2)
 
     # A takeover in the middle of the repetition would rightly begin it anew.
-    await until(both_own, timeout_seconds=40, what="each engine owns partitions")
+    await until(both_own, what="each engine owns partitions")
     nothing_yet = await Operator(engines[0]).ask("POST", "/v1/partitions/0/republish", {"from_seq": 1})
     assert (nothing_yet.status_code, nothing_yet.json()["code"]) == (422, "range_outside_ledger")
     assert nothing_yet.json()["message"] == "The partition's first signal is still to come."
     async with room.load(events_per_second=200):
         await recorded(room, 60)
-    await until(room.caught_up, timeout_seconds=20, what="all applied and published")
+    await until(room.caught_up, what="all applied and published")
     lease = await room.database.fetchrow("SELECT * FROM activation.partition_lease ORDER BY out_seq DESC LIMIT 1")
     assert lease is not None
     part, owner = lease["part"], int(lease["owner"].rpartition("/")[2])
@@ -60,7 +60,7 @@ async def test_a_dead_letter_is_listed_and_requeued_once(room: EngineRoom) -> No
     async def listed() -> bool:
         return len((await operator.ask("GET", "/v1/dead-letters")).json()["data"]) == 2
 
-    await until(listed, timeout_seconds=20, what="two dead letters")
+    await until(listed, what="two dead letters")
     newest, oldest = (await operator.ask("GET", "/v1/dead-letters?part=1")).json()["data"]
     assert (oldest["reason"], oldest["key"], oldest["value"]) == ("unknown_version", "acme", {"v": 7, "deep": [1]})
     assert (newest["key"], newest["key_base64"], newest["value"], newest["value_base64"]) == (
@@ -92,12 +92,12 @@ async def test_a_record_on_a_wrong_partition_is_requeued_to_that_of_its_account(
     operator = Operator(engine)
     for part, name in ((0, "Page Viewed"), (2, "Data Imported")):
         await room.append(part, key=b"acme", value=event_value("acme", name, f"on-{part}"))
-    await until(lambda: has_letter(room, "wrong_partition"), timeout_seconds=20, what="one of them refused")
+    await until(lambda: has_letter(room, "wrong_partition"), what="one of them refused")
     (letter,) = (await operator.ask("GET", "/v1/dead-letters")).json()["data"]
     home = 2 - letter["partition"]
     done = (await operator.ask("POST", f"/v1/dead-letters/{letter['id']}/requeue")).json()
     assert (done["changed"], done["partition"]) == (True, home)
-    await until(room.caught_up, timeout_seconds=20, what="all applied")
+    await until(room.caught_up, what="all applied")
     applied = await room.database.fetchval(
         "SELECT sum(CAST(counts ->> 'applied' AS int)) FROM activation.partition_lease"
     )

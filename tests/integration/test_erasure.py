@@ -54,10 +54,10 @@ class Erasing:
     async def restart_engine_from_the_beginning(self) -> None:
         """As a replay would: the lease begins again at the log's first record."""
         self.engine.signal(signal.SIGTERM)
-        assert await self.engine.end(within_seconds=30) == 0
+        assert await self.engine.end() == 0
         await self.room.database.execute("UPDATE activation.partition_lease SET next_offset = 0, last_append_ms = NULL")
         self.engine = self.room.start(**SETTINGS)
-        await until(self.room.caught_up, timeout_seconds=60, what="the whole log applied again")
+        await until(self.room.caught_up, what="the whole log applied again")
 
     async def record(self, account: str, kind: str, name: str | None, body: Any, *, user: str | None = PERSON) -> None:
         """Append a record of any type."""
@@ -153,20 +153,20 @@ async def test_an_erased_account_is_in_no_dump_and_no_replay_brings_it_back(eras
     await erasing.notifier.ask("POST", f"/v1/endpoints/{endpoint['id']}/disable")
     await erasing.live(ACCOUNT)
     await erasing.record(OTHER, "track", "Data Imported", {}, user="eve")
-    await until(lambda: delivered(erasing, ACCOUNT), timeout_seconds=40, what="signals delivered, failed and held")
+    await until(lambda: delivered(erasing, ACCOUNT), what="signals delivered, failed and held")
     assert await erasing.found(MARKERS) == set(MARKERS), "what was planted is there"
     numbers = await erasing.room.database.fetch("SELECT part, seq, id FROM activation.ledger ORDER BY part, seq")
 
     await erasing.room.command(ACCOUNT, "erase")
-    await until(lambda: told(erasing), timeout_seconds=40, what="the erasure announced at the endpoint that is up")
+    await until(lambda: told(erasing), what="the erasure announced at the endpoint that is up")
     for endpoint in (await erasing.notifier.ask("GET", "/v1/endpoints"))["data"]:
         await erasing.notifier.ask("DELETE", f"/v1/endpoints/{endpoint['id']}", status=204)
-    await until(erasing.erased, timeout_seconds=40, what="everything blanked")
+    await until(erasing.erased, what="everything blanked")
     assert await erasing.found(MARKERS) == set()
 
     received = len(erasing.receiver.received)
     await erasing.restart_engine_from_the_beginning()
-    await until(erasing.erased, timeout_seconds=40, what="ticks applied after the replay")
+    await until(erasing.erased, what="ticks applied after the replay")
     assert await erasing.found(MARKERS) == set()
     rows = await erasing.room.database.fetch("SELECT part, seq, id FROM activation.ledger ORDER BY part, seq")
     assert {row["id"] for row in numbers} <= {row["id"] for row in rows}
@@ -185,12 +185,12 @@ async def test_an_erased_person_is_in_no_dump_and_goes_on_to_count(erasing: Eras
     """Milestones keep their times, and as many people are known as before; also after a replay."""
     people = {"user id": PERSON, "e-mail": EMAIL}
     await erasing.live(OTHER)
-    await until(erasing.room.caught_up, timeout_seconds=40, what="all applied")
+    await until(erasing.room.caught_up, what="all applied")
     assert await erasing.found(people) == set(people)
     before = await standing(erasing)
     for person in people.values():
         await erasing.room.command(OTHER, "erase_person", user_id=person)
-    await until(erasing.room.caught_up, timeout_seconds=40, what="the commands applied")
+    await until(erasing.room.caught_up, what="the commands applied")
     assert await erasing.found(people) == set()
     assert await standing(erasing) == before
     await erasing.restart_engine_from_the_beginning()

@@ -91,12 +91,12 @@ def test_accepted_events_say_who_and_by_which_rule(service: IngestProcess) -> No
 def test_unresolved_events_say_whether_they_wait(service: IngestProcess) -> None:
     """Those without an account, not the lessons on the same topic; counted by their user's once that is known."""
     send(service, track("wait-1", None, userId="late"), track("wait-2", None, userId="later"))
-    wait_until(lambda: waiting(service, limit=2) == [True] * 2, timeout_seconds=30)
+    wait_until(lambda: waiting(service, limit=2) == [True] * 2)
     service.post("/v1/group", {"userId": "late", "groupId": "found", "messageId": "lesson"})
-    wait_until(lambda: message_ids(service, message_id="wait-1") == ["wait-1"], timeout_seconds=30)
+    wait_until(lambda: message_ids(service, message_id="wait-1") == ["wait-1"])
     (row,) = shown(service, message_id="wait-1").json()["data"]
     assert (row["account_id"], row["resolved_by"]) == ("found", "user")
-    wait_until(lambda: waiting(service, user_id="late") == [False], timeout_seconds=30)
+    wait_until(lambda: waiting(service, user_id="late") == [False])
     assert "lesson" not in message_ids(service, status="unresolved")
 
 
@@ -106,12 +106,11 @@ async def test_what_waits_is_listed_when_the_topic_does_not_have_it_any_more(
     """After what the topic has, page by page, each once: an event may wait for longer than its record is kept."""
     sent = [f"old-{number}" for number in range(7)]
     send(service, *(track(one, None, userId="patient") for one in sent))
-    wait_until(lambda: waiting(service, user_id="patient") == [True] * len(sent), timeout_seconds=30)
+    wait_until(lambda: waiting(service, user_id="patient") == [True] * len(sent))
     await cut_off(kafka_bootstrap, f"{topic_prefix}product.events.unresolved.v1")
     send(service, track("new-1", None, userId="patient"))
     wait_until(
         lambda: message_ids(service, status="unresolved", user_id="patient", limit=3) == ["new-1", *reversed(sent)],
-        timeout_seconds=30,
     )
     assert message_ids(service, status="unresolved", message_id="old-3") == ["old-3"]
     assert message_ids(service, status="unresolved", message_id="old-3", account_id="acme") == []

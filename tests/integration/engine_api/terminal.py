@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from tests.integration.engine_api.partition_rows import PartitionRows
+from tests.waiting import TIMEOUT_SECONDS
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 
@@ -36,7 +37,7 @@ class Terminal:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             output, complaint = await process.communicate()
         assert process.returncode is not None
         return Ended(process.returncode, output.decode(), complaint.decode())
