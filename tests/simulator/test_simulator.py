@@ -5,22 +5,21 @@ FIRSTVALUE_SIMULATOR_SEED=n runs one seed alone, with the engines' log lines.
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
 import pytest
-import structlog
 
 from schemas.signals import ACCOUNT_TYPES
 from services.runtime.process import WorkerFailed
 from tests.simulator.faults import PLACES, Fate, Rates
 from tests.simulator.planted import PLANTED
+from tests.simulator.quiet import quiet
 from tests.simulator.violation import Violation
 from tests.simulator.world import Report, Scale, run_world
 
@@ -57,20 +56,6 @@ FOUND_IN = {
     "a transaction erases after it has written": ("crashes", 40),
     "an erased account stays in memory": ("crashes", 10),
 }
-
-
-def quiet() -> None:
-    """Let the engines' logs go nowhere: what they warn of is what is done to them."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    configured = structlog.get_config()
-    if "FIRSTVALUE_SIMULATOR_SEED" not in os.environ:
-        quiet()
-    yield
-    structlog.configure(**configured)
 
 
 def live(climate: str, seed: int) -> Report:

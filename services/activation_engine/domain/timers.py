@@ -52,6 +52,14 @@ def advance(clock: PartitionClock, *, append_ms: int, sent_at_ms: int, last_even
     return moved if hole_from is None else _with_hole(moved, hole_from, now)
 
 
+def with_holes(clock: PartitionClock, holes: Sequence[Hole]) -> PartitionClock:
+    """The clock after a tick, as if it had found these holes itself, which are known from then or later."""
+    now = clock.clock_ms or 0
+    known = tuple((start, min(end, now)) for start, end in holes if start < now)
+    hold_until_ms = max((end + min(end - start, HOLD_MS_MAX) for start, end in known), default=0)
+    return replace(clock, holes=known, hold_until_ms=hold_until_ms)
+
+
 def log_time(clock: PartitionClock, *, append_ms: int, received_ms: int) -> int:
     """The log's time at a record: its append, unless that is so long after its arrival that the broker's clock may be
     wrong. Then it is that of the last tick, as for a record that waited on its way."""

@@ -9,13 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.commit_plan import Outward
 from services.activation_engine.operations.audit.audit import Audit
+from services.activation_engine.operations.audit.stored import Stored
 from services.activation_engine.operations.dead_letters import DeadLetters
 from services.activation_engine.operations.events_log import EventsLog
 from services.activation_engine.operations.job_runner import JobRunner
 from services.activation_engine.operations.jobs import JobStore
 from services.activation_engine.operations.republishing import Republishing
 from services.activation_engine.operations.resumes import Resumes
-from services.activation_engine.plans.registry import PlanMemory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +45,8 @@ def new_operations(
         resumes=Resumes(engine, log),
         republishing=Republishing(engine, jobs),
         audit=Audit(
-            engine,
+            Stored(engine),
             log,
-            plans=PlanMemory(),
             outward=outward,
             show=show_differences,
         ),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from services.activation_engine.domain.account import AccountState
+from services.activation_engine.domain.account import AccountState, PlanState
 from services.activation_engine.domain.encoding import UnknownEncoding, decode, encode
 from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.domain.rows import PlanRow, active_days, last_event, plan_rows
@@ -42,11 +42,9 @@ def difference(expected: object, found: object) -> Difference:
     return Difference(_shown(expected), _shown(found))
 
 
-def compare_account(
-    account_id: str, state: AccountState | None, row: StoredRow | None, sets: Sequence[PlanSet]
-) -> Differences:
-    """One account as folded, and as stored; None where there is none. Its rows may be by any of these sets of plans,
-    the newest first."""
+def compare_account(account_id: str, state: AccountState | None, row: StoredRow | None, newest: PlanSet) -> Differences:
+    """One account as folded, and as stored; None where there is none. Its rows are by the plans that it was last
+    brought up to: the `newest`, unless a sweep has not come to it."""
     if row is None:
         return {Place(account_id, "account_missing", ""): difference(None if state is None else _parts(state), None)}
     if state is None:
@@ -60,11 +58,12 @@ def compare_account(
     if stored is not state:
         # Through the encoding, so that both are made of the same types; the order of keys in it says nothing.
         found = _each(account_id, "state", _parts(decode(account_id, written)), _parts(stored))
-    return {**found, **_columns(state, stored, row), **_plan_rows(state, row, sets)}
+    return {**found, **_columns(state, stored, row), **_plan_rows(state, row, [state.adopted or newest])}
 
 
 def compare_row(account_id: str, row: StoredRow, sets: Sequence[PlanSet]) -> Differences:
-    """An account's rows with the state that they repeat, which is all that can be said without its log."""
+    """An account's rows with the state that they repeat, which is all that can be said without its log. They may be by
+    any of these sets of plans, the newest first."""
     try:
         stored = decode(account_id, row.facts)
     except UnknownEncoding as error:
@@ -112,16 +111,21 @@ def _each(account_id: str, kind: str, expected: dict[str, Any], found: dict[str,
 
 
 def _parts(state: AccountState) -> dict[str, Any]:
-    """The state by its parts, each of plain values, without the next check."""
+    """The state by its parts, each of plain values, without what tells when it is looked at next: a sweep also looks at
+    accounts that are not due."""
     facts = {name: getattr(state.facts, name) for name in state.facts.__struct_fields__}
     whole = {
         **facts,
-        **{f"plan {plan}": {n: getattr(one, n) for n in one.__struct_fields__} for plan, one in state.plans.items()},
+        **{f"plan {plan}": _standing(one) for plan, one in state.plans.items()},
         "enrolled_at_ms": state.enrolled_at_ms,
         "sequence": state.sequence,
         "life": state.life,
     }
     return {name: msgspec.to_builtins(value, str_keys=True) for name, value in whole.items()}
+
+
+def _standing(known: PlanState) -> dict[str, Any]:
+    return {name: getattr(known, name) for name in known.__struct_fields__ if name != "watchful"}
 
 
 def _shown(value: object) -> str | None:

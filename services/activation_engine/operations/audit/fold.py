@@ -6,15 +6,12 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from services.activation_engine.decoder import Poison, Record, TickInput, decode_record
 from services.activation_engine.domain.event import InvalidBody
 from services.activation_engine.domain.plain_fold import Oracle, Tick
 from services.activation_engine.domain.plan import Plan
 from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.domain.signals import CandidateSignal
-from services.activation_engine.domain.timers import HOLD_MS_MAX, Hole, PartitionClock
 from services.activation_engine.operations.audit.pacer import Pacer
 from services.activation_engine.operations.audit.snapshot import Snapshot
 from services.activation_engine.operations.events_log import EventsLog
@@ -46,20 +43,11 @@ def plan_sets(snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]) -> Sequ
 
 
 class Start(NamedTuple):
-    """Where a fold begins: at the first record, or at a later tick. Then `holes` are the partition's, as stored, and
+    """Where a fold begins: at the first record, or at a later tick. Then holes are taken from what is stored, and
     accounts that `leaves_out` names are not folded."""
 
     offset: int = 0
-    holes: Sequence[Hole] = ()
     leaves_out: Callable[[str], bool] = lambda _: False
-
-
-def with_holes(clock: PartitionClock, holes: Sequence[Hole]) -> PartitionClock:
-    """The clock after its first tick, as if it had seen these holes too, as far as they lie before that tick."""
-    now = clock.clock_ms or 0
-    known = tuple((start, min(end, now)) for start, end in holes if start < now)
-    hold_until_ms = max((end + min(end - start, HOLD_MS_MAX) for start, end in known), default=0)
-    return replace(clock, holes=known, hold_until_ms=hold_until_ms)
 
 
 class PartitionFold:
@@ -87,7 +75,7 @@ class PartitionFold:
             async for records in chunks:
                 owed: list[CandidateSignal] = []
                 for record in records:
-                    owed += self._take(record, snapshot, plans)
+                    owed += await self._take(record, snapshot, plans)
                     await self._pacer.rest_if_due()
                 self._progress.done += len(records)
                 yield owed
@@ -105,17 +93,18 @@ class PartitionFold:
                     return (*self._going_live(offset, snapshot, plans), _tick(record, given))
         return ()
 
-    def _take(self, record: Record, snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]) -> list[CandidateSignal]:
+    async def _take(
+        self, record: Record, snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]
+    ) -> list[CandidateSignal]:
         if record.offset != self.next_offset:
             raise LogIncomplete(f"the log has no record {self.next_offset}; it goes on at {record.offset}")
         for newer in self._going_live(record.offset, snapshot, plans):
-            self.oracle.take(newer)
+            await self._at_leisure(newer)
         self._adopted = _adopted_by(record.offset, snapshot)
         given = decode_record(record)
         if isinstance(given, TickInput):
-            self.oracle.take(_tick(record, given))
-            if record.offset == self._start.offset:
-                self.oracle.clock = with_holes(self.oracle.clock, self._start.holes)
+            self.oracle.holes = snapshot.holes if self._start.offset else None
+            await self._at_leisure(_tick(record, given))
         elif (
             not isinstance(given, Poison)
             and record.offset not in snapshot.refused
@@ -128,6 +117,11 @@ class PartitionFold:
         # The fold itself does not need them any more, and there may be millions.
         owed, self.oracle.signals = self.oracle.signals, []
         return owed
+
+    async def _at_leisure(self, given: PlanSet | Tick) -> None:
+        """Take in what may be of consequence for every account."""
+        for _ in self.oracle.taking(given):
+            await self._pacer.rest_if_due()
 
     def _going_live(self, offset: int, snapshot: Snapshot, plans: Mapping[tuple[str, int], Plan]) -> Sequence[PlanSet]:
         """What judges from this record on, if that is another set than before."""

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
 
 import msgspec
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.activation_engine.commit_plan import Outward, payload_of
 from services.activation_engine.domain.signals import CandidateSignal
 from services.activation_engine.operations.audit.differences import Difference, Differences, Place, difference
 from services.activation_engine.operations.audit.pacer import Pacer
+from services.activation_engine.operations.audit.stored import Recorded, Stored
 
-_ROWS_PER_QUERY = 500
-
-_BY_ID = sa.text(
-    "SELECT id, seq, part, account_id, type, payload FROM activation.ledger WHERE id = ANY(CAST(:ids AS uuid[]))"
-)
-_BY_SEQ = sa.text(
-    "SELECT seq, id, account_id, type FROM activation.ledger WHERE part = :part AND seq > :after AND seq <= :to"
-    " ORDER BY seq LIMIT :limit"
-)
+ROWS_PER_QUERY = 500
 
 
 class LedgerCheck:
     """The ledger of one partition. `outward` is what signals may show of an account today."""
 
-    def __init__(self, engine: AsyncEngine, part: int, *, outward: Outward, pacer: Pacer) -> None:
+    def __init__(self, stored: Stored, part: int, *, outward: Outward, pacer: Pacer) -> None:
         self.compared = 0
         self.found: Differences = {}
-        self._engine = engine
+        self._stored = stored
         self._part = part
         self._outward = outward
         self._pacer = pacer
@@ -41,17 +31,15 @@ class LedgerCheck:
 
     async def compare(self, owed: Sequence[CandidateSignal]) -> None:
         """These signals are owed: each has to be there as it was sent."""
-        for start in range(0, len(owed), _ROWS_PER_QUERY):
-            some = owed[start : start + _ROWS_PER_QUERY]
-            async with self._engine.connect() as connection:
-                rows = await connection.execute(_BY_ID, {"ids": [UUID(signal.id) for signal in some]})
-                stored = {str(row.id): row for row in rows}
+        for start in range(0, len(owed), ROWS_PER_QUERY):
+            some = owed[start : start + ROWS_PER_QUERY]
+            rows = {row.id: row for row in await self._stored.signals([signal.id for signal in some])}
             for signal in some:
-                self._compare(signal, stored.get(signal.id))
+                self._compare(signal, rows.get(signal.id))
                 await self._pacer.rest_if_due()
         self.compared += len(owed)
 
-    def _compare(self, signal: CandidateSignal, row: Any) -> None:
+    def _compare(self, signal: CandidateSignal, row: Recorded | None) -> None:
         if row is None or row.part != self._part:
             place = Place(signal.account_id, "signal_missing", signal.id)
             self.found[place] = difference({"type": signal.type, "summary": signal.summary}, None)
@@ -70,14 +58,12 @@ class LedgerCheck:
         found: Differences = {}
         after = 0
         while after < out_seq:
-            page = {"part": self._part, "after": after, "to": out_seq, "limit": _ROWS_PER_QUERY}
-            async with self._engine.connect() as connection:
-                rows = (await connection.execute(_BY_SEQ, page)).all()
+            rows = await self._stored.ledger(self._part, after=after, to=out_seq, limit=ROWS_PER_QUERY)
             for row in rows:
                 if row.seq > after + 1:
                     found[Place("", "ledger_gap", str(after + 1))] = difference(f"{after + 1}…{row.seq - 1}", None)
                 if not (row.seq < len(self._owed) and self._owed[row.seq]) and not leaves_out(row.account_id):
-                    found[Place(row.account_id, "signal_unexpected", str(row.id))] = difference(None, row.type)
+                    found[Place(row.account_id, "signal_unexpected", row.id)] = difference(None, row.type)
                 after = row.seq
                 await self._pacer.rest_if_due()
             if not rows:
