@@ -134,19 +134,18 @@ def patiently(ask: Callable[[], _Answered]) -> _Answered:
 
     Raises what `ask` raised last. That it takes longer than one pause is told once.
     """
-    waited_seconds, pauses = 0.0, 0
+    ends_at, pauses = time.monotonic() + _PATIENCE_SECONDS, 0
     while True:
         try:
             return ask()
         except Failed as failure:
             pause_seconds = failure.retry_after_seconds
-            if pause_seconds is None or waited_seconds + pause_seconds > _PATIENCE_SECONDS:
+            if pause_seconds is None or time.monotonic() + pause_seconds > ends_at:
                 raise
             if pauses == 1:
-                complain(f"{failure}; still trying")
-        pause_seconds = max(pause_seconds, _PAUSE_SECONDS_MIN)
-        time.sleep(pause_seconds)
-        waited_seconds, pauses = waited_seconds + pause_seconds, pauses + 1
+                complain(f"{failure}; still trying, for {_PATIENCE_SECONDS / 60:.0f} minutes in all")
+        time.sleep(max(pause_seconds, _PAUSE_SECONDS_MIN))
+        pauses += 1
 
 
 def segment(text: str) -> str:

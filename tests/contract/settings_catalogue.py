@@ -35,7 +35,8 @@ _PAGE_TAIL = """
 ## The command line
 
 `firstvalue` finds the stack that `firstvalue up` started by itself. For services elsewhere, say where they are, and
-show a [key](keys.md). `migrate`, `topics`, `serve` and `reencrypt` read the settings of the services instead.
+show a [key](keys.md). `migrate`, `topics`, `serve` and `reencrypt` read the settings of the services instead; `doctor`
+also asks PostgreSQL and Kafka where these settings name them.
 
 | Variable | Meaning |
 |---|---|

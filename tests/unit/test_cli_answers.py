@@ -41,6 +41,21 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 Run = Callable[..., Result]
 
 
+class FrozenClock:
+    """Time that passes by sleeping alone."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds slept."""
+        return self._seconds
+
+    def sleep(self, seconds: float) -> None:
+        """At once."""
+        self._seconds += seconds
+
+
 def test_numbers_have_their_plural() -> None:
     """One row, no rows, two deliveries."""
     assert counted(1, "row") == "1 row"
@@ -70,6 +85,25 @@ def test_a_service_that_asks_for_time_gets_it_within_reason(capsys: pytest.Captu
     for never in (None, 3_600.0):
         with pytest.raises(Refused):
             client.patiently(answers_after(0, never))
+
+
+def test_what_an_answer_takes_counts_as_waiting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A service whose broker stands still takes seconds for each refusal: ten minutes are not an hour of those."""
+    clock = FrozenClock()
+    monkeypatch.setattr(client, "time", clock)
+
+    def ask() -> None:
+        clock.sleep(5)
+        failure = Refused("Kafka does not confirm", problem={})
+        failure.retry_after_seconds = 1.0
+        raise failure
+
+    with pytest.raises(Refused):
+        client.patiently(ask)
+    assert 590 <= clock.monotonic() <= 605
+    assert "for 10 minutes in all" in capsys.readouterr().err
 
 
 def test_an_endpoint_for_a_plan_that_is_not_live_is_pointed_out(run: Run) -> None:
