@@ -67,7 +67,10 @@ _ENGINE_CAUSES = (
     Alert(
         name="ClockFrozen",
         severity="page",
-        expression="max(firstvalue_engine_clock_age_seconds) > {120s}",
+        # An engine that began while it can claim nothing has no clock to tell of; one that is down is a dead target.
+        expression="max(firstvalue_engine_clock_age_seconds) > {120s}"
+        " or absent_over_time(firstvalue_engine_clock_age_seconds[5m]) * {300s}"
+        ' and on () max(up{job="firstvalue-engine"}) == 1',
         hold="1m",
         summary="The clock of a partition stands still",
         description="The newest tick is {{ $value | humanizeDuration }} old: nobody is found to stall or to recover.",
@@ -159,7 +162,7 @@ _ENGINE_CAUSES = (
         " > 300",
         hold="10m",
         summary="Deadlines are noticed too late",
-        description="One in a hundred is noticed {{ $value | humanizeDuration }} after it passed by the log's clock.",
+        description="One in a hundred is noticed {{ $value | humanizeDuration }} after it passed.",
         panel=("engine", "Timer lateness"),
         firing={
             f'firstvalue_engine_timer_lateness_seconds_bucket{{{_ENGINE},le="300.0"}}': "0x60",

@@ -261,7 +261,8 @@ def _fire(outcome: Outcome, clock: PartitionClock, appended_ms: int, loaded: Ite
         if state.next_check_ms is not None and state.next_check_ms <= now and not state.erased:
             due[state.account_id] = (state.next_check_ms, state.account_id, held)
     fired = sorted(due.values())
-    if fired:
+    # Not what was over when it was heard of, as in an import of old customers, nor what waited for the end of a hold.
+    if fired and fired[-1][0] > (outcome.clock.clock_ms or 0):
         outcome.latest_check_ms = max(fired[-1][0], outcome.latest_check_ms or 0)
     for index, (_, _, held) in enumerate(fired):
         _tick_account(outcome, held, clock, appended_ms)

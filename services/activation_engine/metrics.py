@@ -102,7 +102,7 @@ class EngineMetrics:
         self.accounts = make.gauge("firstvalue_engine_accounts", "Accounts under plans by status.", status=STATUSES)
         self.timer_lateness = make.histogram(
             "firstvalue_engine_timer_lateness_seconds",
-            "From a deadline to the tick at which it fired, the latest of each batch.",
+            "From when an account was due, if after the tick before, until it was looked at, the latest of each batch.",
             _LATENESS,
         )
         self.silent_names = make.gauge(
@@ -142,8 +142,8 @@ class EngineMetrics:
             self.late_events.inc(outcome.late)
             for letter in outcome.dead_letters:
                 self.dead_letters.labels(letter.reason).inc()
-            if outcome.latest_check_ms is not None and outcome.clock.clock_ms is not None:
-                self.timer_lateness.observe(max(0, outcome.clock.clock_ms - outcome.latest_check_ms) / 1000)
+            if outcome.latest_check_ms is not None:
+                self.timer_lateness.observe(_age_seconds(outcome.latest_check_ms))
         self.batch_duration.observe(seconds)
         self.last_progress.set_to_current_time()
         self.dirty_accounts.inc(dirty)

@@ -182,6 +182,11 @@ def _cases_of_causes() -> Iterator[Any]:
         yield _case(alert.firing, alert.after, firing=[alert.name])
         if alert.name != "Watchdog":
             yield _case(alert.quiet, alert.after, quiet=[alert.name])
+    clock, up = 'firstvalue_engine_clock_age_seconds{partition="0"}', 'up{job="firstvalue-engine",instance="e"}'
+    yield _case({up: "1x60"}, "30m", firing=["ClockFrozen"])
+    # What was started anew, or is down, which is told already.
+    yield _case({up: "1x60", clock: "5x25 _x4 5x31"}, "30m", quiet=["ClockFrozen"])
+    yield _case({up: "0x60"}, "30m", quiet=["ClockFrozen"])
 
 
 def _cases_of_burning() -> Iterator[Any]:

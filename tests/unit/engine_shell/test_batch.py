@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -179,6 +180,22 @@ def test_events_before_a_tick_are_folded_before_its_timers_fire() -> None:
     assert active.clock.holding
     assert {one.signal.type for one in active.signals} >= {"account.first_value_reached"}
     assert late.taken == active.taken == 5
+
+
+def test_how_late_an_account_is_looked_at_counts_from_the_tick_before() -> None:
+    """What was over already when it was heard of, as in an import of old customers, is not late."""
+    old, new = partition(), partition()
+    heard = run(begin(old), [tick(day(50)), event("Data Imported", day(0)), tick(day(50) + 60_000)])
+    assert heard.dirty["acme"].state.plans["small"].status == "stalled"
+    assert heard.latest_check_ms is None
+    known = run(begin(new), [tick(day(0)), event("Data Imported", day(0)), tick(day(0) + 60_000)])
+    (due_ms,) = [held.state.next_check_ms for held in known.dirty.values()]
+    assert due_ms is not None
+    new.lease = replace(
+        new.lease, clock=msgspec.structs.replace(known.clock, clock_ms=due_ms - 10_000, last_event_at_ms=due_ms)
+    )
+    later = run(begin(new), [tick(due_ms + 10_000)], DueAccounts(list(known.dirty.values())))
+    assert later.latest_check_ms == due_ms
 
 
 def test_poison_and_unreadable_bodies_become_dead_letters_and_the_partition_moves_on() -> None:

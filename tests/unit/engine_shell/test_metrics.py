@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from uuid import uuid4
+
 from prometheus_client import CollectorRegistry, generate_latest
 
 from schemas.signals import ACCOUNT_TYPES
+from services.activation_engine.batch import begin
 from services.activation_engine.decoder import Reason
+from services.activation_engine.domain.plan_set import PlanSet
 from services.activation_engine.metrics import EngineMetrics
+from services.activation_engine.partition import AccountCache, Partition
+from services.activation_engine.store import Lease
 
 NAMES = (
     "events_total",
@@ -52,3 +59,15 @@ def test_a_status_that_nobody_has_any_more_is_counted_as_nobodys() -> None:
     page = generate_latest(metrics.registry).decode()
     assert 'firstvalue_engine_accounts{status="stalled"} 0.0' in page
     assert 'firstvalue_engine_accounts{status="activated"} 2.0' in page
+
+
+def test_how_late_an_account_was_looked_at_is_told_by_the_clock_on_the_wall() -> None:
+    """The log's own stands still until a tick is decided for all, however long that takes."""
+    metrics = EngineMetrics(CollectorRegistry())
+    lease = Lease(part=0, stamp=uuid4(), source="events")
+    outcome = begin(Partition(lease, {}, PlanSet.of(()), AccountCache(1)))
+    outcome.latest_check_ms = int((time.time() - 400) * 1000)
+    metrics.batch_done([(outcome, 0)], records=0, seconds=0.0)
+    page = generate_latest(metrics.registry).decode()
+    assert 'firstvalue_engine_timer_lateness_seconds_bucket{le="300.0"} 0.0' in page
+    assert 'firstvalue_engine_timer_lateness_seconds_bucket{le="900.0"} 1.0' in page
