@@ -143,6 +143,8 @@ class Consumer:
         # First, because leaving tells nobody that the partitions are gone, and batches of them may be under way.
         await self._leases.revoke(within_seconds=self._pace.rebalance_timeout_seconds / 2)
         await self._member.leave()
+        # It may have told of partitions meanwhile, which are others' from now on.
+        self._leases.assign(())
         self._rebuild = False
         self._buffers.clear()
         await self._member.join()

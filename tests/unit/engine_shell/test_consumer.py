@@ -32,6 +32,8 @@ class Group:
     """A group with few partitions, whose logs begin at `begin` and have `end` records; `failures` are starts that fail
     and checks of the log that find no broker. Each poll of the first consumer fails for which `polls_fail` says so."""
 
+    assigns = True
+
     def __init__(
         self,
         *,
@@ -76,7 +78,11 @@ class Member:
 
     def subscribe(self, topics: list[str], *, listener: Any) -> None:
         self._listener = listener
-        listener.on_partitions_assigned(self._group.places)
+        if self._group.assigns:
+            self.tell_assigned()
+
+    def tell_assigned(self) -> None:
+        self._listener.on_partitions_assigned(self._group.places)
 
     async def start(self) -> None:
         if self._group.starts_fail:
@@ -259,6 +265,27 @@ async def test_a_consumer_is_replaced_while_a_batch_is_under_way() -> None:
 
     await consume(group, store, applied, batch_events_max=6, each_turn=replace)
     assert [member.stopped for member in group.opened] == [True, False]
+
+
+async def test_what_a_client_tells_while_it_is_given_up_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others have its partitions by now, and would lose them for a moment."""
+    group, store = Group(), MemoryStore()
+    revoke = Leases.revoke
+
+    async def revoke_and_hear(leases: Leases, *, within_seconds: float) -> None:
+        await revoke(leases, within_seconds=within_seconds)
+        if group.opened:
+            # The group went on while a batch under way was waited for.
+            group.assigns = False
+            group.opened[0].tell_assigned()
+
+    def replace(consumer: Consumer) -> None:
+        if len(group.opened) == 1 and group.opened[0].polled:
+            consumer.rebuild()
+
+    monkeypatch.setattr(Leases, "revoke", revoke_and_hear)
+    leases, _ = await consume(group, store, lambda _: len(group.opened) == 2, each_turn=replace)
+    assert (leases.claimable(), leases.held) == ([], {})
 
 
 @pytest.mark.parametrize(
