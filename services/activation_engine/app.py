@@ -21,6 +21,7 @@ from services.activation_engine.consumer import Consumer, Pace
 from services.activation_engine.leases import Leases
 from services.activation_engine.log_probe import LogProbe, LogUnreachable
 from services.activation_engine.metrics import EngineMetrics
+from services.activation_engine.operations.audit.audit import AUDIT
 from services.activation_engine.operations.events_log import EventsLog
 from services.activation_engine.operations.owner import OwnersDuties
 from services.activation_engine.operations.verbs import Operations, new_operations
@@ -252,11 +253,15 @@ async def _drain(engine: Engine, public: HttpServer) -> None:
 
 
 async def _count_statuses(engine: Engine, stopping: Stopping) -> None:
-    """Worker: keep the gauges of accounts by status and of silent event names."""
+    """Worker: keep the gauges of accounts by status, of silent event names, and of what the newest audit found, which
+    another process may have done, or this one before it was started anew."""
     while True:
         try:
             engine.metrics.show_statuses(await engine.store.count_statuses())
             engine.metrics.silent_names.set(sum(one.silent for one in await engine.names.all()))
+            differences = await engine.operations.jobs.newest_count(AUDIT, "differences")
+            if differences is not None:
+                engine.metrics.audit_differences.set(differences)
         except (StoreUnavailable, SQLAlchemyError, OSError) as error:
             log.debug("statuses_not_counted", error=str(error))
         if await stopping.sleep(_STATUSES_SECONDS):

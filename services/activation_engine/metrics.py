@@ -111,7 +111,7 @@ class EngineMetrics:
         )
         self.audit_differences = make.gauge(
             "firstvalue_engine_audit_differences",
-            "What the newest audit of this process found stored otherwise than the log says.",
+            "What the newest audit found stored otherwise than the log says.",
         )
 
     def _make_signals(self, make: Instruments) -> None:

@@ -32,6 +32,10 @@ VALUES (:id, :kind, :part, CAST(:arguments AS jsonb), :state, :total, :by)
 ON CONFLICT (kind) WHERE state = 'running' DO NOTHING RETURNING {_COLUMNS}
 """)  # noqa: S608 - ours
 _READ = sa.text(f"SELECT {_COLUMNS}, {_SILENT} AS silent FROM activation.job WHERE id = :id")  # noqa: S608 - ours
+_NEWEST = sa.text(
+    "SELECT CAST(result->>CAST(:name AS text) AS bigint) FROM activation.job WHERE kind = :kind AND state = 'done'"
+    " ORDER BY ended_at DESC LIMIT 1"
+)
 _RUNNING = sa.text("SELECT id FROM activation.job WHERE kind = :kind AND state = 'running'")
 _CANCEL = sa.text(
     "UPDATE activation.job SET state = 'cancelled', ended_at = now() WHERE id = :id AND state IN ('waiting', 'running')"
@@ -130,6 +134,13 @@ class JobStore:
         written = None if result is None else json.dumps(result)
         async with self._engine.begin() as connection:
             await connection.execute(_END, {"id": job_id, "state": state, "result": written, "error": error})
+
+    async def newest_count(self, kind: str, name: str) -> int | None:
+        """The number under this name in the result of the newest job that is done; None when there is none, or when an
+        erasure took it away."""
+        async with self._engine.connect() as connection:
+            count: int | None = await connection.scalar(_NEWEST, {"kind": kind, "name": name})
+            return count
 
     async def waiting(self, kind: str, parts: list[int]) -> list[Job]:
         """Jobs of this kind that the owners of these partitions have to do, oldest first, 100 at most."""
