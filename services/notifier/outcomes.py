@@ -125,7 +125,7 @@ class OutcomeWriter:
         failures = 0
         while True:
             try:
-                recorded = await self._queue.record(outcomes, changes)
+                recorded = await self._queue.record(outcomes, changes, again=failures > 0)
                 break
             except (SQLAlchemyError, OSError) as error:
                 # A COMMIT whose answer was lost may have happened: then the repeat finds no lease and is only logged.

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
+from prometheus_client import CollectorRegistry
 
 from services.notifier.domain.gate import GateChanges
-from services.notifier.domain.outcome import Status
+from services.notifier.domain.outcome import Answer, Result, Status
+from services.notifier.domain.schedule import Schedule
 from services.notifier.domain.sequence import Progress
+from services.notifier.metrics import NotifierMetrics
+from services.notifier.outcomes import OutcomeWriter
 from services.notifier.secret_box import SecretBox
+from services.notifier.sender.client import Attempt
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.intake import IntakeStore, Message, Owed, Position, PositionLost
-from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX, QueueStore
+from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX, QueueStore, Recorded
+from services.runtime.health import Health
 from services.runtime.postgres import connect
 from tests.notifier_tables import add_endpoint, outcome
 from tests.running_notifier import Servers, query
@@ -125,6 +133,43 @@ async def test_two_outcomes_of_a_delivery_in_one_batch_count_once(
     recorded = await queue.record(both if success_first else both[::-1], GateChanges())
     assert recorded.late == {(second.id, 2)}
     assert await standing(surroundings) == ("succeeded", 1, 0, [False, True])
+
+
+@pytest.mark.parametrize("committed", [True, False])
+async def test_what_is_recorded_again_counts_once_for_its_endpoint(
+    surroundings: Servers, intake: IntakeStore, queue: QueueStore, committed: bool
+) -> None:
+    """Whether the first COMMIT happened and its answer was lost, or it never came to one."""
+    await owe(intake, 1)
+    (claim,) = await queue.claim({})
+    tried = 0
+
+    async def record(*outcomes: Any, **more: Any) -> Recorded:
+        nonlocal tried
+        tried += 1
+        if committed or tried > 1:
+            recorded = await queue.record(*outcomes, **more)
+        if tried == 1:
+            raise ConnectionResetError
+        return recorded
+
+    writer = OutcomeWriter(
+        queue=cast(Any, SimpleNamespace(record=record)),
+        schedule=Schedule(),
+        metrics=NotifierMetrics(CollectorRegistry()),
+        health=Health(checks={}),
+        on_closed=cast(Any, None),
+        on_recovered=lambda: None,
+    )
+    running = asyncio.create_task(writer.run())
+    failed = Answer(result=Result.HTTP_5XX, status_code=500)
+    await writer.put(Attempt(delivery=claim, revision=1, answer=failed, started_at=0, duration_seconds=0.1))
+    await asyncio.wait_for(writer.flush(), 10)
+    running.cancel()
+    (gate,) = await query(surroundings, "SELECT failures FROM notifier.endpoint_gate WHERE endpoint_id = $1", ENDPOINT)
+    await query(surroundings, "UPDATE notifier.endpoint_gate SET failures = 0, failing_since = NULL")
+    assert (tried, gate["failures"]) == (2, 1)
+    assert (await standing(surroundings))[:3] == ("pending", 1, 1)
 
 
 async def test_released_lease_is_uncharged(surroundings: Servers, intake: IntakeStore, queue: QueueStore) -> None:

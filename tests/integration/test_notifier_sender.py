@@ -185,7 +185,7 @@ async def test_a_410_disables_the_terms_that_it_answers() -> None:
     """What was claimed before a change of the endpoint goes out on the new terms: these are what is gone."""
     recorded: asyncio.Queue[GateChanges] = asyncio.Queue()
 
-    async def record(_: object, changes: GateChanges) -> Recorded:
+    async def record(_: object, changes: GateChanges, *, again: bool) -> Recorded:
         recorded.put_nowait(changes)
         return Recorded(set(), GateEvents(), ())
 

@@ -134,13 +134,16 @@ class QueueStore:
         async with self._engine.begin() as connection:
             return len((await connection.execute(statements.EXPIRE)).all())
 
-    async def record(self, outcomes: Sequence[Outcome], changes: GateChanges) -> Recorded:
-        """Attempts, schedules, gates and what is to be told of them in one commit."""
+    async def record(self, outcomes: Sequence[Outcome], changes: GateChanges, *, again: bool = False) -> Recorded:
+        """Attempts, schedules, gates and what is to be told of them in one commit. `again` after a failure: what was
+        committed all the same holds no lease any more, and its gates have been changed."""
         async with self._engine.begin() as connection:
             # Endpoints, gates, deliveries: in the order in which switching and deleting an endpoint lock them.
             await connection.execute(KEEP_ENDPOINTS)
+            if again and not await connection.scalar(statements.HOLDS_ANY, _leases(outcomes)):
+                changes = GateChanges()
             gates = await change_gates(connection, changes, pause_seconds=self._pause_seconds)
-            columns = _columns(outcomes, gates.opened)
+            columns = _leases(outcomes) | _columns(outcomes, gates.opened)
             late = {(row.id, row.claim) for row in await connection.execute(statements.RECORD, columns)}
             told = [*gates.announced, *_given_up(outcomes, late)]
             await add_notices(connection, told)
@@ -168,12 +171,17 @@ def _given_up(outcomes: Sequence[Outcome], late: set[tuple[int, int]]) -> Iterat
                 yield notice
 
 
+def _leases(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
+    return {
+        "ids": [outcome.delivery.id for outcome in outcomes],
+        "claims": [outcome.delivery.claim for outcome in outcomes],
+    }
+
+
 def _columns(outcomes: Sequence[Outcome], opened: Mapping[str, int]) -> dict[str, list[Any]]:
     """What failed at a URL that was replaced meanwhile is tried at the new one now, like all that failed before."""
     outdated = [outcome.revision < opened.get(outcome.delivery.endpoint_id, 0) for outcome in outcomes]
     return {
-        "ids": [outcome.delivery.id for outcome in outcomes],
-        "claims": [outcome.delivery.claim for outcome in outcomes],
         "statuses": [outcome.decision.status.value for outcome in outcomes],
         "delays": [
             0.0 if old else outcome.decision.delay_seconds for old, outcome in zip(outdated, outcomes, strict=True)

@@ -72,6 +72,10 @@ RELEASE = sa.text(
     WHERE d.id = given.id AND d.claim = given.claim AND d.status = 'leased'"""
 )
 HOLDS = sa.text("SELECT EXISTS (SELECT FROM notifier.delivery WHERE id = :id AND claim = :claim AND status = 'leased')")
+HOLDS_ANY = sa.text(
+    """SELECT EXISTS (SELECT FROM unnest(CAST(:ids AS bigint[]), CAST(:claims AS int[])) AS given(id, claim)
+    JOIN notifier.delivery d ON d.id = given.id AND d.claim = given.claim AND d.status = 'leased')"""
+)
 EXPIRE = sa.text(
     """UPDATE notifier.delivery SET status = 'pending', lease_until = NULL, next_at = now()
     WHERE id IN (SELECT id FROM notifier.delivery WHERE status = 'leased' AND lease_until < now()
