@@ -18,7 +18,7 @@ from services.notifier.outcomes import OutcomeWriter
 from services.notifier.recipients import Recipients, Unsendable
 from services.notifier.sender.client import Attempt, Sender
 from services.notifier.sender.request import Recipient
-from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX, Claimed, QueueStore
+from services.notifier.store.queue import CLAIM_MAX, QUEUED_BYTES_MAX, QUEUED_MAX, Claimed, QueueStore
 from services.runtime.health import Health
 from services.runtime.postgres import is_transient
 
@@ -170,11 +170,12 @@ class Claimer:
         self._terms_known_at = time.monotonic()
 
     async def _claim(self) -> None:
-        queued = self._parts.dispatcher.queued()
-        if sum(queued.values()) >= QUEUED_MAX or self._parts.outcomes.congested:
+        queued, queued_bytes = self._parts.dispatcher.queued(), self._parts.dispatcher.queued_bytes
+        full = sum(queued.values()) >= QUEUED_MAX or queued_bytes >= QUEUED_BYTES_MAX
+        if full or self._parts.outcomes.congested:
             return
         shares = self._parts.dispatcher.shares()
-        claims = await self._parts.queue.claim(queued, shares=shares)
+        claims = await self._parts.queue.claim(queued, queued_bytes=queued_bytes, shares=shares)
         if claims:
             try:
                 recipients = await self._parts.recipients.of(claims)

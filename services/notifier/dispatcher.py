@@ -55,6 +55,11 @@ class Dispatcher:
         """Claimed deliveries that wait here, by endpoint."""
         return {id_: count for id_, lane in self._lanes.items() if (count := len(lane))}
 
+    @property
+    def queued_bytes(self) -> int:
+        """Those of the bodies that wait here."""
+        return sum(lane.waiting_bytes for lane in self._lanes.values())
+
     def shares(self) -> dict[str, int]:
         """How many deliveries each endpoint that has some here may have claimed; endpoints beyond get the least."""
         fair = QUEUED_MAX // max(len(self._lanes), 1)

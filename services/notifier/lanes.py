@@ -20,7 +20,7 @@ Delivering = asyncio.Task[Result | None]
 class Lane:
     """A permit is held for a whole attempt, from the look-up of the name until the outcome is handed in, but by nothing
     that waits; `started` has the times of those under way, oldest first. `share` is how many may be claimed at once; a
-    `hungry` lane asks for more at half of it."""
+    `hungry` lane asks for more at half of it. `waiting_bytes` are those of the bodies that wait."""
 
     recipient: Recipient | Unsendable
     concurrency: Concurrency
@@ -28,6 +28,7 @@ class Lane:
     started: dict[Delivering, float] = field(default_factory=dict)
     hungry: bool = False
     share: int = CLAIM_MAX
+    waiting_bytes: int = 0
 
     def __len__(self) -> int:
         return sum(map(len, self.waiting))
@@ -51,14 +52,18 @@ class Lane:
     def add(self, claim: Claimed) -> None:
         """Queue it behind those of its priority."""
         self.waiting[claim.priority].append(claim)
+        self.waiting_bytes += len(claim.body)
 
     def take(self) -> Claimed:
         """The next one."""
-        return self.waiting[self.priority].popleft()
+        claim = self.waiting[self.priority].popleft()
+        self.waiting_bytes -= len(claim.body)
+        return claim
 
     def take_all(self) -> list[Claimed]:
         """Everything that waits."""
         taken = [claim for queue in self.waiting for claim in queue]
         for queue in self.waiting:
             queue.clear()
+        self.waiting_bytes = 0
         return taken

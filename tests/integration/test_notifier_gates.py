@@ -15,7 +15,7 @@ from services.notifier.domain.schedule import DEADLINE_SECONDS
 from services.notifier.secret_box import SecretBox
 from services.notifier.store.deliveries import DeliveryStore
 from services.notifier.store.endpoints import EndpointStore
-from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX
+from services.notifier.store.queue import CLAIM_MAX, QUEUED_BYTES_MAX, QUEUED_MAX
 from services.notifier.store.upkeep import UpkeepStore
 from tests.notifier_tables import Owed, outcome
 from tests.running_notifier import query
@@ -118,7 +118,7 @@ async def test_a_probe_is_never_left_out(owed: Owed) -> None:
         await query(owed.servers, move, endpoint_id, row["id"])
     await fail(owed, 5)
     await pause_passes(owed)
-    (probe,) = await owed.queue.claim({"elsewhere": QUEUED_MAX - 1})
+    (probe,) = await owed.queue.claim({"elsewhere": QUEUED_MAX - 1}, queued_bytes=QUEUED_BYTES_MAX - 1)
     assert probe.endpoint_id == owed.endpoint_id
 
 

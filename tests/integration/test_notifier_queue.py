@@ -21,7 +21,7 @@ from services.notifier.secret_box import SecretBox
 from services.notifier.sender.client import Attempt
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.intake import IntakeStore, Message, Owed, Position, PositionLost
-from services.notifier.store.queue import CLAIM_MAX, QUEUED_MAX, QueueStore, Recorded
+from services.notifier.store.queue import CLAIM_MAX, QUEUED_BYTES_MAX, QUEUED_MAX, QueueStore, Recorded
 from services.runtime.health import Health
 from services.runtime.postgres import connect
 from tests.notifier_tables import add_endpoint, outcome
@@ -224,6 +224,16 @@ async def test_claims_are_bounded_over_all_endpoints(
     first = await queue.claim({"elsewhere": QUEUED_MAX - 5})
     rest = await queue.claim({})
     assert (len(first), len(rest)) == (5, 7)
+
+
+async def test_claims_are_bounded_by_the_bytes_of_their_bodies(intake: IntakeStore, queue: QueueStore) -> None:
+    """The last one may pass the limit; a process that is full of bodies claims none."""
+    await owe(intake, 6)
+    await owe(intake, 6, "ep_two")
+    assert await queue.claim({}, queued_bytes=QUEUED_BYTES_MAX) == []
+    first = await queue.claim({}, queued_bytes=QUEUED_BYTES_MAX - 2 * len(b"{}") - 1)
+    rest = await queue.claim({})
+    assert (len(first), len(rest)) == (3, 9)
 
 
 async def test_replicas_record_the_same_gates_without_deadlock(

@@ -22,8 +22,10 @@ from services.runtime.crash_points import crash_point
 CLAIM_MAX = 32
 # What an endpoint may have claimed at once that answers fast: about what it takes in a second.
 CLAIM_FAST_MAX = 256
-# Claimed deliveries that may wait in a process's memory over all endpoints.
+# Claimed deliveries that may wait in a process's memory over all endpoints, and the bytes of their bodies, which one
+# claim may pass by a body. A signal has 1 to 2 KiB, and 64 KiB at most.
 QUEUED_MAX = 4_096
+QUEUED_BYTES_MAX = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +98,16 @@ class QueueStore:
         self._lease_seconds = lease_seconds
         self._pause_seconds = pause_seconds
 
-    async def claim(self, queued: Mapping[str, int], *, shares: Mapping[str, int] | None = None) -> list[Claimed]:
-        """Lease due deliveries: per endpoint its share (CLAIM_MAX if not given), over all QUEUED_MAX, less what is
-        `queued` here."""
+    async def claim(
+        self, queued: Mapping[str, int], *, queued_bytes: int = 0, shares: Mapping[str, int] | None = None
+    ) -> list[Claimed]:
+        """Lease due deliveries: per endpoint its share (CLAIM_MAX if not given), over all QUEUED_MAX and
+        QUEUED_BYTES_MAX, less what is `queued` here. Probes go with whatever bytes they have."""
         shares = shares or {}
         busy = sorted({*queued, *shares})
         parameters = {
             "most": max(QUEUED_MAX - sum(queued.values()), 0),
+            "bytes_max": max(QUEUED_BYTES_MAX - queued_bytes, 0),
             "claim_max": CLAIM_MAX,
             "busy_ids": busy,
             "busy_counts": [queued.get(endpoint_id, 0) for endpoint_id in busy],

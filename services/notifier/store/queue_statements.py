@@ -8,6 +8,7 @@ import sqlalchemy as sa
 # no more than its share, an endpoint without due work costs microseconds. The limit ends the walk over priorities,
 # lowest number first. Endpoints come in random order, so that the limit over all does not always leave out the same;
 # probes come first, because their gates wait for them now.
+# The last that is claimed is the one with which the bodies reach their limit.
 # One with a rate gets no more than it may be sent in a quarter of the lease: none of its leases ends in the queue. One
 # whose breaker was open gets its probe: one delivery, from one process.
 CLAIM = sa.text(
@@ -35,10 +36,10 @@ CLAIM = sa.text(
             AND (g.trips = 0 OR e.id IN (SELECT endpoint_id FROM probe))
         ORDER BY g.trips = 0, random()
     ), due AS MATERIALIZED (
-        SELECT candidate.revision, candidate.format, candidate.probe, waiting.id
+        SELECT candidate.revision, candidate.format, candidate.probe, waiting.id, waiting.message_id
         FROM candidate CROSS JOIN LATERAL (
-            SELECT ready.id FROM (VALUES (0), (1), (2)) AS class(priority) CROSS JOIN LATERAL (
-                SELECT d.id FROM notifier.delivery d
+            SELECT ready.* FROM (VALUES (0), (1), (2)) AS class(priority) CROSS JOIN LATERAL (
+                SELECT d.id, d.message_id FROM notifier.delivery d
                 WHERE d.endpoint_id = candidate.id AND d.priority = class.priority AND d.status = 'pending'
                     AND d.next_at <= now()
                 ORDER BY d.next_at LIMIT greatest(candidate.room::bigint, 0)
@@ -47,16 +48,21 @@ CLAIM = sa.text(
             LIMIT greatest(candidate.room::bigint, 0)
         ) AS waiting
         LIMIT :most
+    ), weighed AS (
+        SELECT due.*, m.traceparent, m.received_at, m.occurred_at, sent.body, octet_length(sent.body) AS bytes,
+            sum(octet_length(sent.body)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_with_those_before
+        FROM due JOIN notifier.message m ON m.id = due.message_id CROSS JOIN LATERAL (
+            SELECT CASE due.format WHEN 'slack' THEN coalesce(m.slack_body, m.body) ELSE m.body END AS body
+        ) AS sent
     )
     UPDATE notifier.delivery d
     SET status = 'leased', claim = d.claim + 1, lease_until = now() + make_interval(secs => :lease_seconds)
-    FROM due, notifier.message m
-    WHERE d.id = due.id AND m.id = d.message_id
-    RETURNING d.id, d.endpoint_id, due.revision, due.probe, d.claim, d.attempts, d.failures, d.manual, d.priority,
-        d.message_id, d.type, m.traceparent,
-        CASE due.format WHEN 'slack' THEN coalesce(m.slack_body, m.body) ELSE m.body END AS body,
-        extract(epoch FROM now() - m.received_at)::float8 AS received_age_seconds,
-        extract(epoch FROM now() - m.occurred_at)::float8 AS occurred_age_seconds,
+    FROM weighed w
+    WHERE d.id = w.id AND (w.probe OR w.bytes_with_those_before - w.bytes < :bytes_max)
+    RETURNING d.id, d.endpoint_id, w.revision, w.probe, d.claim, d.attempts, d.failures, d.manual, d.priority,
+        d.message_id, d.type, w.traceparent, w.body,
+        extract(epoch FROM now() - w.received_at)::float8 AS received_age_seconds,
+        extract(epoch FROM now() - w.occurred_at)::float8 AS occurred_age_seconds,
         extract(epoch FROM now() - coalesce(d.restarted_at, d.created_at))::float8 AS age_seconds"""
 )
 # A probe's gate waits for its lease, which began with it.

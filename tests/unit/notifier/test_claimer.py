@@ -47,7 +47,7 @@ class World:
         )
         self.claimer = Claimer(parts, poll_seconds=0.01)
 
-    async def _claim(self, queued: object, *, shares: object) -> list[Claimed]:
+    async def _claim(self, queued: object, **_: object) -> list[Claimed]:
         taken, self.due = self.due, []
         return taken
 

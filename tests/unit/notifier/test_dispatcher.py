@@ -275,6 +275,21 @@ async def test_withdrawn_deliveries_are_not_started() -> None:
     assert Counter(wires.order) == {"closed": 1, "open": 3}
 
 
+async def test_the_bytes_of_what_waits_are_known() -> None:
+    """However it leaves its lane; what is on the wire waits no more."""
+    wires = Wires()
+    dispatcher = Dispatcher(wires.deliver, in_flight_max=1, want_more=lambda: None)
+    endpoints = {name: recipient(name, 1) for name in ("a", "b")}
+    dispatcher.offer(claims("a", 4) + claims("b", 3), endpoints)
+    assert dispatcher.queued_bytes == 6 * len(b"{}")
+    dispatcher.withdraw({"b"})
+    assert dispatcher.queued_bytes == 3 * len(b"{}")
+    for _ in range(4):
+        wires.release.release()
+    await dispatcher.finish()
+    assert dispatcher.queued_bytes == 0
+
+
 async def test_endpoints_of_which_nothing_is_left_take_no_share() -> None:
     """What was withdrawn before anything of it was sent makes no room smaller and is in no claim."""
     wires = Wires()
