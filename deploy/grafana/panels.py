@@ -180,7 +180,8 @@ _NOTIFIER = (
         title="First attempts",
         queries=_quantiles("firstvalue_notifier_first_attempt_delay_seconds"),
         unit="s",
-        meaning="From the acceptance of what caused the signal to the end of the first attempt.",
+        meaning="From the acceptance of what caused the signal to the end of the first attempt, "
+        "where the endpoint could be sent to all the time.",
     ),
     Panel(title="Delivery latency", queries=_quantiles("firstvalue_notifier_delivery_latency_seconds"), unit="s"),
     Panel(

@@ -181,7 +181,7 @@ class OutcomeWriter:
         if decision.exhaustion is not None and not late:
             self._metrics.exhausted.labels(decision.exhaustion.value).inc()
             self._metrics.settled(delivery.endpoint_id, delivered=False)
-        if delivery.trigger == "first":
+        if delivery.trigger == "first" and not delivery.held_up:
             accepted = delivery.received_age_seconds or delivery.age_seconds
             self._metrics.first_attempt_delay_seconds.observe(accepted + age_seconds - delivery.age_seconds)
         _log(outcome, late=late)

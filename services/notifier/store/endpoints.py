@@ -79,7 +79,7 @@ _SWITCH_STATE = sa.text(
 # Who enables an endpoint, or gives it another URL, may well have mended it: what failed before is tried now, as after a
 # recovery.
 _OPEN_GATE = sa.text(
-    """UPDATE notifier.endpoint_gate SET not_before = '-infinity', failures = 0, failing_since = NULL,
+    """UPDATE notifier.endpoint_gate SET not_before = now(), failures = 0, failing_since = NULL,
         last_failed_at = NULL, trips = 0, probe_until = NULL, announced = 0, pull_before = now(),
         opened_revision = (SELECT revision FROM notifier.endpoint WHERE id = :id)
     WHERE endpoint_id = :id"""

@@ -27,11 +27,12 @@ _LOCK = sa.text(
         OR (endpoint_id = ANY(CAST(:succeeded AS text[])) AND failing_since IS NOT NULL)
     ORDER BY endpoint_id FOR UPDATE"""
 )
-# A success where the breaker was open opens the gate and calls what waits; Retry-After alone is waited out.
+# A success where the breaker was open opens the gate and calls what waits; Retry-After alone is waited out. Since when
+# the gate is open stays known: what was owed before was held up by it.
 _CLEAR = sa.text(
     """UPDATE notifier.endpoint_gate SET failures = 0, failing_since = NULL, last_failed_at = NULL, announced = 0,
         trips = 0, probe_until = NULL,
-        not_before = CASE WHEN trips > 0 THEN '-infinity' ELSE not_before END,
+        not_before = CASE WHEN trips > 0 THEN now() ELSE not_before END,
         pull_before = CASE WHEN trips > 0 THEN now() ELSE pull_before END
     WHERE endpoint_id = ANY(CAST(:ids AS text[])) AND failing_since IS NOT NULL"""
 )

@@ -33,7 +33,9 @@ class Claimed:
     """A delivery that this process may attempt until its lease ends; `claim` tells this lease from any other. A `probe`
     is the one delivery with which an open breaker is tried.
 
-    `age_seconds`, at `claimed_at` (monotonic), is that of the delivery, or of its schedule if that began anew.
+    `held_up` tells that its endpoint could not be sent to all the time since it was owed: it was paused, disabled, full
+    or outside its delivery window. `age_seconds`, at `claimed_at` (monotonic), is that of the delivery, or of its
+    schedule if that began anew.
     """
 
     id: int
@@ -53,6 +55,7 @@ class Claimed:
     occurred_age_seconds: float | None = None
     priority: int = Priority.FIRST
     probe: bool = False
+    held_up: bool = False
 
     @property
     def trigger(self) -> str:
