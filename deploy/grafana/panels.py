@@ -211,6 +211,16 @@ _NOTIFIER = (
     _rate("firstvalue_notifier_lease_expired_total", "instance", "Lost leases"),
     _rate("firstvalue_notifier_intake_signals_total", "outcome", "Signals read"),
     Panel(
+        title="Lag of intake",
+        queries={"{{partition}}": "max by (partition) (firstvalue_notifier_intake_lag_seconds)"},
+        unit="s",
+        meaning="Age of the newest signal taken up, where others wait.",
+    ),
+    Panel(
+        title="Signals not taken up",
+        queries={"{{partition}}": "max by (partition) (firstvalue_notifier_intake_lag_records)"},
+    ),
+    Panel(
         title="Time since signals were read",
         queries={"any notifier": "time() - max(firstvalue_notifier_intake_last_progress_timestamp_seconds)"},
         unit="s",

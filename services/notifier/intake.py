@@ -56,6 +56,8 @@ class Intake:
             on_revoked=self._on_revoked,
         )
         self._owned: dict[int, Position] = {}
+        # Seconds since 1970: the newest signal that was taken up of each partition, before the first one its claim.
+        self._taken_at: dict[int, float] = {}
         self._in_transaction = asyncio.Lock()
         self._failures = 0
         self._committed_at = 0.0
@@ -72,7 +74,7 @@ class Intake:
             except (BrokerTrouble, OSError) as error:
                 log.warning("intake_consumer_failed", error=type(error).__name__)
             finally:
-                self._owned.clear()
+                self._forget()
                 self._beat()
                 await self._member.leave()
             await self._back_off()
@@ -80,14 +82,19 @@ class Intake:
 
     def _on_assigned(self, _: Collection[int]) -> None:
         """Trust no position from before; partitions that went to others may have been claimed in the rebalance."""
-        self._owned.clear()
+        self._forget()
         self._parts.writer.watch_gaps(self._owned)
 
     async def _on_revoked(self, _: Collection[int]) -> None:
         """Let the transaction under way finish, then forget all positions, and with them whose gaps are shown."""
         async with self._in_transaction:
-            self._owned.clear()
+            self._forget()
             self._parts.writer.watch_gaps(self._owned)
+
+    def _forget(self) -> None:
+        self._owned.clear()
+        self._taken_at.clear()
+        self._parts.metrics.forget_intake_lag()
 
     async def _read(self) -> None:
         while not self._parts.stopping:
@@ -95,6 +102,7 @@ class Intake:
             try:
                 await self._claim()
                 await self._take(await self._member.poll(_POLL_MS, records_max=self._parts.writer.records_max))
+                self._show_lag()
                 self._failures = 0
             except PositionLost:
                 self._parts.metrics.positions_lost.inc()
@@ -121,6 +129,7 @@ class Intake:
                 position = await self._move(part, position, begins)
             if self._member.read_from(part, position.next_offset):
                 self._owned[part] = position
+                self._taken_at.setdefault(part, time.time())
         self._parts.writer.watch_gaps(self._owned)
 
     async def _move(self, part: int, position: Position, beginning: int) -> Position:
@@ -146,6 +155,13 @@ class Intake:
             before = {part: self._owned[part] for part in batch}
             after = await self._parts.writer.write(before, batch)
             self._owned.update(after)
+            self._taken_at.update({part: records[-1].timestamp / 1000 for part, records in batch.items()})
+
+    def _show_lag(self) -> None:
+        """Of a partition that was not fetched yet nothing is known to wait."""
+        ends = {part: self._member.end_of(part) for part in self._owned}
+        waiting = {part: max(0, (end or 0) - self._owned[part].next_offset) for part, end in ends.items()}
+        self._parts.metrics.show_intake_lag(waiting, self._taken_at)
 
     async def _start_over(self, event: str) -> None:
         """Trust no position any more; while waiting keep polling with everything paused, so that the group stays."""

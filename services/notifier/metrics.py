@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -11,7 +13,7 @@ from schemas.signals import ACCOUNT_TYPES
 from services.notifier.domain.addresses import Tier
 from services.notifier.domain.endpoint_limit import remember
 from services.notifier.domain.outcome import Exhaustion, Result, Status
-from services.runtime.metrics import OTHER, Instruments, SharedMetrics, dead_letters
+from services.runtime.metrics import OTHER, RUNNING, Instruments, SharedMetrics, dead_letters
 
 _PREFIX = "firstvalue_notifier_"
 _TRIGGERS = ("first", "retry", "manual", "replay")
@@ -118,6 +120,15 @@ class NotifierMetrics:
         self.intake_signals = make.counter(
             _PREFIX + "intake_signals", "Signals read: new ones, and repeats known by id.", outcome=("new", "repeat")
         )
+        self._lag_records = make.gauge(
+            _PREFIX + "intake_lag_records", "Records of the signals topic not taken up yet.", partition=RUNNING
+        )
+        self._lag_seconds = make.gauge(
+            _PREFIX + "intake_lag_seconds",
+            "Age of the newest signal taken up while others wait, before the first one since the partition was "
+            "assigned; otherwise 0.",
+            partition=RUNNING,
+        )
         self.intake_last_progress = make.gauge(
             _PREFIX + "intake_last_progress_timestamp_seconds",
             "When a notifier last took up or moved a place in the signals topic, by the database's clock; 0 before.",
@@ -146,6 +157,19 @@ class NotifierMetrics:
             type=types,
         )
 
+    def show_intake_lag(self, waiting: Mapping[int, int], taken_at: Mapping[int, float]) -> None:
+        """How many records wait by partition, and since when, seconds since 1970: of a worker that stands still the
+        ages go on growing."""
+        for part, records in waiting.items():
+            since = taken_at[part] if records else None
+            self._lag_records.labels(part).set(records)
+            self._lag_seconds.labels(part).set_function(partial(_age_seconds, since))
+
+    def forget_intake_lag(self) -> None:
+        """Report nothing about partitions that others read now."""
+        self._lag_records.clear()
+        self._lag_seconds.clear()
+
     def arrived(
         self, type_: str, *, received_seconds: float | None, occurred_seconds: float | None, trace_id: str
     ) -> None:
@@ -163,3 +187,7 @@ class NotifierMetrics:
             remember(self._answered_at, endpoint_id, now)
         if now - self._answered_at.get(endpoint_id, float("-inf")) <= _HEALTHY_SECONDS:
             self.healthy_deliveries.labels("delivered" if delivered else "exhausted").inc()
+
+
+def _age_seconds(since: float | None) -> float:
+    return 0.0 if since is None else max(0.0, time.time() - since)

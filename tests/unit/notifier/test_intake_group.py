@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -102,6 +103,11 @@ async def test_no_more_is_read_at_once_than_one_transaction_may_hold() -> None:
     assert idle.asked == [17]
 
 
+def a_record(offset: int) -> Any:
+    """Appended a minute ago."""
+    return SimpleNamespace(offset=offset, timestamp=(time.time() - 60) * 1000)
+
+
 class Shortened(Idle):
     """A log of nine records, all read, that loses the last four and at once gets others in their places, and more. As
     the client does, it goes back to the beginning by itself then. The process is stopped once all was read."""
@@ -141,7 +147,11 @@ class Shortened(Idle):
         self.end = self.reads_at = 12
         if first == self.end:
             self.stopping.request()
-        return {TopicPartition("signals", 0): [SimpleNamespace(offset=each) for each in range(first, self.end)]}
+        return {TopicPartition("signals", 0): [a_record(each) for each in range(first, self.end)]}
+
+    def highwater(self, _: object) -> int:
+        """Where it ends now."""
+        return self.end
 
     async def positions(self, beginnings: Mapping[int, int]) -> dict[int, Position]:
         """As stored."""
@@ -184,13 +194,47 @@ async def test_who_gives_its_partitions_away_shows_no_gaps_of_theirs(told: str) 
     assert registry.get_sample_value("firstvalue_notifier_sequence_missing") == 0
 
 
-def _intake(broker: Any, *, writer: object = None, store: object = None) -> Intake:
+class Behind(Shortened):
+    """A log of nine records, of which a poll brings four; the process is stopped at the second one."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
+        self.stored, self.registry, self.shown = 0, registry, list[float | None]()
+
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[Any, Any]:
+        """What is shown before it is noted."""
+        if self.taken:
+            self.shown = lag(self.registry)
+            self.stopping.request()
+        return {TopicPartition("signals", 0): [a_record(self.stored + number) for number in range(4)]}
+
+
+def lag(registry: CollectorRegistry) -> list[float | None]:
+    """Records and seconds, of the partition."""
+    names = [f"firstvalue_notifier_intake_lag_{unit}" for unit in ("records", "seconds")]
+    return [registry.get_sample_value(name, {"partition": "0"}) for name in names]
+
+
+async def test_how_far_it_is_behind_is_shown_by_partition() -> None:
+    """As long as the partition is ours: who has left the group says nothing about it."""
+    log = Behind(registry := CollectorRegistry())
+    await asyncio.wait_for(_intake(log, writer=log, store=log, registry=registry).run(), 5)
+    records, seconds = log.shown
+    assert records == 5
+    assert seconds is not None
+    assert 60 <= seconds < 70
+    assert lag(registry) == [None, None]
+
+
+def _intake(
+    broker: Any, *, writer: object = None, store: object = None, registry: CollectorRegistry | None = None
+) -> Intake:
     parts = IntakeParts(
         new_consumer=broker.new_consumer,
         topic="signals",
         store=cast(Any, store),
         writer=cast(Any, writer),
-        metrics=cast(Any, None),
+        metrics=NotifierMetrics(registry or CollectorRegistry()),
         health=Health(checks={}),
         stopping=broker.stopping,
     )
