@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Collection
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from typing import Any
 
 import psutil
 import pytest
 from aiokafka.errors import ProducerClosed
+from aiokafka.protocol.metadata import MetadataResponse_v0
 
 from deploy.local.data_folder import DataFolder
 from schemas.topics import SIGNALS
@@ -20,7 +22,7 @@ from tests.fakes.private_servers import frozen, pid_of
 from tests.waiting import until
 
 PREFIX = "kafka_clients."
-PARTITIONS = 3
+PARTITIONS = 12
 
 
 def member_of(kafka: str, *, group: str) -> GroupMember:
@@ -35,6 +37,20 @@ def member_of(kafka: str, *, group: str) -> GroupMember:
         on_assigned=lambda _: None,
         on_revoked=nobody,
     )
+
+
+async def broker_of(private: DataFolder) -> str:
+    """Its address once it has the topic; one that was frozen takes a moment to be known again."""
+    kafka: str = private.read_state()["connection"]["kafka"]
+
+    async def has_topic() -> bool:
+        with suppress(BrokerTrouble):
+            await create_topics(kafka, [SIGNALS], prefix=PREFIX, partitions=PARTITIONS, replication=1)
+            return True
+        return False
+
+    await until(has_topic)
+    return kafka
 
 
 async def read(member: GroupMember) -> None:
@@ -65,8 +81,7 @@ def connections(kafka: str) -> int:
 @pytest.mark.parametrize("trouble", ["none", "frozen"])
 async def test_nothing_goes_on_after_leaving_a_group(private: DataFolder, trouble: str) -> None:
     """Neither its tasks nor its connections; and a successor has its partitions."""
-    kafka = private.read_state()["connection"]["kafka"]
-    await create_topics(kafka, [SIGNALS], prefix=PREFIX, partitions=PARTITIONS, replication=1)
+    kafka = await broker_of(private)
     before = asyncio.all_tasks()
     member = member_of(kafka, group=trouble)
     await read(member)
@@ -84,8 +99,7 @@ async def test_nothing_goes_on_after_leaving_a_group(private: DataFolder, troubl
 
 async def test_nothing_goes_on_of_a_producer(private: DataFolder) -> None:
     """What it could not deliver fails in time for somebody to deliver it otherwise; what it could is acknowledged."""
-    kafka = private.read_state()["connection"]["kafka"]
-    await create_topics(kafka, [SIGNALS], prefix=PREFIX, partitions=PARTITIONS, replication=1)
+    kafka = await broker_of(private)
     before = asyncio.all_tasks()
     producer = new_producer(kafka, client_id="test")
     await producer.start()
@@ -99,9 +113,33 @@ async def test_nothing_goes_on_of_a_producer(private: DataFolder) -> None:
     await producer.start()
     await (await producer.send(SIGNALS.named(PREFIX), b"3", partition=0))
     with frozen(pid_of(private, "kafka")):
-        owed = [await producer.send(SIGNALS.named(PREFIX), b"4", partition=part) for part in range(PARTITIONS)]
+        # Greater than what a connection takes of which nobody reads.
+        value = bytes(1_000_000)
+        owed = [await producer.send(SIGNALS.named(PREFIX), value, partition=part) for part in range(PARTITIONS)]
         async with asyncio.timeout(15):
             await stop_producer(producer, within_seconds=0.5)
         assert [type(one.exception()) for one in owed] == [ProducerClosed] * PARTITIONS
         assert asyncio.all_tasks() <= before
         assert not connections(kafka)
+
+
+async def test_nothing_goes_on_of_a_producer_whose_brokers_are_all_silent(private: DataFolder) -> None:
+    """The library connects to one after the other, and asks each in turn where its partitions are by now."""
+    kafka = await broker_of(private)
+    before = asyncio.all_tasks()
+    producer = new_producer(kafka, client_id="test")
+    await producer.start()
+    await producer.partitions_for(SIGNALS.named(PREFIX))
+    brokers = [await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) for _ in range(3)]
+    ports = [one.sockets[0].getsockname()[1] for one in brokers]
+    nodes = [(100 + number, "127.0.0.1", port) for number, port in enumerate(ports)]
+    led: list[Any] = [(0, part, 100 + part % 3, [], []) for part in range(PARTITIONS)]
+    producer.client.cluster.update_metadata(MetadataResponse_v0(nodes, [(0, SIGNALS.named(PREFIX), led)]))
+    owed = [await producer.send(SIGNALS.named(PREFIX), b"5", partition=part) for part in range(PARTITIONS)]
+    async with asyncio.timeout(15):
+        await stop_producer(producer, within_seconds=0.5)
+    for broker in brokers:
+        broker.close()
+    assert [type(one.exception()) for one in owed] == [ProducerClosed] * PARTITIONS
+    assert asyncio.all_tasks() <= before
+    assert [connections(f"127.0.0.1:{port}") for port in ports] == [0, 0, 0]
