@@ -43,6 +43,7 @@ from services.runtime.kafka import check_topics, new_consumer, new_producer
 from services.runtime.key_ring import KeyRing
 from services.runtime.migrations import check_current
 from services.runtime.process import Stopping, run_workers
+from services.runtime.producers import ProducerKeeper
 from services.runtime.settings import SharedSettings
 from services.runtime.start import once_servers_answer
 
@@ -104,10 +105,15 @@ class Engine:
         )
 
     def _relay(self) -> Relay:
+        topic = SIGNALS.named(self.shared.topic_prefix)
+        keeper = ProducerKeeper(
+            make=lambda: new_producer(self.shared.kafka_bootstrap_servers, client_id=f"{_CLIENT}-relay"),
+            topics=(topic,),
+        )
         return Relay(
             store=self.store,
-            new_producer=lambda: new_producer(self.shared.kafka_bootstrap_servers, client_id=f"{_CLIENT}-relay"),
-            topic=SIGNALS.named(self.shared.topic_prefix),
+            keeper=keeper,
+            topic=topic,
             metrics=self.metrics,
             rows_max=self.settings.relay_rows_max,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.store import LedgerRow, Store, StoreUnavailable
 from services.runtime.bounded import ended
 from services.runtime.crash_points import crash_point
-from services.runtime.producers import stop_producer
+from services.runtime.producers import ProducerKeeper
 
 log = structlog.get_logger(__name__)
 
@@ -61,19 +61,17 @@ class _Lane:
 
 
 class Relay:
-    """`new_producer` makes producers that are not started; after a failed batch a producer is replaced, because what
-    it still holds may land later than what follows."""
+    """After a failed batch the producer is replaced, because what it still holds may land later than what follows."""
 
     def __init__(
-        self, *, store: Store, new_producer: Callable[[], Any], topic: str, metrics: EngineMetrics, rows_max: int
+        self, *, store: Store, keeper: ProducerKeeper, topic: str, metrics: EngineMetrics, rows_max: int
     ) -> None:
         self._store = store
-        self._new_producer = new_producer
+        self._keeper = keeper
         self._topic = topic
         self._metrics = metrics
         self._rows_max = rows_max
         self._lanes: dict[int, _Lane] = {}
-        self._producer: Any = None
         self._wake = asyncio.Event()
         self._acked = asyncio.Event()
 
@@ -119,7 +117,7 @@ class Relay:
     @property
     def connected(self) -> bool:
         """Whether a producer runs."""
-        return self._producer is not None
+        return self._keeper.current is not None
 
     async def flush(self) -> None:
         """Return when everything is acknowledged; bound the wait from outside."""
@@ -131,23 +129,23 @@ class Relay:
         """Worker: publish until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keeper.run())
                 while True:
-                    await self._connect()
+                    producer = await self._keeper.working()
                     for lane in list(self._lanes.values()):
                         if not lane.busy and lane.has_work():
                             lane.busy = True
-                            tasks.create_task(self._publish(lane, self._producer, tasks))
+                            tasks.create_task(self._publish(lane, producer))
                     await self._wake.wait()
                     self._wake.clear()
         finally:
-            if self._producer is not None:
-                # What is left of it ends with the process.
-                await ended(self._producer.stop(), seconds=_STOP_SECONDS)
+            # What is left of it ends with the process.
+            await ended(self._keeper.stop(within_seconds=_STOP_SECONDS), seconds=_STOP_SECONDS)
 
-    async def _publish(self, lane: _Lane, producer: Any, tasks: asyncio.TaskGroup) -> None:
+    async def _publish(self, lane: _Lane, producer: Any) -> None:
         """Publish what the lane's ledger has; at a failure give way for a moment and start at the first unacked row."""
         try:
-            while self._producer is producer and self._lanes.get(lane.part) is lane and lane.has_work():
+            while self._keeper.current is producer and self._lanes.get(lane.part) is lane and lane.has_work():
                 # New ones first, a batch of each in turn: a long repetition holds nobody up.
                 if lane.acked_seq < lane.out_seq:
                     # Not beyond what is known to be committed: a commit whose answer is under way is not told yet.
@@ -165,10 +163,9 @@ class Relay:
         except (KafkaError, TimeoutError, OSError, StoreUnavailable) as error:
             self._metrics.publish_failures.inc()
             log.warning("publish_failed", part=lane.part, after_seq=lane.acked_seq, error=type(error).__name__)
-            if not isinstance(error, StoreUnavailable) and self._producer is producer:
-                self._producer = None
-                # Not waited for: what it delivers yet can only repeat what the next one begins with.
-                tasks.create_task(stop_producer(producer, within_seconds=_STOP_SECONDS))
+            if not isinstance(error, StoreUnavailable):
+                # What it delivers yet can only repeat what the next one begins with.
+                self._keeper.give_up(producer, type(error).__name__)
             await asyncio.sleep(_RETRY_SECONDS * (1 + random.random()))
         finally:
             lane.busy = False
@@ -214,16 +211,3 @@ class Relay:
             crash_point("engine.relay_sent")
             await acknowledged
         return sent
-
-    async def _connect(self) -> None:
-        """Have a running producer, however long the broker is away."""
-        while self._producer is None:
-            producer = self._new_producer()
-            try:
-                await producer.start()
-            except (KafkaError, OSError) as error:
-                log.warning("broker_not_reached", error=type(error).__name__)
-                await stop_producer(producer, within_seconds=_STOP_SECONDS)
-                await asyncio.sleep(_RETRY_SECONDS * (1 + random.random()))
-                continue
-            self._producer = producer

@@ -31,7 +31,6 @@ from services.ingest.metrics import IngestMetrics
 from services.ingest.partitions import partitioner
 from services.ingest.people import StaffRule
 from services.ingest.processing import EventProcessor, Topics
-from services.ingest.producers import ProducerKeeper
 from services.ingest.publisher import Publisher
 from services.ingest.records import RecordBuilder
 from services.ingest.settings import IngestSettings
@@ -48,6 +47,7 @@ from services.runtime.migrations import check_current
 from services.runtime.notices import Notices
 from services.runtime.postgres import answers, connect
 from services.runtime.process import Stopping, run_workers
+from services.runtime.producers import ProducerKeeper
 from services.runtime.settings import SharedSettings
 from services.runtime.start import once_servers_answer
 
@@ -57,6 +57,7 @@ log = structlog.get_logger(__name__)
 
 _DATABASE_CONNECTIONS_MAX = 5
 _HEARTBEAT_SECONDS = 5.0
+_STOP_SECONDS = 5.0
 
 
 class Ingest:
@@ -126,7 +127,7 @@ class Ingest:
             # What it has not written is decided again by its successor.
             await asyncio.wait([asyncio.ensure_future(resolver.ended.wait())], timeout=settings.ack_seconds)
             await publisher.flush(settings.ack_seconds)
-            await publisher.keeper.stop()
+            await publisher.keeper.stop(within_seconds=_STOP_SECONDS)
 
         workers: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "http": server.serve,

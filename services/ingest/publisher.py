@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from services.ingest.delivery import BrokerUnavailable, Delivery, Record
 from services.ingest.inflight import InFlight
 from services.ingest.metrics import IngestMetrics
-from services.ingest.producers import ProducerKeeper
 from services.runtime.crash_points import crash_point
+from services.runtime.producers import ProducerKeeper
 
 # A part of a request is never split over two batches, so it must leave room in one.
 _PART_BYTES_MAX = 131_072

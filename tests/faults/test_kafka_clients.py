@@ -17,7 +17,7 @@ from deploy.local.data_folder import DataFolder
 from schemas.topics import SIGNALS
 from services.runtime.group import GroupMember
 from services.runtime.kafka import BrokerTrouble, create_topics, new_consumer, new_producer
-from services.runtime.producers import stop_producer
+from services.runtime.producers import ProducerKeeper, stop_producer
 from tests.fakes.private_servers import frozen, pid_of
 from tests.waiting import until
 
@@ -143,3 +143,22 @@ async def test_nothing_goes_on_of_a_producer_whose_brokers_are_all_silent(privat
     assert [type(one.exception()) for one in owed] == [ProducerClosed] * PARTITIONS
     assert asyncio.all_tasks() <= before
     assert [connections(f"127.0.0.1:{port}") for port in ports] == [0, 0, 0]
+
+
+async def test_nothing_goes_on_of_a_producer_that_is_not_wanted_any_more_while_it_begins(private: DataFolder) -> None:
+    """Nobody has it yet who could end it."""
+    kafka, made = await broker_of(private), list[Any]()
+    before = asyncio.all_tasks()
+
+    def make() -> Any:
+        made.append(new_producer(kafka, client_id="test"))
+        return made[-1]
+
+    async def begun() -> bool:
+        return bool(made and made[0]._sender.sender_task)
+
+    keeping = asyncio.create_task(ProducerKeeper(make=make, topics=(PREFIX + "missing",)).run())
+    await until(begun)
+    keeping.cancel()
+    await asyncio.wait({keeping}, timeout=15)
+    assert (len(made), asyncio.all_tasks() <= before, connections(kafka)) == (1, True, 0)

@@ -20,6 +20,7 @@ from services.activation_engine.relay import Relay
 from services.activation_engine.store import StoreUnavailable
 from services.activation_engine.transactions import Transactions
 from services.runtime.process import Stopping, run_workers
+from services.runtime.producers import ProducerKeeper
 from tests.simulator.database import Database, Link
 from tests.simulator.group import REBALANCE_SECONDS, SESSION_SECONDS, Group, Member
 from tests.simulator.log import Broker, Producer, Reader
@@ -86,7 +87,7 @@ class SimulatedEngine:
         self._probe = LogProbe(lambda: Reader(servers.broker, process), topic=EVENTS)
         self._relay = parts.relay(
             store=self._store,
-            new_producer=lambda: Producer(servers.broker, process),
+            keeper=ProducerKeeper(make=lambda: Producer(servers.broker, process), topics=()),
             topic=SIGNALS,
             metrics=servers.metrics,
             rows_max=self.bounds.relay_rows_max,

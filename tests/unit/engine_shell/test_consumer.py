@@ -24,6 +24,7 @@ from services.activation_engine.relay import Relay
 from services.activation_engine.store import Commit, Lease
 from services.activation_engine.transactions import Transactions
 from services.runtime.process import Stopping
+from services.runtime.producers import ProducerKeeper
 from tests.fakes.engine_records import event_value
 from tests.fakes.memory_store import MemoryStore
 
@@ -161,7 +162,8 @@ async def consume(
     """Run a consumer until that holds."""
     await store.create_leases(len(group.places), source="events")
     metrics = EngineMetrics(CollectorRegistry())
-    relay = Relay(store=store, new_producer=lambda: None, topic="signals", metrics=metrics, rows_max=10)
+    keeper = ProducerKeeper(make=lambda: None, topics=())
+    relay = Relay(store=store, keeper=keeper, topic="signals", metrics=metrics, rows_max=10)
     catalog, probe = PlanCatalog(store), cast(Any, group)
     leases = Leases(
         store=store,

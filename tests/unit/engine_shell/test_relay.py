@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
@@ -16,6 +15,7 @@ from services.activation_engine import relay as relay_module
 from services.activation_engine.metrics import EngineMetrics
 from services.activation_engine.relay import Relay
 from services.activation_engine.store import LedgerRow
+from services.runtime.producers import ProducerKeeper
 from tests.fakes.memory_store import MemoryStore
 from tests.waiting import until
 
@@ -46,8 +46,12 @@ class Broker:
         self.failures = list(failures)
         self.producers = 0
         self.in_flight: dict[int, int] = {}
+        self.outlived = 0
+        self.replaced = asyncio.Event()
 
     def new_producer(self) -> Producer:
+        if self.producers:
+            self.replaced.set()
         self.producers += 1
         return Producer(self)
 
@@ -65,6 +69,10 @@ class Producer:
             raise KafkaConnectionError
 
     async def stop(self) -> None:
+        """After a failure it takes longer than its successor's start."""
+        if self._dead:
+            await self._broker.replaced.wait()
+            self._broker.outlived += 1
         self._dead = True
 
     def create_batch(self) -> Batch:
@@ -91,9 +99,9 @@ class Producer:
 
 @contextlib.asynccontextmanager
 async def relay_of(broker: Broker, store: MemoryStore) -> AsyncIterator[Relay]:
-    new_producer: Callable[[], Any] = broker.new_producer
     metrics = EngineMetrics(CollectorRegistry())
-    relay = Relay(store=store, new_producer=new_producer, topic="signals", metrics=metrics, rows_max=5)
+    keeper = ProducerKeeper(make=broker.new_producer, topics=())
+    relay = Relay(store=store, keeper=keeper, topic="signals", metrics=metrics, rows_max=5)
     task = asyncio.create_task(relay.run())
     try:
         async with asyncio.timeout(10):
@@ -128,7 +136,7 @@ async def test_everything_above_the_start_is_published_in_order() -> None:
 
 
 async def test_a_failed_batch_is_repeated_with_a_new_producer() -> None:
-    """Whether it landed or not; rows may repeat, never miss, never move."""
+    """Whether it landed or not, and while the old one is taken apart yet; rows may repeat, never miss, never move."""
     for failure in ("refused", "landed unanswered"):
         broker = Broker("", failure)
         async with relay_of(broker, store_with(10)) as relay:
@@ -136,7 +144,7 @@ async def test_a_failed_batch_is_repeated_with_a_new_producer() -> None:
             await relay.flush()
         first_times = list(dict.fromkeys(broker.landed[0]))
         assert first_times == list(range(1, 11))
-        assert broker.producers == 2
+        assert (broker.producers, broker.outlived) == (2, 1)
 
 
 @pytest.mark.parametrize("turns", range(12))

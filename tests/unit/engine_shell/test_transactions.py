@@ -22,6 +22,7 @@ from services.activation_engine.plans.loader import load_plan
 from services.activation_engine.relay import Relay
 from services.activation_engine.store import Commit, Due, DueQuery, Lease, StoredAccount, StoreUnavailable
 from services.activation_engine.transactions import Transactions
+from services.runtime.producers import ProducerKeeper
 from tests.fakes.engine_records import QUICK_PLAN, command_value, event_value, tick_value
 from tests.fakes.memory_store import MemoryStore
 
@@ -41,7 +42,8 @@ class Engine:
     def __init__(self, *, due_accounts_max: int = 10) -> None:
         self.store, self.log = MemoryStore(), SameLog()
         metrics = self.metrics = EngineMetrics(CollectorRegistry())
-        relay = Relay(store=self.store, new_producer=lambda: None, topic="signals", metrics=metrics, rows_max=10)
+        keeper = ProducerKeeper(make=lambda: None, topics=())
+        relay = Relay(store=self.store, keeper=keeper, topic="signals", metrics=metrics, rows_max=10)
         self.catalog = PlanCatalog(self.store)
         self.leases = Leases(
             store=self.store,

@@ -14,10 +14,10 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from services.ingest.delivery import RECORD_BYTES_MAX, BrokerUnavailable, Record
 from services.ingest.inflight import InFlight, Overloaded
 from services.ingest.metrics import IngestMetrics
-from services.ingest.producers import ProducerKeeper
 from services.ingest.publisher import Publisher
 from services.ingest.settings import IngestSettings
 from services.runtime.kafka import BATCH_BYTES_MAX
+from services.runtime.producers import ProducerKeeper
 
 KIB = 1024
 
