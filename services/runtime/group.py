@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -17,7 +18,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.runtime.bounded import ended
-from services.runtime.standstill import STANDSTILL_SECONDS, Standstill
+from services.runtime.standstill import Standstill
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,8 @@ _LEAVE_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _POLL_SECONDS_MAX = 1.0
 _COMMIT_SECONDS_MAX = 2.0
+
+_Places = Collection[TopicPartition]
 
 
 class Bounds(NamedTuple):
@@ -79,7 +82,8 @@ class GroupMember:
             raise
         self._client = client
         # Not before the start, which would wait for the group without an end.
-        client.subscribe([self._topic], listener=_Listener(self, client))
+        listener = _Listener(partial(self._tell_assigned, client), partial(self._tell_revoked, client))
+        client.subscribe([self._topic], listener=listener)
 
     async def leave(self) -> None:
         """Leave, so that others take over at once; a broker that is away cannot stretch it. Nobody is told of it."""
@@ -134,11 +138,12 @@ class GroupMember:
         return {place.partition: records for place, records in polled.items()}
 
     async def hangs(self, next_offsets: Mapping[int, int]) -> bool:
-        """Whether a partition has stood at its place for half a minute while records wait there. Raises KafkaError."""
+        """Whether a partition has stood at its place for half a minute while records wait there, or a rebalance has
+        taken two. Raises KafkaError."""
         places = {self._place(part): offset for part, offset in next_offsets.items()}
         found = await self._standstill.found(self._client, places)
         if found:
-            log.error("consumer_hangs", topic=self._topic, seconds=STANDSTILL_SECONDS)
+            log.error("consumer_hangs", topic=self._topic)
         return found
 
     def forgive(self) -> None:
@@ -163,6 +168,19 @@ class GroupMember:
         heard: float = self._client.last_poll_timestamp(self._place(part))
         return heard
 
+    # Once a client was left, nobody hears what it tells.
+
+    def _tell_assigned(self, client: Any, places: _Places) -> None:
+        if client is self._client:
+            self.forgive()
+            client.pause(*places)
+            self._on_assigned([place.partition for place in places])
+
+    async def _tell_revoked(self, client: Any, places: _Places) -> None:
+        if client is self._client:
+            self.forgive()
+            await self._on_revoked([place.partition for place in places])
+
     def _place(self, part: int) -> TopicPartition:
         return TopicPartition(self._topic, part)
 
@@ -172,22 +190,19 @@ class GroupMember:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
-    """Passes on what a client tells, until its member has left it."""
+    """Passes on what one client tells."""
 
-    def __init__(self, member: GroupMember, client: Any) -> None:
-        self._member = member
-        self._client = client
+    def __init__(
+        self, on_assigned: Callable[[_Places], None], on_revoked: Callable[[_Places], Awaitable[None]]
+    ) -> None:
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
 
-    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        if self._member._client is self._client:
-            self._member.forgive()
-            self._client.pause(*assigned)
-            self._member._on_assigned([place.partition for place in assigned])
+    def on_partitions_assigned(self, assigned: _Places) -> None:
+        self._on_assigned(assigned)
 
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        if self._member._client is self._client:
-            self._member.forgive()
-            await self._member._on_revoked([place.partition for place in revoked])
+    async def on_partitions_revoked(self, revoked: _Places) -> None:
+        await self._on_revoked(revoked)
 
 
 async def _stop(client: Any) -> None:

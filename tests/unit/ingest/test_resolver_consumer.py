@@ -45,6 +45,7 @@ class Assigned:
 
     def __init__(self, batches: int) -> None:
         self.place = TopicPartition("unresolved", 0)
+        self._subscription = SimpleNamespace(reassignment_in_progress=False)
         self.batches = batches
         self.given = 0
         self.heard_at = time.time()

@@ -23,6 +23,7 @@ class Scene:
         self.end = 9
         self.read = {FIRST: 9, SECOND: 5}
         self.asked = 0
+        self._subscription = SimpleNamespace(reassignment_in_progress=False)
         monkeypatch.setattr(standstill, "time", SimpleNamespace(monotonic=lambda: self.now))
         self.watch = Standstill()
 
@@ -30,6 +31,10 @@ class Scene:
         """What the broker says."""
         self.asked += 1
         return dict.fromkeys(places, self.end)
+
+    def rebalance(self, goes_on: bool) -> None:
+        """The group begins or ends one; the positions stay."""
+        self._subscription.reassignment_in_progress = goes_on
 
     async def found_within(self, seconds: float, *, meanwhile: Callable[[], Any] = lambda: None) -> bool:
         """Whether it is found to hang; `meanwhile` happens between two looks."""
@@ -85,3 +90,16 @@ async def test_a_long_batch_between_two_looks_is_no_standstill(monkeypatch: pyte
     assert not await scene.found_within(6)
     scene.now += 120
     assert not await scene.found_within(6)
+
+
+async def test_a_rebalance_may_take_longer_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read in it, and leaving would only begin another; also where no partition is known yet."""
+    scene = Scene(monkeypatch)
+    scene.rebalance(True)
+    assert not await scene.found_within(115)
+    scene.rebalance(False)
+    assert not await scene.found_within(25)
+    scene.rebalance(True)
+    scene.read = {}
+    assert not await scene.found_within(115)
+    assert await scene.found_within(60)
