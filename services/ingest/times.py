@@ -9,6 +9,8 @@ from services.ingest.events import Rejected
 
 # A clock further ahead than this is wrong; one that is behind cannot be told from a delayed retry.
 CLOCK_AHEAD_MAX = timedelta(minutes=5)
+# A clock that was never set says 1970, and a program's empty time the year 1.
+EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # An epoch number from here on is milliseconds: as seconds it would be the year 5138.
@@ -58,8 +60,8 @@ def occurrence(
     """(occurred_at, flags) of an event.
 
     Only a `sent_at` that is ahead of us proves a wrong clock, and then the age that the client saw is kept. What is
-    still in the future counts as received now. The result is the same for the same event sent again later, except
-    where a clock is wrong.
+    still in the future, or was before `EARLIEST`, counts as received now. The result is the same for the
+    same event sent again later, except where a clock is wrong.
     """
     if original_at is None:
         return received_at, ("no_timestamp",)
@@ -71,7 +73,7 @@ def occurrence(
             occurred_at = received_at - (sent_at - original_at)
         except OverflowError:
             occurred_at = received_at
-    if occurred_at - received_at > CLOCK_AHEAD_MAX:
+    if occurred_at - received_at > CLOCK_AHEAD_MAX or occurred_at < EARLIEST:
         return received_at, (*flags, "clamped")
     if received_at - occurred_at > historical_age:
         flags = (*flags, "historical")

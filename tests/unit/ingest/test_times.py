@@ -33,9 +33,12 @@ MOMENTS = st.datetimes(timezones=st.just(UTC))
         (NOW - timedelta(days=8), None, NOW - timedelta(days=8), ("historical",)),
         (None, NOW, NOW, ("no_timestamp",)),
         (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), NOW, ("skewed",)),
+        (datetime.min.replace(tzinfo=UTC), None, NOW, ("clamped",)),
+        (datetime(1970, 12, 31, 23, 59, tzinfo=UTC), NOW, NOW, ("clamped",)),
+        (datetime(1971, 1, 1, tzinfo=UTC), NOW, datetime(1971, 1, 1, tzinfo=UTC), ("historical",)),
     ],
 )
-def test_only_a_clock_that_is_ahead_is_corrected(
+def test_only_a_clock_that_is_ahead_or_was_never_set_is_corrected(
     original: datetime | None, sent: datetime | None, expected: datetime, flags: tuple[str, ...]
 ) -> None:
     """`sent_at` behind is a delayed retry: correcting it would give one event two times."""
