@@ -104,6 +104,8 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._without_offer:
                 unread, self._without_offer = self._without_offer + data[offered.args[0] :], b""
                 self.parser = httptools.HttpRequestParser(self)
+                # As the one before: a client may send more than it should after the last request, which is answered.
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
                 return unread
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")

@@ -284,3 +284,13 @@ async def test_offers_in_a_row_are_passed_over() -> None:
     for _ in range(1_000):
         await client.settle()
     assert client.answered.count(b"200 OK") == 2_000
+
+
+@pytest.mark.parametrize("offer", [b"Connection: close\r\n", b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n"])
+async def test_what_follows_the_last_request_does_not_cost_its_answer(offer: bytes) -> None:
+    """With an offer as without one."""
+    client = Client()
+    client.opened.set()
+    await client.send(HEAD.replace(b"host: a\r\n", offer) + b"body" + HEAD)
+    assert client.answered.startswith(b"HTTP/1.1 200 OK")
+    assert client.bodies == [b"body"]
