@@ -135,6 +135,9 @@ class Consumer:
         self._drop_evicted()
         self._give_way_to_relay()
         await self._poll()
+        # Of a rebalance that never ends: what is held, and stands still, is the watchdog's.
+        if await self._member.hangs({}):
+            self.rebuild()
         begun = not self._holding and self._begin(batches)
         if self._under_way and (not begun or len(self._under_way) == _BATCHES_MAX):
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)

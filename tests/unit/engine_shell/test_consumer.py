@@ -23,6 +23,7 @@ from services.activation_engine.plan_adoption import PlanCatalog
 from services.activation_engine.relay import Relay
 from services.activation_engine.store import Commit, Lease
 from services.activation_engine.transactions import Transactions
+from services.runtime import standstill
 from services.runtime.process import Stopping
 from services.runtime.producers import ProducerKeeper
 from tests.fakes.engine_records import event_value
@@ -74,6 +75,7 @@ class Member:
         self._positions = dict.fromkeys(group.places, 0)
         self._paused = set(group.places)
         self._listener: Any = None
+        self._subscription = SimpleNamespace(reassignment_in_progress=not group.assigns)
         self.polled = False
         self.stopped = False
 
@@ -288,6 +290,20 @@ async def test_what_a_client_tells_while_it_is_given_up_is_not_claimed(monkeypat
     monkeypatch.setattr(Leases, "revoke", revoke_and_hear)
     leases, _ = await consume(group, store, lambda _: len(group.opened) == 2, each_turn=replace)
     assert (leases.claimable(), leases.held) == ([], {})
+
+
+async def test_a_consumer_whose_rebalance_never_ends_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No partition is held in it, so that the watchdog has nothing to watch."""
+    monkeypatch.setattr(standstill, "REBALANCE_SECONDS", 0)
+    monkeypatch.setattr(standstill, "_LOOK_SECONDS", 0)
+    group, store = Group(), MemoryStore()
+    group.assigns = False
+
+    def assign_to_the_next(_: Consumer) -> None:
+        group.assigns = bool(group.opened)
+
+    await consume(group, store, lambda _: store.leases[0].next_offset == 3, each_turn=assign_to_the_next)
+    assert [member.stopped for member in group.opened] == [True, False]
 
 
 @pytest.mark.parametrize(
