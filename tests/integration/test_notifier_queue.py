@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
 
 from services.notifier.domain.gate import GateChanges
@@ -234,6 +235,20 @@ async def test_claims_are_bounded_by_the_bytes_of_their_bodies(intake: IntakeSto
     first = await queue.claim({}, queued_bytes=QUEUED_BYTES_MAX - 2 * len(b"{}") - 1)
     rest = await queue.claim({})
     assert (len(first), len(rest)) == (3, 9)
+
+
+async def test_bytes_go_to_what_is_due_first(surroundings: Servers, intake: IntakeStore) -> None:
+    """Whatever order the database finds the bodies in: here that of their ids, which is the opposite one."""
+    await owe(intake, 6)
+    await query(surroundings, "UPDATE notifier.delivery SET next_at = now() - id * interval '1 second'")
+    engine = connect(surroundings.database_url, service="test")
+    async with engine.begin() as connection:
+        for way in ("nestloop", "hashjoin"):
+            await connection.execute(sa.text(f"SET enable_{way} = off"))
+    (claim,) = await QueueStore(engine, lease_seconds=60).claim({}, queued_bytes=QUEUED_BYTES_MAX - 1)
+    await engine.dispose()
+    (row,) = await query(surroundings, "SELECT max(id) AS newest FROM notifier.delivery")
+    assert claim.id == row["newest"]
 
 
 async def test_replicas_record_the_same_gates_without_deadlock(

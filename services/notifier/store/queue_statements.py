@@ -8,7 +8,7 @@ import sqlalchemy as sa
 # no more than its share, an endpoint without due work costs microseconds. The limit ends the walk over priorities,
 # lowest number first. Endpoints come in random order, so that the limit over all does not always leave out the same;
 # probes come first, because their gates wait for them now.
-# The last that is claimed is the one with which the bodies reach their limit.
+# The last that is claimed, in this order, is the one with which the bodies reach their limit.
 # One with a rate gets no more than it may be sent in a quarter of the lease: none of its leases ends in the queue. One
 # whose breaker was open gets its probe: one delivery, from one process.
 CLAIM = sa.text(
@@ -52,8 +52,10 @@ CLAIM = sa.text(
         LIMIT :most
     ), weighed AS (
         SELECT due.*, m.traceparent, m.received_at, m.occurred_at, sent.body, octet_length(sent.body) AS bytes,
-            sum(octet_length(sent.body)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes_with_those_before
-        FROM due JOIN notifier.message m ON m.id = due.message_id CROSS JOIN LATERAL (
+            sum(octet_length(sent.body)) OVER (ORDER BY due.place ROWS UNBOUNDED PRECEDING) AS bytes_with_those_before
+        FROM (SELECT *, row_number() OVER () AS place FROM due) AS due
+        JOIN notifier.message m ON m.id = due.message_id
+        CROSS JOIN LATERAL (
             SELECT CASE due.format WHEN 'slack' THEN coalesce(m.slack_body, m.body) ELSE m.body END AS body
         ) AS sent
     )
