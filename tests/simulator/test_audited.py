@@ -68,8 +68,8 @@ def test_at_no_moment_of_any_world_does_anything_differ() -> None:
 def test_what_is_planted_at_some_moment_differs() -> None:
     """An owner that nobody set, in one account or another; a signal that nobody owes."""
     world, moments = lived(0)
-    dice, planted = random.Random(0), 0
-    for at in range(20, len(moments), 20):
+    dice, step = random.Random(0), len(moments) // 6
+    for at in range(step, len(moments), step):
         store = moments[at].store.copy()
         account, row = dice.choice(sorted(store.accounts.items()))
         store.accounts[account] = row._replace(owner="nobody")
@@ -82,5 +82,3 @@ def test_what_is_planted_at_some_moment_differs() -> None:
         assert ("account_row", account) in kinds
         assert {"signal_missing", "signal_unexpected"} <= {kind for kind, _ in kinds}
         assert len(found) == 3
-        planted += 1
-    assert planted > 3
