@@ -65,12 +65,16 @@ class Audit:
             incomplete = str(error)
         return await self._compare_within(part, pacer, incomplete)
 
+    def _must_follow(self, snapshot: Snapshot) -> None:
+        """Raises LogIncomplete when what is stored did not come of this log alone."""
+        if snapshot.source != self._log.topic:
+            raise LogIncomplete(f"what is stored was made from the topic {snapshot.source}")
+        if snapshot.resumed:
+            raise LogIncomplete("an operator let the partition go on elsewhere than it had stopped")
+
     async def _cut(self, place: Snapshot, pacer: Pacer) -> Cut | None:
         """None when the log reaches back to its beginning. Raises LogIncomplete when nothing can be folded."""
-        if place.source != self._log.topic:
-            raise LogIncomplete(f"what is stored was made from the topic {place.source}")
-        if place.resumed:
-            raise LogIncomplete("an operator let the partition go on elsewhere than it had stopped")
+        self._must_follow(place)
         begin = (await self._log.bounds(place.part)).begin
         if begin == 0:
             return None
@@ -82,6 +86,8 @@ class Audit:
     ) -> AuditedPartition:
         """What is stored, with the log folded up to the same place."""
         snapshot = await self._stored.snapshot(fold.part)
+        # It may have been resumed since the audit began.
+        self._must_follow(snapshot)
         await self._advance(fold, ledger, snapshot)
         sets, folded = plan_sets(snapshot, await self._stored.plans(snapshot)), fold.oracle.accounts
         found: Differences = {}
