@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import zlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -230,7 +231,7 @@ class EngineRoom:
 
     async def check_against_oracle(self) -> int:
         """Compare ledger, accounts and the signals topic with the plain fold of all that was applied; the number of
-        signals compared."""
+        signals compared. Between two accounts that one tick moves no order is owed."""
         compared = 0
         events, signals = await self.records(self.events_topic), await self.records(self.signals_topic)
         leases = await self.database.fetch("SELECT * FROM activation.partition_lease ORDER BY part")
@@ -240,7 +241,14 @@ class EngineRoom:
             oracle = await self.owed(part, applied)
             ledger = await self.database.fetch("SELECT * FROM activation.ledger WHERE part = $1 ORDER BY seq", part)
             assert [row["seq"] for row in ledger] == list(range(1, lease["out_seq"] + 1)), f"gap in ledger of {part}"
-            assert [str(row["id"]) for row in ledger] == [signal.id for signal in oracle.signals], f"partition {part}"
+            owed, found = defaultdict(list), defaultdict(list)
+            of = {signal.id: signal.account_id for signal in oracle.signals}
+            for signal in oracle.signals:
+                owed[signal.account_id].append(signal.id)
+            # Erased accounts stand in the ledger by another name.
+            for row in ledger:
+                found[of.get(str(row["id"]))].append(str(row["id"]))
+            assert found == owed, f"partition {part}"
             stored = await self.database.fetch("SELECT * FROM activation.account WHERE part = $1", part)
             assert {row["account_id"] for row in stored} == set(oracle.accounts)
             for row in stored:
