@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -83,6 +84,8 @@ class Member(Reader):
     def __init__(self, broker: Broker, process: Process, group: Group) -> None:
         super().__init__(broker, process)
         self._group = group
+        # None lasts here for long enough to be one that never ends.
+        self._subscription = SimpleNamespace(reassignment_in_progress=False)
         self._paused: set[TopicPartition] = set()
         self._listener: Any = None
         self._heart: asyncio.Task[None] | None = None
