@@ -20,14 +20,17 @@ _TEXT_CHARACTERS_MAX = 64
 
 
 def moment(value: str | float, field: str) -> datetime:
-    """The UTC instant of RFC 3339 text (UTC if it names no offset) or of an epoch number; raises Rejected."""
+    """The UTC instant of RFC 3339 text (UTC if it names no offset) or of an epoch number; that of the year 1 whatever
+    its offset. Raises Rejected."""
     try:
         if type(value) is not str:
             return _from_epoch(float(value))
         parsed = datetime.fromisoformat(value)
         if parsed.tzinfo is UTC:
             return parsed
-        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+        # In the first year an offset may lead to where no time is counted.
+        known = parsed.tzinfo is None or parsed.year == 1
+        return parsed.replace(tzinfo=UTC) if known else parsed.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise Rejected("timestamp_invalid", f"Send {field} like 2026-11-20T10:00:00Z.") from error
 

@@ -76,7 +76,8 @@ class NotifierMetrics:
         self.first_attempt_delay_seconds = make.histogram(
             _PREFIX + "first_attempt_delay_seconds",
             "From the acceptance of what caused the signal to the end of the first attempt; "
-            "not of what the endpoint itself held up: paused, disabled, full, or outside its delivery window.",
+            "not of what the endpoint itself held up: paused, disabled, full, outside its delivery window, or with "
+            "a rate of its own.",
             _DELAY_BUCKETS,
         )
         self.healthy_deliveries = make.counter(

@@ -44,7 +44,12 @@ class NotifierSettings(BaseSettings):
         description="Pause after each counted failure, comma-separated; the last one's failure gives up",
     )
     deadline_seconds: float = Field(DEADLINE_SECONDS, gt=0, description="Age at which a delivery is given up")
-    lease_seconds: float = Field(60.0, ge=1, le=600, description="A claimed delivery returns to the queue after this")
+    lease_seconds: float = Field(
+        60.0,
+        ge=1,
+        le=600,
+        description="A claimed delivery is queued again after this; below an endpoint's timeout, slow ones come twice",
+    )
     poll_seconds: float = Field(0.5, gt=0, le=10, description="Longest time until a due delivery is looked for")
     in_flight_max: int = Field(512, ge=1, le=10_000, description="Attempts under way at once, over all endpoints")
     backlog_max: int = Field(100_000, ge=1, description="Waiting deliveries per endpoint; what exceeds it is held")

@@ -53,10 +53,15 @@ async def outside_its_window(owed: Owed) -> None:
     await query(owed.servers, "UPDATE notifier.delivery SET created_at = now() - interval '2 hours'")
 
 
+async def at_a_rate(owed: Owed) -> None:
+    """Its owner wants one in ten seconds: a burst waits for as long as that takes."""
+    await EndpointStore(owed.engine, SecretBox(bytes(32))).update(owed.endpoint_id, {"rate_per_second": 0.1})
+
+
 DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
-@pytest.mark.parametrize("cause", [nothing, broken, paused, moved, disabled, outside_its_window])
+@pytest.mark.parametrize("cause", [nothing, broken, paused, moved, disabled, outside_its_window, at_a_rate])
 async def test_what_its_endpoint_held_up_is_known(owed: Owed, cause: Callable[[Owed], Awaitable[None]]) -> None:
     """Of a delivery that nobody has tried yet."""
     await owed.add(2, "pending", failures=0)

@@ -34,8 +34,8 @@ class Claimed:
     is the one delivery with which an open breaker is tried.
 
     `held_up` tells that its endpoint could not be sent to all the time since it was owed: it was paused, disabled, full
-    or outside its delivery window. `age_seconds`, at `claimed_at` (monotonic), is that of the delivery, or of its
-    schedule if that began anew.
+    or outside its delivery window; or that it has a rate of its own, which may make any wait. `age_seconds`, at
+    `claimed_at` (monotonic), is that of the delivery, or of its schedule if that began anew.
     """
 
     id: int

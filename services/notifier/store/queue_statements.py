@@ -23,7 +23,8 @@ CLAIM = sa.text(
             FOR UPDATE OF g SKIP LOCKED)
         RETURNING endpoint_id
     ), candidate AS MATERIALIZED (
-        SELECT e.id, e.revision, e.format, e.delivery_window, g.not_before AS open_since, g.trips > 0 AS probe,
+        SELECT e.id, e.revision, e.format, e.delivery_window, e.rate_per_second, g.not_before AS open_since,
+            g.trips > 0 AS probe,
             CASE WHEN g.trips > 0 THEN 1 ELSE least(
                 coalesce(busy.share, :claim_max),
                 greatest(floor(coalesce(e.rate_per_second, 'infinity') * :lease_seconds / 4), 1)
@@ -37,8 +38,8 @@ CLAIM = sa.text(
             AND (g.trips = 0 OR e.id IN (SELECT endpoint_id FROM probe))
         ORDER BY g.trips = 0, random()
     ), due AS MATERIALIZED (
-        SELECT candidate.revision, candidate.format, candidate.delivery_window, candidate.open_since, candidate.probe,
-            waiting.id, waiting.message_id
+        SELECT candidate.revision, candidate.format, candidate.delivery_window, candidate.rate_per_second,
+            candidate.open_since, candidate.probe, waiting.id, waiting.message_id
         FROM candidate CROSS JOIN LATERAL (
             SELECT ready.* FROM (VALUES (0), (1), (2)) AS class(priority) CROSS JOIN LATERAL (
                 SELECT d.id, d.message_id FROM notifier.delivery d
@@ -65,8 +66,8 @@ CLAIM = sa.text(
     WHERE d.id = w.id AND (w.probe OR w.bytes_with_those_before - w.bytes < :bytes_max)
     RETURNING d.id, d.endpoint_id, w.revision, w.probe, d.claim, d.attempts, d.failures, d.manual, d.priority,
         d.message_id, d.type, w.traceparent, w.body,
-        d.restarted_at IS NOT NULL OR d.created_at < w.open_since OR (w.delivery_window IS NOT NULL
-            AND NOT notifier.window_open(w.delivery_window, d.created_at)) AS held_up,
+        d.restarted_at IS NOT NULL OR d.created_at < w.open_since OR w.rate_per_second IS NOT NULL
+            OR (w.delivery_window IS NOT NULL AND NOT notifier.window_open(w.delivery_window, d.created_at)) AS held_up,
         extract(epoch FROM now() - w.received_at)::float8 AS received_age_seconds,
         extract(epoch FROM now() - w.occurred_at)::float8 AS occurred_age_seconds,
         extract(epoch FROM now() - coalesce(d.restarted_at, d.created_at))::float8 AS age_seconds"""

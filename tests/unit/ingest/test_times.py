@@ -83,6 +83,7 @@ def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("2026-11-20T12:00:00+02:00", NOW),
         ("2026-11-20T10:00:00", NOW),
         ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+01:00", datetime(1, 1, 1, tzinfo=UTC)),
         (1795168800, datetime(2026, 11, 20, 10, 0, tzinfo=UTC)),
         (1795168800000, datetime(2026, 11, 20, 10, 0, tzinfo=UTC)),
         (1e11, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),
