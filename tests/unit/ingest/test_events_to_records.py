@@ -96,7 +96,7 @@ def test_a_record_that_would_spoil_a_produce_batch_is_not_made(account_id: str |
     assert rejected.value.code == "event_too_large"
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", 1e300, -1e15])
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00Z", "9999-12-31T23:59:59-14:00", 1e300, -1e15])
 def test_an_unreadable_time_rejects_its_event(text: str | float) -> None:
     """Inventing another time would be worse."""
     with pytest.raises(Rejected) as rejected:
