@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
-from prometheus_client import CollectorRegistry
 
 from services.notifier.domain.gate import GateChanges
 from services.notifier.domain.outcome import Answer, Result, Status
-from services.notifier.domain.schedule import Schedule
 from services.notifier.domain.sequence import Progress
-from services.notifier.metrics import NotifierMetrics
-from services.notifier.outcomes import OutcomeWriter
 from services.notifier.secret_box import SecretBox
 from services.notifier.sender.client import Attempt
 from services.notifier.store.endpoints import EndpointStore
 from services.notifier.store.intake import IntakeStore, Message, Owed, Position, PositionLost
 from services.notifier.store.queue import CLAIM_MAX, QUEUED_BYTES_MAX, QUEUED_MAX, QueueStore, Recorded
-from services.runtime.health import Health
 from services.runtime.postgres import connect
+from tests.fakes.outcome_writer import writing
 from tests.notifier_tables import add_endpoint, outcome
 from tests.running_notifier import Servers, query
 
@@ -154,19 +149,9 @@ async def test_what_is_recorded_again_counts_once_for_its_endpoint(
             raise ConnectionResetError
         return recorded
 
-    writer = OutcomeWriter(
-        queue=cast(Any, SimpleNamespace(record=record)),
-        schedule=Schedule(),
-        metrics=NotifierMetrics(CollectorRegistry()),
-        health=Health(checks={}),
-        on_closed=cast(Any, None),
-        on_recovered=lambda: None,
-    )
-    running = asyncio.create_task(writer.run())
     failed = Answer(result=Result.HTTP_5XX, status_code=500)
-    await writer.put(Attempt(delivery=claim, revision=1, answer=failed, started_at=0, duration_seconds=0.1))
-    await asyncio.wait_for(writer.flush(), 10)
-    running.cancel()
+    async with writing(record) as writer:
+        await writer.put(Attempt(delivery=claim, revision=1, answer=failed, started_at=0, duration_seconds=0.1))
     (gate,) = await query(surroundings, "SELECT failures FROM notifier.endpoint_gate WHERE endpoint_id = $1", ENDPOINT)
     await query(surroundings, "UPDATE notifier.endpoint_gate SET failures = 0, failing_since = NULL")
     assert (tried, gate["failures"]) == (2, 1)

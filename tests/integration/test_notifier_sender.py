@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from ipaddress import ip_address
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -20,17 +18,15 @@ from prometheus_client import CollectorRegistry
 from services.notifier.domain.addresses import AddressRules
 from services.notifier.domain.endpoint_url import parse_url
 from services.notifier.domain.gate import GateChanges
-from services.notifier.domain.schedule import Schedule
 from services.notifier.domain.signature import Scheme, SigningKey
 from services.notifier.metrics import NotifierMetrics
-from services.notifier.outcomes import OutcomeWriter
 from services.notifier.sender.client import Attempt, Sender, SenderLimits, new_tls_context
 from services.notifier.sender.request import Recipient
 from services.notifier.sender.resolver import Resolver
 from services.notifier.store.gates import GateEvents
 from services.notifier.store.queue import Claimed, Recorded
-from services.runtime.health import Health
 from tests.certificates import certificate
+from tests.fakes.outcome_writer import writing
 from tests.fakes.receiver import Behaviour, Receiver, answer, raw, reset, silent
 
 HOST = "hooks.example.com"
@@ -189,21 +185,10 @@ async def test_a_410_disables_the_terms_that_it_answers() -> None:
         recorded.put_nowait(changes)
         return Recorded(set(), GateEvents(), ())
 
-    writer = OutcomeWriter(
-        queue=cast(Any, SimpleNamespace(record=record)),
-        schedule=Schedule(),
-        metrics=NotifierMetrics(CollectorRegistry()),
-        health=Health(checks={}),
-        on_closed=cast(Any, None),
-        on_recovered=lambda: None,
-    )
-    running = asyncio.create_task(writer.run())
-    async with Receiver(answer(410)) as receiver, sender(lambda _: ["127.0.0.1"]) as by:
+    async with Receiver(answer(410)) as receiver, sender(lambda _: ["127.0.0.1"]) as by, writing(record) as writer:
         renewed = replace(a_recipient(f"http://{HOST}:{receiver.port}/"), revision=2)
         await writer.put(await by.attempt(DELIVERY, renewed))
-        changes = await asyncio.wait_for(recorded.get(), 5)
-    assert (DELIVERY.revision, changes.disabled) == (1, {"ep_one": 2})
-    running.cancel()
+    assert (DELIVERY.revision, recorded.get_nowait().disabled) == (1, {"ep_one": 2})
 
 
 class Tracked(Claimed):

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from services.notifier.domain.outcome import Answer, Result
-from services.notifier.domain.schedule import Schedule
-from services.notifier.metrics import NotifierMetrics
-from services.notifier.outcomes import OutcomeWriter
 from services.notifier.sender.client import Attempt
 from services.notifier.store.gates import GateEvents
 from services.notifier.store.queue import Recorded
-from services.runtime.health import Health
+from tests.fakes.outcome_writer import writing
 from tests.unit.notifier.test_dispatcher import claims
 
 
@@ -28,19 +22,10 @@ async def test_first_attempts_that_the_endpoint_held_up_are_not_late(held_up: bo
     async def record(*_: object, **__: object) -> Recorded:
         return Recorded(set(), GateEvents(), ())
 
-    writer = OutcomeWriter(
-        queue=cast(Any, SimpleNamespace(record=record)),
-        schedule=Schedule(),
-        metrics=NotifierMetrics(registry := CollectorRegistry()),
-        health=Health(checks={}),
-        on_closed=cast(Any, None),
-        on_recovered=lambda: None,
-    )
-    running = asyncio.create_task(writer.run())
+    registry = CollectorRegistry()
     delivery = replace(claims("a", 1)[0], held_up=held_up)
     answer = Answer(result=Result.HTTP_2XX, status_code=200)
-    await writer.put(Attempt(delivery=delivery, revision=1, answer=answer, started_at=0, duration_seconds=0.1))
-    await asyncio.wait_for(writer.flush(), 10)
-    running.cancel()
+    async with writing(record, registry=registry) as writer:
+        await writer.put(Attempt(delivery=delivery, revision=1, answer=answer, started_at=0, duration_seconds=0.1))
     counted = registry.get_sample_value("firstvalue_notifier_first_attempt_delay_seconds_count")
     assert counted == (0 if held_up else 1)
